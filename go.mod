@@ -1,0 +1,3 @@
+module keepalived-charm
+
+go 1.24.0

@@ -1,0 +1,3 @@
+module keepalived-charm/tests
+
+go 1.24.0
