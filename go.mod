@@ -1,3 +1,16 @@
 module keepalived-charm
 
 go 1.24.0
+
+require (
+	github.com/juju/charm/v12 v12.1.1
+	github.com/juju/names/v5 v5.0.0
+	github.com/stretchr/testify v1.11.1
+	github.com/vishvananda/netlink v1.3.1
+	gopkg.in/yaml.v3 v3.0.1
+)
+
+require (
+	github.com/davecgh/go-spew v1.1.1 // indirect
+	github.com/pmezard/go-difflib v1.0.0 // indirect
+)

@@ -1,0 +1,130 @@
+// Package vrrp holds the arithmetic of the election: which priority a unit
+// advertises, given its rank, its health and whether it holds the virtual IPs.
+// It does no I/O.
+//
+// A unit's effective priority is the sum of three parts:
+//
+//	base(rank)      1..50, distinct for every rank
+//	+ HolderWeight  while the unit holds the virtual IPs
+//	+ HealthyWeight while its health check passes
+//
+// The parts are chosen so that the sums fall into four bands that do not
+// overlap, which gives the whole policy by plain VRRP pre-emption:
+//
+//	sick standby < sick holder < healthy standby < healthy holder
+//
+// A healthy unit beats every sick one, a holder keeps the addresses among its
+// equals, and an advertised priority tells the rank of who sent it.
+package vrrp
+
+import "fmt"
+
+// Rank is a unit's place among the units of its group, 0..Ranks-1. No two units
+// of a group have the same.
+type Rank int
+
+// Priority is a VRRP priority (RFC 9568 section 5.2.4): 1..254 for a unit that
+// does not own the address; 0 on the wire means "I release".
+type Priority int
+
+const (
+	// Ranks is how many distinct ranks there are.
+	Ranks = 50
+	// HolderWeight is added while the unit holds the virtual IPs. It exceeds the
+	// largest difference between two bases, so equals do not pre-empt a holder.
+	HolderWeight = 52
+	// HealthyWeight is added while the health check passes. It exceeds
+	// HolderWeight plus the largest difference between two bases, so a healthy
+	// standby pre-empts a sick holder.
+	HealthyWeight = 152
+	// StepAside is the adjustment that puts a VRRP instance in the FAULT state:
+	// keepalived.conf(5) says so for a track file's value below -253. The holder
+	// then advertises priority 0 and the best standby takes over after its skew
+	// time alone, instead of waiting for three silent advertisement intervals.
+	StepAside = -254
+)
+
+// Base is the priority of a sick standby of the given rank. Ranks next to each
+// other are at least 5 apart, most of them 10, so that two standbys whose timers
+// run out together are parted by more than a packet's way: one step is a 256th
+// of the advertisement interval (RFC 9568 section 6.1, Skew_Time). Ranks outside
+// 0..Ranks-1 are taken modulo Ranks.
+func Base(r Rank) Priority {
+	n := int(r) % Ranks
+	if n < 0 {
+		n += Ranks
+	}
+	// Rounds of five ranks, ten apart; each round sits in the middle of the
+	// widest gap that the rounds before it left.
+	offsets := [...]int{0, 5, 2, 7, 3, 8, 1, 6, 4, 9}
+	return Priority(Ranks - 10*(n%5) - offsets[n/5])
+}
+
+// Policy says which adjustments a unit's condition makes.
+type Policy struct {
+	// Preempt lets the healthy unit with the highest base hold the addresses:
+	// holding them then counts for nothing.
+	Preempt bool `json:"preempt"`
+	// DropAllUnhealthy takes a sick unit out of the election altogether, so that
+	// nobody holds the addresses when every unit is sick.
+	DropAllUnhealthy bool `json:"drop_all_unhealthy"`
+}
+
+// Adjustment is what the unit's condition adds to its base priority: 0 to
+// HolderWeight+HealthyWeight, or StepAside.
+func (p Policy) Adjustment(healthy, holder bool) int {
+	if !healthy && p.DropAllUnhealthy {
+		return StepAside
+	}
+	sum := 0
+	if healthy {
+		sum += HealthyWeight
+	}
+	if holder && !p.Preempt {
+		sum += HolderWeight
+	}
+	return sum
+}
+
+// Condition is what an advertised priority tells about its sender.
+type Condition struct {
+	Rank    Rank
+	Healthy bool
+	// Holder tells that the sender counted as holder when it sent; it is false
+	// in the first moments of a new holder, and always with Policy.Preempt.
+	Holder bool
+}
+
+// Read tells the condition behind an effective priority; false when no unit of
+// ours advertises such a value.
+func Read(p Priority) (Condition, bool) {
+	c := Condition{}
+	rest := int(p)
+	if rest > HealthyWeight {
+		c.Healthy = true
+		rest -= HealthyWeight
+	}
+	if rest > HolderWeight {
+		c.Holder = true
+		rest -= HolderWeight
+	}
+	for r := Rank(0); r < Ranks; r++ {
+		if Base(r) == Priority(rest) {
+			c.Rank = r
+			return c, true
+		}
+	}
+	return Condition{}, false
+}
+
+// VirtualRouterID identifies a virtual router on its network segment, 1..255
+// (RFC 9568 section 5.2.3).
+type VirtualRouterID int
+
+// NewVirtualRouterID returns an error for a number outside 1..255.
+func NewVirtualRouterID(n int) (VirtualRouterID, error) {
+	if n < 1 || n > 255 {
+		return 0, fmt.Errorf("virtual router ID %d is not in 1-255", n)
+	}
+	return VirtualRouterID(n), nil
+}
