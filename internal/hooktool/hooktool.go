@@ -1,0 +1,191 @@
+// Package hooktool calls Juju's hook tools: JSON in, typed values out. It works
+// with the tools of Juju 2.9, 3.x and 4.x, and only inside a hook or action.
+package hooktool
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+
+	"keepalived-charm/internal/juju"
+)
+
+// Tools are the hook tools on the PATH that Juju gave this hook.
+type Tools struct{}
+
+// run starts one tool. Its standard error, Juju's words on what is wrong, ends
+// the error.
+func run(stdin []byte, tool string, args ...string) ([]byte, error) {
+	cmd := exec.Command(tool, args...)
+	cmd.Stdin = bytes.NewReader(stdin)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Run(); err != nil {
+		if said := strings.TrimSpace(errs.String()); said != "" {
+			return nil, fmt.Errorf("%s: %s", err, said)
+		}
+		return nil, err
+	}
+	return out.Bytes(), nil
+}
+
+// read runs a tool that prints JSON and decodes it into v.
+func read(v any, tool string, args ...string) error {
+	out, err := run(nil, tool, append([]string{"--format=json"}, args...)...)
+	if err != nil {
+		return err
+	}
+	d := json.NewDecoder(bytes.NewReader(out))
+	d.UseNumber() // an option may hold more digits than a float64
+	return d.Decode(v)
+}
+
+// Options returns the application's options; one that has neither a value nor a
+// default is missing. Numbers are json.Number.
+func (Tools) Options() (map[string]any, error) {
+	var options map[string]any
+	if err := read(&options, "config-get"); err != nil {
+		return nil, fmt.Errorf("cannot read options: %w", err)
+	}
+	return options, nil
+}
+
+// Relations returns the relations of an endpoint, sorted; none for an endpoint
+// that Juju does not know (yet).
+func (Tools) Relations(endpoint string) ([]juju.RelationID, error) {
+	var ids []juju.RelationID
+	if err := read(&ids, "relation-ids", endpoint); err != nil {
+		return nil, fmt.Errorf("cannot list relations of endpoint %s: %w", endpoint, err)
+	}
+	slices.Sort(ids)
+	return ids, nil
+}
+
+// RemoteUnits returns the units that have joined a relation, in Juju's order.
+func (Tools) RemoteUnits(id juju.RelationID) ([]juju.Unit, error) {
+	var list []string
+	if err := read(&list, "relation-list", "-r", string(id)); err != nil {
+		return nil, fmt.Errorf("cannot list units of relation %s: %w", id, err)
+	}
+	units := make([]juju.Unit, 0, len(list))
+	for _, s := range list {
+		u, err := juju.ParseUnit(s)
+		if err != nil {
+			return nil, fmt.Errorf("cannot list units of relation %s: %w", id, err)
+		}
+		units = append(units, u)
+	}
+	return units, nil
+}
+
+// Databag returns what a unit, our own included, publishes in a relation.
+func (Tools) Databag(id juju.RelationID, unit juju.Unit) (juju.Databag, error) {
+	var bag juju.Databag
+	if err := read(&bag, "relation-get", "-r", string(id), "-", unit.String()); err != nil {
+		return nil, fmt.Errorf("cannot read databag of %s in relation %s: %w", unit, id, err)
+	}
+	return bag, nil
+}
+
+// Publish changes keys of our own databag; Juju keeps the change until the hook
+// ends well and drops it otherwise. An empty value deletes its key.
+func (Tools) Publish(id juju.RelationID, changes juju.Databag) error {
+	file, err := yaml.Marshal(changes) // no limit on length, unlike arguments
+	if err == nil {
+		_, err = run(file, "relation-set", "-r", string(id), "--file", "-")
+	}
+	if err != nil {
+		return fmt.Errorf("cannot publish in relation %s: %w", id, err)
+	}
+	return nil
+}
+
+// Network is what Juju knows about an endpoint's network on this machine.
+type Network struct {
+	Bindings []struct {
+		Interface string `json:"interface-name"`
+		Addresses []struct {
+			Value string `json:"value"`
+		} `json:"addresses"`
+	} `json:"bind-addresses"`
+	Ingress []string `json:"ingress-addresses"`
+}
+
+// Addresses returns every address named, the ingress addresses first, without
+// duplicates. A virtual IP may be among them while this machine holds it.
+func (n Network) Addresses() []string {
+	all := slices.Clone(n.Ingress)
+	for _, b := range n.Bindings {
+		for _, a := range b.Addresses {
+			all = append(all, a.Value)
+		}
+	}
+	var once []string
+	for _, a := range all {
+		if a != "" && !slices.Contains(once, a) {
+			once = append(once, a)
+		}
+	}
+	return once
+}
+
+// Network returns the network of an endpoint.
+func (Tools) Network(endpoint string) (Network, error) {
+	var n Network
+	if err := read(&n, "network-get", endpoint); err != nil {
+		return Network{}, fmt.Errorf("cannot read the network of endpoint %s: %w", endpoint, err)
+	}
+	return n, nil
+}
+
+// SetStatus shows a status at once, whether or not the hook ends well.
+func (Tools) SetStatus(s juju.Status) error {
+	if _, err := run(nil, "status-set", string(s.Level), s.Message); err != nil {
+		return fmt.Errorf("cannot set status: %w", err)
+	}
+	return nil
+}
+
+// SetWorkloadVersion shows the version of keepalived in juju status.
+func (Tools) SetWorkloadVersion(version string) error {
+	if _, err := run(nil, "application-version-set", version); err != nil {
+		return fmt.Errorf("cannot set workload version: %w", err)
+	}
+	return nil
+}
+
+// Log writes a line to the unit's log. It needs no controller. A line that
+// cannot be written goes to standard error, which Juju logs too.
+func (Tools) Log(line string) {
+	if _, err := run(nil, "juju-log", "-l", "INFO", "--", line); err != nil {
+		fmt.Fprintln(os.Stderr, line)
+	}
+}
+
+// SetActionResults adds results to the running action. Keys are lower case
+// letters, digits and hyphens.
+func (Tools) SetActionResults(results map[string]string) error {
+	args := make([]string, 0, len(results))
+	for k, v := range results {
+		args = append(args, k+"="+v)
+	}
+	slices.Sort(args)
+	if _, err := run(nil, "action-set", args...); err != nil {
+		return fmt.Errorf("cannot set action results: %w", err)
+	}
+	return nil
+}
+
+// FailAction marks the running action as failed.
+func (Tools) FailAction(reason string) error {
+	if _, err := run(nil, "action-fail", reason); err != nil {
+		return fmt.Errorf("cannot fail the action: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,164 @@
+// Package juju is Juju's vocabulary as the charm needs it: events, units,
+// relation IDs, databags and statuses. It does no I/O.
+package juju
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/juju/charm/v12/hooks"
+	"github.com/juju/names/v5"
+)
+
+// Unit is a unit's name, such as keepalived/0.
+type Unit struct {
+	Application string
+	Number      int
+}
+
+// ParseUnit returns an error unless s is a unit name as Juju writes it.
+func ParseUnit(s string) (Unit, error) {
+	if !names.IsValidUnit(s) {
+		return Unit{}, fmt.Errorf("cannot use %q as a unit name", s)
+	}
+	application, err := names.UnitApplication(s)
+	if err != nil {
+		return Unit{}, fmt.Errorf("cannot tell the application of unit %q: %w", s, err)
+	}
+	return Unit{Application: application, Number: names.NewUnitTag(s).Number()}, nil
+}
+
+// String returns the unit's name; empty for the zero Unit.
+func (u Unit) String() string {
+	if u.Application == "" {
+		return ""
+	}
+	return fmt.Sprintf("%s/%d", u.Application, u.Number)
+}
+
+// RelationID names one relation of an endpoint, such as website:3.
+type RelationID string
+
+// Databag is what one unit (or application) publishes in one relation. Setting
+// an empty value deletes the key (Juju, uniter facade).
+type Databag map[string]string
+
+// StatusLevel is a workload status that a charm may set.
+type StatusLevel string
+
+// The workload statuses that status-set takes.
+const (
+	Maintenance StatusLevel = "maintenance"
+	Blocked     StatusLevel = "blocked"
+	Waiting     StatusLevel = "waiting"
+	Active      StatusLevel = "active"
+)
+
+// Status is a unit's workload status.
+type Status struct {
+	Level   StatusLevel
+	Message string
+}
+
+// String returns the status as juju status shows it.
+func (s Status) String() string { return string(s.Level) + ": " + s.Message }
+
+// Kind tells hooks from actions.
+type Kind int
+
+// The kinds of event.
+const (
+	Hook Kind = iota
+	Action
+)
+
+// Event is what Juju started the charm for.
+type Event struct {
+	Kind Kind
+	// Name is the hook's or action's full name, e.g. website-relation-changed.
+	Name string
+	// Hook is the hook's kind without the endpoint, e.g. relation-changed; empty
+	// for an action.
+	Hook hooks.Kind
+	// Endpoint and Relation are set in relation hooks.
+	Endpoint string
+	Relation RelationID
+	// Unit is the unit the charm runs in, Principal the unit whose machine it
+	// shares; zero when Juju named none.
+	Unit, Principal Unit
+	// Departing is the unit that leaves, in relation-departed.
+	Departing Unit
+}
+
+// ParseEvent finds out from the environment (a look-up function such as
+// os.Getenv) and the program's name what Juju wants. With a dispatch file Juju
+// says so in JUJU_DISPATCH_PATH; without, it starts hooks/NAME (Juju,
+// worker/uniter/runner). Hooks that no Juju version fires for these endpoints
+// are an error.
+func ParseEvent(argv0 string, getenv func(string) string, endpoints []string) (Event, error) {
+	where := getenv("JUJU_DISPATCH_PATH")
+	if where == "" {
+		where = path.Join(path.Base(path.Dir(argv0)), path.Base(argv0))
+	}
+	dir, name := path.Split(path.Clean(where))
+	ev := Event{Name: name, Relation: RelationID(getenv("JUJU_RELATION_ID"))}
+	switch path.Base(dir) {
+	case "actions":
+		ev.Kind = Action
+	case "hooks":
+		if err := ev.parseHook(endpoints); err != nil {
+			return Event{}, err
+		}
+	default:
+		return Event{}, fmt.Errorf("cannot tell a hook from %q: it is neither hooks/NAME nor actions/NAME", where)
+	}
+	for _, v := range []struct {
+		variable string
+		unit     *Unit
+		needed   bool
+	}{
+		{"JUJU_UNIT_NAME", &ev.Unit, true},
+		{"JUJU_PRINCIPAL_UNIT", &ev.Principal, false},
+		{"JUJU_DEPARTING_UNIT", &ev.Departing, false},
+	} {
+		s := getenv(v.variable)
+		if s == "" && !v.needed {
+			continue
+		}
+		u, err := ParseUnit(s)
+		if err != nil {
+			return Event{}, fmt.Errorf("cannot read %s: %w", v.variable, err)
+		}
+		*v.unit = u
+	}
+	return ev, nil
+}
+
+// UnitHooks are the hooks without an endpoint that a subordinate on a machine
+// can get, from Juju 2.9 on: those of charm/v12 and, since 3.0, the secret hooks.
+func UnitHooks() []hooks.Kind {
+	return append(hooks.UnitHooks(),
+		hooks.SecretChanged, hooks.SecretRemove, hooks.SecretRotate, hooks.SecretExpired)
+}
+
+func (ev *Event) parseHook(endpoints []string) error {
+	if slices.Contains(UnitHooks(), hooks.Kind(ev.Name)) {
+		ev.Hook = hooks.Kind(ev.Name)
+		return nil
+	}
+	for _, endpoint := range endpoints {
+		kind, found := strings.CutPrefix(ev.Name, endpoint+"-")
+		if !found {
+			continue
+		}
+		for _, k := range hooks.RelationHooks() {
+			if string(k) == kind {
+				ev.Hook, ev.Endpoint = k, endpoint
+				return nil
+			}
+		}
+	}
+	return fmt.Errorf("cannot run hook %q: this charm has no such hook", ev.Name)
+}
