@@ -1,0 +1,101 @@
+# make without a target prints what there is.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+.NOTPARALLEL:
+
+ARCHS := amd64 arm64 ppc64el riscv64 s390x
+# Juju says ppc64el where Go says ppc64le; all other names agree.
+HOST_ARCH := $(patsubst ppc64le,ppc64el,$(shell go env GOHOSTARCH 2>/dev/null))
+ARCH ?= $(HOST_ARCH)
+FUZZTIME ?= 30s
+LAB_TIMEOUT ?= 30m
+# Without --abbrev the length would depend on how many objects a clone has.
+VERSION := $(shell git describe --tags --always --dirty --abbrev=12 2>/dev/null || echo unknown)
+
+STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.7.0
+BUILD_FLAGS := -trimpath -buildvcs=false -ldflags "-s -w -buildid= -X main.version=$(VERSION)"
+
+# The last line of a log of go test -v: how many tests there were.
+count = @printf '%s: %d passed, %d failed, %d skipped\n' '$(1)' \
+	"$$(grep -c '^ *--- PASS' build/$(1).log || true)" \
+	"$$(grep -c '^ *--- FAIL' build/$(1).log || true)" \
+	"$$(grep -c '^ *--- SKIP' build/$(1).log || true)"
+
+.PHONY: help
+help:
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 12
+
+.PHONY: charm
+charm: ## Pack keepalived_ARCH.charm (ARCH=arm64 ...; default this machine's, then also keepalived.charm)
+	@mkdir -p build/$(ARCH)
+	@CGO_ENABLED=0 GOFLAGS=-mod=readonly GOOS=linux GOARCH=$(patsubst ppc64el,ppc64le,$(ARCH)) GOAMD64=v1 GOARM64=v8.0 GOPPC64=power8 \
+		go build $(BUILD_FLAGS) -o build/$(ARCH)/keepalived-charm ./cmd/keepalived-charm
+	@go run ./cmd/charm-pack -arch $(ARCH) -binary build/$(ARCH)/keepalived-charm -version '$(VERSION)' -o keepalived_$(ARCH).charm
+ifeq ($(ARCH),$(HOST_ARCH))
+	@cp keepalived_$(ARCH).charm keepalived.charm
+endif
+
+.PHONY: charms
+charms: ## Pack the charm for every architecture
+	@for arch in $(ARCHS); do $(MAKE) charm ARCH=$$arch; done
+
+.PHONY: test
+test: deps unit lab-test ## Everything: unit, then the scenarios in the lab; installs what it needs (root)
+
+.PHONY: unit
+unit: lint ## Fast checks without root: gofmt, vet, staticcheck, tests with -race, fuzz seeds, golden files
+	@mkdir -p build
+	@go test -race -shuffle=on -count=1 -v ./... >build/unit.log 2>&1 || { cat build/unit.log; exit 1; }
+	@grep -E '^ok ' build/unit.log
+	$(call count,unit)
+
+.PHONY: lint
+lint: ## gofmt, vet and staticcheck over both modules
+	@unformatted=$$(gofmt -l .); \
+		if [ -n "$$unformatted" ]; then echo "not as gofmt writes it: $$unformatted"; exit 1; fi
+	@go vet ./...
+	@$(STATICCHECK) ./...
+	@cd tests && go vet ./...
+	@cd tests && $(STATICCHECK) ./...
+
+.PHONY: fuzz
+fuzz: ## Fuzz every parser for FUZZTIME each (default 30s)
+	@for package in $$(go list ./...); do \
+		targets=$$(go test -list '^Fuzz' $$package | { grep '^Fuzz' || true; }); \
+		for target in $$targets; do \
+			echo "== $$package $$target"; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
+		done; \
+	done
+
+.PHONY: golden
+golden: ## Write the golden files anew; look at the difference before you commit it
+	@UPDATE_GOLDEN=1 go test ./...
+
+.PHONY: deps
+deps:
+	@tests/scripts/install-deps
+
+.PHONY: lab-test
+lab-test: charm
+	@mkdir -p build
+	@cd tests && go test -count=1 -v -timeout $(LAB_TIMEOUT) ./... 2>&1 | tee ../build/lab.log
+	$(call count,lab)
+
+.PHONY: demo
+demo: deps charm ## Show a deployment: three machines, a VIP, a machine dies, the VIP moves (root)
+	@cd tests && go run ./cmd/lab demo -charm ../keepalived.charm
+
+.PHONY: lab
+lab: deps charm ## Keep a lab up to type commands against (root)
+	@cd tests && go run ./cmd/lab up -charm ../keepalived.charm
+
+.PHONY: bench
+bench: deps charm ## Measure outages in the lab, print the table and draw the plot (root)
+	@cd tests && go run ./cmd/lab bench -charm ../keepalived.charm
+
+.PHONY: clean
+clean: ## Remove what make built here
+	@rm -rf build keepalived.charm $(foreach arch,$(ARCHS),keepalived_$(arch).charm)
