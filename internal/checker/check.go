@@ -1,0 +1,197 @@
+package checker
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// CheckType is a way to tell whether the service works.
+type CheckType string
+
+// The ways to check.
+const (
+	// CheckTCP: a process accepts a connection to the target.
+	CheckTCP CheckType = "tcp"
+	// CheckHTTP and CheckHTTPS: the target answers a GET with an expected status.
+	CheckHTTP  CheckType = "http"
+	CheckHTTPS CheckType = "https"
+	// CheckUnit: a systemd unit is active.
+	CheckUnit CheckType = "unit"
+	// CheckNone: the service counts as healthy.
+	CheckNone CheckType = "none"
+)
+
+// Check says what is checked, and how.
+type Check struct {
+	Type CheckType `json:"type"`
+	// Target is ADDRESS:PORT for tcp, http and https, where the word localhost
+	// stands for 127.0.0.1 and, if that fails, ::1; a unit's name for unit; empty
+	// for none.
+	Target string `json:"target,omitempty"`
+	// Path is what http and https ask for, with its query; empty means "/".
+	Path string `json:"path,omitempty"`
+	// Host is the name http and https send (Host header, TLS server name) and
+	// the one a certificate is verified for; empty means the target.
+	Host string `json:"host,omitempty"`
+	// ExpectStatus bounds the status of a good answer; zero means 200-399.
+	ExpectStatus StatusRange `json:"expect_status,omitzero"`
+	// CA is a PEM file of certificates that https trusts; empty means that no
+	// certificate is verified.
+	CA string `json:"ca,omitempty"`
+	// Interval parts the starts of two checks, 100 ms to 1 h.
+	Interval Duration `json:"interval,omitzero"`
+	// Timeout fails a check that lasts longer, 10 ms to 1 min.
+	Timeout Duration `json:"timeout,omitzero"`
+	// Fall is how many failures in a row make a service sick, 1 to 100.
+	Fall int `json:"fall,omitempty"`
+	// Rise is how many passes in a row make a sick service healthy, 1 to 100.
+	Rise int `json:"rise,omitempty"`
+}
+
+// The values that a check gets from the charm when nobody chose others.
+const (
+	DefaultInterval = Duration(time.Second)
+	DefaultTimeout  = Duration(time.Second)
+	DefaultFall     = 3
+	DefaultRise     = 2
+)
+
+// StatusRange bounds an HTTP status, both ends included (RFC 9110 section 15:
+// 100 to 599). It is written as "200-399" or "200".
+type StatusRange struct {
+	Min, Max int
+}
+
+// MarshalText writes one number for a range of one.
+func (r StatusRange) MarshalText() ([]byte, error) {
+	if r.Min == r.Max {
+		return []byte(strconv.Itoa(r.Min)), nil
+	}
+	return fmt.Appendf(nil, "%d-%d", r.Min, r.Max), nil
+}
+
+// UnmarshalText reads "200-399" or "200".
+func (r *StatusRange) UnmarshalText(text []byte) error {
+	low, high, isRange := strings.Cut(string(text), "-")
+	if !isRange {
+		high = low
+	}
+	first, err1 := strconv.ParseUint(low, 10, 16)
+	last, err2 := strconv.ParseUint(high, 10, 16)
+	if err1 != nil || err2 != nil || first < 100 || last > 599 || first > last {
+		return fmt.Errorf("%q is not an HTTP status such as 200 or 200-399", text)
+	}
+	*r = StatusRange{Min: int(first), Max: int(last)}
+	return nil
+}
+
+// Contains tells whether status is within the range; the zero range is 200-399.
+func (r StatusRange) Contains(status int) bool {
+	if r == (StatusRange{}) {
+		r = StatusRange{Min: 200, Max: 399}
+	}
+	return status >= r.Min && status <= r.Max
+}
+
+var (
+	// unitName follows systemd.unit(5): at most 255 of these characters, with a
+	// type that has a meaningful active state.
+	unitName = regexp.MustCompile(`^[A-Za-z0-9:_.\\@-]{1,240}\.(service|socket|target|mount|path|timer|slice|scope)$`)
+	// urlPath is a path and query in the characters of RFC 3986.
+	urlPath = regexp.MustCompile(`^/[A-Za-z0-9._~:/?@!$&'()*+,;=%\[\]-]{0,1023}$`)
+	// hostName is a DNS name, or an address, without a port.
+	hostName = regexp.MustCompile(`^[A-Za-z0-9._:-]{1,253}$`)
+)
+
+func (c Check) validate() error {
+	switch c.Type {
+	case CheckNone:
+		if c != (Check{Type: CheckNone}) {
+			return errors.New("a check of type none takes no settings")
+		}
+		return nil
+	case CheckUnit:
+		if !unitName.MatchString(c.Target) {
+			return fmt.Errorf("check target %q is not the name of a systemd unit", c.Target)
+		}
+	case CheckTCP, CheckHTTP, CheckHTTPS:
+		if _, err := c.endpoints(); err != nil {
+			return err
+		}
+	default:
+		return fmt.Errorf("check type %q is not one of tcp, http, https, unit, none", c.Type)
+	}
+	if err := c.validateRequest(); err != nil {
+		return err
+	}
+	return c.validateTiming()
+}
+
+// validateRequest checks what only http and https have.
+func (c Check) validateRequest() error {
+	web := c.Type == CheckHTTP || c.Type == CheckHTTPS
+	if !web && (c.Path != "" || c.Host != "" || c.ExpectStatus != StatusRange{}) {
+		return fmt.Errorf("a check of type %s takes no path, host or status", c.Type)
+	}
+	switch {
+	case c.Path != "" && !urlPath.MatchString(c.Path):
+		return fmt.Errorf("check path %q is not a URL path", c.Path)
+	case c.Host != "" && !hostName.MatchString(c.Host):
+		return fmt.Errorf("check host %q is not a host name", c.Host)
+	case c.CA != "" && c.Type != CheckHTTPS:
+		return fmt.Errorf("a check of type %s takes no CA", c.Type)
+	case c.CA != "" && !(plainPath(c.CA) && path.IsAbs(c.CA)):
+		return fmt.Errorf("check CA %q is not an absolute path", c.CA)
+	}
+	if s := c.ExpectStatus; s != (StatusRange{}) && (s.Min < 100 || s.Max > 599 || s.Min > s.Max) {
+		return fmt.Errorf("expected status %d-%d is not within 100-599", s.Min, s.Max)
+	}
+	return nil
+}
+
+func (c Check) validateTiming() error {
+	interval, timeout := time.Duration(c.Interval), time.Duration(c.Timeout)
+	switch {
+	case interval < 100*time.Millisecond || interval > time.Hour:
+		return fmt.Errorf("check interval %s is not within 100ms-1h", interval)
+	case timeout < 10*time.Millisecond || timeout > time.Minute:
+		return fmt.Errorf("check timeout %s is not within 10ms-1m", timeout)
+	case c.Fall < 1 || c.Fall > 100:
+		return fmt.Errorf("check fall %d is not within 1-100", c.Fall)
+	case c.Rise < 1 || c.Rise > 100:
+		return fmt.Errorf("check rise %d is not within 1-100", c.Rise)
+	}
+	return nil
+}
+
+// endpoints returns where Target says to connect, in the order to try.
+// Names other than localhost are refused: a name server that fails would make
+// every unit sick at once.
+func (c Check) endpoints() ([]netip.AddrPort, error) {
+	target, local := strings.CutPrefix(c.Target, "localhost:")
+	if local {
+		target = "127.0.0.1:" + target
+	}
+	ap, err := netip.ParseAddrPort(target)
+	if err != nil || ap.Port() == 0 || ap.Addr().IsUnspecified() || ap.Addr().IsMulticast() ||
+		ap.Addr().Zone() != "" || ap.Addr().Is4In6() {
+		return nil, fmt.Errorf("check target %q is not ADDRESS:PORT", c.Target)
+	}
+	all := []netip.AddrPort{ap}
+	if local {
+		all = append(all, netip.AddrPortFrom(netip.IPv6Loopback(), ap.Port()))
+	}
+	return slices.Clip(all), nil
+}
+
+// String names the check in messages, such as "tcp 127.0.0.1:443".
+func (c Check) String() string {
+	return strings.TrimSpace(string(c.Type) + " " + c.Target)
+}

@@ -1,0 +1,154 @@
+package checker
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"path/filepath"
+	"regexp"
+	"time"
+
+	"keepalived-charm/internal/vrrp"
+)
+
+// Config is everything the checker is told, as the charm writes it.
+type Config struct {
+	// Application names the checker in messages.
+	Application string `json:"application"`
+	// Instances are the VRRP instances that the verdict counts for, at least one.
+	Instances []Instance `json:"instances"`
+	// Policy turns health and holding into an adjustment of the priority.
+	Policy vrrp.Policy `json:"policy"`
+	// Peers tells that the group has other units: only then does a sick holder
+	// step aside.
+	Peers bool `json:"peers"`
+	// StatusFile is where the checker writes its Status; empty means nowhere.
+	StatusFile string `json:"status_file,omitempty"`
+	// Check says what is checked, and how.
+	Check Check `json:"check"`
+}
+
+// Instance is one VRRP instance.
+type Instance struct {
+	// Name is the instance's name in keepalived.conf.
+	Name string `json:"name"`
+	// TrackFile is the absolute path of the instance's track file. It is written
+	// in place and must not be replaced while the checker runs.
+	TrackFile string `json:"track_file"`
+	// Interface carries the addresses.
+	Interface string `json:"interface"`
+	// Addresses are the virtual IPs; the unit holds the instance while the first
+	// is on Interface.
+	Addresses []netip.Addr `json:"addresses"`
+}
+
+// Duration is a time.Duration that is written as text, such as "1s" or "150ms".
+type Duration time.Duration
+
+// MarshalText returns the form that time.ParseDuration reads.
+func (d Duration) MarshalText() ([]byte, error) {
+	return []byte(time.Duration(d).String()), nil
+}
+
+// UnmarshalText reads what time.ParseDuration reads.
+func (d *Duration) UnmarshalText(text []byte) error {
+	v, err := time.ParseDuration(string(text))
+	if err != nil {
+		return fmt.Errorf("%q is not a duration such as 1s or 150ms", text)
+	}
+	*d = Duration(v)
+	return nil
+}
+
+// Parse reads a configuration: JSON without unknown keys, valid as Validate
+// defines it.
+func Parse(data []byte) (Config, error) {
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.DisallowUnknownFields()
+	var c Config
+	if err := decoder.Decode(&c); err != nil {
+		return Config{}, err
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return Config{}, errors.New("there is more than one JSON value")
+	}
+	if err := c.Validate(); err != nil {
+		return Config{}, err
+	}
+	return c, nil
+}
+
+// Marshal returns the bytes of the configuration file: the same for equal
+// configurations. It refuses what Parse would refuse.
+func (c Config) Marshal() ([]byte, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	data, err := json.MarshalIndent(c, "", "  ")
+	if err != nil {
+		return nil, err
+	}
+	return append(data, '\n'), nil
+}
+
+var (
+	// plainName is what applications and instances are called.
+	plainName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+	// interfaceName is a subset of what dev_valid_name in Linux lets pass, up to
+	// IFNAMSIZ-1 bytes.
+	interfaceName = regexp.MustCompile(`^[A-Za-z0-9._:@-]{1,15}$`)
+)
+
+// Validate says in one sentence what is wrong with the configuration.
+func (c Config) Validate() error {
+	if !plainName.MatchString(c.Application) {
+		return fmt.Errorf("application %q is not a plain name", c.Application)
+	}
+	if len(c.Instances) == 0 {
+		return errors.New("there is no instance")
+	}
+	if c.StatusFile != "" && !plainPath(c.StatusFile) {
+		return fmt.Errorf("status file %q is not an absolute path", c.StatusFile)
+	}
+	names, files := map[string]bool{}, map[string]bool{c.StatusFile: true}
+	for _, i := range c.Instances {
+		if err := i.validate(); err != nil {
+			return err
+		}
+		if names[i.Name] {
+			return fmt.Errorf("instance %q is named twice", i.Name)
+		}
+		if files[i.TrackFile] {
+			return fmt.Errorf("file %q is named twice", i.TrackFile)
+		}
+		names[i.Name], files[i.TrackFile] = true, true
+	}
+	return c.Check.validate()
+}
+
+func (i Instance) validate() error {
+	switch {
+	case !plainName.MatchString(i.Name):
+		return fmt.Errorf("instance %q is not a plain name", i.Name)
+	case !plainPath(i.TrackFile):
+		return fmt.Errorf("instance %q: track file %q is not an absolute path", i.Name, i.TrackFile)
+	case !interfaceName.MatchString(i.Interface):
+		return fmt.Errorf("instance %q: %q is not an interface name", i.Name, i.Interface)
+	case len(i.Addresses) == 0:
+		return fmt.Errorf("instance %q has no address", i.Name)
+	}
+	for _, a := range i.Addresses {
+		if !a.IsValid() || a.IsUnspecified() || a.Zone() != "" || a.Is4In6() {
+			return fmt.Errorf("instance %q: %q is not an address it can hold", i.Name, a)
+		}
+	}
+	return nil
+}
+
+// plainPath tells an absolute path in its shortest form.
+func plainPath(p string) bool {
+	return filepath.IsAbs(p) && filepath.Clean(p) == p && p != "/" && !bytes.ContainsRune([]byte(p), 0)
+}

@@ -1,0 +1,318 @@
+package checker
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"time"
+
+	"keepalived-charm/internal/vrrp"
+)
+
+const (
+	// rereadInterval is how often addresses and files are read in full, so that
+	// a lost event or a foreign hand heals.
+	rereadInterval = 5 * time.Second
+	// stuckAfter is how much longer than its timeout a check may last before the
+	// checker counts as hung.
+	stuckAfter = 10 * time.Second
+)
+
+// track is one instance's track file with what it should say.
+type track struct {
+	Instance
+	file *inPlaceFile
+	// value is what was last written or found; broken tells that the last write
+	// failed, which is logged once.
+	value  int
+	broken bool
+}
+
+// outcome is the result of one check.
+type outcome struct {
+	err     error
+	started time.Time
+	took    time.Duration
+}
+
+// loop is the checker at work. All its state belongs to the goroutine of run;
+// the one that runs the checks only gets requests and gives outcomes.
+type loop struct {
+	config   Config
+	log      *log.Logger
+	election election
+	tracks   []track
+	status   statusWriter
+	service  serviceManager
+	prober   prober
+	hint     *listenHint
+	watch    *addressWatch
+	watched  map[string]bool // the instances' first addresses, as event text
+
+	requests chan struct{}
+	outcomes chan outcome
+
+	local    bool // the target is on this machine
+	checking time.Time
+	checkAt  time.Time
+	hintAt   time.Time
+	rereadAt time.Time
+}
+
+// newLoop opens what needs privileges: the files, which it gives to owner, and
+// what the check reads.
+func newLoop(c Config, owner identity, log *log.Logger) (*loop, error) {
+	l := &loop{
+		config:   c,
+		log:      log,
+		election: election{policy: c.Policy, peers: c.Peers},
+		watched:  map[string]bool{},
+		requests: make(chan struct{}, 1),
+		outcomes: make(chan outcome, 1),
+	}
+	l.election.health = health{fall: c.Check.Fall, rise: c.Check.Rise}
+	if c.Check.Type == CheckNone {
+		l.election.health.verdict = healthy
+	}
+	l.status = newStatusWriter(c, l.election.health.verdict)
+	var err error
+	if l.prober, err = newProber(c.Check); err != nil {
+		return nil, err
+	}
+	if err := l.openFiles(owner); err != nil {
+		l.close()
+		return nil, err
+	}
+	l.hint = newListenHint(c.Check)
+	l.service = newServiceManager()
+	return l, nil
+}
+
+func (l *loop) openFiles(owner identity) error {
+	for _, i := range l.config.Instances {
+		file, err := openInPlace(i.TrackFile, trackText(0), owner)
+		if err != nil {
+			return err
+		}
+		l.tracks = append(l.tracks, track{Instance: i, file: file})
+		text, err := file.read()
+		if err != nil {
+			return err
+		}
+		found := trackValue(text)
+		l.tracks[len(l.tracks)-1].value = found
+		l.election.members = append(l.election.members, member{found: found})
+		l.watched[i.Addresses[0].String()] = true
+	}
+	if l.config.StatusFile == "" {
+		return nil
+	}
+	file, err := openInPlace(l.config.StatusFile, l.status.data.text(), owner)
+	l.status.file = file
+	return err
+}
+
+func (l *loop) close() {
+	for _, t := range l.tracks {
+		t.file.close()
+	}
+	l.hint.close()
+	l.status.close()
+	if l.watch != nil {
+		l.watch.close()
+	}
+}
+
+// run goes on until ctx is done, or the files are no longer the ones to write.
+func (l *loop) run(ctx context.Context) error {
+	now := time.Now()
+	if err := l.reread(now); err != nil {
+		return err
+	}
+	l.checkAt, l.hintAt = now, now.Add(hintInterval)
+	if l.prober != nil {
+		go l.check(ctx)
+	}
+	l.apply(now)
+	l.service.ready()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case o := <-l.outcomes:
+			l.judge(o)
+		case u, ok := <-l.watch.updates:
+			if !ok {
+				l.watch.close()
+				l.watch = nil
+				l.rereadAt = time.Time{}
+			} else if l.watched[u.LinkAddress.IP.String()] {
+				l.readHolders()
+			}
+		case <-timer.C:
+		}
+		next, err := l.step(time.Now())
+		if err != nil {
+			return err
+		}
+		timer.Reset(time.Until(next))
+	}
+}
+
+// check runs one check per request.
+func (l *loop) check(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-l.requests:
+		}
+		o := outcome{started: time.Now()}
+		limited, cancel := context.WithTimeout(ctx, time.Duration(l.config.Check.Timeout))
+		o.err = l.prober.probe(limited)
+		cancel()
+		o.took = time.Since(o.started)
+		if ctx.Err() != nil {
+			return
+		}
+		l.outcomes <- o
+	}
+}
+
+// step does all that is due and returns when the next thing is.
+func (l *loop) step(now time.Time) (time.Time, error) {
+	if !now.Before(l.rereadAt) {
+		if err := l.reread(now); err != nil {
+			return time.Time{}, err
+		}
+	}
+	next := l.rereadAt
+	sooner := func(t time.Time) {
+		if !t.IsZero() && t.Before(next) {
+			next = t
+		}
+	}
+	if l.prober != nil {
+		if l.local {
+			if !now.Before(l.hintAt) {
+				l.hintAt = now.Add(hintInterval)
+				if l.hint.changed() {
+					l.checkAt = now
+				}
+			}
+			sooner(l.hintAt)
+		}
+		if l.checking.IsZero() {
+			if !now.Before(l.checkAt) {
+				l.checking = now
+				l.requests <- struct{}{}
+			} else {
+				sooner(l.checkAt)
+			}
+		}
+	}
+	sooner(l.election.expire(now))
+	l.apply(now)
+	sooner(l.status.due())
+	if l.checking.IsZero() || now.Sub(l.checking) < time.Duration(l.config.Check.Timeout)+stuckAfter {
+		sooner(l.service.alive(now))
+	}
+	return next, nil
+}
+
+// judge takes in the outcome of a check.
+func (l *loop) judge(o outcome) {
+	l.checking = time.Time{}
+	changed, aside := l.election.observe(o.err == nil, o.started.Add(o.took))
+	h := &l.election.health
+	l.checkAt = o.started.Add(h.pause(time.Duration(l.config.Check.Interval)))
+	l.status.checked(o)
+	if !changed {
+		return
+	}
+	l.status.verdict(h.verdict)
+	if h.verdict == healthy {
+		l.log.Printf("%s is healthy: %s passes", l.config.Application, l.config.Check)
+	} else {
+		l.log.Printf("%s is sick after %d failed checks of %s: %s", l.config.Application, h.failed, l.config.Check, oneLine(o.err))
+	}
+	if aside > 0 {
+		l.status.steppedAside()
+		l.log.Printf("%s steps aside so that a healthy unit takes over at once", l.config.Application)
+	}
+}
+
+// readHolders learns which instances' addresses are here.
+func (l *loop) readHolders() {
+	addresses, err := readAddresses()
+	if err != nil {
+		// What was known stays; the next event or re-read asks again.
+		l.rereadAt = time.Now().Add(quickRetry)
+		return
+	}
+	l.local = l.hint.applies(addresses)
+	for i, t := range l.tracks {
+		holder := addresses.holds(t.Instance)
+		if !l.election.hold(i, holder) {
+			continue
+		}
+		l.status.hold(t.Name, holder)
+		verb := "holds"
+		if !holder {
+			verb = "no longer holds"
+		}
+		l.log.Printf("instance %s %s %s", t.Name, verb, t.Addresses[0])
+	}
+}
+
+// reread reads everything in full: what changed unseen is put right.
+func (l *loop) reread(now time.Time) error {
+	l.rereadAt = now.Add(rereadInterval)
+	if l.watch == nil {
+		watch, err := watchAddresses()
+		if err != nil {
+			return err
+		}
+		l.watch = watch
+	}
+	l.readHolders()
+	for i := range l.tracks {
+		t := &l.tracks[i]
+		if t.file.replaced() {
+			return fmt.Errorf("cannot go on: %s was removed or replaced", t.file.path)
+		}
+		text, err := t.file.read()
+		if err == nil && text == trackText(t.value) {
+			continue
+		}
+		t.value = noValue
+	}
+	return nil
+}
+
+// noValue is what a track file that says anything else than it should counts as.
+const noValue = vrrp.StepAside - 1
+
+// apply brings files and status line up to date.
+func (l *loop) apply(now time.Time) {
+	for i := range l.tracks {
+		t := &l.tracks[i]
+		want := l.election.value(i)
+		if t.value == want {
+			continue
+		}
+		if err := t.file.write(trackText(want)); err != nil {
+			if !t.broken {
+				l.log.Printf("%s; trying again", err)
+			}
+			t.broken = true
+			continue
+		}
+		t.value, t.broken = want, false
+	}
+	if line := l.status.write(now, l.log); line != "" {
+		l.service.status(line)
+	}
+}

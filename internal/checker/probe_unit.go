@@ -1,0 +1,66 @@
+package checker
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/godbus/dbus/v5"
+)
+
+// unitProber asks systemd for a unit's state over the system bus, as systemctl
+// does for an unprivileged user. It keeps its connection: starting systemctl
+// each second would cost several times the check's whole budget.
+type unitProber struct {
+	unit string
+	bus  *dbus.Conn // nil: not connected
+}
+
+func (p *unitProber) probe(ctx context.Context) error {
+	if p.bus == nil {
+		// The connection outlives this check's ctx.
+		bus, err := dbus.ConnectSystemBus()
+		if err != nil {
+			return fmt.Errorf("cannot connect to the system bus: %w", cause(err))
+		}
+		p.bus = bus
+	}
+	state, err := p.activeState(ctx)
+	if err != nil {
+		// The bus may have been restarted: the next check connects again.
+		p.bus.Close()
+		p.bus = nil
+		return fmt.Errorf("cannot learn the state of %s: %w", p.unit, cause(err))
+	}
+	// org.freedesktop.systemd1(5): a unit that reloads its configuration works.
+	if state != "active" && state != "reloading" && state != "refreshing" {
+		return fmt.Errorf("%s is %s", p.unit, state)
+	}
+	return nil
+}
+
+// activeState reads the unit's ActiveState; systemd loads the unit if need be.
+func (p *unitProber) activeState(ctx context.Context) (string, error) {
+	const get = "org.freedesktop.DBus.Properties.Get"
+	var state string
+	err := p.bus.Object("org.freedesktop.systemd1", unitPath(p.unit)).
+		CallWithContext(ctx, get, dbus.FlagNoAutoStart, "org.freedesktop.systemd1.Unit", "ActiveState").
+		Store(&state)
+	return state, err
+}
+
+// unitPath is the unit's object path: every byte but letters and digits, and a
+// leading digit, becomes an underscore and its hexadecimal code
+// (sd_bus_path_encode(3)).
+func unitPath(unit string) dbus.ObjectPath {
+	path := []byte("/org/freedesktop/systemd1/unit/")
+	for i := 0; i < len(unit); i++ {
+		c := unit[i]
+		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+		if letter || c >= '0' && c <= '9' && i > 0 {
+			path = append(path, c)
+		} else {
+			path = fmt.Appendf(path, "_%02x", c)
+		}
+	}
+	return dbus.ObjectPath(path)
+}

@@ -1,0 +1,140 @@
+package checker
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"syscall"
+
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+)
+
+// tcpState is a socket's state as sock_diag(7) reports it (tcp_states.h).
+type tcpState uint8
+
+const (
+	tcpEstablished tcpState = 1
+	tcpSynRecv     tcpState = 3
+	tcpCloseWait   tcpState = 8
+)
+
+// errNoSocket says that the kernel has no such socket.
+var errNoSocket = errors.New("no such socket")
+
+// tcpSocket is what the kernel tells about a TCP socket.
+type tcpSocket struct {
+	state tcpState
+	// inode is 0 while no process has the socket: it waits to be accepted.
+	inode uint32
+	// queued and backlog are, for a listener, how many connections wait to be
+	// accepted and how many may.
+	queued, backlog uint32
+}
+
+// sockDiag asks the kernel for single TCP sockets: sock_diag(7) with an exact
+// look-up, which walks no table and needs no privilege. It is for one goroutine.
+type sockDiag struct {
+	fd  int
+	seq uint32
+	buf [4096]byte
+}
+
+// newSockDiag opens the netlink socket.
+func newSockDiag() (*sockDiag, error) {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_SOCK_DIAG)
+	if err != nil {
+		return nil, fmt.Errorf("cannot open sock_diag: %w", err)
+	}
+	// The kernel answers within the request; the limit is for what should never be.
+	limit := unix.NsecToTimeval(int64(100e6))
+	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &limit); err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("cannot set the time limit of sock_diag: %w", err)
+	}
+	return &sockDiag{fd: fd}, nil
+}
+
+func (d *sockDiag) close() { unix.Close(d.fd) }
+
+// listener finds the socket that listens on the address, be it bound to that
+// address or to every address.
+func (d *sockDiag) listener(at netip.AddrPort) (tcpSocket, error) {
+	none := netip.IPv4Unspecified()
+	if at.Addr().Is6() {
+		none = netip.IPv6Unspecified()
+	}
+	return d.find(at, netip.AddrPortFrom(none, 0))
+}
+
+// find looks up the socket with these ends. Without a connection of that kind
+// the kernel answers with the listener of the local end, if any.
+func (d *sockDiag) find(local, remote netip.AddrPort) (tcpSocket, error) {
+	d.seq++
+	request := diagRequest(d.seq, local, remote)
+	if err := unix.Sendto(d.fd, request, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+		return tcpSocket{}, fmt.Errorf("cannot ask for a socket: %w", err)
+	}
+	for {
+		n, _, err := unix.Recvfrom(d.fd, d.buf[:], 0)
+		if err != nil {
+			return tcpSocket{}, fmt.Errorf("cannot learn of a socket: %w", err)
+		}
+		// An answer to an earlier request is one that came too late.
+		if n >= unix.NLMSG_HDRLEN && binary.NativeEndian.Uint32(d.buf[8:]) == d.seq {
+			return parseDiag(d.buf[:n])
+		}
+	}
+}
+
+// diagRequest is a netlink header with struct inet_diag_req_v2
+// (linux/inet_diag.h).
+func diagRequest(seq uint32, local, remote netip.AddrPort) []byte {
+	const size = unix.NLMSG_HDRLEN + 56
+	b := make([]byte, size)
+	native, network := binary.NativeEndian, binary.BigEndian
+	native.PutUint32(b[0:], size)
+	native.PutUint16(b[4:], nl.SOCK_DIAG_BY_FAMILY)
+	native.PutUint16(b[6:], unix.NLM_F_REQUEST)
+	native.PutUint32(b[8:], seq)
+	r := b[unix.NLMSG_HDRLEN:]
+	r[0], r[1] = unix.AF_INET, unix.IPPROTO_TCP
+	if local.Addr().Is6() {
+		r[0] = unix.AF_INET6
+	}
+	native.PutUint32(r[4:], ^uint32(0)) // every state
+	network.PutUint16(r[8:], local.Port())
+	network.PutUint16(r[10:], remote.Port())
+	copy(r[12:28], local.Addr().AsSlice())
+	copy(r[28:44], remote.Addr().AsSlice())
+	native.PutUint64(r[48:], ^uint64(0)) // INET_DIAG_NOCOOKIE
+	return b
+}
+
+// parseDiag reads struct inet_diag_msg, or the error that came instead.
+func parseDiag(b []byte) (tcpSocket, error) {
+	native := binary.NativeEndian
+	body := b[unix.NLMSG_HDRLEN:]
+	switch native.Uint16(b[4:]) {
+	case unix.NLMSG_ERROR:
+		if len(body) < 4 {
+			return tcpSocket{}, errors.New("cannot read a sock_diag error: it is cut")
+		}
+		if errno := syscall.Errno(-int32(native.Uint32(body))); errno != syscall.ENOENT {
+			return tcpSocket{}, fmt.Errorf("cannot look up a socket: %w", errno)
+		}
+		return tcpSocket{}, errNoSocket
+	case nl.SOCK_DIAG_BY_FAMILY:
+		if len(body) < 72 {
+			return tcpSocket{}, errors.New("cannot read a sock_diag answer: it is cut")
+		}
+		return tcpSocket{
+			state:   tcpState(body[1]),
+			queued:  native.Uint32(body[56:]),
+			backlog: native.Uint32(body[60:]),
+			inode:   native.Uint32(body[68:]),
+		}, nil
+	}
+	return tcpSocket{}, fmt.Errorf("cannot read a sock_diag answer of type %d", native.Uint16(b[4:]))
+}
