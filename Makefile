@@ -34,7 +34,7 @@ charm: ## Pack keepalived_ARCH.charm (ARCH=arm64 ...; default this machine's, th
 		go build $(BUILD_FLAGS) -o build/$(ARCH)/keepalived-charm ./cmd/keepalived-charm
 	@go run ./cmd/charm-pack -arch $(ARCH) -binary build/$(ARCH)/keepalived-charm -version '$(VERSION)' -o keepalived_$(ARCH).charm
 ifeq ($(ARCH),$(HOST_ARCH))
-	@cp keepalived_$(ARCH).charm keepalived.charm
+	@install -m 644 keepalived_$(ARCH).charm keepalived.charm
 endif
 
 .PHONY: charms
