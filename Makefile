@@ -15,7 +15,7 @@ LAB_TIMEOUT ?= 30m
 VERSION := $(shell git describe --tags --always --dirty --abbrev=12 2>/dev/null || echo unknown)
 
 STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.7.0
-BUILD_FLAGS := -trimpath -buildvcs=false -ldflags "-s -w -buildid= -X main.version=$(VERSION)"
+BUILD_FLAGS := -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION)"
 
 # The last line of a log of go test -v: how many tests there were.
 count = @printf '%s: %d passed, %d failed, %d skipped\n' '$(1)' \
@@ -78,10 +78,11 @@ golden: ## Write the golden files anew; look at the difference before you commit
 deps:
 	@tests/scripts/install-deps
 
+# One package at a time: the scenarios measure outages.
 .PHONY: lab-test
 lab-test: charm
 	@mkdir -p build
-	@cd tests && go test -count=1 -v -timeout $(LAB_TIMEOUT) ./... 2>&1 | tee ../build/lab.log
+	@cd tests && go test -count=1 -p 1 -v -timeout $(LAB_TIMEOUT) ./... 2>&1 | tee ../build/lab.log
 	$(call count,lab)
 
 .PHONY: demo
