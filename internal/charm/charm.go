@@ -1,0 +1,197 @@
+// Package charm carries out one hook or action: read everything once, decide,
+// apply the steps in order, publish, set the status last. Every hook takes the
+// same way; a hook is a fresh process that trusts the machine and the databags.
+package charm
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/juju/charm/v12/hooks"
+
+	"keepalived-charm/internal/endpoint"
+	"keepalived-charm/internal/hooktool"
+	"keepalived-charm/internal/juju"
+	"keepalived-charm/internal/reconcile"
+)
+
+// Model is what a hook asks of Juju.
+type Model interface {
+	Options() (map[string]any, error)
+	Relations(endpoint string) ([]juju.RelationID, error)
+	RemoteUnits(juju.RelationID) ([]juju.Unit, error)
+	Databag(juju.RelationID, juju.Unit) (juju.Databag, error)
+	Network(endpoint string) (hooktool.Network, error)
+	Publish(juju.RelationID, juju.Databag) error
+	SetStatus(juju.Status) error
+	SetWorkloadVersion(string) error
+	Log(line string)
+	SetActionResults(map[string]string) error
+	FailAction(reason string) error
+}
+
+// Machine is the machine that a hook looks at and changes.
+type Machine interface {
+	Observe(reconcile.Layout) (reconcile.Machine, error)
+	Apply(reconcile.Layout, reconcile.Step) error
+}
+
+// Run carries out one event. An error is a fault, which Juju shows and retries;
+// what the operator must mend is a status instead.
+func Run(ev juju.Event, j Model, m Machine) error {
+	if ev.Kind == juju.Action {
+		return act(ev, j, m)
+	}
+	if idle(ev.Hook) {
+		return nil
+	}
+	obs, err := observe(ev, j, m)
+	if err != nil {
+		return err
+	}
+	status, err := pass(obs, j, m)
+	if err != nil {
+		return err
+	}
+	return j.SetStatus(status)
+}
+
+// idle tells hooks that bring nothing to do.
+func idle(h hooks.Kind) bool { return h == hooks.CollectMetrics || h == hooks.MeterStatusChanged }
+
+// pass brings the unit from what was observed to what is wanted.
+func pass(obs reconcile.Observed, j Model, m Machine) (juju.Status, error) {
+	want, err := reconcile.Desire(obs)
+	if err == nil {
+		err = apply(&obs, want, j, m)
+	}
+	if status, blocked := reconcile.StatusOf(err); blocked {
+		return status, nil
+	}
+	if err != nil {
+		return juju.Status{}, err
+	}
+	for _, r := range obs.Relations {
+		if changes := want.Publish[r.ID]; len(changes) > 0 {
+			if err := j.Publish(r.ID, changes); err != nil {
+				return juju.Status{}, err
+			}
+		}
+	}
+	if obs.Event.Endpoint == "" && obs.Machine.Version != "" {
+		if err := j.SetWorkloadVersion(obs.Machine.Version); err != nil {
+			return juju.Status{}, err
+		}
+	}
+	return want.Status(obs.Machine), nil
+}
+
+// apply carries out the plan; the first fault ends it. It reads the machine again
+// when it changed something.
+func apply(obs *reconcile.Observed, want reconcile.Desired, j Model, m Machine) error {
+	steps := reconcile.Plan(want, *obs)
+	if len(steps) == 0 {
+		return nil
+	}
+	var said []string
+	for _, s := range steps {
+		said = append(said, s.String())
+	}
+	j.Log("changing this machine: " + strings.Join(said, "; "))
+	for _, s := range steps {
+		if s.Action == reconcile.InstallPackage {
+			if err := j.SetStatus(juju.Status{Level: juju.Maintenance, Message: "installing keepalived"}); err != nil {
+				return err
+			}
+		}
+		if err := m.Apply(want.Layout, s); err != nil {
+			return err
+		}
+	}
+	var err error
+	obs.Machine, err = m.Observe(want.Layout)
+	return err
+}
+
+// observe reads everything a decision may depend on, once.
+func observe(ev juju.Event, j Model, m Machine) (reconcile.Observed, error) {
+	obs := reconcile.Observed{Event: ev}
+	var err error
+	if obs.Machine, err = m.Observe(reconcile.Layout{Application: ev.Unit.Application}); err != nil {
+		return obs, err
+	}
+	if !reconcile.NeedsModel(ev.Hook) {
+		return obs, nil
+	}
+	if obs.Options, err = j.Options(); err != nil {
+		return obs, err
+	}
+	network, err := j.Network(endpoint.JujuInfo)
+	if err != nil {
+		return obs, err
+	}
+	obs.Ingress = network.Addresses()
+	for _, name := range []string{endpoint.Website, endpoint.LoadBalancer, endpoint.Cluster} {
+		relations, err := observeEndpoint(ev, j, name)
+		if err != nil {
+			return obs, err
+		}
+		obs.Relations = append(obs.Relations, relations...)
+	}
+	return obs, nil
+}
+
+func observeEndpoint(ev juju.Event, j Model, name string) ([]reconcile.Relation, error) {
+	ids, err := j.Relations(name)
+	if err != nil {
+		return nil, err
+	}
+	var relations []reconcile.Relation
+	for _, id := range ids {
+		if ev.Hook == hooks.RelationBroken && ev.Relation == id {
+			continue // Juju 2.9 still lists it
+		}
+		r := reconcile.Relation{ID: id, Endpoint: name}
+		if r.Own, err = j.Databag(id, ev.Unit); err != nil {
+			return nil, err
+		}
+		if name == endpoint.Cluster {
+			if r.Units, err = observeUnits(ev, j, id); err != nil {
+				return nil, err
+			}
+		}
+		relations = append(relations, r)
+	}
+	return relations, nil
+}
+
+func observeUnits(ev juju.Event, j Model, id juju.RelationID) (map[juju.Unit]juju.Databag, error) {
+	units, err := j.RemoteUnits(id)
+	if err != nil {
+		return nil, err
+	}
+	bags := map[juju.Unit]juju.Databag{}
+	for _, u := range units {
+		if u == ev.Departing {
+			continue
+		}
+		if bags[u], err = j.Databag(id, u); err != nil {
+			return nil, err
+		}
+	}
+	return bags, nil
+}
+
+// act carries out an action.
+func act(ev juju.Event, j Model, m Machine) error {
+	run, ok := actions()[ev.Name]
+	if !ok {
+		return fmt.Errorf("cannot run action %q: this charm has no such action", ev.Name)
+	}
+	obs, err := observe(ev, j, m)
+	if err != nil {
+		return errors.Join(err, j.FailAction(err.Error()))
+	}
+	return j.SetActionResults(run(obs))
+}

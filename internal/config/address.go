@@ -1,0 +1,133 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// setVirtualIPs takes addresses separated by commas or white space.
+func (o *Options) setVirtualIPs(s string) string {
+	fields := strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' || r == '\n' || r == '\r' })
+	// More than one comes with the failover engine; until then it is refused
+	// rather than half served.
+	if len(fields) > 1 {
+		return "a single address such as 10.10.74.250 or 10.10.74.250/24"
+	}
+	for _, f := range fields {
+		v, must := parseVirtualIP(f)
+		if must != "" {
+			return must
+		}
+		if slices.ContainsFunc(o.VirtualIPs, func(w VirtualIP) bool { return w.Addr() == v.Addr() }) {
+			return "without duplicates, " + v.Addr().String() + " stands there twice"
+		}
+		o.VirtualIPs = append(o.VirtualIPs, v)
+	}
+	return ""
+}
+
+func parseVirtualIP(s string) (VirtualIP, string) {
+	address, length, given := strings.Cut(s, "/")
+	a, err := netip.ParseAddr(address)
+	if err != nil || a.Zone() != "" || a.Is4In6() {
+		return VirtualIP{}, "an IP address such as 10.10.74.250 or 10.10.74.250/24"
+	}
+	p := netip.PrefixFrom(a, a.BitLen())
+	if given {
+		p, err = netip.ParsePrefix(s)
+		if err != nil || p.Bits() == 0 || strings.HasPrefix(length, "+") {
+			return VirtualIP{}, fmt.Sprintf("an address with a prefix length in 1-%d", a.BitLen())
+		}
+	}
+	if why := unusable(p); why != "" {
+		return VirtualIP{}, "an address that one machine can hold, " + a.String() + " is " + why
+	}
+	return VirtualIP{p}, ""
+}
+
+// unusable tells why no machine can hold an address for clients.
+func unusable(p netip.Prefix) string {
+	a := p.Addr()
+	switch {
+	case a.IsUnspecified():
+		return "the unspecified address"
+	case a.IsLoopback():
+		return "a loopback address"
+	case a.IsMulticast():
+		return "a multicast address"
+	case a.IsLinkLocalUnicast():
+		return "a link-local address"
+	case !a.Is4():
+		return ""
+	}
+	b := a.As4()
+	switch {
+	case b[0] == 0:
+		return "an address of this network (0.0.0.0/8)"
+	case a == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
+		return "the broadcast address"
+	case b[0] >= 240:
+		return "a reserved address"
+	case p.Bits() < 31 && a == p.Masked().Addr():
+		return "the network address of " + p.String()
+	case p.Bits() < 31 && a == broadcast(p):
+		return "the broadcast address of " + p.Masked().String()
+	}
+	return ""
+}
+
+// broadcast returns the last address of an IPv4 prefix.
+func broadcast(p netip.Prefix) netip.Addr {
+	b := p.Addr().As4()
+	for bit := p.Bits(); bit < 32; bit++ {
+		b[bit/8] |= 1 << (7 - bit%8)
+	}
+	return netip.AddrFrom4(b)
+}
+
+// A host name of RFC 1123 section 2.1 in labels of at most 63 characters.
+var hostname = regexp.MustCompile(`^([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$`)
+
+func (o *Options) setHostname(s string) string {
+	s = strings.TrimSpace(s)
+	if a, err := netip.ParseAddr(s); err == nil && a.Zone() == "" {
+		o.Hostname = s
+		return ""
+	}
+	if s != "" && (len(s) > 253 || !hostname.MatchString(s)) {
+		return "a host name such as api.example.com, or empty"
+	}
+	o.Hostname = s
+	return ""
+}
+
+// The kernel takes any name of up to 15 bytes without "/" and white space; the
+// characters here are those that keepalived.conf gives no meaning to.
+var interfaceName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:@-]{0,14}$`)
+
+func (o *Options) setInterface(s string) string {
+	s = strings.TrimSpace(s)
+	if s != "" && (s == "lo" || !interfaceName.MatchString(s)) {
+		return "the name of a network interface such as eth0, or empty"
+	}
+	o.Interface = s
+	return ""
+}
+
+// setTarget takes ADDRESS:PORT or [ADDRESS]:PORT. A host name is refused: a
+// check must not depend on a name server.
+func (o *Options) setTarget(s string) string {
+	s = strings.TrimSpace(s)
+	if s == "" {
+		return ""
+	}
+	target, err := netip.ParseAddrPort(s)
+	if err != nil || target.Port() == 0 || target.Addr().Zone() != "" || target.Addr().IsMulticast() || target.Addr().IsUnspecified() || target.Addr().Is4In6() {
+		return "ADDRESS:PORT such as 127.0.0.1:443 or [::1]:443, or empty"
+	}
+	o.Check.Target = target.String()
+	return ""
+}

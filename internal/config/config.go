@@ -1,0 +1,196 @@
+// Package config turns the charm's raw options into typed, bounded values. It
+// does no I/O. What it returns is safe to render: no value holds white space,
+// quotes, braces or control characters.
+package config
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"time"
+
+	"keepalived-charm/internal/vrrp"
+)
+
+// Options are the charm's options. A value is valid by being here.
+type Options struct {
+	// VirtualIPs are the virtual IPs in the operator's order, without
+	// duplicates; empty until the operator sets them.
+	VirtualIPs []VirtualIP
+	// Hostname is the name clients are given for the first virtual IP; may be
+	// empty.
+	Hostname string
+	// Port is the port clients are given and the default port of the check.
+	Port            int
+	VirtualRouterID vrrp.VirtualRouterID
+	// Interface overrides the choice of the interface; may be empty.
+	Interface string
+	Check     Check
+	// Policy decides who holds the virtual IPs.
+	Policy vrrp.Policy
+	// AdvertInterval is the advertisement interval, 50 ms to 40.95 s in whole
+	// centiseconds (RFC 9568 section 5.2.7, 12 bits).
+	AdvertInterval time.Duration
+}
+
+// VirtualIP is a virtual IP as the operator wrote it.
+type VirtualIP struct {
+	// Prefix holds the address with its host bits and the prefix length, a
+	// single address's length by default.
+	netip.Prefix
+}
+
+// Check says how the service's health is found out.
+type Check struct {
+	Type string // tcp or none
+	// Target is ADDRESS:PORT; localhost:PORT stands for both loopback addresses.
+	Target   string
+	Interval time.Duration // whole seconds
+	Timeout  time.Duration
+	// Fall and Rise are how many results in a row turn the verdict.
+	Fall, Rise int
+}
+
+// Invalid is an option whose value cannot be used; the operator must act.
+type Invalid struct {
+	Option, Value string
+	// Must completes the sentence "must be ...".
+	Must string
+}
+
+// Error names option, value and allowed range in one sentence.
+func (e *Invalid) Error() string {
+	return fmt.Sprintf("option %s is %s, must be %s", e.Option, quote(e.Value), e.Must)
+}
+
+// quote shows a value as a Go string, shortened to what a status line bears.
+func quote(s string) string {
+	const longest = 60
+	if runes := []rune(s); len(runes) > longest {
+		s = string(runes[:longest]) + "..."
+	}
+	return strconv.QuoteToASCII(s)
+}
+
+// option is the one place that knows an option: its default and how it is
+// parsed. parse returns what the value must be, or nothing when it is fine.
+type option struct {
+	name     string
+	standard any
+	parse    func(o *Options, raw any) (must string)
+}
+
+// The order is the order in which faults are reported.
+func table() []option {
+	return []option{
+		{"virtual_ip", "", text((*Options).setVirtualIPs)},
+		{"vip_hostname", "", text((*Options).setHostname)},
+		{"port", 443, whole(1, 65535, func(o *Options, n int) { o.Port = n })},
+		{"router_id", 23, whole(1, 255, func(o *Options, n int) { o.VirtualRouterID = vrrp.VirtualRouterID(n) })},
+		{"network_interface", "", text((*Options).setInterface)},
+		{"healthcheck_type", "tcp", oneOf(func(o *Options, s string) { o.Check.Type = s }, "tcp", "none")},
+		{"healthcheck_target", "", text((*Options).setTarget)},
+		{"healthcheck_interval", 1, whole(1, 300, func(o *Options, n int) { o.Check.Interval = time.Duration(n) * time.Second })},
+		{"healthcheck_timeout", 1.0, seconds(0.1, 60, time.Millisecond, func(o *Options, d time.Duration) { o.Check.Timeout = d })},
+		{"healthcheck_fall", 3, whole(1, 20, func(o *Options, n int) { o.Check.Fall = n })},
+		{"healthcheck_rise", 2, whole(1, 20, func(o *Options, n int) { o.Check.Rise = n })},
+		{"all_unhealthy", "keep", oneOf(func(o *Options, s string) { o.Policy.DropAllUnhealthy = s == "drop" }, "keep", "drop")},
+		{"preempt", false, boolean(func(o *Options, b bool) { o.Policy.Preempt = b })},
+		{"advert_interval", 0.2, seconds(0.05, 40.95, 10*time.Millisecond, func(o *Options, d time.Duration) { o.AdvertInterval = d })},
+	}
+}
+
+// Defaults returns every option's default, under the names of config.yaml.
+func Defaults() map[string]any {
+	defaults := map[string]any{}
+	for _, opt := range table() {
+		defaults[opt.name] = opt.standard
+	}
+	return defaults
+}
+
+// Parse types and bounds the options that config-get printed (numbers as
+// json.Number); a missing one takes its default. The error is an *Invalid.
+func Parse(raw map[string]any) (Options, error) {
+	var o Options
+	for _, opt := range table() {
+		v, ok := raw[opt.name]
+		if !ok || v == nil {
+			v = opt.standard
+		}
+		if must := opt.parse(&o, v); must != "" {
+			return Options{}, &Invalid{Option: opt.name, Value: fmt.Sprint(v), Must: must}
+		}
+	}
+	if o.Check.Target == "" {
+		o.Check.Target = fmt.Sprintf("localhost:%d", o.Port)
+	}
+	return o, nil
+}
+
+func text(set func(*Options, string) string) func(*Options, any) string {
+	return func(o *Options, raw any) string {
+		s, ok := raw.(string)
+		if !ok {
+			return "a string"
+		}
+		return set(o, s)
+	}
+}
+
+func oneOf(set func(*Options, string), allowed ...string) func(*Options, any) string {
+	must := "one of"
+	for i, a := range allowed {
+		if i > 0 {
+			must += ","
+		}
+		must += " " + a
+	}
+	return text(func(o *Options, s string) string {
+		for _, a := range allowed {
+			if s == a {
+				set(o, s)
+				return ""
+			}
+		}
+		return must
+	})
+}
+
+func boolean(set func(*Options, bool)) func(*Options, any) string {
+	return func(o *Options, raw any) string {
+		b, ok := raw.(bool)
+		if !ok {
+			return "true or false"
+		}
+		set(o, b)
+		return ""
+	}
+}
+
+func whole(least, most int, set func(*Options, int)) func(*Options, any) string {
+	return func(o *Options, raw any) string {
+		n, err := strconv.Atoi(fmt.Sprint(raw))
+		if err != nil || n < least || n > most {
+			return fmt.Sprintf("a whole number in %d-%d", least, most)
+		}
+		set(o, n)
+		return ""
+	}
+}
+
+func seconds(least, most float64, step time.Duration, set func(*Options, time.Duration)) func(*Options, any) string {
+	must := fmt.Sprintf("seconds in %v-%v", least, most)
+	return func(o *Options, raw any) string {
+		if n, ok := raw.(json.Number); ok {
+			raw = string(n)
+		}
+		s, err := strconv.ParseFloat(fmt.Sprint(raw), 64)
+		if err != nil || !(s >= least && s <= most) { // written so that NaN fails
+			return must
+		}
+		set(o, time.Duration(s*float64(time.Second)).Round(step))
+		return ""
+	}
+}

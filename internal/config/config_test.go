@@ -1,0 +1,164 @@
+package config_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+
+	"github.com/juju/charm/v12"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"keepalived-charm/internal/config"
+)
+
+func TestConfigYAMLAndTheCodeKnowTheSameOptionsAndDefaults(t *testing.T) {
+	f, err := os.Open("../../config.yaml")
+	require.NoError(t, err)
+	defer f.Close()
+	yaml, err := charm.ReadConfig(f)
+	require.NoError(t, err)
+	want := map[string]string{}
+	for name, o := range yaml.Options {
+		want[name] = fmt.Sprint(o.Default)
+	}
+	got := map[string]string{}
+	for name, v := range config.Defaults() {
+		got[name] = fmt.Sprint(v)
+	}
+	assert.Equal(t, want, got)
+}
+
+func TestDefaults(t *testing.T) {
+	o, err := config.Parse(nil)
+	require.NoError(t, err)
+	assert.Empty(t, o.VirtualIPs)
+	assert.Equal(t, 443, o.Port)
+	assert.EqualValues(t, 23, o.VirtualRouterID)
+	assert.Equal(t, 200*time.Millisecond, o.AdvertInterval)
+	assert.Equal(t, config.Check{Type: "tcp", Target: "localhost:443",
+		Interval: time.Second, Timeout: time.Second, Fall: 3, Rise: 2}, o.Check)
+	assert.False(t, o.Policy.Preempt || o.Policy.DropAllUnhealthy)
+}
+
+func TestGoodValues(t *testing.T) {
+	for _, c := range []struct{ option, value, want string }{
+		{"virtual_ip", "10.10.74.250", "10.10.74.250/32"},
+		{"virtual_ip", " 10.10.74.250/24\n", "10.10.74.250/24"},
+		{"virtual_ip", "10.10.74.0/31", "10.10.74.0/31"},
+		{"virtual_ip", "2001:db8::250", "2001:db8::250/128"},
+		{"virtual_ip", "2001:db8::250/64", "2001:db8::250/64"},
+	} {
+		o, err := config.Parse(map[string]any{c.option: c.value})
+		require.NoError(t, err, "%q", c.value)
+		require.Equal(t, c.want, o.VirtualIPs[0].String())
+	}
+	o, err := config.Parse(map[string]any{"port": json.Number("6443"), "preempt": true, "all_unhealthy": "drop",
+		"advert_interval": json.Number("0.251"), "healthcheck_target": "[::1]:80", "vip_hostname": "api.example.com",
+		"network_interface": "bond0.100"})
+	require.NoError(t, err)
+	assert.Equal(t, 6443, o.Port)
+	assert.True(t, o.Policy.Preempt && o.Policy.DropAllUnhealthy)
+	assert.Equal(t, 250*time.Millisecond, o.AdvertInterval, "whole centiseconds, as VRRPv3 carries them")
+	assert.Equal(t, "[::1]:80", o.Check.Target)
+	assert.Equal(t, "bond0.100", o.Interface)
+}
+
+func TestABadValueIsNamedWithItsOptionAndRange(t *testing.T) {
+	for _, c := range []struct {
+		option string
+		value  any
+		want   string
+	}{
+		{"virtual_ip", "abc", `option virtual_ip is "abc", must be an IP address such as 10.10.74.250 or 10.10.74.250/24`},
+		{"virtual_ip", "10.10.74.300/24", "an IP address such as"},
+		{"virtual_ip", "10.10.74.250/33", "a prefix length in 1-32"},
+		{"virtual_ip", "10.10.74.250/-1", "a prefix length in 1-32"},
+		{"virtual_ip", "10.10.74.250/0", "a prefix length in 1-32"},
+		{"virtual_ip", "10.10.74.250/", "a prefix length in 1-32"},
+		{"virtual_ip", "10.10.74.250/255.255.255.0", "a prefix length in 1-32"},
+		{"virtual_ip", "2001:db8::1/129", "a prefix length in 1-128"},
+		{"virtual_ip", "224.0.0.18/4", "a multicast address"},
+		{"virtual_ip", "ff02::12", "a multicast address"},
+		{"virtual_ip", "127.0.0.5/8", "a loopback address"},
+		{"virtual_ip", "0.0.0.0", "the unspecified address"},
+		{"virtual_ip", "::", "the unspecified address"},
+		{"virtual_ip", "255.255.255.255", "the broadcast address"},
+		{"virtual_ip", "10.10.74.255/24", "the broadcast address of 10.10.74.0/24"},
+		{"virtual_ip", "10.10.74.0/24", "the network address of 10.10.74.0/24"},
+		{"virtual_ip", "169.254.1.1", "a link-local address"},
+		{"virtual_ip", "fe80::1", "a link-local address"},
+		{"virtual_ip", "fe80::1%eth0", "an IP address"},
+		{"virtual_ip", "::ffff:10.0.0.1", "an IP address"},
+		{"virtual_ip", "250.0.0.1", "a reserved address"},
+		{"virtual_ip", "10.0.0.1 dev lo", "a single address"},
+		{"virtual_ip", "10.0.0.1\n}\nnotify_master /bin/sh", `option virtual_ip is "10.0.0.1\n}\nnotify_master /bin/sh"`},
+		{"vip_hostname", "not a host!", "a host name such as api.example.com, or empty"},
+		{"vip_hostname", "a\x00b", `option vip_hostname is "a\x00b"`},
+		{"vip_hostname", strings.Repeat("a.", 127) + "a", "a host name"},
+		{"port", json.Number("0"), `option port is "0", must be a whole number in 1-65535`},
+		{"port", json.Number("65536"), "1-65535"},
+		{"port", json.Number("99999999999999999999"), "1-65535"},
+		{"router_id", json.Number("0"), "1-255"},
+		{"router_id", json.Number("256"), "1-255"},
+		{"router_id", json.Number("-1"), "1-255"},
+		{"network_interface", "no such", "the name of a network interface"},
+		{"network_interface", "eth0\n}", "the name of a network interface"},
+		{"network_interface", "eth{0", "the name of a network interface"},
+		{"network_interface", `eth"0`, "the name of a network interface"},
+		{"network_interface", "lo", "the name of a network interface"},
+		{"network_interface", "sixteencharacter", "the name of a network interface"},
+		{"healthcheck_interval", json.Number("0"), "1-300"},
+		{"healthcheck_interval", json.Number("-5"), "1-300"},
+		{"healthcheck_interval", json.Number("100000000"), "1-300"},
+		{"healthcheck_type", "ping", "one of tcp, none"},
+		{"healthcheck_target", "localhost:443", "ADDRESS:PORT such as"},
+		{"healthcheck_target", "127.0.0.1:0", "ADDRESS:PORT such as"},
+		{"healthcheck_timeout", json.Number("0"), "seconds in 0.1-60"},
+		{"healthcheck_timeout", "NaN", "seconds in 0.1-60"},
+		{"all_unhealthy", "hold", "one of keep, drop"},
+		{"preempt", "yes", "true or false"},
+		{"advert_interval", json.Number("0.04"), "seconds in 0.05-40.95"},
+		{"advert_interval", json.Number("1e9"), "seconds in 0.05-40.95"},
+		{"virtual_ip", 5, "a string"},
+	} {
+		t.Run(fmt.Sprintf("%s %q", c.option, fmt.Sprint(c.value)), func(t *testing.T) {
+			_, err := config.Parse(map[string]any{c.option: c.value})
+			var invalid *config.Invalid
+			require.ErrorAs(t, err, &invalid)
+			assert.Equal(t, c.option, invalid.Option)
+			assert.Contains(t, err.Error(), c.want)
+			assert.NotContains(t, err.Error(), "\n")
+		})
+	}
+}
+
+// FuzzParse holds what every renderer relies on: no string that passed can end
+// a word or a line, or open a block, a quote or a comment.
+func FuzzParse(f *testing.F) {
+	f.Add("10.10.74.250/24", "api.example.com", "eth0", "127.0.0.1:443")
+	f.Add("2001:db8::1/64 ", "", "bond0.1", "[::1]:80")
+	f.Add("10.0.0.1\n}", "a b", "eth0{", "\"")
+	f.Fuzz(func(t *testing.T, vip, hostname, iface, target string) {
+		o, err := config.Parse(map[string]any{"virtual_ip": vip, "vip_hostname": hostname,
+			"network_interface": iface, "healthcheck_target": target})
+		if err != nil {
+			require.NotContains(t, err.Error(), "\n")
+			return
+		}
+		rendered := []string{o.Hostname, o.Interface, o.Check.Target}
+		for _, v := range o.VirtualIPs {
+			require.True(t, v.IsValid())
+			rendered = append(rendered, v.String())
+		}
+		for _, s := range rendered {
+			require.False(t, strings.ContainsFunc(s, func(r rune) bool {
+				return unicode.IsSpace(r) || unicode.IsControl(r) || r > unicode.MaxASCII || strings.ContainsRune(`{}"'!#$\;`, r)
+			}), "%q", s)
+		}
+	})
+}

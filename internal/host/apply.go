@@ -1,0 +1,212 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"keepalived-charm/internal/checker"
+	"keepalived-charm/internal/reconcile"
+)
+
+// installedMark remembers that the charm installed the package.
+const installedMark = reconcile.StateRoot + "/installed-package"
+
+// Apply carries out one step of a plan. Every step may be carried out again.
+func (h *Host) Apply(l reconcile.Layout, s reconcile.Step) error {
+	switch s.Action {
+	case reconcile.InstallPackage:
+		return h.installPackage()
+	case reconcile.RemovePackage:
+		return h.removePackage()
+	case reconcile.Owe:
+		for _, f := range s.FollowUps {
+			if err := h.write(filepath.Join(l.Owed(), string(f)), "", 0o600); err != nil {
+				return err
+			}
+		}
+		return nil
+	case reconcile.InstallBinary:
+		return h.installBinary(l)
+	case reconcile.Configure:
+		if err := h.test(l, s.Files); err != nil {
+			return err
+		}
+		return h.put(s.Files)
+	case reconcile.Write:
+		return h.put(s.Files)
+	case reconcile.Do:
+		return h.followUps(l, s.FollowUps)
+	case reconcile.StopKeepalived:
+		return stop(keepalivedService)
+	case reconcile.StopChecker:
+		return stopChecker(l)
+	case reconcile.RemoveState:
+		return h.removeState(l)
+	}
+	return fmt.Errorf("cannot %s: this machine knows no such step", s.Action)
+}
+
+func (h *Host) put(files []reconcile.File) error {
+	for _, f := range files {
+		var err error
+		if f.Remove {
+			err = h.remove(f.Path)
+		} else {
+			err = h.write(f.Path, f.Content, mode(f.Path))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// followUps does what is owed and only then forgets it.
+func (h *Host) followUps(l reconcile.Layout, list []reconcile.FollowUp) error {
+	for _, f := range list {
+		if err := h.followUp(l, f); err != nil {
+			return err
+		}
+		if err := h.remove(filepath.Join(l.Owed(), string(f))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (h *Host) followUp(l reconcile.Layout, f reconcile.FollowUp) error {
+	switch f {
+	case reconcile.DaemonReload:
+		return systemctl("daemon-reload")
+	case reconcile.ApplySysctl:
+		return h.applySysctl()
+	case reconcile.Reload:
+		if err := h.prepare(l); err != nil {
+			return err
+		}
+		return reloadOrStart(keepalivedService)
+	case reconcile.RestartChecker:
+		if err := systemctl("enable", "--quiet", l.CheckerService()); err != nil {
+			return err
+		}
+		return systemctl("restart", l.CheckerService())
+	}
+	return fmt.Errorf("cannot do %q: this machine knows no such follow-up", f)
+}
+
+// prepare makes the track files before keepalived looks for them. A unit that
+// serves nothing (any more) has no configuration and needs none.
+func (h *Host) prepare(l reconcile.Layout) error {
+	text, err := os.ReadFile(h.path(l.CheckerConfig()))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("cannot read %s: %w", l.CheckerConfig(), err)
+	}
+	c, err := checker.Parse(text)
+	if err != nil {
+		return fmt.Errorf("cannot read %s: %w", l.CheckerConfig(), err)
+	}
+	for _, i := range c.Instances {
+		if err := makeTrackFile(h.path(i.TrackFile)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// makeTrackFile creates a track file with the value of a sick standby, in a
+// directory that only root may enter. One that exists keeps its value.
+func makeTrackFile(path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return fmt.Errorf("cannot make track file %s: %w", path, err)
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("cannot make track file %s: %w", path, err)
+	}
+	if _, err = f.WriteString("0    \n"); err == nil {
+		err = f.Close()
+	}
+	if err != nil {
+		return fmt.Errorf("cannot make track file %s: %w", path, err)
+	}
+	return nil
+}
+
+func (h *Host) installBinary(l reconcile.Layout) error {
+	program, err := os.ReadFile(h.self)
+	if err != nil {
+		return fmt.Errorf("cannot read the charm's binary: %w", err)
+	}
+	return h.write(l.Binary(), string(program), 0o755)
+}
+
+// removeState removes the application's directories, and those that it shared
+// once they are empty.
+func (h *Host) removeState(l reconcile.Layout) error {
+	for _, dir := range []string{l.Run(), l.State()} {
+		if err := os.RemoveAll(h.path(dir)); err != nil {
+			return fmt.Errorf("cannot remove %s: %w", dir, err)
+		}
+	}
+	for _, dir := range []string{reconcile.RunRoot, reconcile.FragmentDir, filepath.Dir(l.DropIn())} {
+		err := os.Remove(h.path(dir))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTEMPTY) {
+			return fmt.Errorf("cannot remove %s: %w", dir, err)
+		}
+	}
+	return nil
+}
+
+// installPackage installs keepalived. Stale package lists are refreshed as far as
+// possible; without a network a package in a local archive or cache is enough.
+func (h *Host) installPackage() error {
+	if err := h.write(installedMark, "", 0o600); err != nil {
+		return err
+	}
+	_, updateErr := run("apt-get", "-q", "update")
+	_, err := run("apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=120", "-o", "Dpkg::Options::=--force-confold",
+		"--no-install-recommends", "install", "keepalived")
+	if err != nil {
+		return fmt.Errorf("cannot install keepalived: %w", errors.Join(err, updateErr))
+	}
+	return nil
+}
+
+// removePackage removes the package when the charm installed it, and the last
+// directory of the charm.
+func (h *Host) removePackage() error {
+	if _, err := os.Stat(h.path(installedMark)); err == nil {
+		if _, err := run("apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=120", "purge", "keepalived"); err != nil {
+			return fmt.Errorf("cannot remove keepalived: %w", err)
+		}
+	}
+	if err := os.RemoveAll(h.path(reconcile.StateRoot)); err != nil {
+		return fmt.Errorf("cannot remove %s: %w", reconcile.StateRoot, err)
+	}
+	return nil
+}
+
+// version returns keepalived's version, empty when it is not installed.
+func version() string {
+	out, err := run("keepalived", "--version")
+	if err != nil {
+		return ""
+	}
+	for _, word := range strings.Fields(out) {
+		if number, ok := strings.CutPrefix(word, "v"); ok {
+			return number
+		}
+	}
+	return ""
+}

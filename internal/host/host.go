@@ -1,0 +1,196 @@
+// Package host looks at and changes the machine: package, files, services,
+// kernel settings, network. It decides nothing; what to do comes as steps from
+// package reconcile.
+package host
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/google/renameio/v2"
+
+	"keepalived-charm/internal/checker"
+	"keepalived-charm/internal/reconcile"
+)
+
+// Host is a machine whose file system begins at a root directory.
+type Host struct {
+	root string
+	// self is the file of the running program.
+	self string
+}
+
+// New returns the machine whose files are below root, "/" for the real one. self
+// is the path of the charm's binary.
+func New(root, self string) *Host { return &Host{root: root, self: self} }
+
+// path returns where a file of the machine lies.
+func (h *Host) path(elements ...string) string {
+	return filepath.Join(append([]string{h.root}, elements...)...)
+}
+
+// run starts a program with a plain environment; what it printed ends the error.
+func run(program string, args ...string) (string, error) {
+	cmd := exec.Command(program, args...)
+	cmd.Env = append(os.Environ(), "LC_ALL=C", "HOME=/root", "DEBIAN_FRONTEND=noninteractive",
+		"APT_LISTCHANGES_FRONTEND=none", "NEEDRESTART_SUSPEND=1")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		if said := lastLine(string(out)); said != "" {
+			return string(out), fmt.Errorf("%s %s: %w: %s", program, args[0], err, said)
+		}
+		return string(out), fmt.Errorf("%s %s: %w", program, args[0], err)
+	}
+	return string(out), nil
+}
+
+func lastLine(s string) string {
+	lines := strings.Split(strings.TrimSpace(s), "\n")
+	return strings.TrimSpace(lines[len(lines)-1])
+}
+
+// Observe reads the state of the machine as one application sees it.
+func (h *Host) Observe(l reconcile.Layout) (reconcile.Machine, error) {
+	m := reconcile.Machine{Version: version()}
+	var err error
+	if m.Files, err = h.read(l.Files()); err != nil {
+		return m, err
+	}
+	if m.Neighbours, err = h.neighbours(l); err != nil {
+		return m, err
+	}
+	m.Owed = h.owed(l)
+	m.BinaryCurrent = sameBinary(h.self, h.path(l.Binary()))
+	if err := observeNetwork(&m); err != nil {
+		return m, err
+	}
+	daemon, checkerState, err := services(l)
+	if err != nil {
+		return m, err
+	}
+	m.Active, m.CheckerActive = daemon.running(), checkerState.running()
+	if daemon.state == "active" {
+		m.Instances = h.instances(daemon.pid)
+	}
+	m.Check = h.check(l)
+	return m, nil
+}
+
+// read returns the content of those files that exist.
+func (h *Host) read(paths []string) (map[string]string, error) {
+	files := map[string]string{}
+	for _, p := range paths {
+		text, err := os.ReadFile(h.path(p))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("cannot read %s: %w", p, err)
+		}
+		files[p] = string(text)
+	}
+	return files, nil
+}
+
+// neighbours returns the fragments of other applications.
+func (h *Host) neighbours(l reconcile.Layout) (map[string]string, error) {
+	paths, err := filepath.Glob(h.path(reconcile.FragmentDir, "*.conf"))
+	if err != nil {
+		return nil, fmt.Errorf("cannot list %s: %w", reconcile.FragmentDir, err)
+	}
+	fragments := map[string]string{}
+	for _, p := range paths {
+		application := strings.TrimSuffix(filepath.Base(p), ".conf")
+		if application == l.Application {
+			continue
+		}
+		text, err := os.ReadFile(p)
+		if err != nil {
+			return nil, fmt.Errorf("cannot read %s: %w", p, err)
+		}
+		fragments[application] = string(text)
+	}
+	return fragments, nil
+}
+
+func (h *Host) owed(l reconcile.Layout) []reconcile.FollowUp {
+	var owed []reconcile.FollowUp
+	for _, f := range reconcile.FollowUps() {
+		if _, err := os.Stat(h.path(l.Owed(), string(f))); err == nil {
+			owed = append(owed, f)
+		}
+	}
+	return owed
+}
+
+// sameBinary compares sizes and first pages: a Go program starts with a note
+// that holds its build ID, a hash of its content.
+func sameBinary(a, b string) bool {
+	pageA, sizeA, errA := firstPage(a)
+	pageB, sizeB, errB := firstPage(b)
+	return errA == nil && errB == nil && sizeA == sizeB && bytes.Equal(pageA, pageB)
+}
+
+func firstPage(path string) ([]byte, int64, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, 0, err
+	}
+	page := make([]byte, 4096)
+	n, err := f.ReadAt(page, 0)
+	if n == 0 {
+		return nil, 0, err
+	}
+	return page[:n], info.Size(), nil
+}
+
+// check reads the health checker's verdict; one that has not been written for
+// longer than a checker that runs would take is none.
+func (h *Host) check(l reconcile.Layout) reconcile.CheckResult {
+	const stale = 30 * time.Second
+	s, err := checker.ReadStatus(h.path(l.StatusFile()))
+	if err != nil || time.Since(s.Written) > stale || s.Verdict == "unknown" {
+		return reconcile.CheckResult{}
+	}
+	return reconcile.CheckResult{Known: true, Healthy: s.Verdict == "healthy", Reason: s.LastError}
+}
+
+// write replaces a file in one step: a reader sees the old or the new content,
+// also after a power cut.
+func (h *Host) write(path, content string, mode fs.FileMode) error {
+	target := h.path(path)
+	if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
+		return fmt.Errorf("cannot write %s: %w", path, err)
+	}
+	if err := renameio.WriteFile(target, []byte(content), mode, renameio.WithStaticPermissions(mode)); err != nil {
+		return fmt.Errorf("cannot write %s: %w", path, err)
+	}
+	return nil
+}
+
+func (h *Host) remove(path string) error {
+	if err := os.Remove(h.path(path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("cannot remove %s: %w", path, err)
+	}
+	return nil
+}
+
+// mode is 0640 for what only root needs to read.
+func mode(path string) fs.FileMode {
+	if strings.HasPrefix(path, reconcile.ConfigDir) || strings.HasPrefix(path, reconcile.StateRoot) {
+		return 0o640
+	}
+	return 0o644
+}

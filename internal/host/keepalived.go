@@ -1,0 +1,144 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"keepalived-charm/internal/keepalived"
+	"keepalived-charm/internal/reconcile"
+)
+
+// test has keepalived test the configuration as it would be with the given files
+// in place. keepalived passes some faults with exit status 0 and a warning, so
+// any word of it counts as a refusal.
+func (h *Host) test(l reconcile.Layout, files []reconcile.File) error {
+	candidate := filepath.Join(l.State(), "candidate")
+	defer os.RemoveAll(h.path(candidate))
+	if err := os.RemoveAll(h.path(candidate)); err != nil {
+		return fmt.Errorf("cannot test the configuration: %w", err)
+	}
+	main, err := h.compose(l, candidate, files)
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command("keepalived", "--config-test", "--use-file", h.path(main))
+	cmd.Env = append(os.Environ(), "LC_ALL=C")
+	out, err := cmd.CombinedOutput()
+	if said := strings.TrimSpace(string(out)); err != nil || said != "" {
+		if said == "" {
+			said = err.Error()
+		}
+		first, _, _ := strings.Cut(said, "\n")
+		return &reconcile.Blocked{Message: "keepalived refuses the configuration, the last good one stays: " +
+			strings.ReplaceAll(first, h.path(candidate), reconcile.ConfigDir)}
+	}
+	return nil
+}
+
+// compose writes the whole configuration below a candidate directory: the files
+// to come, and the neighbours' fragments as they are.
+func (h *Host) compose(l reconcile.Layout, candidate string, files []reconcile.File) (string, error) {
+	texts, err := h.read([]string{reconcile.MainFile, l.Fragment()})
+	if err != nil {
+		return "", err
+	}
+	neighbours, err := h.neighbours(l)
+	if err != nil {
+		return "", err
+	}
+	for application, text := range neighbours {
+		texts[reconcile.Layout{Application: application}.Fragment()] = text
+	}
+	for _, f := range files {
+		texts[f.Path] = f.Content
+		if f.Remove {
+			delete(texts, f.Path)
+		}
+	}
+	delete(texts, reconcile.ForeignFile)
+	for path, text := range texts {
+		relative := strings.TrimPrefix(path, reconcile.ConfigDir)
+		if path == reconcile.MainFile {
+			text = strings.ReplaceAll(text, reconcile.FragmentDir, h.path(candidate, strings.TrimPrefix(reconcile.FragmentDir, reconcile.ConfigDir)))
+		}
+		if err := h.write(filepath.Join(candidate, relative), text, 0o600); err != nil {
+			return "", err
+		}
+	}
+	return filepath.Join(candidate, filepath.Base(reconcile.MainFile)), nil
+}
+
+// instances asks the daemon for its state. A daemon that cannot answer has none:
+// the status then says so, and the hook goes on.
+func (h *Host) instances(pid int) []keepalived.InstanceState {
+	out, err := run("keepalived", "--signum=JSON")
+	number, convErr := strconv.Atoi(strings.TrimSpace(out))
+	if err != nil || convErr != nil || pid == 0 {
+		return nil // built without JSON: the signal would kill it
+	}
+	report := h.reportFile(pid)
+	if os.Remove(report) != nil && !errors.Is(missing(report), os.ErrNotExist) {
+		return nil
+	}
+	if syscall.Kill(pid, syscall.Signal(number)) != nil {
+		return nil
+	}
+	// The file stands there before it is written (measured: 2 ms, at worst 23).
+	for range 100 {
+		time.Sleep(3 * time.Millisecond)
+		text, err := readOwn(report)
+		if err != nil {
+			continue
+		}
+		if states, err := keepalived.ParseState(text); err == nil {
+			os.Remove(report)
+			return states
+		}
+	}
+	return nil
+}
+
+func missing(path string) error {
+	_, err := os.Lstat(path)
+	return err
+}
+
+// reportFile is where the daemon writes: TMPDIR of its environment (from 2.2.7
+// on) or /tmp, as the daemon sees it.
+func (h *Host) reportFile(pid int) string {
+	process := filepath.Join("/proc", strconv.Itoa(pid))
+	dir := "/tmp"
+	if environ, err := os.ReadFile(filepath.Join(process, "environ")); err == nil {
+		for v := range strings.SplitSeq(string(environ), "\x00") {
+			if d, ok := strings.CutPrefix(v, "TMPDIR="); ok && filepath.IsAbs(d) {
+				dir = d
+			}
+		}
+	}
+	return filepath.Join(process, "root", dir, "keepalived.json")
+}
+
+// readOwn reads a regular file of root's: anybody may write in /tmp.
+func readOwn(path string) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if st, ok := info.Sys().(*syscall.Stat_t); !ok || st.Uid != 0 || !info.Mode().IsRegular() {
+		return nil, errors.New("not a regular file of root")
+	}
+	return io.ReadAll(io.LimitReader(f, 16<<20))
+}

@@ -1,0 +1,80 @@
+package host
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"keepalived-charm/internal/reconcile"
+)
+
+const keepalivedService = "keepalived.service"
+
+// service is what systemd says about one service.
+type service struct {
+	state string // ActiveState, systemd.unit(5)
+	pid   int
+}
+
+func (s service) running() bool {
+	return s.state == "active" || s.state == "reloading" || s.state == "activating"
+}
+
+// services asks systemd for keepalived and an application's health checker.
+func services(l reconcile.Layout) (daemon, checker service, err error) {
+	out, err := run("systemctl", "show", "--property=Id,ActiveState,MainPID", keepalivedService, l.CheckerService())
+	if err != nil {
+		return service{}, service{}, fmt.Errorf("cannot ask systemd for its services: %w", err)
+	}
+	found := parseServices(out)
+	return found[keepalivedService], found[l.CheckerService()], nil
+}
+
+// parseServices reads KEY=VALUE lines, one paragraph a service.
+func parseServices(out string) map[string]service {
+	found := map[string]service{}
+	for paragraph := range strings.SplitSeq(out, "\n\n") {
+		var s service
+		name := ""
+		for line := range strings.Lines(paragraph) {
+			key, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+			switch key {
+			case "Id":
+				name = value
+			case "ActiveState":
+				s.state = value
+			case "MainPID":
+				s.pid, _ = strconv.Atoi(value) // 0, as for a service without a process
+			}
+		}
+		found[name] = s
+	}
+	return found
+}
+
+func systemctl(args ...string) error {
+	if _, err := run("systemctl", args...); err != nil {
+		return fmt.Errorf("cannot %s: %w", strings.Join(args, " "), err)
+	}
+	return nil
+}
+
+// reloadOrStart has a service read its configuration, whether it runs or not. A
+// service that failed too often may start again.
+func reloadOrStart(name string) error {
+	if err := systemctl("enable", "--quiet", name); err != nil {
+		return err
+	}
+	if err := systemctl("reset-failed", name); err != nil {
+		return err
+	}
+	return systemctl("reload-or-restart", name)
+}
+
+// stop ends a service and waits until it has ended.
+func stop(name string) error { return systemctl("stop", name) }
+
+// stopChecker ends the health checker for good; its unit file goes next.
+func stopChecker(l reconcile.Layout) error {
+	return systemctl("disable", "--quiet", "--now", l.CheckerService())
+}

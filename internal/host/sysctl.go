@@ -1,0 +1,80 @@
+package host
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"keepalived-charm/internal/reconcile"
+)
+
+// settingsBefore keeps the kernel's settings as they were before the charm.
+const settingsBefore = reconcile.StateRoot + "/sysctl-before.json"
+
+// applySysctl gives the kernel the settings of the charm's own file and nothing
+// else; without the file it gives back what was there before. A setting that may
+// not be written, as in an LXD container, is said and left.
+func (h *Host) applySysctl() error {
+	want := map[string]string{}
+	before := map[string]string{}
+	if text, err := os.ReadFile(h.path(settingsBefore)); err == nil {
+		if err := json.Unmarshal(text, &before); err != nil {
+			return fmt.Errorf("cannot read %s: %w", settingsBefore, err)
+		}
+	}
+	text, err := os.ReadFile(h.path(reconcile.SysctlFile))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		want = before
+	case err != nil:
+		return fmt.Errorf("cannot read %s: %w", reconcile.SysctlFile, err)
+	default:
+		want = parseSysctl(string(text))
+		if err := h.rememberSettings(want, before); err != nil {
+			return err
+		}
+	}
+	for name, value := range want {
+		file := h.setting(name)
+		if err := os.WriteFile(file, []byte(value), 0o644); err != nil {
+			fmt.Fprintf(os.Stderr, "cannot set %s to %s, a service cannot bind a virtual IP that another machine holds: %v\n", name, value, err)
+		}
+	}
+	return nil
+}
+
+func (h *Host) rememberSettings(want, before map[string]string) error {
+	for name := range want {
+		if _, known := before[name]; known {
+			continue
+		}
+		if value, err := os.ReadFile(h.setting(name)); err == nil {
+			before[name] = strings.TrimSpace(string(value))
+		}
+	}
+	text, err := json.Marshal(before)
+	if err != nil {
+		return fmt.Errorf("cannot remember kernel settings: %w", err)
+	}
+	return h.write(settingsBefore, string(text), 0o600)
+}
+
+func (h *Host) setting(name string) string {
+	return h.path("/proc/sys", filepath.Join(strings.Split(name, ".")...))
+}
+
+// parseSysctl reads NAME = VALUE lines (sysctl.conf(5)).
+func parseSysctl(text string) map[string]string {
+	settings := map[string]string{}
+	for line := range strings.Lines(text) {
+		name, value, ok := strings.Cut(line, "=")
+		if name = strings.TrimSpace(name); ok && !strings.HasPrefix(name, "#") && !strings.HasPrefix(name, ";") {
+			settings[name] = strings.TrimSpace(value)
+		}
+	}
+	return settings
+}

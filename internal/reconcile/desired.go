@@ -1,0 +1,198 @@
+package reconcile
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/juju/charm/v12/hooks"
+
+	"keepalived-charm/internal/config"
+	"keepalived-charm/internal/endpoint"
+	"keepalived-charm/internal/juju"
+	"keepalived-charm/internal/vrrp"
+)
+
+// Mode is what the unit is to be. Teardown is a mode like any other, not code of
+// its own.
+type Mode int
+
+// The modes.
+const (
+	// Serving takes part in the election for the virtual IPs.
+	Serving Mode = iota
+	// Idle has nothing to serve: no virtual IP is configured.
+	Idle
+	// Released has handed the virtual IPs over and serves nothing.
+	Released
+	// Gone leaves nothing of the charm on the machine.
+	Gone
+)
+
+// modeOf returns the mode that an event asks for, before options are looked at.
+func modeOf(h hooks.Kind) Mode {
+	switch h {
+	case hooks.Stop, hooks.PreSeriesUpgrade:
+		return Released
+	case hooks.Remove:
+		return Gone
+	}
+	return Serving
+}
+
+// NeedsModel tells whether a hook looks at options and relations at all; the
+// last hooks of a unit do not.
+func NeedsModel(h hooks.Kind) bool { return modeOf(h) == Serving }
+
+// Blocked is a condition that only the operator can end. The unit keeps its last
+// good configuration.
+type Blocked struct{ Message string }
+
+// Error returns the message that juju status shows.
+func (b *Blocked) Error() string { return b.Message }
+
+// Desired is the whole state that the unit is to be in.
+type Desired struct {
+	Mode   Mode
+	Layout Layout
+	// Files is the content of every managed file that is to exist.
+	Files map[string]string
+	// Publish holds the keys to write per relation.
+	Publish map[juju.RelationID]juju.Databag
+
+	options   config.Options
+	rank      vrrp.Rank
+	peers     []peer
+	principal string
+}
+
+// Desire derives the wanted state. The error is a *Blocked or *config.Invalid
+// when the operator must act, a fault of the charm otherwise.
+func Desire(o Observed) (Desired, error) {
+	d := Desired{
+		Mode:      modeOf(o.Event.Hook),
+		Layout:    Layout{o.Event.Unit.Application},
+		Files:     map[string]string{},
+		Publish:   map[juju.RelationID]juju.Databag{},
+		peers:     o.peers(),
+		principal: o.Event.Principal.Application,
+	}
+	if d.Mode != Serving {
+		return d, nil
+	}
+	var err error
+	if d.options, err = config.Parse(o.Options); err != nil {
+		return Desired{}, err
+	}
+	d.rank = o.rank(d.peers)
+	own := o.ownAddresses(o.floating())
+	if len(d.options.VirtualIPs) == 0 {
+		d.Mode = Idle
+	} else {
+		if err := d.refuseTaken(o, own); err != nil {
+			return Desired{}, err
+		}
+		if err := d.render(o); err != nil {
+			return Desired{}, err
+		}
+	}
+	d.publish(o, own)
+	return d, nil
+}
+
+// floating returns the addresses that keepalived may have put on this machine:
+// those of the installed configuration, neighbours and the Python charm included.
+func (o Observed) floating() map[netip.Addr]bool {
+	floating := map[netip.Addr]bool{}
+	texts := slices.Concat(slices.Collect(maps.Values(o.Machine.Files)), slices.Collect(maps.Values(o.Machine.Neighbours)))
+	for _, text := range texts {
+		for _, a := range keepalivedAddresses(text) {
+			floating[a] = true
+		}
+	}
+	return floating
+}
+
+// refuseTaken refuses virtual IPs that are some unit's own address: keepalived
+// would take the address away from its owner.
+func (d Desired) refuseTaken(o Observed, own []netip.Addr) error {
+	for _, v := range d.options.VirtualIPs {
+		owner := ""
+		if slices.Contains(own, v.Addr()) {
+			owner = o.Event.Unit.String()
+		}
+		for _, p := range d.peers {
+			if slices.Contains(p.addresses, v.Addr()) {
+				owner = p.unit.String()
+			}
+		}
+		if owner != "" {
+			return &config.Invalid{Option: "virtual_ip", Value: fmt.Sprint(o.Options["virtual_ip"]),
+				Must: "a free address, " + v.Addr().String() + " is the own address of " + owner}
+		}
+	}
+	return nil
+}
+
+// interfaceFor chooses the interface of a virtual IP: the option, else the one
+// with the smallest subnet that holds the address, else the default route's.
+func (d Desired) interfaceFor(m Machine, v netip.Addr) (string, error) {
+	if name := d.options.Interface; name != "" {
+		var names []string
+		for _, i := range m.Interfaces {
+			if i.Name == name {
+				return name, nil
+			}
+			if i.Name != "lo" {
+				names = append(names, i.Name)
+			}
+		}
+		return "", &config.Invalid{Option: "network_interface", Value: name,
+			Must: "an interface of this machine (" + strings.Join(names, ", ") + ")"}
+	}
+	best, name := -1, m.DefaultInterface4
+	if v.Is6() {
+		name = m.DefaultInterface6
+	}
+	for _, i := range m.Interfaces {
+		for _, p := range i.Addresses {
+			if i.Name != "lo" && p.Addr() != v && p.Bits() > best && p.Bits() < v.BitLen() && p.Masked().Contains(v) {
+				best, name = p.Bits(), i.Name
+			}
+		}
+	}
+	if name == "" {
+		return "", &Blocked{"no interface for virtual IP " + v.String() +
+			": no subnet of this machine holds it and there is no default route; set option network_interface"}
+	}
+	return name, nil
+}
+
+// publish derives what to write on each relation.
+func (d Desired) publish(o Observed, own []netip.Addr) {
+	service := endpoint.Service{Hostname: d.options.Hostname, Port: d.options.Port}
+	for _, v := range d.options.VirtualIPs {
+		service.Addresses = append(service.Addresses, v.Addr())
+	}
+	for _, r := range o.Relations {
+		var want juju.Databag
+		switch r.Endpoint {
+		case endpoint.Website:
+			want = endpoint.HTTP(service, r.Own["ingress-address"])
+		case endpoint.LoadBalancer:
+			want = endpoint.PublicAddress(service)
+		case endpoint.Cluster:
+			want = endpoint.Member{Principal: o.Event.Principal, Rank: int(d.rank), Addresses: own}.Databag()
+		default:
+			continue
+		}
+		if len(service.Addresses) == 0 && r.Endpoint != endpoint.Cluster && r.Own["port"] == "" {
+			continue // nothing was published, so nothing is withdrawn
+		}
+		if changes := endpoint.Changes(want, r.Own); len(changes) > 0 {
+			d.Publish[r.ID] = changes
+		}
+	}
+}

@@ -1,0 +1,96 @@
+package reconcile
+
+import (
+	"net/netip"
+	"slices"
+
+	"keepalived-charm/internal/endpoint"
+	"keepalived-charm/internal/juju"
+	"keepalived-charm/internal/vrrp"
+)
+
+// peer is another unit of this unit's group.
+type peer struct {
+	unit      juju.Unit
+	rank      vrrp.Rank
+	addresses []netip.Addr
+}
+
+// peers returns the other units of the group: those that share the peer relation
+// and whose principal unit belongs to the same application. It is empty without
+// a peer relation, which may be missing right after an upgrade.
+func (o Observed) peers() []peer {
+	var peers []peer
+	for _, r := range o.Relations {
+		if r.Endpoint != endpoint.Cluster {
+			continue
+		}
+		for u, bag := range r.Units {
+			m := endpoint.ReadMember(bag)
+			if m.Principal.Application != o.Event.Principal.Application {
+				continue
+			}
+			p := peer{unit: u, rank: natural(u), addresses: m.Addresses}
+			if m.Rank >= 0 {
+				p.rank = vrrp.Rank(m.Rank % vrrp.Ranks)
+			}
+			peers = append(peers, p)
+		}
+	}
+	slices.SortFunc(peers, func(a, b peer) int { return a.unit.Number - b.unit.Number })
+	return peers
+}
+
+// natural is the rank a unit has as long as nobody else has it: no agreement is
+// needed, and no unit that comes or goes changes it.
+func natural(u juju.Unit) vrrp.Rank { return vrrp.Rank(u.Number % vrrp.Ranks) }
+
+// rank keeps the rank this unit told its peers before, or takes its natural one.
+// Only when a peer with a lower number has the same does it move to a free one.
+func (o Observed) rank(peers []peer) vrrp.Rank {
+	want := natural(o.Event.Unit)
+	for _, r := range o.Relations {
+		if r.Endpoint == endpoint.Cluster {
+			if told := endpoint.ReadMember(r.Own).Rank; told >= 0 {
+				want = vrrp.Rank(told % vrrp.Ranks)
+			}
+		}
+	}
+	taken := map[vrrp.Rank]bool{}
+	yields := false
+	for _, p := range peers {
+		taken[p.rank] = true
+		yields = yields || p.rank == want && p.unit.Number < o.Event.Unit.Number
+	}
+	if !yields {
+		return want
+	}
+	for r := vrrp.Rank(0); r < vrrp.Ranks; r++ {
+		if !taken[r] {
+			return r
+		}
+	}
+	return want // more units than ranks: VRRP decides by address (RFC 9568 section 6.4.3)
+}
+
+// ownAddresses returns the addresses of this machine that are its own: what Juju
+// lists, whatever the order, without addresses that keepalived put there.
+func (o Observed) ownAddresses(floating map[netip.Addr]bool) []netip.Addr {
+	var own []netip.Addr
+	add := func(a netip.Addr) {
+		if !floating[a] && !a.IsLoopback() && !a.IsLinkLocalUnicast() && !slices.Contains(own, a) {
+			own = append(own, a)
+		}
+	}
+	for _, s := range o.Ingress {
+		if a, err := netip.ParseAddr(s); err == nil {
+			add(a.WithZone(""))
+		}
+	}
+	for _, i := range o.Machine.Interfaces {
+		for _, p := range i.Addresses {
+			add(p.Addr().WithZone(""))
+		}
+	}
+	return own
+}

@@ -1,0 +1,79 @@
+package reconcile
+
+import "path"
+
+// The directories that applications of this charm share on a machine.
+const (
+	ConfigDir   = "/etc/keepalived"
+	FragmentDir = ConfigDir + "/charm.d"
+	StateRoot   = "/var/lib/keepalived-charm"
+	RunRoot     = "/run/keepalived-charm"
+	// MainFile is the one file that the packaged service reads.
+	MainFile = ConfigDir + "/keepalived.conf"
+	// ForeignFile keeps a keepalived.conf that was there before the charm.
+	ForeignFile = ConfigDir + "/keepalived.conf.before-charm"
+	// SysctlFile has the name that the Python charm used, so it is taken over.
+	SysctlFile = "/etc/sysctl.d/50-keepalived.conf"
+)
+
+// Layout tells where one application keeps its files.
+type Layout struct{ Application string }
+
+// Fragment is the application's part of the configuration.
+func (l Layout) Fragment() string { return path.Join(FragmentDir, l.Application+".conf") }
+
+// DropIn adds to the packaged keepalived.service.
+func (l Layout) DropIn() string {
+	return path.Join("/etc/systemd/system/keepalived.service.d", "charm-"+l.Application+".conf")
+}
+
+// CheckerService is the name of the health checker's systemd unit.
+func (l Layout) CheckerService() string { return "keepalived-checker-" + l.Application + ".service" }
+
+// CheckerUnit is the health checker's unit file.
+func (l Layout) CheckerUnit() string { return path.Join("/etc/systemd/system", l.CheckerService()) }
+
+// State is what must survive a reboot.
+func (l Layout) State() string { return path.Join(StateRoot, l.Application) }
+
+// Binary is the copy of the charm's binary that the services run: the charm's own
+// directory is replaced during an upgrade.
+func (l Layout) Binary() string { return path.Join(l.State(), "keepalived-charm") }
+
+// CheckerConfig is the health checker's configuration.
+func (l Layout) CheckerConfig() string { return path.Join(l.State(), "checker.json") }
+
+// Owed is the directory that remembers follow-ups.
+func (l Layout) Owed() string { return path.Join(l.State(), "owed") }
+
+// Run is what a reboot clears.
+func (l Layout) Run() string { return path.Join(RunRoot, l.Application) }
+
+// TrackFile is the file through which the health checker adjusts the priority.
+func (l Layout) TrackFile() string { return path.Join(l.Run(), "priority") }
+
+// StatusFile is where the health checker says what it found.
+func (l Layout) StatusFile() string { return path.Join(l.Run(), "status.json") }
+
+// Instance is the VRRP instance's name.
+func (l Layout) Instance() string { return "charm_" + l.Application }
+
+// Files lists every file whose content the charm manages or must know.
+func (l Layout) Files() []string {
+	return []string{MainFile, ForeignFile, SysctlFile, l.Fragment(), l.DropIn(), l.CheckerUnit(), l.CheckerConfig()}
+}
+
+// followUp tells what a change of a file calls for.
+func (l Layout) followUp(file string) FollowUp {
+	switch file {
+	case MainFile, l.Fragment():
+		return Reload
+	case SysctlFile:
+		return ApplySysctl
+	case l.DropIn(), l.CheckerUnit():
+		return DaemonReload
+	case l.CheckerConfig():
+		return RestartChecker
+	}
+	return ""
+}

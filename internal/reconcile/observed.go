@@ -1,0 +1,101 @@
+// Package reconcile decides: from all that a hook has read it derives what the
+// machine and the databags should be, and the steps that lead there. It does no
+// I/O, and a second pass over its own result plans nothing.
+package reconcile
+
+import (
+	"net/netip"
+	"slices"
+
+	"keepalived-charm/internal/juju"
+	"keepalived-charm/internal/keepalived"
+)
+
+// Observed is everything a hook has read. Nothing else goes into a decision.
+type Observed struct {
+	Event     juju.Event
+	Options   map[string]any
+	Relations []Relation
+	// Ingress are the addresses that Juju knows for this unit, the one it gives
+	// to others in front. A virtual IP may be among them.
+	Ingress []string
+	Machine Machine
+}
+
+// Relation is one relation of one endpoint.
+type Relation struct {
+	ID       juju.RelationID
+	Endpoint string
+	// Own is what this unit publishes.
+	Own juju.Databag
+	// Units holds what the remote units publish; read for the peer relation only.
+	Units map[juju.Unit]juju.Databag
+}
+
+// Machine is the state of the machine the unit lives on.
+type Machine struct {
+	// Version is keepalived's version, empty while it is not installed.
+	Version string
+	// Files holds the content of those files of Layout.Files that exist.
+	Files map[string]string
+	// Neighbours are other applications of this charm on the machine, with their
+	// fragments.
+	Neighbours map[string]string
+	// Active and CheckerActive tell whether the services run.
+	Active, CheckerActive bool
+	// BinaryCurrent tells that the installed copy of the charm's binary is the
+	// one that runs now.
+	BinaryCurrent bool
+	// Owed are the follow-ups that an earlier hook did not live to do.
+	Owed       []FollowUp
+	Interfaces []Interface
+	// DefaultInterface4 and 6 carry the default route of each family; may be empty.
+	DefaultInterface4, DefaultInterface6 string
+	// Instances is what the daemon reports; none while it does not run.
+	Instances []keepalived.InstanceState
+	// Check is what the health checker last found out.
+	Check CheckResult
+}
+
+// Interface is a network interface with its addresses.
+type Interface struct {
+	Name      string
+	Up        bool
+	Addresses []netip.Prefix
+}
+
+// CheckResult is the health checker's verdict.
+type CheckResult struct {
+	// Known is false before the first verdict.
+	Known, Healthy bool
+	// Reason is the last failure in one line.
+	Reason string
+}
+
+// has tells whether an address is on one of the machine's interfaces.
+func (m Machine) has(a netip.Addr) bool {
+	return slices.ContainsFunc(m.Interfaces, func(i Interface) bool { return i.has(a) })
+}
+
+func (i Interface) has(a netip.Addr) bool {
+	return slices.ContainsFunc(i.Addresses, func(p netip.Prefix) bool { return p.Addr() == a })
+}
+
+// FollowUp is what must happen after certain files changed before the change
+// counts. One that is owed is remembered in a file until it is done, so a hook
+// that is killed in between leaves no daemon that runs something else than the
+// files say.
+type FollowUp string
+
+// The follow-ups, in the order in which they are done.
+const (
+	DaemonReload   FollowUp = "daemon-reload"   // systemd reads its units again
+	ApplySysctl    FollowUp = "sysctl"          // the kernel takes the settings
+	Reload         FollowUp = "reload"          // keepalived reads its configuration (SIGHUP), or starts
+	RestartChecker FollowUp = "restart-checker" // the health checker reads its configuration
+)
+
+// FollowUps lists all follow-ups in order.
+func FollowUps() []FollowUp {
+	return []FollowUp{DaemonReload, ApplySysctl, Reload, RestartChecker}
+}

@@ -1,0 +1,237 @@
+package reconcile
+
+import (
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Action is what a step does to the machine.
+type Action string
+
+// The actions, roughly in the order of a plan.
+const (
+	// InstallPackage gets keepalived from the machine's package archive.
+	InstallPackage Action = "install keepalived"
+	// Owe remembers Step.FollowUps before the files change.
+	Owe Action = "owe"
+	// StopChecker and StopKeepalived end a service; keepalived hands its virtual
+	// IPs over with priority 0 (RFC 9568 section 6.4.3).
+	StopChecker    Action = "stop health checker"
+	StopKeepalived Action = "stop keepalived"
+	// InstallBinary copies the charm's binary to Layout.Binary.
+	InstallBinary Action = "install binary"
+	// Configure has keepalived test the files of the step as a whole and moves
+	// them into place; it changes nothing when the test fails.
+	Configure Action = "configure keepalived"
+	// Write writes or removes the files of the step.
+	Write Action = "write"
+	// Do carries out the follow-ups of the step and forgets them.
+	Do Action = "do"
+	// RemoveState removes the application's directories.
+	RemoveState Action = "remove state"
+	// RemovePackage removes keepalived when the charm installed it.
+	RemovePackage Action = "remove keepalived"
+)
+
+// File is a file to write, or to remove.
+type File struct {
+	Path, Content string
+	Remove        bool
+}
+
+// Step is one change of the machine.
+type Step struct {
+	Action Action
+	Files  []File
+	// FollowUps are what Owe remembers and Do carries out.
+	FollowUps []FollowUp
+}
+
+// String shows the step in one line of the unit's log.
+func (s Step) String() string {
+	words := []string{string(s.Action)}
+	for _, f := range s.Files {
+		if f.Remove {
+			words = append(words, "-"+f.Path)
+		} else {
+			words = append(words, f.Path)
+		}
+	}
+	for _, f := range s.FollowUps {
+		words = append(words, string(f))
+	}
+	return strings.Join(words, " ")
+}
+
+// Plan lists the steps from what is to what is wanted, none when they agree. The
+// order keeps two promises at every point where a hook may die: the daemon never
+// reads a file that was not tested, and what it has not read yet is remembered.
+func Plan(d Desired, o Observed) []Step {
+	if d.Mode == Serving || d.Mode == Idle && o.Machine.Version == "" {
+		return serve(d, o)
+	}
+	return withdraw(d, o)
+}
+
+// serve plans for a unit that takes part, or is about to.
+func serve(d Desired, o Observed) []Step {
+	var steps []Step
+	if o.Machine.Version == "" {
+		steps = append(steps, Step{Action: InstallPackage})
+	}
+	if d.Mode == Idle {
+		return steps
+	}
+	daemon, others := changes(d, o.Machine)
+	due := d.due(o.Machine, slices.Concat(daemon, others))
+	if !o.Machine.Active {
+		due[Reload] = true
+	}
+	if !o.Machine.CheckerActive || !o.Machine.BinaryCurrent {
+		due[RestartChecker] = true
+	}
+	steps = append(steps, owe(due, o.Machine)...)
+	if !o.Machine.BinaryCurrent {
+		steps = append(steps, Step{Action: InstallBinary})
+	}
+	if len(daemon) > 0 {
+		steps = append(steps, Step{Action: Configure, Files: daemon})
+	}
+	if len(others) > 0 {
+		steps = append(steps, Step{Action: Write, Files: others})
+	}
+	return append(steps, do(due)...)
+}
+
+// withdraw plans for a unit that serves nothing (any more).
+func withdraw(d Desired, o Observed) []Step {
+	var steps []Step
+	d.Files = keep(o.Machine)
+	daemon, others := changes(d, o.Machine)
+	due := d.due(o.Machine, slices.Concat(daemon, others))
+	delete(due, RestartChecker)
+	restored := slices.ContainsFunc(daemon, func(f File) bool { return f.Path == MainFile && !f.Remove })
+	if len(o.Machine.Neighbours) == 0 && !restored {
+		delete(due, Reload) // nobody is left who would run it
+	}
+	steps = append(steps, owe(due, o.Machine)...)
+	if o.Machine.CheckerActive {
+		steps = append(steps, Step{Action: StopChecker})
+	}
+	if len(daemon) > 0 && len(o.Machine.Neighbours) == 0 {
+		steps = append(steps, Step{Action: StopKeepalived})
+	}
+	if len(daemon) > 0 {
+		steps = append(steps, Step{Action: Write, Files: daemon})
+	}
+	if len(others) > 0 {
+		steps = append(steps, Step{Action: Write, Files: others})
+	}
+	steps = append(steps, do(due)...)
+	if d.Mode == Gone {
+		steps = append(steps, Step{Action: RemoveState})
+		if len(o.Machine.Neighbours) == 0 {
+			steps = append(steps, Step{Action: RemovePackage})
+		}
+	}
+	return steps
+}
+
+// keep returns the files that stay when the application leaves: what neighbours
+// share, and what was there before the charm.
+func keep(m Machine) map[string]string {
+	stay := map[string]string{}
+	if len(m.Neighbours) > 0 {
+		for _, path := range []string{MainFile, ForeignFile, SysctlFile} {
+			if text, ok := m.Files[path]; ok {
+				stay[path] = text
+			}
+		}
+		return stay
+	}
+	if kept, ok := m.Files[ForeignFile]; ok {
+		stay[MainFile] = kept
+	} else if main, ok := m.Files[MainFile]; ok && foreign(main) {
+		stay[MainFile] = main
+	}
+	return stay
+}
+
+// changes compares files: those that keepalived reads, and the others.
+func changes(d Desired, m Machine) (daemon, others []File) {
+	for _, path := range d.Layout.Files() {
+		want, wanted := d.Files[path]
+		have, exists := m.Files[path]
+		if wanted == exists && want == have {
+			continue
+		}
+		f := File{Path: path, Content: want, Remove: !wanted}
+		if d.Layout.followUp(path) == Reload || path == ForeignFile {
+			daemon = append(daemon, f)
+		} else {
+			others = append(others, f)
+		}
+	}
+	// The foreign file is saved before, and removed after, the main file changes.
+	slices.SortStableFunc(daemon, func(a, b File) int { return rank(a) - rank(b) })
+	return daemon, others
+}
+
+func rank(f File) int {
+	switch {
+	case f.Path == ForeignFile && !f.Remove:
+		return 0
+	case f.Path == ForeignFile:
+		return 2
+	}
+	return 1
+}
+
+// due collects the follow-ups that changed files call for and those still owed.
+func (d Desired) due(m Machine, files []File) map[FollowUp]bool {
+	due := map[FollowUp]bool{}
+	for _, f := range files {
+		if follow := d.Layout.followUp(f.Path); follow != "" {
+			due[follow] = true
+			if f.Path == d.Layout.CheckerUnit() {
+				due[RestartChecker] = true
+			}
+		}
+	}
+	for _, f := range m.Owed {
+		due[f] = true
+	}
+	return due
+}
+
+func owe(due map[FollowUp]bool, m Machine) []Step {
+	fresh := maps.Clone(due)
+	for _, f := range m.Owed {
+		delete(fresh, f)
+	}
+	if len(fresh) == 0 {
+		return nil
+	}
+	return []Step{{Action: Owe, FollowUps: ordered(fresh)}}
+}
+
+func do(due map[FollowUp]bool) []Step {
+	var steps []Step
+	for _, f := range ordered(due) {
+		steps = append(steps, Step{Action: Do, FollowUps: []FollowUp{f}})
+	}
+	return steps
+}
+
+func ordered(due map[FollowUp]bool) []FollowUp {
+	return slices.DeleteFunc(FollowUps(), func(f FollowUp) bool { return !due[f] })
+}
+
+// foreign tells a keepalived.conf that is neither the charm's nor the Python
+// charm's; an absent or empty file is nobody's.
+func foreign(text string) bool {
+	ours := strings.HasPrefix(text, "# Written by the Juju charm keepalived")
+	python := strings.Contains(text, "vrrp_script chk_svc_port") && strings.Contains(text, "vrrp_instance VI_1")
+	return strings.TrimSpace(text) != "" && !ours && !python
+}
