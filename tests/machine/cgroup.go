@@ -45,18 +45,22 @@ func (c cgroup) child(name string) (cgroup, error) {
 	return sub, nil
 }
 
-// kill sends SIGKILL to every process in c and below, and returns when they are gone.
+// kill sends SIGKILL to every process in c and below, and returns when they are gone. It does so
+// again for processes that somebody started in c meanwhile.
 func (c cgroup) kill() error {
-	err := os.WriteFile(filepath.Join(string(c), "cgroup.kill"), []byte("1"), 0)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("cannot kill control group %s: %w", filepath.Base(string(c)), err)
-	}
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
-		if !c.populated() {
-			return nil
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
+		err := os.WriteFile(filepath.Join(string(c), "cgroup.kill"), []byte("1"), 0)
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENODEV) {
+			return nil // removed, so it was empty
+		}
+		if err != nil {
+			return fmt.Errorf("cannot kill control group %s: %w", filepath.Base(string(c)), err)
+		}
+		for range 50 {
+			if !c.populated() {
+				return nil
+			}
+			time.Sleep(2 * time.Millisecond)
 		}
 	}
 	return fmt.Errorf("cannot kill control group %s: it still has processes after 10 s", filepath.Base(string(c)))
