@@ -1,6 +1,6 @@
 module keepalived-charm
 
-go 1.24.0
+go 1.25.0
 
 require (
 	github.com/coreos/go-systemd/v22 v22.5.0
@@ -9,6 +9,7 @@ require (
 	github.com/juju/names/v5 v5.0.0
 	github.com/stretchr/testify v1.11.1
 	github.com/vishvananda/netlink v1.3.1
+	github.com/vishvananda/netns v0.0.5
 	golang.org/x/sys v0.10.0
 	gopkg.in/yaml.v3 v3.0.1
 )
@@ -31,7 +32,6 @@ require (
 	github.com/juju/version/v2 v2.0.1 // indirect
 	github.com/mohae/deepcopy v0.0.0-20170929034955-c48cc78d4826 // indirect
 	github.com/pmezard/go-difflib v1.0.0 // indirect
-	github.com/vishvananda/netns v0.0.5 // indirect
 	golang.org/x/crypto v0.3.0 // indirect
 	golang.org/x/net v0.7.0 // indirect
 	gopkg.in/gobwas/glob.v0 v0.2.3 // indirect

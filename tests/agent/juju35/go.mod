@@ -1,6 +1,6 @@
 module keepalived-charm/tests/agent/juju35
 
-go 1.24.0
+go 1.25.0
 
 require (
 	github.com/aws/aws-sdk-go-v2 v1.24.0 // indirect
@@ -135,6 +135,7 @@ require (
 	github.com/munnerz/goautoneg v0.0.0-20191010083416-a7dc8b61c822 // indirect
 	github.com/mxk/go-flowrate v0.0.0-20140419014527-cca7078d478f // indirect
 	github.com/opencontainers/go-digest v1.0.0 // indirect
+	github.com/pmezard/go-difflib v1.0.1-0.20181226105442-5d4384ee4fb2 // indirect
 	github.com/rogpeppe/fastuuid v1.2.0 // indirect
 	github.com/rogpeppe/go-internal v1.12.0 // indirect
 	github.com/spf13/pflag v1.0.5 // indirect
@@ -157,6 +158,9 @@ require github.com/juju/juju v0.0.0-20240912164120-31b4b0914740
 
 replace gopkg.in/yaml.v2 => github.com/juju/yaml/v2 v2.0.0
 
-require keepalived-charm/tests v0.0.0
+require (
+	github.com/stretchr/testify v1.11.1
+	keepalived-charm/tests v0.0.0
+)
 
 replace keepalived-charm/tests => ../..

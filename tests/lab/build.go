@@ -1,0 +1,80 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"keepalived-charm/tests/machine"
+)
+
+// Programs are the lab's own programs.
+type Programs struct {
+	// Dir holds them; the machines see it.
+	Dir string
+	// Probe measures outages from the client.
+	Probe string
+}
+
+// moduleRoot is the directory of this module's sources.
+func moduleRoot() (string, error) {
+	_, file, _, ok := runtime.Caller(0)
+	root := filepath.Dir(filepath.Dir(file))
+	if ok {
+		if _, err := os.Stat(filepath.Join(root, "go.mod")); err == nil {
+			return root, nil
+		}
+	}
+	// Built with -trimpath: the caller stands in the module or above it.
+	for _, root := range []string{".", "tests", ".."} {
+		if text, err := os.ReadFile(filepath.Join(root, "go.mod")); err == nil &&
+			strings.HasPrefix(string(text), "module keepalived-charm/tests\n") {
+			return filepath.Abs(root)
+		}
+	}
+	return "", errors.New("cannot find the sources of the lab: run it in the project's directory")
+}
+
+// Build compiles the unit agent (Juju's own code, minutes the first time), the
+// hook tools and the probe. What is up to date takes a second.
+func Build(ctx context.Context, progress io.Writer) (Programs, error) {
+	root, err := moduleRoot()
+	if err != nil {
+		return Programs{}, err
+	}
+	p := Programs{Dir: filepath.Join(machine.CacheDir(), "programs")}
+	p.Probe = filepath.Join(p.Dir, "lab-probe")
+	if err := os.MkdirAll(p.Dir, 0o755); err != nil {
+		return Programs{}, fmt.Errorf("cannot build the lab's programs: %w", err)
+	}
+	for _, b := range []struct{ module, pkg, program string }{
+		{"agent/juju35", ".", "unit-agent-3.5"},
+		{".", "./cmd/hooktool", "hooktool"},
+		{".", "./cmd/lab-probe", "lab-probe"},
+	} {
+		timer := time.AfterFunc(5*time.Second, func() {
+			fmt.Fprintf(progress, "building %s (the first time takes some minutes)\n", b.program)
+		})
+		// The name changes last: machines may be running the old program.
+		target := filepath.Join(p.Dir, b.program)
+		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-buildvcs=false", "-o", target+".new", b.pkg)
+		cmd.Dir = filepath.Join(root, b.module)
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-mod=readonly")
+		out, err := cmd.CombinedOutput()
+		timer.Stop()
+		if err == nil {
+			err = os.Rename(target+".new", target)
+		}
+		if err != nil {
+			return Programs{}, fmt.Errorf("cannot build %s: %w: %s", b.program, err, strings.TrimSpace(string(out)))
+		}
+	}
+	return p, nil
+}

@@ -1,0 +1,106 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"keepalived-charm/tests/controller"
+)
+
+// Deploy adds an application, as juju deploy does, with units on new machines of
+// their own; a principal's workload is installed and runs. A subordinate has no
+// units of its own.
+func (l *Lab) Deploy(ctx context.Context, charm, application string, units int, config map[string]string) error {
+	c := l.charm
+	var err error
+	if charm != c.Meta.Name {
+		if c, err = otherCharm(charm); err != nil {
+			return err
+		}
+	}
+	if err := l.Model.AddApplication(controller.ApplicationSpec{Name: application, Charm: c, Config: config}); err != nil {
+		return err
+	}
+	return l.AddUnits(ctx, application, units)
+}
+
+// AddUnits adds units of a principal, each on a new machine.
+func (l *Lab) AddUnits(ctx context.Context, application string, count int) error {
+	if count == 0 {
+		return nil
+	}
+	l.say("booting %d machine(s) for %s", count, application)
+	ids, err := l.AddMachines(ctx, count)
+	if err != nil {
+		return err
+	}
+	l.say("installing haproxy on machine(s) %v", ids)
+	errs := make([]error, count)
+	var group sync.WaitGroup
+	for i, id := range ids {
+		group.Go(func() {
+			m, err := l.Machine(id)
+			if err == nil {
+				err = m.InstallHAProxy(ctx)
+			}
+			errs[i] = err
+		})
+	}
+	group.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if _, err := l.Model.AddUnit(application, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Consumer deploys an application whose single unit exists in the model only and
+// relates it, such as kubernetes-worker:kube-api-endpoint.
+func (l *Lab) Consumer(charm, endpoint string) error {
+	c, err := otherCharm(charm)
+	if err != nil {
+		return err
+	}
+	if err := l.Model.AddApplication(controller.ApplicationSpec{Charm: c}); err != nil {
+		return err
+	}
+	id := "model-" + charm
+	if err := l.Model.AddMachine(id, controller.Address{Value: "10.10.75.2", CIDR: "10.10.75.0/24", Interface: "eth0"}); err != nil {
+		return err
+	}
+	if _, err := l.Model.AddUnit(charm, id); err != nil {
+		return err
+	}
+	_, err = l.Model.Integrate(endpoint, charm)
+	return err
+}
+
+// Databags returns what the units of an application publish in one relation, by
+// unit.
+func (l *Lab) Databags(application, a, b string) (map[string]map[string]string, error) {
+	id, err := l.Model.RelationID(a, b)
+	if err != nil {
+		return nil, err
+	}
+	bags := map[string]map[string]string{}
+	for _, r := range l.Model.Status().Relations {
+		if r.ID != id {
+			continue
+		}
+		for _, u := range l.Model.Status().Units {
+			if bag, ok := r.UnitData[u.Name]; ok && u.Application == application {
+				bags[u.Name] = bag
+			}
+		}
+	}
+	if len(bags) == 0 {
+		return nil, fmt.Errorf("cannot find databags of %s between %s and %s", application, a, b)
+	}
+	return bags, nil
+}
