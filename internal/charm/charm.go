@@ -11,7 +11,6 @@ import (
 	"github.com/juju/charm/v12/hooks"
 
 	"keepalived-charm/internal/endpoint"
-	"keepalived-charm/internal/hooktool"
 	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/reconcile"
 )
@@ -22,7 +21,7 @@ type Model interface {
 	Relations(endpoint string) ([]juju.RelationID, error)
 	RemoteUnits(juju.RelationID) ([]juju.Unit, error)
 	Databag(juju.RelationID, juju.Unit) (juju.Databag, error)
-	Network(endpoint string) (hooktool.Network, error)
+	Network(endpoint string) (juju.Network, error)
 	Publish(juju.RelationID, juju.Databag) error
 	SetStatus(juju.Status) error
 	SetWorkloadVersion(string) error

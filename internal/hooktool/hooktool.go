@@ -106,40 +106,11 @@ func (Tools) Publish(id juju.RelationID, changes juju.Databag) error {
 	return nil
 }
 
-// Network is what Juju knows about an endpoint's network on this machine.
-type Network struct {
-	Bindings []struct {
-		Interface string `json:"interface-name"`
-		Addresses []struct {
-			Value string `json:"value"`
-		} `json:"addresses"`
-	} `json:"bind-addresses"`
-	Ingress []string `json:"ingress-addresses"`
-}
-
-// Addresses returns every address named, the ingress addresses first, without
-// duplicates. A virtual IP may be among them while this machine holds it.
-func (n Network) Addresses() []string {
-	all := slices.Clone(n.Ingress)
-	for _, b := range n.Bindings {
-		for _, a := range b.Addresses {
-			all = append(all, a.Value)
-		}
-	}
-	var once []string
-	for _, a := range all {
-		if a != "" && !slices.Contains(once, a) {
-			once = append(once, a)
-		}
-	}
-	return once
-}
-
 // Network returns the network of an endpoint.
-func (Tools) Network(endpoint string) (Network, error) {
-	var n Network
+func (Tools) Network(endpoint string) (juju.Network, error) {
+	var n juju.Network
 	if err := read(&n, "network-get", endpoint); err != nil {
-		return Network{}, fmt.Errorf("cannot read the network of endpoint %s: %w", endpoint, err)
+		return juju.Network{}, fmt.Errorf("cannot read the network of endpoint %s: %w", endpoint, err)
 	}
 	return n, nil
 }
