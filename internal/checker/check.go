@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"path"
 	"regexp"
 	"slices"
 	"strconv"
@@ -101,13 +100,19 @@ func (r StatusRange) Contains(status int) bool {
 }
 
 var (
-	// unitName follows systemd.unit(5): at most 255 of these characters, with a
+	// unitName follows systemd.unit(5): at most maxName of these characters, with a
 	// type that has a meaningful active state.
-	unitName = regexp.MustCompile(`^[A-Za-z0-9:_.\\@-]{1,240}\.(service|socket|target|mount|path|timer|slice|scope)$`)
-	// urlPath is a path and query in the characters of RFC 3986.
-	urlPath = regexp.MustCompile(`^/[A-Za-z0-9._~:/?@!$&'()*+,;=%\[\]-]{0,1023}$`)
-	// hostName is a DNS name, or an address, without a port.
-	hostName = regexp.MustCompile(`^[A-Za-z0-9._:-]{1,253}$`)
+	unitName = regexp.MustCompile(`^[A-Za-z0-9:_.\\@-]+\.(service|socket|target|mount|path|timer|slice|scope)$`)
+	// urlPath is a path and query in the characters of RFC 3986, at most maxPath.
+	urlPath = regexp.MustCompile(`^/[A-Za-z0-9._~:/?@!$&'()*+,;=%\[\]-]*$`)
+	// hostName is a DNS name, or an address, without a port, at most maxName.
+	hostName = regexp.MustCompile(`^[A-Za-z0-9._:-]+$`)
+)
+
+// Lengths in bytes: systemd.unit(5) and RFC 1035 agree on 255, the path's is ours.
+const (
+	maxName = 255
+	maxPath = 1024
 )
 
 func (c Check) validate() error {
@@ -118,7 +123,7 @@ func (c Check) validate() error {
 		}
 		return nil
 	case CheckUnit:
-		if !unitName.MatchString(c.Target) {
+		if !unitName.MatchString(c.Target) || len(c.Target) > maxName {
 			return fmt.Errorf("check target %q is not the name of a systemd unit", c.Target)
 		}
 	case CheckTCP, CheckHTTP, CheckHTTPS:
@@ -141,13 +146,13 @@ func (c Check) validateRequest() error {
 		return fmt.Errorf("a check of type %s takes no path, host or status", c.Type)
 	}
 	switch {
-	case c.Path != "" && !urlPath.MatchString(c.Path):
+	case c.Path != "" && (!urlPath.MatchString(c.Path) || len(c.Path) > maxPath):
 		return fmt.Errorf("check path %q is not a URL path", c.Path)
-	case c.Host != "" && !hostName.MatchString(c.Host):
+	case c.Host != "" && (!hostName.MatchString(c.Host) || len(c.Host) > maxName):
 		return fmt.Errorf("check host %q is not a host name", c.Host)
 	case c.CA != "" && c.Type != CheckHTTPS:
 		return fmt.Errorf("a check of type %s takes no CA", c.Type)
-	case c.CA != "" && !(plainPath(c.CA) && path.IsAbs(c.CA)):
+	case c.CA != "" && !plainPath(c.CA):
 		return fmt.Errorf("check CA %q is not an absolute path", c.CA)
 	}
 	if s := c.ExpectStatus; s != (StatusRange{}) && (s.Min < 100 || s.Max > 599 || s.Min > s.Max) {

@@ -125,6 +125,11 @@ func (l *loop) close() {
 
 // run goes on until ctx is done, or the files are no longer the ones to write.
 func (l *loop) run(ctx context.Context) error {
+	alarm, err := newAlarm()
+	if err != nil {
+		return err
+	}
+	defer alarm.close()
 	now := time.Now()
 	if err := l.reread(now); err != nil {
 		return err
@@ -135,9 +140,14 @@ func (l *loop) run(ctx context.Context) error {
 	}
 	l.apply(now)
 	l.service.ready()
-	timer := time.NewTimer(0)
-	defer timer.Stop()
 	for {
+		next, err := l.step(time.Now())
+		if err == nil {
+			err = alarm.set(time.Until(next))
+		}
+		if err != nil {
+			return err
+		}
 		select {
 		case <-ctx.Done():
 			return nil
@@ -151,13 +161,8 @@ func (l *loop) run(ctx context.Context) error {
 			} else if l.watched[u.LinkAddress.IP.String()] {
 				l.readHolders()
 			}
-		case <-timer.C:
+		case <-alarm.rings:
 		}
-		next, err := l.step(time.Now())
-		if err != nil {
-			return err
-		}
-		timer.Reset(time.Until(next))
 	}
 }
 

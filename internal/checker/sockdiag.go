@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"syscall"
+	"unsafe"
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -41,17 +42,13 @@ type sockDiag struct {
 	buf [4096]byte
 }
 
-// newSockDiag opens the netlink socket.
+// newSockDiag opens the netlink socket. What is sent without an address goes to
+// the kernel (netlink(7)).
 func newSockDiag() (*sockDiag, error) {
-	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_SOCK_DIAG)
+	const kind = unix.SOCK_RAW | unix.SOCK_CLOEXEC | unix.SOCK_NONBLOCK
+	fd, err := unix.Socket(unix.AF_NETLINK, kind, unix.NETLINK_SOCK_DIAG)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open sock_diag: %w", err)
-	}
-	// The kernel answers within the request; the limit is for what should never be.
-	limit := unix.NsecToTimeval(int64(100e6))
-	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &limit); err != nil {
-		unix.Close(fd)
-		return nil, fmt.Errorf("cannot set the time limit of sock_diag: %w", err)
 	}
 	return &sockDiag{fd: fd}, nil
 }
@@ -73,19 +70,31 @@ func (d *sockDiag) listener(at netip.AddrPort) (tcpSocket, error) {
 func (d *sockDiag) find(local, remote netip.AddrPort) (tcpSocket, error) {
 	d.seq++
 	request := diagRequest(d.seq, local, remote)
-	if err := unix.Sendto(d.fd, request, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+	if _, err := d.call(unix.SYS_WRITE, request); err != nil {
 		return tcpSocket{}, fmt.Errorf("cannot ask for a socket: %w", err)
 	}
 	for {
-		n, _, err := unix.Recvfrom(d.fd, d.buf[:], 0)
+		// The kernel has answered before the request returns, so this never waits.
+		n, err := d.call(unix.SYS_READ, d.buf[:])
 		if err != nil {
 			return tcpSocket{}, fmt.Errorf("cannot learn of a socket: %w", err)
 		}
-		// An answer to an earlier request is one that came too late.
+		// An answer to an earlier request was left by one that failed half way.
 		if n >= unix.NLMSG_HDRLEN && binary.NativeEndian.Uint32(d.buf[8:]) == d.seq {
 			return parseDiag(d.buf[:n])
 		}
 	}
+}
+
+// call is write(2) or read(2) without telling Go's scheduler, which would wake
+// its monitor thread for each: ten times a second that costs more than the
+// question itself.
+func (d *sockDiag) call(trap uintptr, b []byte) (int, error) {
+	n, _, errno := unix.RawSyscall(trap, uintptr(d.fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(n), nil
 }
 
 // diagRequest is a netlink header with struct inet_diag_req_v2

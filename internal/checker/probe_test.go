@@ -1,0 +1,302 @@
+package checker
+
+import (
+	"context"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// probe carries out one check with a short timeout.
+func probe(t *testing.T, c Check) error {
+	t.Helper()
+	p, err := newProber(c)
+	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
+	defer cancel()
+	return p.probe(ctx)
+}
+
+// loopbacks are the addresses that services listen on in these tests.
+var loopbacks = []string{"127.0.0.1:0", "[::1]:0"}
+
+// listen serves connections until the test ends.
+func listen(t *testing.T, at string) netip.AddrPort {
+	t.Helper()
+	network := "tcp"
+	if netip.MustParseAddrPort(at).Addr().Is4() {
+		network = "tcp4" // for 0.0.0.0 tcp would mean both families
+	}
+	l, err := net.Listen(network, at)
+	require.NoError(t, err)
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				io.Copy(io.Discard, conn)
+				conn.Close()
+			}()
+		}
+	}()
+	return addrOf(l)
+}
+
+func addrOf(l net.Listener) netip.AddrPort { return l.Addr().(*net.TCPAddr).AddrPort() }
+
+// child is this test binary as a service that accepts on the address it prints.
+func child(t *testing.T, at string) (*os.Process, netip.AddrPort) {
+	t.Helper()
+	cmd := exec.Command(os.Args[0], "-test.run=^TestMain$")
+	cmd.Env = append(os.Environ(), "CHECKER_TEST_LISTEN="+at)
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+	})
+	var text string
+	_, err = fmt.Fscan(out, &text)
+	require.NoError(t, err)
+	return cmd.Process, netip.MustParseAddrPort(text)
+}
+
+func TestTCPPassesForAServiceThatAccepts(t *testing.T) {
+	for _, at := range loopbacks {
+		target := listen(t, at)
+		require.NoError(t, probe(t, Check{Type: CheckTCP, Target: target.String()}))
+	}
+}
+
+func TestLocalhostMeansEitherFamily(t *testing.T) {
+	for _, at := range loopbacks {
+		target := "localhost:" + strconv.Itoa(int(listen(t, at).Port()))
+		require.NoError(t, probe(t, Check{Type: CheckTCP, Target: target}))
+	}
+}
+
+func TestTCPFailsWhereNobodyListens(t *testing.T) {
+	for _, at := range loopbacks {
+		l, err := net.Listen("tcp", at)
+		require.NoError(t, err)
+		target := addrOf(l)
+		l.Close()
+		require.EqualError(t, probe(t, Check{Type: CheckTCP, Target: target.String()}),
+			"cannot connect to "+target.String()+": connection refused")
+	}
+}
+
+func TestTCPFailsForAStoppedProcessAndPassesWhenItGoesOn(t *testing.T) {
+	for _, at := range loopbacks {
+		process, target := child(t, at)
+		check := Check{Type: CheckTCP, Target: target.String()}
+		require.NoError(t, probe(t, check))
+		require.NoError(t, process.Signal(syscall.SIGSTOP))
+		var state syscall.WaitStatus
+		_, err := syscall.Wait4(process.Pid, &state, syscall.WUNTRACED, nil)
+		require.NoError(t, err)
+		require.True(t, state.Stopped())
+		require.EqualError(t, probe(t, check), "no process accepts connections to "+target.String()+": timed out")
+		require.NoError(t, process.Signal(syscall.SIGCONT))
+		require.NoError(t, probe(t, check))
+	}
+}
+
+// rawListener listens and accepts nothing.
+func rawListener(t *testing.T, family, backlog int, options ...int) netip.AddrPort {
+	t.Helper()
+	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	require.NoError(t, err)
+	t.Cleanup(func() { unix.Close(fd) })
+	for _, o := range options {
+		require.NoError(t, unix.SetsockoptInt(fd, unix.IPPROTO_TCP, o, 5))
+	}
+	var sa unix.Sockaddr = &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}
+	if family == unix.AF_INET6 {
+		sa = &unix.SockaddrInet6{Addr: [16]byte{15: 1}}
+	}
+	require.NoError(t, unix.Bind(fd, sa))
+	require.NoError(t, unix.Listen(fd, backlog))
+	sa, err = unix.Getsockname(fd)
+	require.NoError(t, err)
+	if six, ok := sa.(*unix.SockaddrInet6); ok {
+		return netip.AddrPortFrom(netip.AddrFrom16(six.Addr), uint16(six.Port))
+	}
+	four := sa.(*unix.SockaddrInet4)
+	return netip.AddrPortFrom(netip.AddrFrom4(four.Addr), uint16(four.Port))
+}
+
+func TestTCPFailsWhenTheBacklogIsFull(t *testing.T) {
+	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
+		target := rawListener(t, family, 1)
+		check := Check{Type: CheckTCP, Target: target.String()}
+		for range 2 { // Linux queues one more than the backlog.
+			conn, err := net.Dial("tcp", target.String())
+			require.NoError(t, err)
+			defer conn.Close()
+		}
+		require.ErrorContains(t, probe(t, check), "timed out")
+	}
+}
+
+func TestTCPPassesForAListenerThatWaitsForData(t *testing.T) {
+	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
+		target := rawListener(t, family, 16, unix.TCP_DEFER_ACCEPT)
+		require.NoError(t, probe(t, Check{Type: CheckTCP, Target: target.String()}))
+	}
+}
+
+func TestTheKernelKnowsWhoListens(t *testing.T) {
+	d, err := newSockDiag()
+	require.NoError(t, err)
+	defer d.close()
+	for _, at := range []string{"127.0.0.1:0", "[::1]:0", "0.0.0.0:0", "[::]:0"} {
+		port := listen(t, at).Port()
+		for _, a := range []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.IPv6Loopback()} {
+			_, err := d.listener(netip.AddrPortFrom(a, port))
+			served := netip.MustParseAddrPort(at).Addr()
+			if served == a || served == netip.IPv6Unspecified() || served.IsUnspecified() && a.Is4() {
+				require.NoError(t, err, "%s on %s", a, at)
+			} else {
+				require.ErrorIs(t, err, errNoSocket, "%s on %s", a, at)
+			}
+		}
+	}
+}
+
+func TestTheHintIsAChangeOfListening(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	h := newListenHint(Check{Type: CheckHTTP, Target: addrOf(l).String()})
+	require.NotNil(t, h)
+	defer h.close()
+	require.False(t, h.changed())
+	l.Close()
+	require.True(t, h.changed())
+	require.False(t, h.changed())
+	l, err = net.Listen("tcp", l.Addr().String())
+	require.NoError(t, err)
+	defer l.Close()
+	require.True(t, h.changed())
+	require.True(t, h.applies(nil), "loopback is always here")
+	h.endpoints = []netip.AddrPort{netip.MustParseAddrPort("192.0.2.1:80")}
+	require.False(t, h.applies(nil))
+	require.True(t, h.applies(kernelAddresses{netip.MustParseAddr("192.0.2.1"): {2}}))
+	require.Nil(t, newListenHint(Check{Type: CheckUnit, Target: "a.service"}))
+}
+
+func BenchmarkHint(b *testing.B) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(b, err)
+	defer l.Close()
+	h := newListenHint(Check{Type: CheckTCP, Target: l.Addr().String()})
+	for b.Loop() {
+		h.changed()
+	}
+}
+
+// web is a service with one path for each case.
+func web() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/ok", func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.RawQuery == "host" && r.Host != "www.example.com" {
+			w.WriteHeader(http.StatusMisdirectedRequest)
+		}
+	})
+	mux.HandleFunc("/moved", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/broken", http.StatusFound) })
+	mux.HandleFunc("/broken", func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) })
+	mux.HandleFunc("/slow", func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-r.Context().Done():
+		case <-time.After(5 * time.Second):
+		}
+	})
+	mux.HandleFunc("/endless", func(w http.ResponseWriter, r *http.Request) {
+		for r.Context().Err() == nil {
+			if _, err := w.Write(make([]byte, 1<<16)); err != nil {
+				return
+			}
+		}
+	})
+	return mux
+}
+
+func TestHTTPLooksAtTheStatus(t *testing.T) {
+	plain := httptest.NewServer(web())
+	defer plain.Close()
+	secure := httptest.NewUnstartedServer(web())
+	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
+	secure.StartTLS()
+	defer secure.Close()
+	for kind, server := range map[CheckType]*httptest.Server{CheckHTTP: plain, CheckHTTPS: secure} {
+		target := server.Listener.Addr().String()
+		url := string(kind) + "://" + target
+		for _, c := range []struct {
+			path, host string
+			expect     StatusRange
+			err        string
+		}{
+			{path: "/ok"},
+			{path: "/ok?host", host: "www.example.com"},
+			{path: "/moved"},
+			{path: "/endless"},
+			{path: "/broken", expect: StatusRange{Min: 503, Max: 503}},
+			{path: "/broken", err: url + "/broken answered with status 503"},
+			{path: "/moved", expect: StatusRange{Min: 200, Max: 200}, err: url + "/moved answered with status 302"},
+			{path: "", err: url + "/ answered with status 404"},
+			{path: "/slow", err: "cannot get " + url + "/slow: timed out"},
+		} {
+			err := probe(t, Check{Type: kind, Target: target, Path: c.path, Host: c.host, ExpectStatus: c.expect})
+			if c.err == "" {
+				require.NoError(t, err, c.path)
+			} else {
+				require.EqualError(t, err, c.err)
+			}
+		}
+	}
+}
+
+func TestHTTPSVerifiesOnlyWithACA(t *testing.T) {
+	server := httptest.NewUnstartedServer(web())
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
+	defer server.Close()
+	own := filepath.Join(t.TempDir(), "ca.pem")
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	require.NoError(t, os.WriteFile(own, text, 0o600))
+	check := Check{Type: CheckHTTPS, Target: server.Listener.Addr().String(), Path: "/ok"}
+	require.NoError(t, probe(t, check))
+	check.CA = own
+	require.NoError(t, probe(t, check))
+	check.Host = "example.com"
+	require.NoError(t, probe(t, check))
+	check.Host = "elsewhere.test"
+	require.ErrorContains(t, probe(t, check), "certificate is valid for example.com")
+
+	check.CA = filepath.Join(t.TempDir(), "missing.pem")
+	_, err := newProber(check)
+	require.ErrorContains(t, err, "cannot read check CA: open ")
+	require.NoError(t, os.WriteFile(own, []byte("nothing"), 0o600))
+	check.CA = own
+	_, err = newProber(check)
+	require.EqualError(t, err, "cannot use check CA "+own+": it holds no certificate")
+}

@@ -1,0 +1,271 @@
+package checker
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+
+	"keepalived-charm/internal/vrrp"
+)
+
+// process is a checker of its own.
+type process struct {
+	*exec.Cmd
+	t      *testing.T
+	config Config
+	stderr bytes.Buffer
+}
+
+// localConfig is a configuration with its files below a directory of the test.
+func localConfig(t *testing.T) Config {
+	dir := filepath.Join(t.TempDir(), "run")
+	return Config{
+		Application: "kc",
+		Instances: []Instance{{
+			Name: "VI_1", TrackFile: filepath.Join(dir, "VI_1"), Interface: "br0",
+			Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.10"), netip.MustParseAddr("192.0.2.11")},
+		}},
+		StatusFile: filepath.Join(dir, "status.json"),
+		Check:      Check{Type: CheckNone},
+	}
+}
+
+// start runs a checker; as root in a network namespace of its own.
+func start(t *testing.T, c Config, env ...string) *process {
+	t.Helper()
+	data, err := c.Marshal()
+	require.NoError(t, err)
+	path := filepath.Join(t.TempDir(), "checker.json")
+	require.NoError(t, os.WriteFile(path, data, 0o600))
+	p := &process{Cmd: exec.Command(program, path), t: t, config: c}
+	p.Env = append(os.Environ(), env...)
+	p.Stderr = &p.stderr
+	if os.Geteuid() == 0 {
+		p.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
+	}
+	require.NoError(t, p.Start())
+	t.Cleanup(func() {
+		p.Process.Kill()
+		p.Wait()
+	})
+	return p
+}
+
+// track is the text of the instance's track file.
+func (p *process) track() string {
+	data, _ := os.ReadFile(p.config.Instances[0].TrackFile)
+	return string(data)
+}
+
+// becomes waits until the track file says value.
+func (p *process) becomes(value int) {
+	p.t.Helper()
+	require.Eventually(p.t, func() bool { return p.track() == trackText(value) }, 5*time.Second, time.Millisecond,
+		"want %d", value)
+}
+
+// inNamespace carries out do within the checker's network namespace.
+func (p *process) inNamespace(do func() error) {
+	p.t.Helper()
+	done := make(chan error)
+	go func() {
+		// Never unlocked: the thread ends with the goroutine and does not return
+		// to others in a foreign namespace.
+		runtime.LockOSThread()
+		ns, err := netns.GetFromPid(p.Process.Pid)
+		if err == nil {
+			defer ns.Close()
+			err = netns.Set(ns)
+		}
+		if err == nil {
+			err = do()
+		}
+		done <- err
+	}()
+	require.NoError(p.t, <-done)
+}
+
+// up makes an interface (a bridge without ports, which every kernel has) and
+// sets it up.
+func up(name string) error {
+	link := netlink.Link(&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: name}})
+	if name == "lo" {
+		link, _ = netlink.LinkByName(name)
+	} else if err := netlink.LinkAdd(link); err != nil {
+		return err
+	}
+	return netlink.LinkSetUp(link)
+}
+
+// address adds an address to an interface or removes it.
+func address(name, prefix string, present bool) error {
+	link, err := netlink.LinkByName(name)
+	if err != nil {
+		return err
+	}
+	addr, err := netlink.ParseAddr(prefix)
+	if err != nil {
+		return err
+	}
+	if present {
+		return netlink.AddrAdd(link, addr)
+	}
+	return netlink.AddrDel(link, addr)
+}
+
+// asRoot is for tests that make network namespaces or change users, which only
+// root may.
+func asRoot(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("making a network namespace takes root")
+	}
+}
+
+func TestTheHolderIsWhoHasTheFirstAddressOnTheInterface(t *testing.T) {
+	asRoot(t)
+	p := start(t, localConfig(t))
+	p.becomes(healthyStandby)
+	change := func(name, prefix string, present bool) {
+		p.inNamespace(func() error { return address(name, prefix, present) })
+	}
+	p.inNamespace(func() error { return up("lo") })
+	p.inNamespace(func() error { return up("br0") })
+	change("lo", "192.0.2.10/32", true)
+	change("br0", "192.0.2.11/32", true)
+	time.Sleep(50 * time.Millisecond)
+	require.Equal(t, trackText(healthyStandby), p.track(), "another interface, another address")
+	change("lo", "192.0.2.10/32", false)
+
+	begun := time.Now()
+	change("br0", "192.0.2.10/32", true)
+	p.becomes(healthyHolder)
+	change("br0", "192.0.2.10/32", false)
+	p.becomes(healthyStandby)
+	require.Less(t, time.Since(begun), time.Second, "at once, not at the next re-read")
+}
+
+func TestAHolderWhoseServiceDiesStepsAside(t *testing.T) {
+	asRoot(t)
+	c := localConfig(t)
+	c.Peers = true
+	c.Check = Check{Type: CheckTCP, Target: "127.0.0.1:80", Interval: DefaultInterval, Timeout: DefaultTimeout, Fall: 3, Rise: 1}
+	p := start(t, c)
+	var service net.Listener
+	p.inNamespace(func() (err error) {
+		if err = up("lo"); err == nil {
+			err = up("br0")
+		}
+		if err == nil {
+			err = address("br0", "192.0.2.10/32", true)
+		}
+		if err == nil {
+			service, err = net.Listen("tcp", "127.0.0.1:80")
+		}
+		return err
+	})
+	go func() {
+		for conn, err := service.Accept(); err == nil; conn, err = service.Accept() {
+			conn.Close()
+		}
+	}()
+	p.becomes(healthyHolder)
+	died := time.Now()
+	service.Close()
+	p.becomes(vrrp.StepAside)
+	require.Less(t, time.Since(died), 900*time.Millisecond)
+	p.inNamespace(func() error { return address("br0", "192.0.2.10/32", false) })
+	gone := time.Now()
+	p.becomes(sickStandby)
+	require.Less(t, time.Since(gone), asideLimit)
+	require.Eventually(t, func() bool {
+		s, err := ReadStatus(c.StatusFile)
+		return err == nil && s.Verdict == "sick" && s.StepAsides == 1 && len(s.Holds) == 0 &&
+			s.LastError == "cannot connect to 127.0.0.1:80: connection refused"
+	}, 3*time.Second, 10*time.Millisecond)
+}
+
+func TestRootIsGivenUpForGood(t *testing.T) {
+	asRoot(t)
+	p := start(t, localConfig(t))
+	p.becomes(healthyStandby)
+	id := unprivilegedIdentity()
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", p.Process.Pid))
+	require.NoError(t, err)
+	require.NotEmpty(t, threads)
+	for _, path := range threads {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			continue // the thread has ended
+		}
+		text := strings.ReplaceAll(string(data), "\t", " ")
+		require.Contains(t, text, fmt.Sprintf("Uid: %[1]d %[1]d %[1]d %[1]d\n", id.uid))
+		require.Contains(t, text, fmt.Sprintf("Gid: %[1]d %[1]d %[1]d %[1]d\n", id.gid))
+		require.Contains(t, text, "NoNewPrivs: 1\n")
+		for _, set := range []string{"CapInh", "CapPrm", "CapEff", "CapAmb"} {
+			require.Contains(t, text, set+": 0000000000000000\n")
+		}
+		require.Regexp(t, `(?m)^Groups: *$`, text)
+	}
+	info, err := os.Stat(filepath.Dir(p.config.StatusFile))
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o700), info.Mode().Perm())
+	require.Zero(t, info.Sys().(*syscall.Stat_t).Uid, "nobody else reaches the files as that user")
+	require.NoError(t, os.WriteFile(p.config.Instances[0].TrackFile, []byte("1234567\n"), 0o600))
+	require.Eventually(t, func() bool { return p.track() == trackText(healthyStandby) }, 7*time.Second, 10*time.Millisecond,
+		"a foreign hand is put right, without root")
+}
+
+func TestSystemdIsToldAndSIGTERMLeavesTheFile(t *testing.T) {
+	at := filepath.Join(t.TempDir(), "notify")
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: at, Net: "unixgram"})
+	require.NoError(t, err)
+	defer conn.Close()
+	// The checker is another user by the time it writes.
+	require.NoError(t, os.Chmod(at, 0o777))
+	for dir := filepath.Dir(at); strings.HasPrefix(dir, filepath.Join(os.TempDir(), "Test")); dir = filepath.Dir(dir) {
+		require.NoError(t, os.Chmod(dir, 0o755))
+	}
+	p := start(t, localConfig(t), "NOTIFY_SOCKET="+at, "WATCHDOG_USEC=100000")
+	var told []string
+	buf := make([]byte, 4096)
+	require.NoError(t, conn.SetReadDeadline(time.Now().Add(5*time.Second)))
+	for len(told) < 5 {
+		n, err := conn.Read(buf)
+		require.NoError(t, err)
+		told = append(told, string(buf[:n]))
+	}
+	require.Equal(t, "STATUS=none, healthy, standby", told[0])
+	require.Equal(t, "READY=1", told[1])
+	require.Equal(t, []string{"WATCHDOG=1", "WATCHDOG=1", "WATCHDOG=1"}, told[2:])
+
+	require.NoError(t, p.Process.Signal(syscall.SIGTERM))
+	require.NoError(t, p.Wait())
+	require.Empty(t, p.stderr.String())
+	require.Equal(t, trackText(healthyStandby), p.track())
+}
+
+func TestABadConfigurationIsOneSentence(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "checker.json")
+	require.NoError(t, os.WriteFile(path, []byte("{}"), 0o600))
+	for _, c := range []struct{ path, said string }{
+		{path + ".not", "cannot read checker configuration: open " + path + ".not: no such file or directory\n"},
+		{path, "cannot use checker configuration " + path + `: application "" is not a plain name` + "\n"},
+	} {
+		out, err := exec.Command(program, c.path).CombinedOutput()
+		require.ErrorContains(t, err, "exit status 1")
+		require.Equal(t, c.said, string(out))
+	}
+}
