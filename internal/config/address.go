@@ -108,9 +108,12 @@ func (o *Options) setHostname(s string) string {
 // characters here are those that keepalived.conf gives no meaning to.
 var interfaceName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:@-]{0,14}$`)
 
+// Interface tells whether a network interface of that name can carry virtual IPs.
+func Interface(name string) bool { return name != "lo" && interfaceName.MatchString(name) }
+
 func (o *Options) setInterface(s string) string {
 	s = strings.TrimSpace(s)
-	if s != "" && (s == "lo" || !interfaceName.MatchString(s)) {
+	if s != "" && !Interface(s) {
 		return "the name of a network interface such as eth0, or empty"
 	}
 	o.Interface = s

@@ -32,19 +32,18 @@ func (h *Host) Apply(l reconcile.Layout, s reconcile.Step) error {
 		return nil
 	case reconcile.InstallBinary:
 		return h.installBinary(l)
-	case reconcile.Configure:
-		if err := h.test(l, s.Files); err != nil {
-			return err
-		}
-		return h.put(s.Files)
+	case reconcile.Test:
+		return h.test(l, s.Files)
 	case reconcile.Write:
 		return h.put(s.Files)
 	case reconcile.Do:
 		return h.followUps(l, s.FollowUps)
+	case reconcile.Forget:
+		return h.forget(l, s.FollowUps)
 	case reconcile.StopKeepalived:
 		return stop(keepalivedService)
 	case reconcile.StopChecker:
-		return stopChecker(l)
+		return h.stopChecker(l)
 	case reconcile.RemoveState:
 		return h.removeState(l)
 	}
@@ -72,6 +71,15 @@ func (h *Host) followUps(l reconcile.Layout, list []reconcile.FollowUp) error {
 		if err := h.followUp(l, f); err != nil {
 			return err
 		}
+		if err := h.forget(l, []reconcile.FollowUp{f}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (h *Host) forget(l reconcile.Layout, list []reconcile.FollowUp) error {
+	for _, f := range list {
 		if err := h.remove(filepath.Join(l.Owed(), string(f))); err != nil {
 			return err
 		}

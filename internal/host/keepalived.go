@@ -32,6 +32,9 @@ func (h *Host) test(l reconcile.Layout, files []reconcile.File) error {
 	cmd := exec.Command("keepalived", "--config-test", "--use-file", h.path(main))
 	cmd.Env = append(os.Environ(), "LC_ALL=C")
 	out, err := cmd.CombinedOutput()
+	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
+		return fmt.Errorf("cannot test the configuration: %w", err)
+	}
 	if said := strings.TrimSpace(string(out)); err != nil || said != "" {
 		if said == "" {
 			said = err.Error()

@@ -2,6 +2,7 @@ package host
 
 import (
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
 
@@ -74,7 +75,11 @@ func reloadOrStart(name string) error {
 // stop ends a service and waits until it has ended.
 func stop(name string) error { return systemctl("stop", name) }
 
-// stopChecker ends the health checker for good; its unit file goes next.
-func stopChecker(l reconcile.Layout) error {
+// stopChecker ends the health checker for good; its unit file goes next. systemd
+// disables no service whose unit file is missing.
+func (h *Host) stopChecker(l reconcile.Layout) error {
+	if _, err := os.Stat(h.path(l.CheckerUnit())); err != nil {
+		return stop(l.CheckerService())
+	}
 	return systemctl("disable", "--quiet", "--now", l.CheckerService())
 }

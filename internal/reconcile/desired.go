@@ -87,7 +87,9 @@ func Desire(o Observed) (Desired, error) {
 		return Desired{}, err
 	}
 	d.rank = o.rank(d.peers)
-	own := o.ownAddresses(o.floating())
+	floating := o.floating()
+	o.Machine.Interfaces = o.Machine.without(floating)
+	own := o.ownAddresses(floating)
 	if len(d.options.VirtualIPs) == 0 {
 		d.Mode = Idle
 	} else {
@@ -102,9 +104,11 @@ func Desire(o Observed) (Desired, error) {
 	return d, nil
 }
 
-// floating returns the addresses that keepalived may have put on this machine:
+// floating tells the addresses that keepalived may have put on this machine:
 // those of the installed configuration, neighbours and the Python charm included.
-func (o Observed) floating() map[netip.Addr]bool {
+// While a reload is owed, the daemon may hold addresses that no file names any
+// more: then only those that peers were told before count as the unit's own.
+func (o Observed) floating() func(netip.Addr) bool {
 	floating := map[netip.Addr]bool{}
 	texts := slices.Concat(slices.Collect(maps.Values(o.Machine.Files)), slices.Collect(maps.Values(o.Machine.Neighbours)))
 	for _, text := range texts {
@@ -112,7 +116,23 @@ func (o Observed) floating() map[netip.Addr]bool {
 			floating[a] = true
 		}
 	}
-	return floating
+	var told []netip.Addr
+	if slices.Contains(o.Machine.Owed, Reload) {
+		told = o.told().Addresses
+	}
+	return func(a netip.Addr) bool {
+		return floating[a] || len(told) > 0 && !slices.Contains(told, a)
+	}
+}
+
+// without returns the interfaces without those addresses.
+func (m Machine) without(floating func(netip.Addr) bool) []Interface {
+	var list []Interface
+	for _, i := range m.Interfaces {
+		i.Addresses = slices.DeleteFunc(slices.Clone(i.Addresses), func(p netip.Prefix) bool { return floating(p.Addr().WithZone("")) })
+		list = append(list, i)
+	}
+	return list
 }
 
 // refuseTaken refuses virtual IPs that are some unit's own address: keepalived
@@ -145,7 +165,7 @@ func (d Desired) interfaceFor(m Machine, v netip.Addr) (string, error) {
 			if i.Name == name {
 				return name, nil
 			}
-			if i.Name != "lo" {
+			if config.Interface(i.Name) {
 				names = append(names, i.Name)
 			}
 		}
@@ -158,12 +178,12 @@ func (d Desired) interfaceFor(m Machine, v netip.Addr) (string, error) {
 	}
 	for _, i := range m.Interfaces {
 		for _, p := range i.Addresses {
-			if i.Name != "lo" && p.Addr() != v && p.Bits() > best && p.Bits() < v.BitLen() && p.Masked().Contains(v) {
+			if config.Interface(i.Name) && p.Addr() != v && p.Bits() > best && p.Bits() < v.BitLen() && p.Masked().Contains(v) {
 				best, name = p.Bits(), i.Name
 			}
 		}
 	}
-	if name == "" {
+	if !config.Interface(name) {
 		return "", &Blocked{"no interface for virtual IP " + v.String() +
 			": no subnet of this machine holds it and there is no default route; set option network_interface"}
 	}

@@ -49,12 +49,8 @@ func natural(u juju.Unit) vrrp.Rank { return vrrp.Rank(u.Number % vrrp.Ranks) }
 // Only when a peer with a lower number has the same does it move to a free one.
 func (o Observed) rank(peers []peer) vrrp.Rank {
 	want := natural(o.Event.Unit)
-	for _, r := range o.Relations {
-		if r.Endpoint == endpoint.Cluster {
-			if told := endpoint.ReadMember(r.Own).Rank; told >= 0 {
-				want = vrrp.Rank(told % vrrp.Ranks)
-			}
-		}
+	if told := o.told().Rank; told >= 0 {
+		want = vrrp.Rank(told % vrrp.Ranks)
 	}
 	taken := map[vrrp.Rank]bool{}
 	yields := false
@@ -73,12 +69,22 @@ func (o Observed) rank(peers []peer) vrrp.Rank {
 	return want // more units than ranks: VRRP decides by address (RFC 9568 section 6.4.3)
 }
 
+// told is what this unit told its peers before.
+func (o Observed) told() endpoint.Member {
+	for _, r := range o.Relations {
+		if r.Endpoint == endpoint.Cluster {
+			return endpoint.ReadMember(r.Own)
+		}
+	}
+	return endpoint.ReadMember(nil)
+}
+
 // ownAddresses returns the addresses of this machine that are its own: what Juju
 // lists, whatever the order, without addresses that keepalived put there.
-func (o Observed) ownAddresses(floating map[netip.Addr]bool) []netip.Addr {
+func (o Observed) ownAddresses(floating func(netip.Addr) bool) []netip.Addr {
 	var own []netip.Addr
 	add := func(a netip.Addr) {
-		if !floating[a] && !a.IsLoopback() && !a.IsLinkLocalUnicast() && !slices.Contains(own, a) {
+		if !floating(a) && !a.IsLoopback() && !a.IsLinkLocalUnicast() && !slices.Contains(own, a) {
 			own = append(own, a)
 		}
 	}

@@ -21,13 +21,15 @@ const (
 	StopKeepalived Action = "stop keepalived"
 	// InstallBinary copies the charm's binary to Layout.Binary.
 	InstallBinary Action = "install binary"
-	// Configure has keepalived test the files of the step as a whole and moves
-	// them into place; it changes nothing when the test fails.
-	Configure Action = "configure keepalived"
+	// Test has keepalived test its configuration as it will be with the files of
+	// the step in place. It changes nothing.
+	Test Action = "test"
 	// Write writes or removes the files of the step.
 	Write Action = "write"
 	// Do carries out the follow-ups of the step and forgets them.
 	Do Action = "do"
+	// Forget forgets follow-ups that nobody is left to carry out.
+	Forget Action = "forget"
 	// RemoveState removes the application's directories.
 	RemoveState Action = "remove state"
 	// RemovePackage removes keepalived when the charm installed it.
@@ -44,7 +46,7 @@ type File struct {
 type Step struct {
 	Action Action
 	Files  []File
-	// FollowUps are what Owe remembers and Do carries out.
+	// FollowUps are what Owe remembers, Do carries out and Forget drops.
 	FollowUps []FollowUp
 }
 
@@ -91,12 +93,16 @@ func serve(d Desired, o Observed) []Step {
 	if !o.Machine.CheckerActive || !o.Machine.BinaryCurrent {
 		due[RestartChecker] = true
 	}
+	if len(daemon) > 0 {
+		// First of all: what keepalived refuses leaves no trace, not even a debt.
+		steps = append(steps, Step{Action: Test, Files: daemon})
+	}
 	steps = append(steps, owe(due, o.Machine)...)
 	if !o.Machine.BinaryCurrent {
 		steps = append(steps, Step{Action: InstallBinary})
 	}
 	if len(daemon) > 0 {
-		steps = append(steps, Step{Action: Configure, Files: daemon})
+		steps = append(steps, Step{Action: Write, Files: daemon})
 	}
 	if len(others) > 0 {
 		steps = append(steps, Step{Action: Write, Files: others})
@@ -111,15 +117,15 @@ func withdraw(d Desired, o Observed) []Step {
 	daemon, others := changes(d, o.Machine)
 	due := d.due(o.Machine, slices.Concat(daemon, others))
 	delete(due, RestartChecker)
-	restored := slices.ContainsFunc(daemon, func(f File) bool { return f.Path == MainFile && !f.Remove })
-	if len(o.Machine.Neighbours) == 0 && !restored {
+	if _, stays := d.Files[MainFile]; !stays {
 		delete(due, Reload) // nobody is left who would run it
 	}
 	steps = append(steps, owe(due, o.Machine)...)
-	if o.Machine.CheckerActive {
+	// A checker that is down may still be enabled.
+	if _, installed := o.Machine.Files[d.Layout.CheckerUnit()]; installed || o.Machine.CheckerActive {
 		steps = append(steps, Step{Action: StopChecker})
 	}
-	if len(daemon) > 0 && len(o.Machine.Neighbours) == 0 {
+	if len(daemon) > 0 && len(o.Machine.Neighbours) == 0 && o.Machine.Active {
 		steps = append(steps, Step{Action: StopKeepalived})
 	}
 	if len(daemon) > 0 {
@@ -129,6 +135,7 @@ func withdraw(d Desired, o Observed) []Step {
 		steps = append(steps, Step{Action: Write, Files: others})
 	}
 	steps = append(steps, do(due)...)
+	steps = append(steps, forget(due, o.Machine)...)
 	if d.Mode == Gone {
 		steps = append(steps, Step{Action: RemoveState})
 		if len(o.Machine.Neighbours) == 0 {
@@ -214,6 +221,15 @@ func owe(due map[FollowUp]bool, m Machine) []Step {
 		return nil
 	}
 	return []Step{{Action: Owe, FollowUps: ordered(fresh)}}
+}
+
+// forget drops what is owed but not due.
+func forget(due map[FollowUp]bool, m Machine) []Step {
+	idle := slices.DeleteFunc(slices.Clone(m.Owed), func(f FollowUp) bool { return due[f] })
+	if len(idle) == 0 {
+		return nil
+	}
+	return []Step{{Action: Forget, FollowUps: idle}}
 }
 
 func do(due map[FollowUp]bool) []Step {
