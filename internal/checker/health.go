@@ -54,3 +54,10 @@ func (h *health) pause(interval time.Duration) time.Duration {
 	}
 	return interval
 }
+
+// mayHurry tells whether a hint may bring the next check forward. Not within a
+// row of failures: fall failures shall span (fall-1) pauses, or a restart that
+// meets both an ordinary check and a hint would count twice.
+func (h *health) mayHurry() bool {
+	return h.failed == 0 || h.verdict == sick
+}

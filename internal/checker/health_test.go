@@ -47,6 +47,14 @@ func TestFailuresAreRetriedQuicklyUntilTheVerdict(t *testing.T) {
 	require.Equal(t, 100*time.Millisecond, (&health{failed: 1}).pause(100*time.Millisecond), "never longer than the interval")
 }
 
+func TestAHintDoesNotShortenARowOfFailures(t *testing.T) {
+	h := &health{fall: 3, rise: 2}
+	for _, c := range []struct{ pass, hurry bool }{{true, true}, {false, false}, {false, false}, {false, true}, {true, true}} {
+		h.observe(c.pass)
+		require.Equal(t, c.hurry, h.mayHurry())
+	}
+}
+
 func TestAVerdictNeedsItsRow(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 500 {

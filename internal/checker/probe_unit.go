@@ -17,8 +17,7 @@ type unitProber struct {
 
 func (p *unitProber) probe(ctx context.Context) error {
 	if p.bus == nil {
-		// The connection outlives this check's ctx.
-		bus, err := dbus.ConnectSystemBus()
+		bus, err := connectBus(ctx)
 		if err != nil {
 			return fmt.Errorf("cannot connect to the system bus: %w", cause(err))
 		}
@@ -36,6 +35,22 @@ func (p *unitProber) probe(ctx context.Context) error {
 		return fmt.Errorf("%s is %s", p.unit, state)
 	}
 	return nil
+}
+
+// connectBus makes a connection that outlives ctx, which only bounds the time it
+// may take.
+func connectBus(ctx context.Context) (*dbus.Conn, error) {
+	life, end := context.WithCancel(context.Background())
+	stop := context.AfterFunc(ctx, end)
+	bus, err := dbus.ConnectSystemBus(dbus.WithContext(life))
+	if !stop() {
+		err = ctx.Err()
+	}
+	if err != nil {
+		end()
+		return nil, err
+	}
+	return bus, nil
 }
 
 // activeState reads the unit's ActiveState; systemd loads the unit if need be.
