@@ -87,7 +87,7 @@ func Desire(o Observed) (Desired, error) {
 		return Desired{}, err
 	}
 	d.rank = o.rank(d.peers)
-	floating := o.floating()
+	floating := o.floating(d.addresses())
 	o.Machine.Interfaces = o.Machine.without(floating)
 	own := o.ownAddresses(floating)
 	if len(d.options.VirtualIPs) == 0 {
@@ -106,9 +106,11 @@ func Desire(o Observed) (Desired, error) {
 
 // floating tells the addresses that keepalived may have put on this machine:
 // those of the installed configuration, neighbours and the Python charm included.
-// While a reload is owed, the daemon may hold addresses that no file names any
-// more: then only those that peers were told before count as the unit's own.
-func (o Observed) floating() func(netip.Addr) bool {
+// Files may have been damaged, and while a reload is owed the daemon may hold
+// addresses that no file names any more. What peers were told before decides
+// then: a virtual IP, or with a reload owed any address, is not the unit's own
+// unless it was among those.
+func (o Observed) floating(virtual []netip.Addr) func(netip.Addr) bool {
 	floating := map[netip.Addr]bool{}
 	texts := slices.Concat(slices.Collect(maps.Values(o.Machine.Files)), slices.Collect(maps.Values(o.Machine.Neighbours)))
 	for _, text := range texts {
@@ -116,12 +118,11 @@ func (o Observed) floating() func(netip.Addr) bool {
 			floating[a] = true
 		}
 	}
-	var told []netip.Addr
-	if slices.Contains(o.Machine.Owed, Reload) {
-		told = o.told().Addresses
-	}
+	told := o.told().Addresses
+	owed := slices.Contains(o.Machine.Owed, Reload)
 	return func(a netip.Addr) bool {
-		return floating[a] || len(told) > 0 && !slices.Contains(told, a)
+		doubtful := owed || slices.Contains(virtual, a)
+		return floating[a] || doubtful && len(told) > 0 && !slices.Contains(told, a)
 	}
 }
 

@@ -1,0 +1,247 @@
+package charmtest
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+
+	"keepalived-charm/internal/reconcile"
+)
+
+// machine lets one hook see and change the state's host (charm.Machine).
+type machine struct {
+	t     testing.TB
+	host  *Host
+	life  *life
+	steps *[]reconcile.Step
+}
+
+func (m *machine) Observe(l reconcile.Layout) (reconcile.Machine, error) {
+	if m.life.dead {
+		return reconcile.Machine{}, errDied
+	}
+	return m.host.observe(l), nil
+}
+
+func (m *machine) Apply(l reconcile.Layout, s reconcile.Step) error {
+	*m.steps = append(*m.steps, s)
+	return m.life.step(func(amid bool) error {
+		known, err := m.host.apply(l, s, amid)
+		if !known {
+			m.t.Errorf("this machine knows no step %q", s)
+		}
+		return err
+	})
+}
+
+// apply carries out a step, or half of it.
+func (h *Host) apply(l reconcile.Layout, s reconcile.Step, amid bool) (known bool, err error) {
+	files, follow := s.Files, s.FollowUps
+	if amid {
+		files, follow = files[:len(files)/2], follow[:len(follow)/2]
+	}
+	switch s.Action {
+	case reconcile.InstallPackage:
+		h.Files[installedMark] = ""
+		h.Installed = !amid
+	case reconcile.RemovePackage:
+		h.removePackage(amid)
+	case reconcile.Test:
+		return true, h.test(s.Files)
+	case reconcile.Owe:
+		for _, f := range follow {
+			h.Files[path.Join(l.Owed(), string(f))] = ""
+		}
+	case reconcile.Forget:
+		for _, f := range follow {
+			delete(h.Files, path.Join(l.Owed(), string(f)))
+		}
+	case reconcile.InstallBinary:
+		if !amid {
+			h.Files[l.Binary()] = h.Charm
+		}
+	case reconcile.Write:
+		h.write(files)
+	case reconcile.Do:
+		return true, h.do(l, s.FollowUps, amid)
+	case reconcile.StopKeepalived:
+		h.Keepalived.Running, h.Keepalived.Loaded = false, ""
+	case reconcile.StopChecker:
+		return true, h.stopChecker(l, amid)
+	case reconcile.RemoveState:
+		h.removeBelow(l.Run())
+		if !amid {
+			h.removeBelow(l.State())
+		}
+	default:
+		return false, fmt.Errorf("unknown step %q", s)
+	}
+	return true, nil
+}
+
+func (h *Host) write(files []reconcile.File) {
+	for _, f := range files {
+		if f.Remove {
+			delete(h.Files, f.Path)
+		} else {
+			h.Files[f.Path] = f.Content
+		}
+	}
+}
+
+func (h *Host) removeBelow(dir string) {
+	maps.DeleteFunc(h.Files, func(p, _ string) bool { return strings.HasPrefix(p, dir+"/") })
+}
+
+func (h *Host) removePackage(amid bool) {
+	if _, ours := h.Files[installedMark]; ours {
+		h.Installed = false
+		h.Keepalived.Running, h.Keepalived.Loaded = false, ""
+	}
+	if !amid {
+		h.removeBelow(reconcile.StateRoot)
+	}
+}
+
+// test refuses what Refuse says, and a virtual router ID that two instances of
+// one interface share, as keepalived does.
+func (h *Host) test(files []reconcile.File) error {
+	after := h.clone()
+	after.write(files)
+	text := after.composed()
+	if h.Refuse != "" && strings.Contains(text, h.Refuse) {
+		return &reconcile.Blocked{Message: "keepalived refuses the configuration: " + h.Refuse}
+	}
+	seen := map[string]string{}
+	for _, i := range instances(text) {
+		key := fmt.Sprint(i.id, " on ", i.iface)
+		if seen[key] != "" {
+			return &reconcile.Blocked{Message: "keepalived refuses the configuration: virtual router ID " + key + " belongs to " + seen[key]}
+		}
+		seen[key] = i.name
+	}
+	return nil
+}
+
+func (h *Host) do(l reconcile.Layout, list []reconcile.FollowUp, amid bool) error {
+	for _, f := range list {
+		if err := h.followUp(l, f); err != nil || amid {
+			return err
+		}
+		delete(h.Files, path.Join(l.Owed(), string(f)))
+	}
+	return nil
+}
+
+func (h *Host) followUp(l reconcile.Layout, f reconcile.FollowUp) error {
+	switch f {
+	case reconcile.DaemonReload:
+		h.Units = h.unitFiles()
+	case reconcile.ApplySysctl:
+		return h.applySettings()
+	case reconcile.Reload:
+		return h.reload(l)
+	case reconcile.RestartChecker:
+		return h.restartChecker(l)
+	default:
+		return fmt.Errorf("unknown follow-up %q", f)
+	}
+	return nil
+}
+
+// reload has the daemon read its files, or starts it. The packaged service does
+// not start without a configuration.
+func (h *Host) reload(l reconcile.Layout) error {
+	if !h.Installed {
+		return fmt.Errorf("cannot reload-or-restart: keepalived.service not found")
+	}
+	if _, serves := h.Files[l.CheckerConfig()]; serves {
+		h.Files[l.TrackFile()] = "0    \n"
+	}
+	switch {
+	case h.Keepalived.Running:
+		h.Keepalived.Reloads++
+	case h.Files[reconcile.MainFile] == "":
+		return nil
+	default:
+		h.Keepalived.Running = true
+		h.Keepalived.Starts++
+	}
+	h.Keepalived.Loaded = h.composed()
+	return nil
+}
+
+func (h *Host) wanted(l reconcile.Layout) string {
+	return unitDir + "multi-user.target.wants/" + l.CheckerService()
+}
+
+func (h *Host) restartChecker(l reconcile.Layout) error {
+	c := h.Checkers[l.Application]
+	_, unit := h.Units[l.CheckerUnit()]
+	config, configured := h.Files[l.CheckerConfig()]
+	binary, program := h.Files[l.Binary()]
+	if !unit || !configured || !program {
+		return fmt.Errorf("cannot restart %s: unit read %v, configuration %v, program %v", l.CheckerService(), unit, configured, program)
+	}
+	h.Files[h.wanted(l)] = "-> " + l.CheckerUnit()
+	h.Checkers[l.Application] = Checker{Running: true, Enabled: true, Binary: binary, Config: config, Starts: c.Starts + 1}
+	return nil
+}
+
+func (h *Host) stopChecker(l reconcile.Layout, amid bool) error {
+	c := h.Checkers[l.Application]
+	c.Running, c.Config, c.Binary = false, "", ""
+	if !amid {
+		c.Enabled = false
+		delete(h.Files, h.wanted(l))
+	}
+	h.Checkers[l.Application] = c
+	if !c.Enabled {
+		delete(h.Checkers, l.Application)
+	}
+	return nil
+}
+
+// applySettings gives the kernel the settings of the charm's file, or gives back
+// those of before.
+func (h *Host) applySettings() error {
+	before := map[string]string{}
+	if text, ok := h.Files[settingsKept]; ok {
+		if err := json.Unmarshal([]byte(text), &before); err != nil {
+			return err
+		}
+	}
+	text, ours := h.Files[reconcile.SysctlFile]
+	if !ours {
+		maps.Copy(h.Settings, before)
+		return nil
+	}
+	for name, value := range settings(text) {
+		if _, known := before[name]; !known {
+			before[name] = h.Settings[name]
+		}
+		h.Settings[name] = value
+	}
+	kept, err := json.Marshal(before)
+	h.Files[settingsKept] = string(kept)
+	return err
+}
+
+func settings(text string) map[string]string {
+	found := map[string]string{}
+	for line := range strings.Lines(uncomment(text)) {
+		if name, value, ok := strings.Cut(line, "="); ok {
+			found[strings.TrimSpace(name)] = strings.TrimSpace(value)
+		}
+	}
+	return found
+}
+
+// Below lists the files below a directory.
+func (h Host) Below(dir string) []string {
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(h.Files)), func(p string) bool { return !strings.HasPrefix(p, dir+"/") })
+}

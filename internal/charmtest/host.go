@@ -1,0 +1,211 @@
+package charmtest
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"path"
+	"slices"
+	"strings"
+
+	"keepalived-charm/internal/reconcile"
+)
+
+// Host is the machine a unit lives on. What its services have loaded is part of
+// the state, so a reload that was forgotten shows.
+type Host struct {
+	// Installed tells that the keepalived package is there.
+	Installed bool
+	// Files holds every file that the charm could touch, path to content.
+	Files map[string]string
+	// Keepalived is the daemon.
+	Keepalived Daemon
+	// Checkers are the health checkers, by application.
+	Checkers map[string]Checker
+	// Units is what systemd has read of the files in /etc/systemd/system.
+	Units map[string]string
+	// Settings are the kernel's.
+	Settings map[string]string
+	// Charm is the content of the charm's own binary.
+	Charm string
+	// Interfaces holds the machine's own addresses; what the daemon adds is not
+	// among them.
+	Interfaces []reconcile.Interface
+	// DefaultInterface4 and 6 carry the default routes.
+	DefaultInterface4, DefaultInterface6 string
+	// Holds tells that this machine wins every election it takes part in.
+	Holds bool
+	// Check is the health checker's verdict.
+	Check reconcile.CheckResult
+	// Refuse makes keepalived's configuration test fail on a file that contains it.
+	Refuse string
+}
+
+// Daemon is keepalived.
+type Daemon struct {
+	Running bool
+	// Loaded is the text of all files it has read.
+	Loaded string
+	// Starts and Reloads count since the machine was made.
+	Starts, Reloads int
+}
+
+// Checker is one application's health checker.
+type Checker struct {
+	Running, Enabled bool
+	// Binary and Config are the content of its program and configuration.
+	Binary, Config string
+	Starts         int
+}
+
+const (
+	installedMark = reconcile.StateRoot + "/installed-package"
+	settingsKept  = reconcile.StateRoot + "/sysctl-before.json"
+	unitDir       = "/etc/systemd/system/"
+)
+
+// NewHost returns a machine without keepalived that has one address.
+func NewHost(address string) Host {
+	return Host{
+		Files:    map[string]string{},
+		Checkers: map[string]Checker{},
+		Units:    map[string]string{},
+		Settings: map[string]string{"net.ipv4.ip_nonlocal_bind": "0", "net.ipv6.ip_nonlocal_bind": "0"},
+		Charm:    "charm 1",
+		Interfaces: []reconcile.Interface{
+			{Name: "lo", Up: true, Addresses: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/8"), netip.MustParsePrefix("::1/128")}},
+			{Name: "eth0", Up: true, Addresses: []netip.Prefix{netip.MustParsePrefix(address), netip.MustParsePrefix("fe80::11/64")}},
+		},
+		DefaultInterface4: "eth0",
+	}
+}
+
+func (h Host) clone() Host {
+	h.Files, h.Checkers = maps.Clone(h.Files), maps.Clone(h.Checkers)
+	h.Units, h.Settings = maps.Clone(h.Units), maps.Clone(h.Settings)
+	h.Interfaces = slices.Clone(h.Interfaces)
+	for i := range h.Interfaces {
+		h.Interfaces[i].Addresses = slices.Clone(h.Interfaces[i].Addresses)
+	}
+	return h
+}
+
+// String prints everything but the counters.
+func (h Host) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "keepalived installed %v, running %v, holds %v\n", h.Installed, h.Keepalived.Running, h.Holds)
+	print := func(title string, files map[string]string) {
+		for _, p := range slices.Sorted(maps.Keys(files)) {
+			fmt.Fprintf(&b, "%s %s\n%s", title, p, indent(files[p]))
+		}
+	}
+	print("daemon read", map[string]string{"configuration": h.Keepalived.Loaded})
+	for _, a := range slices.Sorted(maps.Keys(h.Checkers)) {
+		c := h.Checkers[a]
+		fmt.Fprintf(&b, "checker of %s: running %v, enabled %v, binary %q\n%s", a, c.Running, c.Enabled, c.Binary, indent(c.Config))
+	}
+	print("file", h.Files)
+	print("systemd read", h.Units)
+	print("kernel", h.Settings)
+	return b.String()
+}
+
+func indent(text string) string {
+	if text == "" {
+		return ""
+	}
+	return "  " + strings.ReplaceAll(strings.TrimSuffix(text, "\n"), "\n", "\n  ") + "\n"
+}
+
+// Stale lists where what runs differs from an application's files, and what is
+// owed; nothing for a machine that is as its files say.
+func (h Host) Stale(application string) []string {
+	l := reconcile.Layout{Application: application}
+	var list []string
+	differs := func(what string, loaded, wanted any) {
+		if loaded != wanted {
+			list = append(list, fmt.Sprintf("%s: loaded\n%v\nfiles say\n%v", what, loaded, wanted))
+		}
+	}
+	if h.Keepalived.Running {
+		differs("keepalived", h.Keepalived.Loaded, h.composed())
+	}
+	if c := h.Checkers[application]; c.Running {
+		differs("health checker", c.Config, h.Files[l.CheckerConfig()])
+		differs("health checker's binary", c.Binary, h.Files[l.Binary()])
+	}
+	differs("systemd", fmt.Sprint(h.Units), fmt.Sprint(h.unitFiles()))
+	if text, ok := h.Files[reconcile.SysctlFile]; ok {
+		for name, value := range settings(text) {
+			differs("kernel setting "+name, h.Settings[name], value)
+		}
+	}
+	for _, f := range h.owed(l) {
+		list = append(list, "owed: "+string(f))
+	}
+	return list
+}
+
+// composed is what keepalived would read now.
+func (h Host) composed() string {
+	text := h.Files[reconcile.MainFile]
+	if !strings.Contains(text, "include "+reconcile.FragmentDir) {
+		return text
+	}
+	for _, p := range slices.Sorted(maps.Keys(h.Files)) {
+		if path.Dir(p) == reconcile.FragmentDir {
+			text += h.Files[p]
+		}
+	}
+	return text
+}
+
+func (h Host) unitFiles() map[string]string {
+	units := map[string]string{}
+	for p, text := range h.Files {
+		if strings.HasPrefix(p, unitDir) && !strings.Contains(p, ".wants/") {
+			units[p] = text
+		}
+	}
+	return units
+}
+
+func (h Host) owed(l reconcile.Layout) []reconcile.FollowUp {
+	return slices.DeleteFunc(reconcile.FollowUps(), func(f reconcile.FollowUp) bool {
+		_, owed := h.Files[path.Join(l.Owed(), string(f))]
+		return !owed
+	})
+}
+
+// observe is what a hook sees of the machine.
+func (h Host) observe(l reconcile.Layout) reconcile.Machine {
+	h = h.clone()
+	m := reconcile.Machine{
+		Files: map[string]string{}, Neighbours: map[string]string{},
+		Active: h.Keepalived.Running, CheckerActive: h.Checkers[l.Application].Running,
+		BinaryCurrent: h.Files[l.Binary()] == h.Charm, Owed: h.owed(l), Interfaces: h.Interfaces,
+		DefaultInterface4: h.DefaultInterface4, DefaultInterface6: h.DefaultInterface6, Check: h.Check,
+	}
+	if h.Installed {
+		m.Version = "2.2.7"
+	}
+	for _, p := range l.Files() {
+		if text, ok := h.Files[p]; ok {
+			m.Files[p] = text
+		}
+	}
+	for p, text := range h.Files {
+		if application := strings.TrimSuffix(path.Base(p), ".conf"); path.Dir(p) == reconcile.FragmentDir && application != l.Application {
+			m.Neighbours[application] = text
+		}
+	}
+	if h.Keepalived.Running {
+		for _, i := range instances(h.Keepalived.Loaded) {
+			m.Instances = append(m.Instances, i.report(h.Holds))
+			if h.Holds {
+				i.hold(m.Interfaces)
+			}
+		}
+	}
+	return m
+}

@@ -1,0 +1,98 @@
+package charmtest
+
+import (
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"keepalived-charm/internal/keepalived"
+	"keepalived-charm/internal/reconcile"
+	"keepalived-charm/internal/vrrp"
+)
+
+// instance is a VRRP instance as the fake daemon reads it.
+type instance struct {
+	name, iface  string
+	id, priority int
+	addresses    []netip.Prefix
+}
+
+// instances reads the vrrp_instance blocks of a configuration.
+func instances(text string) []instance {
+	var list []instance
+	depth, block := 0, ""
+	words := strings.Fields(uncomment(text))
+	for n, w := range words {
+		next := ""
+		if n+1 < len(words) {
+			next = words[n+1]
+		}
+		switch w {
+		case "{":
+			depth++
+			continue
+		case "}":
+			depth--
+			continue
+		case "vrrp_instance":
+			list = append(list, instance{name: next})
+		}
+		if next == "{" {
+			block = w
+		}
+		if len(list) == 0 || depth == 0 {
+			continue
+		}
+		i := &list[len(list)-1]
+		switch {
+		case depth == 1 && w == "interface":
+			i.iface = next
+		case depth == 1 && w == "virtual_router_id":
+			i.id, _ = strconv.Atoi(next)
+		case depth == 1 && w == "priority":
+			i.priority, _ = strconv.Atoi(next)
+		case depth == 2 && strings.HasPrefix(block, "virtual_ipaddress"):
+			i.add(w)
+		}
+	}
+	return list
+}
+
+func uncomment(text string) string {
+	var kept []string
+	for line := range strings.Lines(text) {
+		line, _, _ = strings.Cut(line, "#")
+		kept = append(kept, line)
+	}
+	return strings.Join(kept, "\n")
+}
+
+func (i *instance) add(word string) {
+	if a, err := netip.ParseAddr(word); err == nil {
+		i.addresses = append(i.addresses, netip.PrefixFrom(a, a.BitLen()))
+	} else if p, err := netip.ParsePrefix(word); err == nil {
+		i.addresses = append(i.addresses, p)
+	}
+}
+
+// report is what the daemon says about the instance.
+func (i instance) report(holds bool) keepalived.InstanceState {
+	s := keepalived.InstanceState{
+		Name: i.name, Interface: i.iface, VirtualRouterID: vrrp.VirtualRouterID(i.id), State: keepalived.Backup,
+		Base: vrrp.Priority(i.priority), Effective: vrrp.Priority(i.priority + vrrp.HealthyWeight),
+	}
+	if holds {
+		s.State = keepalived.Master
+		s.Effective += vrrp.HolderWeight
+	}
+	return s
+}
+
+// hold puts the addresses on their interface.
+func (i instance) hold(interfaces []reconcile.Interface) {
+	for n := range interfaces {
+		if interfaces[n].Name == i.iface {
+			interfaces[n].Addresses = append(interfaces[n].Addresses, i.addresses...)
+		}
+	}
+}
