@@ -60,9 +60,8 @@ func (l *Lab) AddUnits(ctx context.Context, application string, count int) error
 	return nil
 }
 
-// Consumer deploys an application whose single unit exists in the model only and
-// relates it, such as kubernetes-worker:kube-api-endpoint.
-func (l *Lab) Consumer(charm, endpoint string) error {
+// Consumer deploys an application whose single unit exists in the model only.
+func (l *Lab) Consumer(charm string) error {
 	c, err := otherCharm(charm)
 	if err != nil {
 		return err
@@ -74,10 +73,7 @@ func (l *Lab) Consumer(charm, endpoint string) error {
 	if err := l.Model.AddMachine(id, controller.Address{Value: "10.10.75.2", CIDR: "10.10.75.0/24", Interface: "eth0"}); err != nil {
 		return err
 	}
-	if _, err := l.Model.AddUnit(charm, id); err != nil {
-		return err
-	}
-	_, err = l.Model.Integrate(endpoint, charm)
+	_, err = l.Model.AddUnit(charm, id)
 	return err
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"keepalived-charm/tests/controller"
 	"keepalived-charm/tests/machine"
+	"keepalived-charm/tests/probe"
 )
 
 // Lab is one model on one set of machines.
@@ -24,6 +25,8 @@ type Lab struct {
 	Model *controller.Controller
 	// Net holds the machines, the switch and the client.
 	Net *machine.Lab
+	// Holders follows which machine has which address.
+	Holders *probe.Observer
 
 	programs Programs
 	charm    controller.Charm
@@ -71,7 +74,8 @@ func New(ctx context.Context, o Options) (*Lab, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Lab{Net: net, programs: programs, charm: charm, progress: o.Progress, machines: map[string]*machine.Machine{}}
+	l := &Lab{Net: net, Holders: probe.NewObserver(), programs: programs, charm: charm, progress: o.Progress, machines: map[string]*machine.Machine{}}
+	net.OnPower(l.Holders.Power)
 	o.Model.OnUnitAdded = l.startAgent
 	o.Model.OnUnitRemoved = l.stopAgent
 	l.Model = controller.New(o.Model)
@@ -85,6 +89,7 @@ func New(ctx context.Context, o Options) (*Lab, error) {
 func (l *Lab) Close() error {
 	err := l.Net.Close() // first: agents without a machine ask for nothing any more
 	l.agents.Wait()
+	l.Holders.Close()
 	return errors.Join(err, l.Model.Close())
 }
 
@@ -194,7 +199,7 @@ func (l *Lab) Heal(ctx context.Context, id string) error {
 }
 
 // settleLimit bounds how long hooks may take to come to rest.
-const settleLimit = 90 * time.Second
+const settleLimit = 45 * time.Second
 
 // Settled waits until every agent is at rest; an error shows the model as it is.
 func (l *Lab) Settled(ctx context.Context) error {

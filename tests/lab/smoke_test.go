@@ -43,7 +43,7 @@ func TestSmoke(t *testing.T) {
 
 func dump(t *testing.T, ctx context.Context, l *lab.Lab) {
 	for _, id := range []string{"0", "1", "2"} {
-		r, err := l.Exec(ctx, id, "ip -br addr; systemctl --failed --no-pager; journalctl --no-pager -n 120; cat /etc/keepalived/charm.d/*; ls -la /run/keepalived-charm/*; cat /run/keepalived-charm/*/*")
+		r, err := l.Exec(ctx, id, "ip -br addr; systemctl --failed --no-pager; journalctl --no-pager -n 25; cat /etc/keepalived/charm.d/*; ls -la /run/keepalived-charm/*; cat /run/keepalived-charm/*/*")
 		t.Log(r.Stdout, r.Stderr, err)
 		if id == "0" {
 			continue

@@ -1,0 +1,84 @@
+// Command lab deploys the charm on machines of its own, for people: it shows a
+// deployment, measures it, or keeps one up to type commands against.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"keepalived-charm/tests/lab"
+	"keepalived-charm/tests/machine"
+)
+
+const help = `lab: the keepalived charm on three machines, without a cloud
+
+  lab demo   show a deployment: machines, a VIP, a machine dies, the VIP moves
+  lab bench  measure outages, print the table and draw the plot
+  lab up     start a lab and keep it up in the background
+  lab down   end it
+
+Against a lab that is up:
+
+%s
+MACHINE is Juju's number, as in "lab kill 0". It needs root.
+`
+
+func main() {
+	if err := run(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "lab:", err)
+		os.Exit(1)
+	}
+}
+
+func run(args []string) error {
+	if len(args) == 0 || args[0] == "help" || args[0] == "--help" || args[0] == "-h" {
+		fmt.Printf(help, lab.Usage())
+		return nil
+	}
+	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
+	charm := flags.String("charm", "keepalived.charm", "packed charm to deploy")
+	runs := flags.Int("runs", 5, "runs of each row (bench)")
+	results := flags.String("o", "", "`directory` for the table and the plot (bench)")
+	start := map[string]func(context.Context, *lab.Lab) error{
+		"demo":  func(ctx context.Context, l *lab.Lab) error { return l.Demo(ctx) },
+		"bench": func(ctx context.Context, l *lab.Lab) error { return l.Bench(ctx, *runs, *results) },
+		"serve": nil,
+	}[args[0]]
+	switch args[0] {
+	case "demo", "bench", "serve", "up":
+		if err := flags.Parse(args[1:]); errors.Is(err, flag.ErrHelp) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+	default:
+		return lab.Ask(os.Stdout, args...)
+	}
+	if os.Geteuid() != 0 {
+		return errors.New("cannot start machines: run it as root")
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	switch args[0] {
+	case "up":
+		return up(ctx, *charm)
+	case "serve":
+		return serve(ctx, *charm)
+	}
+	return with(ctx, *charm, start)
+}
+
+// with runs something on a lab and ends the lab whatever happens.
+func with(ctx context.Context, charm string, what func(context.Context, *lab.Lab) error) error {
+	l, err := lab.New(ctx, lab.Options{Charm: charm, Progress: os.Stderr})
+	if err != nil {
+		return err
+	}
+	defer machine.CloseOnSignal()() // a second signal while closing changes nothing
+	return errors.Join(what(ctx, l), l.Close())
+}

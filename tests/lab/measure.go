@@ -1,0 +1,128 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"keepalived-charm/tests/machine"
+	"keepalived-charm/tests/probe"
+)
+
+// Measurement is what clients and the machines' kernels saw around one event.
+type Measurement struct {
+	// Outage is the longest time in which no new connection succeeded.
+	Outage time.Duration
+	// Attempts and Lost count new connections, one every 10 ms.
+	Attempts, Lost int
+	// Shared is the longest time in which two machines had the address, None the
+	// longest in which no machine had it.
+	Shared, None time.Duration
+	// Moves counts how often the address changed machines.
+	Moves []probe.Move
+	// Cuts counts how often a held connection broke.
+	Cuts int
+	// Skipped counts attempts that the measuring side itself missed.
+	Skipped int
+}
+
+// String shows a measurement in one line.
+func (m Measurement) String() string {
+	return fmt.Sprintf("outage %v (%d of %d connections lost), two holders %v, no holder %v, %d move(s), %d cut(s)",
+		m.Outage.Round(time.Millisecond), m.Lost, m.Attempts, m.Shared.Round(time.Millisecond),
+		m.None.Round(time.Millisecond), len(m.Moves), m.Cuts)
+}
+
+// Holder returns the machine, by Juju's ID, that alone has an address.
+func (l *Lab) Holder(vip netip.Addr) (string, error) {
+	holders := l.Holders.Holders(vip)
+	if len(holders) != 1 {
+		return "", fmt.Errorf("cannot name the holder of %s: machines %v have it", vip, holders)
+	}
+	return holders[0][len("juju-"):], nil
+}
+
+// WaitHolder waits until exactly one machine has an address and the client
+// reaches it.
+func (l *Lab) WaitHolder(ctx context.Context, vip netip.Addr) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	c, err := l.probe(ctx, vip)
+	if err != nil {
+		return "", err
+	}
+	err = c.WaitGood(ctx)
+	_, stopErr := c.Stop()
+	if err := errors.Join(err, stopErr); err != nil {
+		return "", err
+	}
+	for {
+		id, err := l.Holder(vip)
+		if err == nil {
+			return id, nil
+		}
+		select {
+		case <-ctx.Done():
+			return "", err
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+func (l *Lab) probe(ctx context.Context, vip netip.Addr) (*probe.Client, error) {
+	return probe.Start(ctx, l.Net.ClientCommand, l.programs.Probe,
+		probe.Prober{Target: netip.AddrPortFrom(vip, machine.ServicePort), Name: true, Hold: true}, nil)
+}
+
+// Measure probes the virtual IP while event happens and for rest after it; the
+// address must answer before.
+func (l *Lab) Measure(ctx context.Context, vip netip.Addr, rest time.Duration, event func(context.Context) error) (Measurement, error) {
+	c, err := l.probe(ctx, vip)
+	if err != nil {
+		return Measurement{}, err
+	}
+	err = c.WaitGood(ctx)
+	if err == nil {
+		time.Sleep(300 * time.Millisecond) // a piece of the time before
+	}
+	from := time.Now()
+	if err == nil {
+		err = event(ctx)
+	}
+	if err == nil {
+		time.Sleep(rest)
+	}
+	report, stopErr := c.Stop()
+	to := time.Now()
+	if err := errors.Join(err, stopErr, l.Holders.Err()); err != nil {
+		return Measurement{}, err
+	}
+	holding := l.Holders.Between(vip, from, to)
+	m := Measurement{
+		Outage:   report.Longest().Length(),
+		Attempts: report.Attempts,
+		Lost:     report.Lost,
+		Shared:   holding.Shared,
+		None:     holding.None,
+		Moves:    holding.Moves,
+		Skipped:  report.Skipped,
+	}
+	if report.Held != nil {
+		m.Cuts = len(report.Held.Breaks)
+	}
+	return m, nil
+}
+
+// Fetch asks the virtual IP once, from the client, for the machine that answers.
+func (l *Lab) Fetch(ctx context.Context, vip netip.Addr) (string, error) {
+	c, err := l.probe(ctx, vip)
+	if err != nil {
+		return "", err
+	}
+	err = c.WaitGood(ctx)
+	name := c.Server()
+	_, stopErr := c.Stop()
+	return name, errors.Join(err, stopErr)
+}
