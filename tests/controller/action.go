@@ -15,7 +15,8 @@ const (
 	ActionAborting  = "aborting"
 	ActionCompleted = "completed"
 	ActionFailed    = "failed"
-	ActionCancelled = "cancelled"
+	ActionCancelled = "cancelled" // before it ran
+	ActionAborted   = "aborted"   // while it ran
 )
 
 // ActionResult is what is known of an action.
@@ -35,7 +36,7 @@ type ActionResult struct {
 // Done says whether the action has ended in whatever way.
 func (r ActionResult) Done() bool {
 	switch r.Status {
-	case ActionCompleted, ActionFailed, ActionCancelled:
+	case ActionCompleted, ActionFailed, ActionCancelled, ActionAborted:
 		return true
 	}
 	return false
@@ -103,10 +104,10 @@ func (c *Controller) CancelAction(id string) error {
 		a.Status, a.Completed = ActionCancelled, time.Now()
 	case ActionRunning:
 		a.Status = ActionAborting
+		a.version++
 	default:
 		return fmt.Errorf("cannot cancel action %s: it is %s", id, a.Status)
 	}
-	a.version++
 	c.changedLocked()
 	return nil
 }

@@ -1,6 +1,8 @@
 package controller
 
 import (
+	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -97,4 +99,23 @@ func agentEvent(r *call) (any, error) {
 	r.c.recordLocked(e)
 	r.c.changedLocked()
 	return struct{}{}, nil
+}
+
+// WaitEvent blocks until there is an event, at or after since, that match accepts,
+// and returns the first.
+func (c *Controller) WaitEvent(ctx context.Context, since time.Time, match func(Event) bool) (Event, error) {
+	var found Event
+	err := c.await(ctx, func() bool {
+		for _, e := range c.events {
+			if !e.Time.Before(since) && match(e) {
+				found = e
+				return true
+			}
+		}
+		return false
+	})
+	if err != nil {
+		return Event{}, fmt.Errorf("cannot wait for event: %w", err)
+	}
+	return found, nil
 }

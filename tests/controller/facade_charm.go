@@ -136,17 +136,27 @@ func watchAddresses(r *call) (any, error) {
 	})
 }
 
+// watchActions reports actions when they are enqueued and when a running one is
+// to be aborted; their end is no news to the agent.
 func watchActions(r *call) (any, error) {
 	return r.eachOwn(func(u *unit) (any, error) {
-		return r.strings(func() map[string]string {
+		watch := r.strings(func() map[string]string {
 			s := map[string]string{}
 			for id, a := range r.c.actions {
-				if a.Unit == u.name && !a.Done() {
+				if a.Unit == u.name {
 					s[id] = strconv.Itoa(a.version)
 				}
 			}
 			return s
-		}), nil
+		})
+		open := []string{}
+		for _, id := range sortedKeys(r.c.actions) {
+			if a := r.c.actions[id]; a.Unit == u.name && !a.Done() {
+				open = append(open, id)
+			}
+		}
+		watch["changes"] = open
+		return watch, nil
 	})
 }
 

@@ -25,6 +25,10 @@ func acceptArgs(r *call) (any, error) {
 	return results(out), nil
 }
 
+func acceptEntities(r *call) (any, error) {
+	return r.eachOwn(func(*unit) (any, error) { return struct{}{}, nil })
+}
+
 func watchNothing(r *call) (any, error) {
 	return r.eachTag("unit", func(string) (any, error) { return r.silent(), nil })
 }
@@ -33,7 +37,7 @@ func watchNothingOne(r *call) (any, error) { return r.silent(), nil }
 
 func noStorage(r *call) (any, error) {
 	return r.eachOwn(func(*unit) (any, error) {
-		return map[string]any{"result": []any{}}, nil
+		return map[string]any{"result": map[string]any{"ids": []any{}}}, nil
 	})
 }
 

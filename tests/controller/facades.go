@@ -19,6 +19,7 @@ var facades = map[string]handler{
 	"LeadershipService.ClaimLeadership":              claimLeadership,
 	"LeadershipService.BlockUntilLeadershipReleased": blockUntilReleased,
 
+	"PayloadsHookContext.List":    noResults,
 	"RetryStrategy.RetryStrategy": retryStrategy,
 	"Deployer.Remove":             removeDead,
 
@@ -110,4 +111,5 @@ var facades = map[string]handler{
 	"Uniter.WatchUnitStorageAttachments":     watchNothing,
 	"Uniter.UnitStorageAttachments":          noStorage,
 	"Uniter.StorageAttachmentLife":           noResults,
+	"Uniter.DestroyUnitStorageAttachments":   acceptEntities,
 }

@@ -109,9 +109,10 @@ func claimLeadership(r *call) (any, error) {
 			out[i] = failure(err)
 			continue
 		}
+		before := a.lease.holder
 		granted, freed := a.lease.claim(r.unit.name, time.Duration(p.Duration*float64(time.Second)), time.Now())
-		if freed || granted {
-			r.c.broadcastLocked()
+		if freed || a.lease.holder != before {
+			r.c.changedLocked()
 		}
 		out[i] = struct{}{}
 		if !granted {

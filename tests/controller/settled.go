@@ -27,7 +27,8 @@ func (c *Controller) await(ctx context.Context, cond func() bool) error {
 	}
 }
 
-// Wait blocks until cond holds for the model or ctx ends; what names the thing
+// Wait blocks until cond holds for the model or ctx ends; cond must not call back
+// into the controller. what names the thing
 // waited for in the error.
 func (c *Controller) Wait(ctx context.Context, what string, cond func(Snapshot) bool) error {
 	err := c.await(ctx, func() bool { return cond(c.snapshotLocked()) })
