@@ -136,6 +136,7 @@ func asRoot(t *testing.T) {
 
 func TestTheHolderIsWhoHasTheFirstAddressOnTheInterface(t *testing.T) {
 	asRoot(t)
+	t.Parallel()
 	p := start(t, localConfig(t))
 	p.becomes(healthyStandby)
 	change := func(name, prefix string, present bool) {
@@ -159,6 +160,7 @@ func TestTheHolderIsWhoHasTheFirstAddressOnTheInterface(t *testing.T) {
 
 func TestAHolderWhoseServiceDiesStepsAside(t *testing.T) {
 	asRoot(t)
+	t.Parallel()
 	c := localConfig(t)
 	c.Peers = true
 	c.Check = Check{Type: CheckTCP, Target: "127.0.0.1:80", Interval: DefaultInterval, Timeout: DefaultTimeout, Fall: 3, Rise: 1}
@@ -199,6 +201,7 @@ func TestAHolderWhoseServiceDiesStepsAside(t *testing.T) {
 
 func TestRootIsGivenUpForGood(t *testing.T) {
 	asRoot(t)
+	t.Parallel()
 	p := start(t, localConfig(t))
 	p.becomes(healthyStandby)
 	id := unprivilegedIdentity()
@@ -229,6 +232,7 @@ func TestRootIsGivenUpForGood(t *testing.T) {
 }
 
 func TestSystemdIsToldAndSIGTERMLeavesTheFile(t *testing.T) {
+	t.Parallel()
 	at := filepath.Join(t.TempDir(), "notify")
 	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: at, Net: "unixgram"})
 	require.NoError(t, err)
@@ -257,7 +261,18 @@ func TestSystemdIsToldAndSIGTERMLeavesTheFile(t *testing.T) {
 	require.Equal(t, trackText(healthyStandby), p.track())
 }
 
+func TestACheckerWhoseFileWasReplacedEnds(t *testing.T) {
+	t.Parallel()
+	c := localConfig(t)
+	p := start(t, c)
+	p.becomes(healthyStandby)
+	require.NoError(t, os.Remove(c.Instances[0].TrackFile))
+	require.ErrorContains(t, p.Wait(), "exit status 1")
+	require.Equal(t, "cannot go on: "+c.Instances[0].TrackFile+" was removed or replaced\n", p.stderr.String())
+}
+
 func TestABadConfigurationIsOneSentence(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "checker.json")
 	require.NoError(t, os.WriteFile(path, []byte("{}"), 0o600))
 	for _, c := range []struct{ path, said string }{

@@ -1,0 +1,87 @@
+package checker
+
+import (
+	"errors"
+	"io"
+	"log"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestAStatusComesBackAsWritten(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "status.json")
+	s := Status{
+		Verdict: "sick", Since: time.Unix(1, 0).UTC(), Written: time.Unix(2, 0).UTC(), Holds: []string{"VI_1"},
+		LastError: "cannot connect", LastDurationMS: 1.25, Checks: 7, StepAsides: 1,
+	}
+	require.NoError(t, os.WriteFile(path, []byte(s.text()), 0o600))
+	back, err := ReadStatus(path)
+	require.NoError(t, err)
+	require.Equal(t, s, back)
+}
+
+func TestEveryStatusHasTheSameLength(t *testing.T) {
+	s := Status{LastError: strings.Repeat("\x01ä", 2000)}
+	for i := range 1000 {
+		s.Holds = append(s.Holds, strings.Repeat("V", 60)+strconv.Itoa(i))
+		require.Len(t, s.text(), statusSize)
+	}
+}
+
+func TestAStatusThatIsNoneIsAnError(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "status.json")
+	_, err := ReadStatus(path)
+	require.ErrorIs(t, err, os.ErrNotExist)
+	require.NoError(t, os.WriteFile(path, nil, 0o600))
+	_, err = ReadStatus(path)
+	require.EqualError(t, err, "cannot read checker status "+path+": unexpected end of JSON input")
+}
+
+func TestTheStatusLineSaysItAll(t *testing.T) {
+	one := Config{Instances: make([]Instance, 1), Check: Check{Type: CheckTCP, Target: "127.0.0.1:443"}}
+	three := Config{Instances: make([]Instance, 3), Check: Check{Type: CheckNone}}
+	for line, w := range map[string]func() statusWriter{
+		"tcp 127.0.0.1:443, unknown, standby": func() statusWriter { return newStatusWriter(one, unknown) },
+		"tcp 127.0.0.1:443 ok, healthy, holder": func() statusWriter {
+			w := newStatusWriter(one, healthy)
+			w.checked(outcome{})
+			w.hold("VI_1", true)
+			return w
+		},
+		"tcp 127.0.0.1:443: no answer, sick, standby": func() statusWriter {
+			w := newStatusWriter(one, sick)
+			w.hold("VI_1", true)
+			w.hold("VI_1", false)
+			w.checked(outcome{err: errors.New("no\nanswer")})
+			return w
+		},
+		"none, healthy, holds 2 of 3": func() statusWriter {
+			w := newStatusWriter(three, healthy)
+			w.hold("VI_1", true)
+			w.hold("VI_3", true)
+			return w
+		},
+	} {
+		w := w()
+		require.Equal(t, line, w.line())
+	}
+}
+
+func TestStatusIsWrittenWhenThereIsNewsAndAtMostOncePerSecond(t *testing.T) {
+	w := newStatusWriter(Config{Check: Check{Type: CheckNone}}, healthy)
+	quiet := log.New(io.Discard, "", 0)
+	now := time.Now()
+	require.NotEmpty(t, w.write(now, quiet))
+	w.hold("VI_1", true)
+	require.Empty(t, w.write(now.Add(statusInterval-1), quiet))
+	require.NotEmpty(t, w.write(now.Add(statusInterval), quiet))
+	require.Equal(t, now.Add(statusInterval+rereadInterval), w.due(), "counters can wait")
+	require.Empty(t, w.write(now.Add(statusInterval+rereadInterval), quiet), "no news for people")
+	require.Equal(t, now.Add(statusInterval+2*rereadInterval), w.due())
+}
