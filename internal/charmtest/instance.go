@@ -81,6 +81,9 @@ func (i instance) report(holds bool) keepalived.InstanceState {
 		Name: i.name, Interface: i.iface, VirtualRouterID: vrrp.VirtualRouterID(i.id), State: keepalived.Backup,
 		Base: vrrp.Priority(i.priority), Effective: vrrp.Priority(i.priority + vrrp.HealthyWeight),
 	}
+	for _, p := range i.addresses {
+		s.Addresses = append(s.Addresses, p.Addr())
+	}
 	if holds {
 		s.State = keepalived.Master
 		s.Effective += vrrp.HolderWeight

@@ -124,8 +124,10 @@ func (m *model) flush(hook string) {
 		for _, id := range m.state.ids(endpoint) {
 			bag := m.state.Own(id)
 			changes := juju.Databag{}
-			if address := m.state.Ingress[0]; hook == "config-changed" && bag["private-address"] != "" {
-				changes["private-address"], changes["ingress-address"] = address, address
+			for _, key := range []string{"private-address", "ingress-address"} {
+				if hook == "config-changed" && bag[key] != "" {
+					changes[key] = m.state.Ingress[0]
+				}
 			}
 			for key, value := range m.pending[id] {
 				if bag[key] != value {

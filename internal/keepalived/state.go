@@ -3,6 +3,9 @@ package keepalived
 import (
 	"encoding/json"
 	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
 
 	"keepalived-charm/internal/vrrp"
 )
@@ -48,13 +51,20 @@ type InstanceState struct {
 	MasterPriority vrrp.Priority `json:"master_priority"`
 	// LastTransition is in seconds since 1970.
 	LastTransition float64 `json:"last_transition"`
+	// Addresses are the virtual addresses of the configuration that the daemon
+	// has read, in its order.
+	Addresses []netip.Addr `json:"-"`
 }
 
 // ParseState reads the report that keepalived writes on its JSON signal: a list,
 // or with json_version 2 the same list under "vrrp".
 func ParseState(report []byte) ([]InstanceState, error) {
 	type element struct {
-		Data InstanceState `json:"data"`
+		Data struct {
+			InstanceState
+			Addresses addresses `json:"vips"`
+			Excluded  addresses `json:"evips"`
+		} `json:"data"`
 	}
 	var list []element
 	if err := json.Unmarshal(report, &list); err != nil {
@@ -68,7 +78,30 @@ func ParseState(report []byte) ([]InstanceState, error) {
 	}
 	states := make([]InstanceState, 0, len(list))
 	for _, e := range list {
-		states = append(states, e.Data)
+		s := e.Data.InstanceState
+		s.Addresses = slices.Concat(e.Data.Addresses, e.Data.Excluded)
+		states = append(states, s)
 	}
 	return states, nil
+}
+
+// addresses reads strings such as "10.1.2.3/24 dev eth0 scope global set"; what
+// looks otherwise is left out.
+type addresses []netip.Addr
+
+// UnmarshalJSON never fails on valid JSON.
+func (list *addresses) UnmarshalJSON(text []byte) error {
+	var all []any
+	if json.Unmarshal(text, &all) != nil {
+		return nil
+	}
+	for _, one := range all {
+		s, _ := one.(string)
+		word, _, _ := strings.Cut(s, " ")
+		word, _, _ = strings.Cut(word, "/")
+		if a, err := netip.ParseAddr(word); err == nil {
+			*list = append(*list, a)
+		}
+	}
+	return nil
 }

@@ -87,7 +87,7 @@ func Desire(o Observed) (Desired, error) {
 		return Desired{}, err
 	}
 	d.rank = o.rank(d.peers)
-	floating := o.floating(d.addresses())
+	floating := o.floating()
 	o.Machine.Interfaces = o.Machine.without(floating)
 	own := o.ownAddresses(floating)
 	if len(d.options.VirtualIPs) == 0 {
@@ -106,11 +106,9 @@ func Desire(o Observed) (Desired, error) {
 
 // floating tells the addresses that keepalived may have put on this machine:
 // those of the installed configuration, neighbours and the Python charm included.
-// Files may have been damaged, and while a reload is owed the daemon may hold
-// addresses that no file names any more. What peers were told before decides
-// then: a virtual IP, or with a reload owed any address, is not the unit's own
-// unless it was among those.
-func (o Observed) floating(virtual []netip.Addr) func(netip.Addr) bool {
+// The daemon itself may hold others: those of files that were changed since it
+// read them.
+func (o Observed) floating() map[netip.Addr]bool {
 	floating := map[netip.Addr]bool{}
 	texts := slices.Concat(slices.Collect(maps.Values(o.Machine.Files)), slices.Collect(maps.Values(o.Machine.Neighbours)))
 	for _, text := range texts {
@@ -118,19 +116,19 @@ func (o Observed) floating(virtual []netip.Addr) func(netip.Addr) bool {
 			floating[a] = true
 		}
 	}
-	told := o.told().Addresses
-	owed := slices.Contains(o.Machine.Owed, Reload)
-	return func(a netip.Addr) bool {
-		doubtful := owed || slices.Contains(virtual, a)
-		return floating[a] || doubtful && len(told) > 0 && !slices.Contains(told, a)
+	for _, i := range o.Machine.Instances {
+		for _, a := range i.Addresses {
+			floating[a] = true
+		}
 	}
+	return floating
 }
 
 // without returns the interfaces without those addresses.
-func (m Machine) without(floating func(netip.Addr) bool) []Interface {
+func (m Machine) without(floating map[netip.Addr]bool) []Interface {
 	var list []Interface
 	for _, i := range m.Interfaces {
-		i.Addresses = slices.DeleteFunc(slices.Clone(i.Addresses), func(p netip.Prefix) bool { return floating(p.Addr().WithZone("")) })
+		i.Addresses = slices.DeleteFunc(slices.Clone(i.Addresses), func(p netip.Prefix) bool { return floating[p.Addr()] })
 		list = append(list, i)
 	}
 	return list

@@ -81,10 +81,10 @@ func (o Observed) told() endpoint.Member {
 
 // ownAddresses returns the addresses of this machine that are its own: what Juju
 // lists, whatever the order, without addresses that keepalived put there.
-func (o Observed) ownAddresses(floating func(netip.Addr) bool) []netip.Addr {
+func (o Observed) ownAddresses(floating map[netip.Addr]bool) []netip.Addr {
 	var own []netip.Addr
 	add := func(a netip.Addr) {
-		if !floating(a) && !a.IsLoopback() && !a.IsLinkLocalUnicast() && !slices.Contains(own, a) {
+		if !floating[a] && !a.IsLoopback() && !a.IsLinkLocalUnicast() && !slices.Contains(own, a) {
 			own = append(own, a)
 		}
 	}
