@@ -1,0 +1,78 @@
+package checker
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/vishvananda/netlink"
+)
+
+// newTestLoop is a loop in this process, with files of its own.
+func newTestLoop(t *testing.T) *loop {
+	c := localConfig(t)
+	c.Check = Check{Type: CheckTCP, Target: "127.0.0.1:9", Interval: DefaultInterval, Timeout: DefaultTimeout, Fall: 3, Rise: 2}
+	l, err := newLoop(c, ownIdentity(), log.New(io.Discard, "", 0))
+	require.NoError(t, err)
+	t.Cleanup(l.close)
+	return l
+}
+
+func TestACheckThatNeverEndsStopsTheSignOfLife(t *testing.T) {
+	l := newTestLoop(t)
+	l.service.watchdog = time.Second
+	now := time.Now()
+	stuck := now.Add(time.Duration(DefaultTimeout) + stuckAfter)
+	l.checkAt = now
+	_, err := l.step(now)
+	require.NoError(t, err)
+	require.Equal(t, now, l.checking, "a check was requested, and nobody carries it out")
+	_, err = l.step(stuck.Add(-1))
+	require.NoError(t, err)
+	alive := l.service.next
+	require.True(t, alive.After(stuck))
+	_, err = l.step(stuck.Add(time.Minute))
+	require.NoError(t, err)
+	require.Equal(t, alive, l.service.next)
+}
+
+func TestLostEventsMakeItReadAgain(t *testing.T) {
+	l := newTestLoop(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error)
+	// What netlink does when the kernel dropped events.
+	lost := make(chan netlink.AddrUpdate)
+	close(lost)
+	l.watch = &addressWatch{updates: lost, done: make(chan struct{})}
+	go func() { ended <- l.run(ctx) }()
+	time.Sleep(50 * time.Millisecond)
+	cancel()
+	require.NoError(t, <-ended)
+	require.NotNil(t, l.watch)
+	require.NotEqual(t, lost, l.watch.updates, "subscribed again")
+}
+
+func TestVerdictsReachTheTrackFile(t *testing.T) {
+	l := newTestLoop(t)
+	now := time.Now()
+	says := func() string {
+		l.apply(now)
+		text, err := l.tracks[0].file.read()
+		require.NoError(t, err)
+		return text
+	}
+	require.Equal(t, trackText(sickStandby), says())
+	l.judge(outcome{started: now})
+	require.Equal(t, trackText(healthyStandby), says())
+	require.Equal(t, now.Add(time.Second), l.checkAt)
+	l.judge(outcome{started: now, err: errors.New("refused")})
+	require.Equal(t, trackText(healthyStandby), says())
+	require.Equal(t, now.Add(quickRetry), l.checkAt)
+	l.judge(outcome{started: now, err: errors.New("refused")})
+	l.judge(outcome{started: now, err: errors.New("refused")})
+	require.Equal(t, trackText(sickStandby), says())
+}
