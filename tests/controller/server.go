@@ -12,14 +12,6 @@ import (
 	"keepalived-charm/tests/controller/wire"
 )
 
-// session is the life of one agent's connection.
-type session struct {
-	id       string
-	unit     string
-	watchers map[string]*watcher
-	ended    chan struct{}
-}
-
 // Serve listens on a unix socket until Close; it replaces a socket left there.
 func (c *Controller) Serve(path string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -93,19 +85,6 @@ func (c *Controller) hangUpLocked() {
 	}
 }
 
-func (c *Controller) endLocked(s *session) {
-	if c.sessions[s.unit] != s {
-		return
-	}
-	delete(c.sessions, s.unit)
-	close(s.ended)
-	if u := c.units[s.unit]; u != nil {
-		u.running = 0
-	}
-	c.recordLocked(Event{Unit: s.unit, Kind: AgentLost})
-	c.changedLocked()
-}
-
 // Close stops the server and the callbacks.
 func (c *Controller) Close() error {
 	c.mu.Lock()
@@ -126,44 +105,6 @@ func (c *Controller) Close() error {
 		return fmt.Errorf("cannot stop controller: %w", err)
 	}
 	return nil
-}
-
-// serveSession keeps an agent's connection: it answers with the session's id and
-// then stays open until either side goes away. A unit that is not in the model
-// gets 404.
-func (c *Controller) serveSession(w http.ResponseWriter, req *http.Request) {
-	name := req.URL.Query().Get("unit")
-	c.mu.Lock()
-	u, ok := c.units[name]
-	if !ok || !u.hasAgent {
-		c.mu.Unlock()
-		http.Error(w, "unit not found", http.StatusNotFound)
-		return
-	}
-	if old := c.sessions[name]; old != nil {
-		c.endLocked(old)
-	}
-	c.nextSession++
-	s := &session{
-		id: fmt.Sprint(c.nextSession), unit: name,
-		watchers: map[string]*watcher{}, ended: make(chan struct{}),
-	}
-	c.sessions[name] = s
-	u.started = true
-	u.running = 0
-	c.recordLocked(Event{Unit: name, Kind: AgentConnected})
-	c.changedLocked()
-	c.mu.Unlock()
-
-	fmt.Fprintln(w, s.id)
-	_ = http.NewResponseController(w).Flush()
-	select {
-	case <-req.Context().Done():
-	case <-s.ended:
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.endLocked(s)
 }
 
 func (c *Controller) serveCall(w http.ResponseWriter, req *http.Request) {
@@ -235,17 +176,20 @@ func (c *Controller) serveCharm(w http.ResponseWriter, req *http.Request) {
 	http.ServeFile(w, req, path)
 }
 
-// revisionLocked finds a charm by URL among those deployed or installed.
+// revisionLocked finds a charm by URL among those deployed or installed, one with
+// an archive if there is one.
 func (c *Controller) revisionLocked(url string) *revision {
-	for _, a := range c.apps {
-		if a.charm.url == url {
-			return a.charm
+	var found *revision
+	consider := func(rev *revision) {
+		if rev != nil && rev.url == url && (found == nil || found.Path == "") {
+			found = rev
 		}
+	}
+	for _, a := range c.apps {
+		consider(a.charm)
 	}
 	for _, u := range c.units {
-		if u.charm != nil && u.charm.url == url {
-			return u.charm
-		}
+		consider(u.charm)
 	}
-	return nil
+	return found
 }
