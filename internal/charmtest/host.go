@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"keepalived-charm/internal/reconcile"
+	"keepalived-charm/internal/vrrp"
 )
 
 // Host is the machine a unit lives on. What its services have loaded is part of
@@ -35,6 +36,8 @@ type Host struct {
 	DefaultInterface4, DefaultInterface6 string
 	// Holds tells that this machine wins every election it takes part in.
 	Holds bool
+	// Heard is the priority in the last advertisement that a standby received.
+	Heard vrrp.Priority
 	// Check is the health checker's verdict.
 	Check reconcile.CheckResult
 	// Refuse makes keepalived's configuration test fail on a file that contains it.
@@ -201,7 +204,7 @@ func (h Host) observe(l reconcile.Layout) reconcile.Machine {
 	}
 	if h.Keepalived.Running {
 		for _, i := range instances(h.Keepalived.Loaded) {
-			m.Instances = append(m.Instances, i.report(h.Holds))
+			m.Instances = append(m.Instances, i.report(h.Holds, h.Heard))
 			if h.Holds {
 				i.hold(m.Interfaces)
 			}

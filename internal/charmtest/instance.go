@@ -76,9 +76,9 @@ func (i *instance) add(word string) {
 }
 
 // report is what the daemon says about the instance.
-func (i instance) report(holds bool) keepalived.InstanceState {
+func (i instance) report(holds bool, heard vrrp.Priority) keepalived.InstanceState {
 	s := keepalived.InstanceState{
-		Name: i.name, Interface: i.iface, VirtualRouterID: vrrp.VirtualRouterID(i.id), State: keepalived.Backup,
+		Name: i.name, Interface: i.iface, VirtualRouterID: vrrp.VirtualRouterID(i.id), State: keepalived.Backup, MasterPriority: heard,
 		Base: vrrp.Priority(i.priority), Effective: vrrp.Priority(i.priority + vrrp.HealthyWeight),
 	}
 	for _, p := range i.addresses {
