@@ -137,7 +137,12 @@ func asRoot(t *testing.T) {
 func TestTheHolderIsWhoHasTheFirstAddressOnTheInterface(t *testing.T) {
 	asRoot(t)
 	t.Parallel()
-	p := start(t, localConfig(t))
+	c := localConfig(t)
+	c.Instances = append(c.Instances, Instance{
+		Name: "VI_2", TrackFile: c.Instances[0].TrackFile + "_6", Interface: "br0",
+		Addresses: []netip.Addr{netip.MustParseAddr("2001:db8::10")},
+	})
+	p := start(t, c)
 	p.becomes(healthyStandby)
 	change := func(name, prefix string, present bool) {
 		p.inNamespace(func() error { return address(name, prefix, present) })
@@ -155,7 +160,13 @@ func TestTheHolderIsWhoHasTheFirstAddressOnTheInterface(t *testing.T) {
 	p.becomes(healthyHolder)
 	change("br0", "192.0.2.10/32", false)
 	p.becomes(healthyStandby)
+	change("br0", "2001:db8::10/128", true)
+	require.Eventually(t, func() bool {
+		data, err := os.ReadFile(c.Instances[1].TrackFile)
+		return err == nil && string(data) == trackText(healthyHolder)
+	}, 5*time.Second, time.Millisecond)
 	require.Less(t, time.Since(begun), time.Second, "at once, not at the next re-read")
+	require.Equal(t, trackText(healthyStandby), p.track(), "each instance for itself")
 }
 
 func TestAHolderWhoseServiceDiesStepsAside(t *testing.T) {
