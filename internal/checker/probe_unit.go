@@ -3,6 +3,7 @@ package checker
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/godbus/dbus/v5"
 )
@@ -15,26 +16,56 @@ type unitProber struct {
 	bus  *dbus.Conn // nil: not connected
 }
 
+// busRetry parts two tries to reach the bus or systemd within one check.
+const busRetry = 50 * time.Millisecond
+
+// probe asks until systemd answers or ctx ends: a bus or systemd that restarts
+// (an upgrade does that on every unit at about the same time) says nothing about
+// the service.
 func (p *unitProber) probe(ctx context.Context) error {
+	for {
+		state, err := p.ask(ctx)
+		if err == nil {
+			return p.judge(state)
+		}
+		pause := time.NewTimer(busRetry)
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			pause.Stop()
+		}
+		if ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+// judge tells whether a unit in this state works: so does one that reloads its
+// configuration (org.freedesktop.systemd1(5)).
+func (p *unitProber) judge(state string) error {
+	switch state {
+	case "active", "reloading", "refreshing":
+		return nil
+	}
+	return fmt.Errorf("%s is %s", p.unit, state)
+}
+
+// ask returns the unit's state. After an error the next call connects again.
+func (p *unitProber) ask(ctx context.Context) (string, error) {
 	if p.bus == nil {
 		bus, err := connectBus(ctx)
 		if err != nil {
-			return fmt.Errorf("cannot connect to the system bus: %w", cause(err))
+			return "", fmt.Errorf("cannot connect to the system bus: %w", cause(err))
 		}
 		p.bus = bus
 	}
 	state, err := p.activeState(ctx)
 	if err != nil {
-		// The bus may have been restarted: the next check connects again.
 		p.bus.Close()
 		p.bus = nil
-		return fmt.Errorf("cannot learn the state of %s: %w", p.unit, cause(err))
+		return "", fmt.Errorf("cannot learn the state of %s: %w", p.unit, cause(err))
 	}
-	// org.freedesktop.systemd1(5): a unit that reloads its configuration works.
-	if state != "active" && state != "reloading" && state != "refreshing" {
-		return fmt.Errorf("%s is %s", p.unit, state)
-	}
-	return nil
+	return state, nil
 }
 
 // connectBus makes a connection that outlives ctx, which only bounds the time it
