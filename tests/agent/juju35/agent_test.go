@@ -14,10 +14,6 @@ import (
 	"keepalived-charm/tests/controller"
 )
 
-// sinceLast returns the hooks a unit ran since a moment, sorted if the order is
-// not Juju's promise.
-func (l *lab) hooksSince(unit string, since time.Time) []string { return l.Hooks(unit, since) }
-
 func TestSubordinateLivesAsJujuLetsIt(t *testing.T) {
 	l := newLab(t, controller.Config{})
 	l.deploy(2)
@@ -32,7 +28,7 @@ func TestSubordinateLivesAsJujuLetsIt(t *testing.T) {
 
 	t.Run("from deploy to running the hooks come in Juju's order", func(t *testing.T) {
 		for unit, leading := range map[string]string{leader: "leader-elected", follower: "leader-settings-changed"} {
-			hooks := l.hooksSince(unit, start)
+			hooks := l.Hooks(unit, start)
 			require.GreaterOrEqual(t, len(hooks), 8, "%s ran %v", unit, hooks)
 			require.Equal(t, "install", hooks[0])
 			require.ElementsMatch(t, []string{"juju-info-relation-created", "cluster-relation-created"}, hooks[1:3])
@@ -65,7 +61,7 @@ func TestSubordinateLivesAsJujuLetsIt(t *testing.T) {
 		require.NoError(t, l.SetConfig("sub", map[string]string{"color": "blue"}))
 		l.settled()
 		for _, unit := range []string{"sub/0", "sub/1"} {
-			require.Equal(t, []string{"config-changed"}, l.hooksSince(unit, now))
+			require.Equal(t, []string{"config-changed"}, l.Hooks(unit, now))
 			u, _ := l.Status().Unit(unit)
 			require.Equal(t, "color blue edition 0", u.Workload.Message)
 		}
@@ -74,15 +70,15 @@ func TestSubordinateLivesAsJujuLetsIt(t *testing.T) {
 		now := time.Now()
 		require.NoError(t, l.SetAddresses("0", controller.Address{Value: "10.9.0.99", CIDR: "10.9.0.0/24", Interface: "eth0"}))
 		l.settled()
-		require.Equal(t, "config-changed", l.hooksSince("sub/0", now)[0])
-		require.NotContains(t, l.hooksSince("sub/1", now), "config-changed")
+		require.Equal(t, "config-changed", l.Hooks("sub/0", now)[0])
+		require.NotContains(t, l.Hooks("sub/1", now), "config-changed")
 	})
 	t.Run("update-status runs when told to", func(t *testing.T) {
 		now := time.Now()
 		require.NoError(t, l.TriggerUpdateStatus())
 		l.settled()
-		require.Equal(t, []string{"update-status"}, l.hooksSince("sub/0", now))
-		require.Equal(t, []string{"update-status"}, l.hooksSince("sub/1", now))
+		require.Equal(t, []string{"update-status"}, l.Hooks("sub/0", now))
+		require.Equal(t, []string{"update-status"}, l.Hooks("sub/1", now))
 	})
 	t.Run("actions return results, failures and the reason for it", func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
@@ -123,7 +119,7 @@ func TestSubordinateLivesAsJujuLetsIt(t *testing.T) {
 		id, err := l.Integrate("sub:website", "haproxy:reverseproxy")
 		require.NoError(t, err)
 		l.settled()
-		hooks := l.hooksSince("sub/1", now)
+		hooks := l.Hooks("sub/1", now)
 		require.Equal(t, "website-relation-created", hooks[0])
 		require.Len(t, hooks, 5, "created and two times joined and changed: %v", hooks)
 		data, err := l.UnitData(id, "sub/1")
@@ -134,7 +130,7 @@ func TestSubordinateLivesAsJujuLetsIt(t *testing.T) {
 		now = time.Now()
 		require.NoError(t, l.SetUnitData(id, "haproxy/0", map[string]string{"k": "v"}))
 		l.settled()
-		require.Equal(t, []string{"website-relation-changed"}, l.hooksSince("sub/1", now))
+		require.Equal(t, []string{"website-relation-changed"}, l.Hooks("sub/1", now))
 	})
 	t.Run("leadership moves", func(t *testing.T) {
 		now := time.Now()
@@ -143,14 +139,14 @@ func TestSubordinateLivesAsJujuLetsIt(t *testing.T) {
 		got, err := l.Leader("sub")
 		require.NoError(t, err)
 		require.Equal(t, follower, got)
-		require.Contains(t, l.hooksSince(follower, now), "leader-elected")
-		require.Contains(t, l.hooksSince(leader, now), "leader-settings-changed")
+		require.Contains(t, l.Hooks(follower, now), "leader-elected")
+		require.Contains(t, l.Hooks(leader, now), "leader-settings-changed")
 	})
 	t.Run("refresh runs upgrade-charm then config-changed and replaces the files", func(t *testing.T) {
 		now := time.Now()
 		require.NoError(t, l.Refresh("sub", l.charm(1), false))
 		l.settled()
-		hooks := l.hooksSince("sub/0", now)
+		hooks := l.Hooks("sub/0", now)
 		require.Equal(t, []string{"upgrade-charm", "config-changed"}, hooks[:2])
 		require.NotContains(t, hooks, "install")
 		charm := filepath.Join(l.home("sub/0"), "juju/agents/unit-sub-0/charm")
@@ -163,7 +159,7 @@ func TestSubordinateLivesAsJujuLetsIt(t *testing.T) {
 		now := time.Now()
 		require.NoError(t, l.RemoveUnit("haproxy/1"))
 		l.gone(t, "sub/1")
-		require.Contains(t, l.hooksSince("sub/0", now), "cluster-relation-departed")
+		require.Contains(t, l.Hooks("sub/0", now), "cluster-relation-departed")
 		_, ok := l.Status().Unit("haproxy/1")
 		require.False(t, ok)
 	})
@@ -171,7 +167,7 @@ func TestSubordinateLivesAsJujuLetsIt(t *testing.T) {
 		now := time.Now()
 		require.NoError(t, l.RemoveRelation("sub:juju-info", "haproxy:juju-info"))
 		l.gone(t, "sub/0")
-		hooks := l.hooksSince("sub/0", now)
+		hooks := l.Hooks("sub/0", now)
 		require.Equal(t, []string{"stop", "remove"}, hooks[len(hooks)-2:], "ran %v", hooks)
 		require.ElementsMatch(t, []string{
 			"juju-info-relation-departed", "juju-info-relation-broken",
