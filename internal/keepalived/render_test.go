@@ -1,0 +1,107 @@
+package keepalived_test
+
+import (
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"keepalived-charm/internal/keepalived"
+	"keepalived-charm/internal/vrrp"
+)
+
+const fragments = "/etc/keepalived/charm.d"
+
+func one(change func(*keepalived.VRRPInstance)) keepalived.Fragment {
+	i := keepalived.VRRPInstance{
+		Name: "charm_keepalived", Interface: "eth0", Version: 3, VirtualRouterID: 23, Priority: vrrp.Base(0),
+		AdvertInterval: 200 * time.Millisecond, TrackFile: "/run/keepalived-charm/keepalived/priority",
+		Anchor: netip.MustParsePrefix("10.10.74.250/32"),
+	}
+	change(&i)
+	return keepalived.Fragment{Application: "keepalived", Instances: []keepalived.VRRPInstance{i}}
+}
+
+func cases() map[string]keepalived.Fragment {
+	two := one(func(*keepalived.VRRPInstance) {})
+	second := one(func(i *keepalived.VRRPInstance) {
+		i.Name, i.VirtualRouterID, i.TrackFile = "charm_keepalived_2", 24, "/run/keepalived-charm/keepalived/priority-2"
+		i.Anchor = netip.MustParsePrefix("10.10.74.251/32")
+	})
+	two.Instances = append(two.Instances, second.Instances...)
+	return map[string]keepalived.Fragment{
+		"one-vip":     one(func(*keepalived.VRRPInstance) {}),
+		"with-prefix": one(func(i *keepalived.VRRPInstance) { i.Anchor = netip.MustParsePrefix("198.51.100.9/24") }),
+		"several-both-families": one(func(i *keepalived.VRRPInstance) {
+			i.Others = []netip.Prefix{netip.MustParsePrefix("10.10.74.251/32"), netip.MustParsePrefix("2001:db8::250/128"), netip.MustParsePrefix("198.51.100.9/24")}
+		}),
+		"ipv6-only": one(func(i *keepalived.VRRPInstance) { i.Anchor = netip.MustParsePrefix("2001:db8::250/128") }),
+		"ipv6-first": one(func(i *keepalived.VRRPInstance) {
+			i.Anchor = netip.MustParsePrefix("2001:db8::250/64")
+			i.Others = []netip.Prefix{netip.MustParsePrefix("10.10.74.250/32")}
+		}),
+		"fastest": one(func(i *keepalived.VRRPInstance) {
+			i.AdvertInterval, i.Priority = 50*time.Millisecond, vrrp.Base(vrrp.Ranks-1)
+		}),
+		"slowest": one(func(i *keepalived.VRRPInstance) { i.AdvertInterval = 40950 * time.Millisecond }),
+		"longest-names": one(func(i *keepalived.VRRPInstance) {
+			i.Name, i.Interface = "charm_"+strings.Repeat("k", 58), "bond0.100"
+			i.TrackFile = "/run/keepalived-charm/" + strings.Repeat("k", 58) + "/priority"
+		}),
+		"two-instances": two,
+	}
+}
+
+// golden compares with a file of testdata; UPDATE_GOLDEN=1 writes it anew.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name+".golden")
+	if os.Getenv("UPDATE_GOLDEN") != "" {
+		require.NoError(t, os.MkdirAll("testdata", 0o755))
+		require.NoError(t, os.WriteFile(path, []byte(got), 0o644))
+	}
+	want, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Equal(t, string(want), got, "UPDATE_GOLDEN=1 writes %s anew", path)
+}
+
+func TestRender(t *testing.T) { renderAll(t) }
+
+func renderAll(t *testing.T) {
+	t.Helper()
+	main, err := keepalived.Main{Fragments: fragments}.Render()
+	require.NoError(t, err)
+	golden(t, "main", main)
+	for name, f := range cases() {
+		text, err := f.Render()
+		require.NoError(t, err)
+		golden(t, "fragment-"+name, text)
+	}
+}
+
+func TestIntervalsAreWrittenInPlainSeconds(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		50 * time.Millisecond: "0.05", 200 * time.Millisecond: "0.2", time.Second: "1", 40950 * time.Millisecond: "40.95",
+	} {
+		require.Equal(t, want, keepalived.VRRPInstance{AdvertInterval: d}.Interval())
+	}
+}
+
+func TestEveryRenderedAddressIsFoundAgain(t *testing.T) {
+	for name, f := range cases() {
+		text, err := f.Render()
+		require.NoError(t, err)
+		var want []netip.Addr
+		for _, i := range f.Instances {
+			want = append(want, i.Anchor.Addr())
+			for _, o := range i.Others {
+				want = append(want, o.Addr())
+			}
+		}
+		require.Equal(t, want, keepalived.VirtualAddresses(text), name)
+	}
+}
