@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"slices"
 	"strconv"
 )
 
@@ -155,6 +156,7 @@ func watchActions(r *call) (any, error) {
 				open = append(open, id)
 			}
 		}
+		slices.SortFunc(open, byNumber)
 		watch["changes"] = open
 		return watch, nil
 	})

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strconv"
@@ -107,8 +108,13 @@ func changedKeys(old, now map[string]string) []string {
 			keys = append(keys, k)
 		}
 	}
-	slices.Sort(keys)
+	slices.SortFunc(keys, byNumber)
 	return keys
+}
+
+// byNumber orders ids that are numbers by value (9 before 10).
+func byNumber(a, b string) int {
+	return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b))
 }
 
 // silent makes a watcher that never has anything to report, for parts of Juju

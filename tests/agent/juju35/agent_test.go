@@ -261,3 +261,52 @@ func TestControllerAwayAndBack(t *testing.T) {
 	_, err = l.exec("sub/0", "true")
 	require.NoError(t, err)
 }
+
+func TestWithoutAutomaticRetryAFailedHookWaitsForResolved(t *testing.T) {
+	l := newLab(t, controller.Config{NoRetry: true, RetryMin: 100 * time.Millisecond})
+	l.deploy(1)
+	now := time.Now()
+	require.NoError(t, l.SetConfig("sub", map[string]string{"fail": "true"}))
+	l.settled()
+	time.Sleep(time.Second)
+	require.Equal(t, []string{"config-changed"}, l.Hooks("sub/0", now), "it failed once and stays so")
+	u, _ := l.Status().Unit("sub/0")
+	require.Equal(t, "error", u.Agent.Status)
+	require.Contains(t, l.Status().String(), `hook failed: "config-changed"`)
+
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	res, err := l.RunAction(ctx, "sub/0", "greet", nil)
+	require.NoError(t, err)
+	require.Equal(t, controller.ActionCompleted, res.Status, "actions run in hook error too")
+	l.settled()
+
+	now = time.Now()
+	require.NoError(t, l.SetConfig("sub", map[string]string{"fail": "false"}))
+	require.NoError(t, l.Resolve("sub/0", true))
+	l.wait("recovery", func(s controller.Snapshot) bool { u, _ := s.Unit("sub/0"); return u.Agent.Status == "idle" })
+	l.settled()
+	require.Contains(t, l.Hooks("sub/0", now), "config-changed")
+}
+
+func TestAnotherUnitLeadsAfterTheLeadersAgentIsGone(t *testing.T) {
+	l := newLab(t, controller.Config{})
+	l.deploy(2)
+	leader, err := l.Leader("sub")
+	require.NoError(t, err)
+	p := l.process(leader)
+	require.NoError(t, p.cmd.Process.Kill())
+	<-p.done
+	u, _ := l.Status().Unit(leader)
+	require.NoError(t, l.SetMachineDown(u.Machine, true))
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	_, err = l.WaitEvent(ctx, time.Now(), func(e controller.Event) bool {
+		return e.Kind == controller.HookEnd && e.Name == "leader-elected" && e.Unit != leader
+	})
+	require.NoError(t, err)
+	l.settled()
+	got, err := l.Leader("sub")
+	require.NoError(t, err)
+	require.NotEqual(t, leader, got)
+}

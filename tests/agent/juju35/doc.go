@@ -11,7 +11,7 @@
 // Another Juju version gets a sibling directory with its own go.mod; what agents
 // of all versions share is in tests/controller/wire.
 //
-// Build (first time five minutes on two cores, then seconds):
+// Build (first time a few minutes on two cores, then seconds):
 //
 //	cd tests/agent/juju35
 //	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o unit-agent .
