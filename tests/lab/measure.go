@@ -15,6 +15,8 @@ import (
 type Measurement struct {
 	// Outage is the longest time in which no new connection succeeded.
 	Outage time.Duration
+	// Open says that it had not ended when the measurement did.
+	Open bool
 	// Attempts and Lost count new connections, one every 10 ms.
 	Attempts, Lost int
 	// Shared is the longest time in which two machines had the address, None the
@@ -93,6 +95,7 @@ func (l *Lab) Measure(ctx context.Context, vip netip.Addr, rest time.Duration, e
 	}
 	if err == nil {
 		time.Sleep(rest)
+		err = waitEnd(ctx, c)
 	}
 	report, stopErr := c.Stop()
 	to := time.Now()
@@ -102,6 +105,7 @@ func (l *Lab) Measure(ctx context.Context, vip netip.Addr, rest time.Duration, e
 	holding := l.Holders.Between(vip, from, to)
 	m := Measurement{
 		Outage:   report.Longest().Length(),
+		Open:     report.Longest().Open,
 		Attempts: report.Attempts,
 		Lost:     report.Lost,
 		Shared:   holding.Shared,
@@ -113,6 +117,20 @@ func (l *Lab) Measure(ctx context.Context, vip netip.Addr, rest time.Duration, e
 		m.Cuts = len(report.Held.Breaks)
 	}
 	return m, nil
+}
+
+// endLimit bounds how much longer than planned an outage is watched.
+const endLimit = 15 * time.Second
+
+// waitEnd waits until the address answers; one that stays silent is a result and
+// no error.
+func waitEnd(ctx context.Context, c *probe.Client) error {
+	limited, cancel := context.WithTimeout(ctx, endLimit)
+	defer cancel()
+	if err := c.WaitGood(limited); err != nil && limited.Err() == nil {
+		return err
+	}
+	return ctx.Err()
 }
 
 // Fetch asks the virtual IP once, from the client, for the machine that answers.

@@ -12,7 +12,10 @@ var haproxyConfig []byte
 // ServicePort is the TCP port on which the HAProxy of InstallHAProxy answers.
 const ServicePort = 443
 
-// InstallHAProxy installs HAProxy from Debian's package and has it answer HTTP on ServicePort, on
+// OtherServicePort is a second port on which it answers the same.
+const OtherServicePort = 8443
+
+// InstallHAProxy installs HAProxy from Debian's package and has it answer HTTP on both ports, on
 // all addresses of both families, with one line: the machine's name. Run again it changes nothing.
 func (m *Machine) InstallHAProxy(ctx context.Context) error {
 	if err := m.WriteFile(ctx, "/etc/haproxy/haproxy.cfg", haproxyConfig, 0o644); err != nil {

@@ -43,10 +43,13 @@ func run(args []string) error {
 	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
 	charm := flags.String("charm", "keepalived.charm", "packed charm to deploy")
 	runs := flags.Int("runs", 5, "runs of each row (bench)")
-	results := flags.String("o", "", "`directory` for the table and the plot (bench)")
+	rows := flags.String("rows", "", "`regexp` that picks rows by their event (bench)")
+	results := flags.String("o", "build/bench", "`directory` for the table, the plot and the raw numbers (bench)")
 	start := map[string]func(context.Context, *lab.Lab) error{
-		"demo":  func(ctx context.Context, l *lab.Lab) error { return l.Demo(ctx) },
-		"bench": func(ctx context.Context, l *lab.Lab) error { return l.Bench(ctx, *runs, *results) },
+		"demo": func(ctx context.Context, l *lab.Lab) error { return l.Demo(ctx) },
+		"bench": func(ctx context.Context, l *lab.Lab) error {
+			return l.Bench(ctx, lab.BenchOptions{Runs: *runs, Rows: *rows, Dir: *results, Out: os.Stdout})
+		},
 		"serve": nil,
 	}[args[0]]
 	switch args[0] {

@@ -1,0 +1,121 @@
+package bench
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// Report is everything one bench measured.
+type Report struct {
+	// Date is the day, as in 2026-07-31; Machine says what it ran on and Charm
+	// which version was measured.
+	Date    string `json:"date"`
+	Machine string `json:"machine"`
+	Charm   string `json:"charm"`
+	// TwoHolders bounds how long two machines may have the address, in any run.
+	TwoHolders Seconds `json:"two_holders_bound_seconds"`
+	Rows       []Row   `json:"rows"`
+}
+
+// Kind is the line that says what the numbers are from.
+func (r Report) Kind() string {
+	return fmt.Sprintf("%s, %s, %s", r.Charm, r.Machine, r.Date)
+}
+
+// worst is the longest time two machines had the address in any run of any row.
+func (r Report) worst() (worst Seconds) {
+	for _, row := range r.Rows {
+		worst = max(worst, row.TwoHolders())
+	}
+	return worst
+}
+
+// Unmet lists the bounds that were not met, a sentence each.
+func (r Report) Unmet() []string {
+	var unmet []string
+	for _, row := range r.Rows {
+		if why := row.Unmet(); why != "" {
+			unmet = append(unmet, fmt.Sprintf("%q %s", row.Event, why))
+		}
+	}
+	if worst := r.worst(); worst > r.TwoHolders {
+		unmet = append(unmet, fmt.Sprintf("two machines had the address for %v s, the bound is %v s", worst, r.TwoHolders))
+	}
+	return unmet
+}
+
+// skipped counts the attempts that the host was too busy to make.
+func (r Report) skipped() (n int) {
+	for _, row := range r.Rows {
+		for _, run := range row.Runs {
+			n += run.Skipped
+		}
+	}
+	return n
+}
+
+var columns = []string{"event", "Python charm", "outage", "bound", "met", "lost", "two holders", "moves", "runs"}
+
+// Table is the report in Markdown that is aligned for reading as it is.
+func (r Report) Table() string {
+	lines := [][]string{columns}
+	for _, row := range r.Rows {
+		lines = append(lines, row.cells())
+	}
+	lines = append(lines, []string{"two holders at once, any row", "possible", "", r.TwoHolders.String(),
+		met(r.worst() <= r.TwoHolders), "", r.worst().String(), "", ""})
+	var b strings.Builder
+	writeTable(&b, lines)
+	b.WriteString("\nSeconds; outage: median (lowest..highest) of the longest time without a successful new connection, one tried every 10 ms;\n" +
+		"lost: median of connections that failed; two holders: longest time in any run; moves: of the address, in a run.\n" +
+		"Python charm: measured in the same way, before; all other columns are this charm.\n")
+	fmt.Fprintf(&b, "Measured: %s.\n", r.Kind())
+	if n := r.skipped(); n > 0 {
+		fmt.Fprintf(&b, "The host was too busy for %d attempts: results are coarser than 10 ms.\n", n)
+	}
+	return b.String()
+}
+
+func (r Row) cells() []string {
+	low, median, high := r.Outages()
+	outage := median.String()
+	if len(r.Runs) > 1 && high > 0 {
+		outage = fmt.Sprintf("%v (%v..%v)", median, low, high)
+	}
+	few, many := r.moves()
+	moves := fmt.Sprint(few)
+	if many != few {
+		moves = fmt.Sprintf("%d-%d", few, many)
+	}
+	return []string{r.Event, r.Python.Text, outage, r.Bound.String(), met(r.Unmet() == ""), fmt.Sprintf("%.0f", r.Lost()),
+		r.TwoHolders().String(), moves, fmt.Sprint(len(r.Runs))}
+}
+
+func met(ok bool) string {
+	if ok {
+		return "yes"
+	}
+	return "**no**"
+}
+
+// writeTable writes lines of cells, the first as the heading.
+func writeTable(b *strings.Builder, lines [][]string) {
+	widths := make([]int, len(lines[0]))
+	for _, line := range lines {
+		for i, cell := range line {
+			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
+		}
+	}
+	rule := make([]string, len(widths))
+	for i, width := range widths {
+		rule[i] = strings.Repeat("-", width)
+	}
+	for _, line := range slices.Insert(lines, 1, rule) {
+		for i, cell := range line {
+			fmt.Fprintf(b, "| %-*s ", widths[i], cell)
+		}
+		b.WriteString("|\n")
+	}
+}
