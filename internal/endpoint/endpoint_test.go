@@ -1,0 +1,78 @@
+package endpoint_test
+
+import (
+	"net/netip"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"keepalived-charm/internal/endpoint"
+	"keepalived-charm/internal/juju"
+)
+
+func addresses(list ...string) []netip.Addr {
+	var all []netip.Addr
+	for _, s := range list {
+		all = append(all, netip.MustParseAddr(s))
+	}
+	return all
+}
+
+func TestWhatClientsAreTold(t *testing.T) {
+	for claim, c := range map[string]struct {
+		service       endpoint.Service
+		website, load juju.Databag
+	}{
+		"a single address has no extra key": {
+			endpoint.Service{Addresses: addresses("10.10.74.250"), Port: 443},
+			juju.Databag{"hostname": "10.10.74.250", "private-address": "10.10.74.250", "port": "443", "extended_data": ""},
+			juju.Databag{"public-address": "10.10.74.250", "port": "443", "extended_data": ""},
+		},
+		"a host name stands for the address on website only": {
+			endpoint.Service{Addresses: addresses("10.10.74.250"), Hostname: "api.example.com", Port: 6443},
+			juju.Databag{"hostname": "api.example.com", "private-address": "10.10.74.250", "port": "6443", "extended_data": ""},
+			juju.Databag{"public-address": "10.10.74.250", "port": "6443", "extended_data": ""},
+		},
+		"several: the first in the plain keys, the others behind": {
+			endpoint.Service{Addresses: addresses("10.10.74.250", "2001:db8::250"), Port: 443},
+			juju.Databag{"hostname": "10.10.74.250", "private-address": "10.10.74.250", "port": "443",
+				"extended_data": `[{"hostname":"2001:db8::250","port":"443","private-address":"2001:db8::250"}]`},
+			juju.Databag{"public-address": "10.10.74.250", "port": "443",
+				"extended_data": `[{"port":"443","public-address":"2001:db8::250"}]`},
+		},
+		"none deletes what was there": {
+			endpoint.Service{Hostname: "api.example.com", Port: 443},
+			juju.Databag{"hostname": "", "private-address": "10.10.74.11", "port": "", "extended_data": ""},
+			juju.Databag{"public-address": "", "port": "", "extended_data": ""},
+		},
+	} {
+		t.Run(claim, func(t *testing.T) {
+			assert.Equal(t, c.website, endpoint.HTTP(c.service, "10.10.74.11"))
+			assert.Equal(t, c.load, endpoint.PublicAddress(c.service))
+		})
+	}
+}
+
+func TestChangesAreOnlyDifferences(t *testing.T) {
+	have := juju.Databag{"port": "443", "old": "x", "theirs": "y"}
+	assert.Equal(t, juju.Databag{"hostname": "a", "old": ""}, endpoint.Changes(juju.Databag{"port": "443", "hostname": "a", "old": "", "never": ""}, have))
+	assert.Empty(t, endpoint.Changes(juju.Databag{"port": "443"}, have))
+}
+
+// FuzzReadMember: a peer's databag never makes this unit fail, and what was read
+// is written and read again as the same.
+func FuzzReadMember(f *testing.F) {
+	f.Add("haproxy/0", "3", "10.10.74.11,2001:db8::1")
+	f.Add("x", "-1", ",fe80::1%eth0,::ffff:1.2.3.4")
+	f.Add("a/99999999999999999999", "99999999999999999999", "")
+	f.Add("keepalived/0", "+1", " ")
+	f.Fuzz(func(t *testing.T, principal, rank, list string) {
+		m := endpoint.ReadMember(juju.Databag{"principal": principal, "rank": rank, "addresses": list})
+		require.GreaterOrEqual(t, m.Rank, -1)
+		for _, a := range m.Addresses {
+			require.True(t, a.IsValid() && a.Zone() == "")
+		}
+		require.Equal(t, m, endpoint.ReadMember(m.Databag()))
+	})
+}

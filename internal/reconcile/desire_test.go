@@ -1,0 +1,184 @@
+package reconcile_test
+
+import (
+	"encoding/json"
+	"errors"
+	"maps"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/juju/charm/v12/hooks"
+	"github.com/stretchr/testify/require"
+
+	"keepalived-charm/internal/checker"
+	"keepalived-charm/internal/config"
+	"keepalived-charm/internal/endpoint"
+	"keepalived-charm/internal/juju"
+	"keepalived-charm/internal/keepalived"
+	"keepalived-charm/internal/reconcile"
+)
+
+func read(t testing.TB, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	require.NoError(t, err)
+	return string(text)
+}
+
+// observed is a unit that is about to serve 10.10.74.250.
+func observed() reconcile.Observed {
+	return reconcile.Observed{
+		Event: juju.Event{
+			Name: "config-changed", Hook: hooks.ConfigChanged,
+			Unit:      juju.Unit{Application: "keepalived", Number: 0},
+			Principal: juju.Unit{Application: "haproxy", Number: 0},
+		},
+		Options: map[string]any{"virtual_ip": "10.10.74.250", "port": json.Number("443")},
+		Relations: []reconcile.Relation{
+			{ID: "website:3", Endpoint: endpoint.Website, Own: juju.Databag{"ingress-address": "10.10.74.11"}},
+			{ID: "loadbalancer:4", Endpoint: endpoint.LoadBalancer, Own: juju.Databag{}},
+			{ID: "cluster:1", Endpoint: endpoint.Cluster, Own: juju.Databag{}, Units: map[juju.Unit]juju.Databag{}},
+		},
+		Ingress: []string{"10.10.74.11"},
+		Machine: reconcile.Machine{
+			Version: "2.2.7",
+			Interfaces: []reconcile.Interface{{Name: "eth0", Up: true,
+				Addresses: []netip.Prefix{netip.MustParsePrefix("10.10.74.11/24")}}},
+			DefaultInterface4: "eth0",
+		},
+	}
+}
+
+// TestEveryFileOfAServingUnit compares all files with their golden ones.
+func TestEveryFileOfAServingUnit(t *testing.T) {
+	d, err := reconcile.Desire(observed())
+	require.NoError(t, err)
+	names := []string{}
+	for _, path := range slices.Sorted(maps.Keys(d.Files)) {
+		name := strings.ReplaceAll(strings.TrimPrefix(path, "/"), "/", "_")
+		names = append(names, filepath.Join("testdata", name+".golden"))
+		golden(t, name, d.Files[path])
+	}
+	files, err := filepath.Glob("testdata/*.golden")
+	require.NoError(t, err)
+	require.Equal(t, names, files, "no golden file of the past")
+}
+
+// golden compares with a file of testdata; UPDATE_GOLDEN=1 writes it anew.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name+".golden")
+	if os.Getenv("UPDATE_GOLDEN") != "" {
+		require.NoError(t, os.MkdirAll("testdata", 0o755))
+		require.NoError(t, os.WriteFile(path, []byte(got), 0o644))
+	}
+	require.Equal(t, read(t, path), got, "UPDATE_GOLDEN=1 writes %s anew", path)
+}
+
+// shape is what nothing from outside may change: how many lines each file has.
+func shape(files map[string]string) map[string]int {
+	lines := map[string]int{}
+	for path, text := range files {
+		if path != reconcile.ForeignFile {
+			lines[path] = strings.Count(text, "\n")
+		}
+	}
+	return lines
+}
+
+// FuzzDesire throws hostile options, databags and network data at the whole
+// decision: it never panics, fails only with what the operator can mend, and no
+// value adds a line to a file, a word to a line, or a line to a status.
+func FuzzDesire(f *testing.F) {
+	f.Add("10.10.74.250/24", "api.example.com", "eth0", "127.0.0.1:443", 443, 23, 0.2, "haproxy/1", "3", "10.10.74.12", "eth1", "192.0.2.7/24", "10.10.74.11", "")
+	f.Add("2001:db8::1", "", "", "[::1]:80", 6443, 255, 1.5, "", "-1", "x,", "eth1.5@x", "2001:db8::7/64", "fe80::1%eth0", "vrrp_instance X {\nvirtual_ipaddress {\n10.0.0.1\n}}")
+	f.Add("10.0.0.1\n}", "a b", "eth0{", "\"", 1000000000, -1, 1e9, "a/b/c", "99999999999999999999", ",,,", "lo", "0.0.0.0/0", "", "# Written by the Juju charm keepalived")
+	good, err := reconcile.Desire(observed())
+	require.NoError(f, err)
+	want := shape(good.Files)
+	f.Fuzz(func(t *testing.T, vip, hostname, iface, target string, port, id int, interval float64,
+		principal, rank, addresses, kernelName, kernelAddress, ingress, conf string) {
+		o := observed()
+		o.Options = map[string]any{"virtual_ip": vip, "vip_hostname": hostname, "network_interface": iface,
+			"healthcheck_target": target, "port": port, "advert_interval": interval, "router_id": id}
+		peer := juju.Databag{"principal": principal, "rank": rank, "addresses": addresses}
+		o.Relations[2].Units[juju.Unit{Application: "keepalived", Number: 1}] = peer
+		o.Relations[2].Own = peer
+		o.Relations[0].Own = juju.Databag{"port": rank, "hostname": hostname, "extended_data": conf}
+		o.Ingress = []string{ingress, addresses}
+		i := reconcile.Interface{Name: kernelName, Up: true}
+		if p, err := netip.ParsePrefix(kernelAddress); err == nil {
+			i.Addresses = append(i.Addresses, p)
+		}
+		o.Machine.Interfaces = append(o.Machine.Interfaces, i)
+		o.Machine.DefaultInterface4, o.Machine.DefaultInterface6 = kernelName, kernelName
+		o.Machine.Files = map[string]string{reconcile.MainFile: conf}
+		o.Machine.Instances = []keepalived.InstanceState{{Name: conf, Interface: kernelName, MasterPriority: 254}}
+		o.Machine.Check = reconcile.CheckResult{Known: true, Reason: hostname}
+		d, err := reconcile.Desire(o)
+		if err != nil {
+			s, mendable := reconcile.StatusOf(err)
+			require.True(t, mendable, "a fault: %v", err)
+			require.NotContains(t, s.Message, "\n")
+			return
+		}
+		if d.Mode != reconcile.Serving {
+			return
+		}
+		require.Equal(t, want, shape(d.Files))
+		wordsAsIn(t, good.Files, d.Files)
+		c, err := checker.Parse([]byte(d.Files[d.Layout.CheckerConfig()]))
+		require.NoError(t, err)
+		require.Equal(t, d.Layout.TrackFile(), c.Instances[0].TrackFile)
+		for _, s := range reconcile.Plan(d, o) {
+			require.NotContains(t, s.String(), "\n")
+		}
+		// A second pass over its own result changes no file.
+		o.Machine.Files = maps.Clone(d.Files)
+		again, err := reconcile.Desire(o)
+		require.NoError(t, err)
+		require.Equal(t, d.Files, again.Files)
+		for id, bag := range d.Publish {
+			for _, r := range o.Relations {
+				if r.ID == id {
+					maps.Copy(r.Own, bag)
+				}
+			}
+		}
+	})
+}
+
+// wordsAsIn requires that every line that keepalived and systemd read has as many
+// words, braces and quotes as in the known-good files.
+func wordsAsIn(t *testing.T, good, got map[string]string) {
+	t.Helper()
+	for path, text := range got {
+		if path == reconcile.ForeignFile || strings.HasSuffix(path, ".json") {
+			continue
+		}
+		lines, goodLines := strings.Split(text, "\n"), strings.Split(good[path], "\n")
+		for n, line := range lines {
+			require.Len(t, strings.Fields(line), len(strings.Fields(goodLines[n])), "%s: %q", path, line)
+			for _, special := range []string{"{", "}", `"`, "#", "!", "$", `\`, "'", "\x00"} {
+				require.Equal(t, strings.Count(goodLines[n], special), strings.Count(line, special), "%s: %q", path, line)
+			}
+		}
+	}
+}
+
+func TestOnlyTheOperatorsFaultsBlock(t *testing.T) {
+	for _, err := range []error{&reconcile.Blocked{Message: "x"}, &config.Invalid{Option: "port"}} {
+		s, blocked := reconcile.StatusOf(err)
+		require.True(t, blocked)
+		require.Equal(t, juju.Blocked, s.Level)
+		require.Equal(t, err.Error(), s.Message)
+	}
+	for _, err := range []error{nil, errors.New("disk full")} {
+		_, blocked := reconcile.StatusOf(err)
+		require.False(t, blocked)
+	}
+}

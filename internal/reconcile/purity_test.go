@@ -1,0 +1,108 @@
+package reconcile_test
+
+import (
+	"go/parser"
+	"go/token"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+const module = "keepalived-charm/"
+
+// pure lists the packages that decide, and the packages of the charm that each
+// may import. Imports point one way.
+func pure() map[string][]string {
+	return map[string][]string{
+		"internal/juju":       {},
+		"internal/vrrp":       {},
+		"templates":           {},
+		"internal/config":     {"internal/vrrp"},
+		"internal/endpoint":   {"internal/juju"},
+		"internal/keepalived": {"internal/vrrp", "templates"},
+		// The types of the checker's configuration are to move to a pure package;
+		// this is the one import that may go on until then.
+		"internal/reconcile": {"internal/checker", "internal/config", "internal/endpoint", "internal/juju", "internal/keepalived", "internal/vrrp", "templates"},
+	}
+}
+
+// allowed are the packages from elsewhere that do no I/O by themselves.
+func allowed() []string {
+	return []string{
+		"bytes", "cmp", "embed", "encoding/json", "errors", "fmt", "maps", "net/netip", "path", "regexp", "slices",
+		"strconv", "strings", "text/template", "time", "unicode", "unicode/utf8",
+		"github.com/juju/charm/v12/hooks", "github.com/juju/names/v5",
+	}
+}
+
+// TestTheCoreDoesNoIO: what decides gets all it knows as arguments, so a decision
+// can be repeated, tested and trusted. os, os/exec, net, net/http and syscall have
+// no place there, nor has the clock.
+func TestTheCoreDoesNoIO(t *testing.T) {
+	for dir, ours := range pure() {
+		for file, imports := range importsOf(t, dir) {
+			for _, i := range imports {
+				if own, found := strings.CutPrefix(i, module); found {
+					require.Contains(t, ours, own, "%s: imports point one way", file)
+					continue
+				}
+				require.Contains(t, allowed(), i, "%s: this package decides and does no I/O", file)
+			}
+		}
+	}
+}
+
+// TestHooksReachTheOutsideThroughTheirInterfacesOnly: main hands the packages with
+// effects in, so every hook can run in memory.
+func TestHooksReachTheOutsideThroughTheirInterfacesOnly(t *testing.T) {
+	for file, imports := range importsOf(t, "internal/charm") {
+		for _, i := range imports {
+			require.NotContains(t, []string{module + "internal/host", module + "internal/hooktool", "os", "os/exec", "net", "syscall"}, i, file)
+		}
+	}
+}
+
+// importsOf returns the imports of each file of a package, tests left out.
+func importsOf(t *testing.T, dir string) map[string][]string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join("../..", dir, "*.go"))
+	require.NoError(t, err)
+	found := map[string][]string{}
+	for _, name := range files {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly)
+		require.NoError(t, err)
+		imports := []string{}
+		for _, i := range file.Imports {
+			path, err := strconv.Unquote(i.Path.Value)
+			require.NoError(t, err)
+			imports = append(imports, path)
+		}
+		slices.Sort(imports)
+		found[name] = imports
+	}
+	require.NotEmpty(t, found, dir)
+	return found
+}
+
+// TestTheCoreReadsNoClock: time is an argument too.
+func TestTheCoreReadsNoClock(t *testing.T) {
+	for dir := range pure() {
+		files, err := filepath.Glob(filepath.Join("../..", dir, "*.go"))
+		require.NoError(t, err)
+		for _, name := range files {
+			if strings.HasSuffix(name, "_test.go") {
+				continue
+			}
+			for _, call := range []string{"time.Now(", "time.Since(", "time.Sleep(", "rand."} {
+				require.NotContains(t, read(t, name), call, name)
+			}
+		}
+	}
+}
