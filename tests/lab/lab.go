@@ -31,6 +31,7 @@ type Lab struct {
 	programs Programs
 	charm    controller.Charm
 	progress io.Writer
+	patience time.Duration
 
 	mu       sync.Mutex
 	machines map[string]*machine.Machine // by Juju's machine ID
@@ -47,6 +48,11 @@ type Options struct {
 	Progress io.Writer
 	// Model is passed to the controller.
 	Model controller.Config
+	// Patience is how long a connection to a virtual IP may take before it counts
+	// as lost, less than the second after which TCP tries again (RFC 6298 section
+	// 2.1); zero is probe.DefaultLimit. A long one bears a busy host, and attempts
+	// that start in an outage fail all the same.
+	Patience time.Duration
 }
 
 // socketName is the controller's socket in the lab's directory.
@@ -74,7 +80,7 @@ func New(ctx context.Context, o Options) (*Lab, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Lab{Net: net, Holders: probe.NewObserver(), programs: programs, charm: charm, progress: o.Progress, machines: map[string]*machine.Machine{}}
+	l := &Lab{Net: net, Holders: probe.NewObserver(), programs: programs, charm: charm, progress: o.Progress, patience: o.Patience, machines: map[string]*machine.Machine{}}
 	net.OnPower(l.Holders.Power)
 	o.Model.OnUnitAdded = l.startAgent
 	o.Model.OnUnitRemoved = l.stopAgent

@@ -75,7 +75,7 @@ func (l *Lab) WaitHolder(ctx context.Context, vip netip.Addr) (string, error) {
 
 func (l *Lab) probe(ctx context.Context, vip netip.Addr) (*probe.Client, error) {
 	return probe.Start(ctx, l.Net.ClientCommand, l.programs.Probe,
-		probe.Prober{Target: netip.AddrPortFrom(vip, machine.ServicePort), Name: true, Hold: true}, nil)
+		probe.Prober{Target: netip.AddrPortFrom(vip, machine.ServicePort), Limit: l.patience, Name: true, Hold: true}, nil)
 }
 
 // Measure probes the virtual IP while event happens and for rest after it; the
