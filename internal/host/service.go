@@ -45,7 +45,10 @@ func parseServices(out string) map[string]service {
 			case "ActiveState":
 				s.state = value
 			case "MainPID":
-				s.pid, _ = strconv.Atoi(value) // 0, as for a service without a process
+				// 0 is a service without a process; less would signal a whole group.
+				if n, err := strconv.Atoi(value); err == nil && n > 0 {
+					s.pid = n
+				}
 			}
 		}
 		found[name] = s

@@ -1,0 +1,249 @@
+package host_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"keepalived-charm/internal/host"
+	"keepalived-charm/internal/reconcile"
+)
+
+// TestMain lets the test binary stand in for systemctl, keepalived and apt-get:
+// it is what the links on the PATH point at. Their state lies in files.
+func TestMain(m *testing.M) {
+	dir := os.Getenv("FAKE_PROGRAMS")
+	if dir == "" {
+		os.Exit(m.Run())
+	}
+	program := filepath.Base(os.Args[0])
+	if program == "daemon" {
+		daemon()
+	}
+	f, err := os.OpenFile(filepath.Join(dir, "calls"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		panic(err)
+	}
+	fmt.Fprintln(f, program, strings.Join(os.Args[1:], " "))
+	s := programs{dir}
+	switch program {
+	case "systemctl":
+		os.Exit(s.systemctl(os.Args[1:]))
+	case "keepalived":
+		os.Exit(s.keepalived(os.Args[1:]))
+	}
+	os.Exit(s.apt(os.Args[1:]))
+}
+
+// daemon writes a report when it gets keepalived's JSON signal: like keepalived it
+// has the file there before the text.
+func daemon() {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.Signal(jsonSignal))
+	fmt.Println("ready")
+	for range signals {
+		name := filepath.Join(os.Getenv("TMPDIR"), "keepalived.json")
+		for _, text := range []string{"", `[{"data":{"ina`, `[{"data":{"iname":"charm_keepalived","state":2,"vips":["10.10.74.250 dev eth0 scope global set"]}}]`} {
+			if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+				panic(err)
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+	}
+}
+
+const jsonSignal = 36
+
+// programs is the state of the fake programs.
+type programs struct{ dir string }
+
+func (p programs) path(elements ...string) string {
+	return filepath.Join(append([]string{p.dir}, elements...)...)
+}
+
+// says returns the content of a state file, empty when there is none.
+func (p programs) says(name string) string {
+	text, _ := os.ReadFile(p.path(name))
+	return string(text)
+}
+
+func (p programs) set(t *testing.T, name, text string) {
+	t.Helper()
+	require.NoError(t, os.WriteFile(p.path(name), []byte(text), 0o600))
+}
+
+func (p programs) systemctl(args []string) int {
+	if args[0] == "show" {
+		for n, name := range args[2:] {
+			if n > 0 {
+				fmt.Println()
+			}
+			state, pid, _ := strings.Cut(p.says(name), " ")
+			if state == "" {
+				state, pid = "inactive", "0"
+			}
+			fmt.Printf("MainPID=%s\nId=%s\nActiveState=%s\n", pid, name, state)
+		}
+		return 0
+	}
+	if slices.Contains(strings.Fields(p.says("failing")), args[0]) {
+		fmt.Fprintf(os.Stderr, "Failed to %s: Access denied\n", args[0])
+		return 1
+	}
+	return 0
+}
+
+func (p programs) keepalived(args []string) int {
+	switch args[0] {
+	case "--version":
+		fmt.Fprintln(os.Stderr, "Keepalived v2.2.7 (01/16,2022)\n\nCopyright")
+	case "--signum=JSON":
+		fmt.Println(p.says("signum"))
+	case "--config-test":
+		file := args[2]
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return 2
+		}
+		included := ""
+		for line := range strings.Lines(string(text)) {
+			if pattern, found := strings.CutPrefix(strings.TrimSpace(line), "include "); found {
+				names, _ := filepath.Glob(pattern)
+				for _, n := range names {
+					more, _ := os.ReadFile(n)
+					included += string(more)
+				}
+			}
+		}
+		if err := os.WriteFile(p.path("tested"), []byte(string(text)+included), 0o600); err != nil {
+			panic(err)
+		}
+		if refusal := p.says("refusal"); refusal != "" {
+			fmt.Fprintln(os.Stderr, strings.ReplaceAll(refusal, "FILE", file))
+		}
+		if p.says("status") != "" {
+			return 5
+		}
+	}
+	return 0
+}
+
+func (p programs) apt(args []string) int {
+	if slices.Contains(args, p.says("apt-fails")) {
+		fmt.Fprintln(os.Stderr, "E: Unable to locate package keepalived")
+		return 100
+	}
+	return 0
+}
+
+// machine is a machine below a temporary root, with fake programs on the PATH.
+type machine struct {
+	*host.Host
+	programs
+	t    *testing.T
+	root string
+	l    reconcile.Layout
+}
+
+func newMachine(t *testing.T) machine {
+	t.Helper()
+	m := machine{programs: programs{t.TempDir()}, t: t, root: t.TempDir(), l: reconcile.Layout{Application: "keepalived"}}
+	self, err := os.Executable()
+	require.NoError(t, err)
+	for _, name := range []string{"systemctl", "keepalived", "apt-get", "daemon"} {
+		require.NoError(t, os.Symlink(self, m.programs.path(name)))
+	}
+	t.Setenv("PATH", m.dir)
+	t.Setenv("FAKE_PROGRAMS", m.dir)
+	charm := filepath.Join(t.TempDir(), "charm")
+	require.NoError(t, os.WriteFile(charm, []byte("charm 1"), 0o755))
+	m.Host = host.New(m.root, charm)
+	return m
+}
+
+func (m machine) in(path string) string { return filepath.Join(m.root, path) }
+
+func (m machine) put(path, text string) {
+	m.t.Helper()
+	require.NoError(m.t, os.MkdirAll(filepath.Dir(m.in(path)), 0o755))
+	require.NoError(m.t, os.WriteFile(m.in(path), []byte(text), 0o640))
+}
+
+func (m machine) text(path string) string {
+	m.t.Helper()
+	text, err := os.ReadFile(m.in(path))
+	require.NoError(m.t, err)
+	return string(text)
+}
+
+func (m machine) observe() reconcile.Machine {
+	m.t.Helper()
+	seen, err := m.Observe(m.l)
+	require.NoError(m.t, err)
+	return seen
+}
+
+func (m machine) apply(s reconcile.Step) {
+	m.t.Helper()
+	require.NoError(m.t, m.Apply(m.l, s))
+}
+
+// calls returns what was run and forgets it.
+func (m machine) calls() []string {
+	m.t.Helper()
+	lines := strings.Split(strings.TrimSpace(m.says("calls")), "\n")
+	m.set(m.t, "calls", "")
+	return lines
+}
+
+// files lists all files below the root.
+func (m machine) files() []string {
+	m.t.Helper()
+	var names []string
+	require.NoError(m.t, filepath.WalkDir(m.root, func(path string, d os.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			names = append(names, strings.TrimPrefix(path, m.root))
+		}
+		return err
+	}))
+	return names
+}
+
+// start starts the fake daemon and tells systemctl of it.
+func (m machine) start(tmp string) {
+	m.t.Helper()
+	cmd := exec.Command(m.programs.path("daemon"))
+	cmd.Env = append(os.Environ(), "TMPDIR="+tmp)
+	out, err := cmd.StdoutPipe()
+	require.NoError(m.t, err)
+	require.NoError(m.t, cmd.Start())
+	m.t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	ready := make([]byte, 6)
+	_, err = out.Read(ready)
+	require.NoError(m.t, err)
+	m.set(m.t, "keepalived.service", fmt.Sprintf("active %d", cmd.Process.Pid))
+	m.set(m.t, "signum", fmt.Sprint(jsonSignal))
+}
+
+// checkerConfig is a configuration of the health checker with one track file.
+func checkerConfig(t *testing.T, trackFile string) string {
+	t.Helper()
+	text, err := json.Marshal(map[string]any{"application": "keepalived",
+		"instances": []any{map[string]any{"name": "charm_keepalived", "track_file": trackFile, "interface": "eth0", "addresses": []string{"10.10.74.250"}}},
+		"policy":    map[string]any{}, "peers": false, "check": map[string]any{"type": "none"}})
+	require.NoError(t, err)
+	return string(text)
+}

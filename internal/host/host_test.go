@@ -1,0 +1,327 @@
+package host_test
+
+import (
+	"net/netip"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"keepalived-charm/internal/keepalived"
+	"keepalived-charm/internal/reconcile"
+)
+
+func file(path, content string) []reconcile.File {
+	return []reconcile.File{{Path: path, Content: content}}
+}
+
+func TestAnEmptyMachine(t *testing.T) {
+	m := newMachine(t)
+	seen := m.observe()
+	assert.Equal(t, "2.2.7", seen.Version)
+	assert.Empty(t, seen.Files)
+	assert.Empty(t, seen.Neighbours)
+	assert.Empty(t, seen.Owed)
+	assert.False(t, seen.Active || seen.CheckerActive || seen.BinaryCurrent || seen.Check.Known)
+	assert.True(t, func() bool {
+		for _, i := range seen.Interfaces {
+			if i.Name == "lo" {
+				return true
+			}
+		}
+		return false
+	}(), "the kernel's interfaces are listed")
+	require.NoError(t, os.Remove(m.programs.path("keepalived")))
+	assert.Empty(t, m.observe().Version)
+}
+
+func TestFilesAreWrittenAsAWholeAndNoWiderThanNeeded(t *testing.T) {
+	m := newMachine(t)
+	for path, mode := range map[string]os.FileMode{
+		reconcile.MainFile: 0o640, m.l.Fragment(): 0o640, m.l.CheckerConfig(): 0o640,
+		reconcile.SysctlFile: 0o644, m.l.CheckerUnit(): 0o644, m.l.DropIn(): 0o644,
+	} {
+		for _, content := range []string{"first\n", "second\n"} {
+			m.apply(reconcile.Step{Action: reconcile.Write, Files: file(path, content)})
+			assert.Equal(t, content, m.observe().Files[path])
+			info, err := os.Stat(m.in(path))
+			require.NoError(t, err)
+			assert.Equal(t, mode, info.Mode(), path)
+		}
+		m.apply(reconcile.Step{Action: reconcile.Write, Files: []reconcile.File{{Path: path, Remove: true}}})
+		m.apply(reconcile.Step{Action: reconcile.Write, Files: []reconcile.File{{Path: path, Remove: true}}})
+		assert.NotContains(t, m.observe().Files, path)
+	}
+	assert.Empty(t, m.files(), "no temporary file stays")
+}
+
+func TestARefusedConfigurationLeavesTheLiveFilesUntouched(t *testing.T) {
+	for claim, c := range map[string]struct{ refusal, status, want string }{
+		"with a status and words":  {"(FILE: Line 3) Unknown keyword 'x'\nmore", "5", "(/etc/keepalived/keepalived.conf: Line 3) Unknown keyword 'x'"},
+		"with words only":          {"warning: something", "", "warning: something"},
+		"with a status and silent": {"", "5", "exit status 5"},
+	} {
+		t.Run(claim, func(t *testing.T) {
+			m := newMachine(t)
+			m.put(reconcile.MainFile, "old main\n")
+			m.put(m.l.Fragment(), "old fragment\n")
+			before := m.files()
+			m.set(t, "refusal", c.refusal)
+			m.set(t, "status", c.status)
+			err := m.Apply(m.l, reconcile.Step{Action: reconcile.Test, Files: file(m.l.Fragment(), "new fragment\n")})
+			var blocked *reconcile.Blocked
+			require.ErrorAs(t, err, &blocked)
+			assert.Equal(t, "keepalived refuses the configuration, the last good one stays: "+c.want, err.Error())
+			assert.Equal(t, before, m.files())
+			assert.Equal(t, "old main\n", m.text(reconcile.MainFile))
+			assert.Equal(t, "old fragment\n", m.text(m.l.Fragment()))
+		})
+	}
+}
+
+func TestTheTestSeesTheWholeConfigurationToCome(t *testing.T) {
+	m := newMachine(t)
+	other := reconcile.Layout{Application: "other"}
+	m.put(reconcile.MainFile, "old main\n")
+	m.put(other.Fragment(), "neighbour\n")
+	m.apply(reconcile.Step{Action: reconcile.Test, Files: []reconcile.File{
+		{Path: reconcile.ForeignFile, Content: "foreign\n"},
+		{Path: reconcile.MainFile, Content: "new main\ninclude " + reconcile.FragmentDir + "/*.conf\n"},
+		{Path: m.l.Fragment(), Content: "new fragment\n"},
+	}})
+	tested := m.says("tested")
+	for _, part := range []string{"new main\n", "new fragment\n", "neighbour\n"} {
+		assert.Contains(t, tested, part)
+	}
+	assert.NotContains(t, tested, "old main")
+	assert.NotContains(t, tested, "foreign")
+	assert.NotContains(t, tested, reconcile.FragmentDir+"/", "the candidate includes candidates")
+	m.apply(reconcile.Step{Action: reconcile.Test, Files: []reconcile.File{
+		{Path: reconcile.MainFile, Content: "include " + reconcile.FragmentDir + "/*.conf\n"}, {Path: other.Fragment(), Remove: true}}})
+	assert.NotContains(t, m.says("tested"), "neighbour", "what goes is not tested")
+}
+
+func TestAKeepalivedThatCannotBeRunIsAFaultNotARefusal(t *testing.T) {
+	m := newMachine(t)
+	require.NoError(t, os.Remove(m.programs.path("keepalived")))
+	err := m.Apply(m.l, reconcile.Step{Action: reconcile.Test, Files: file(m.l.Fragment(), "x")})
+	var blocked *reconcile.Blocked
+	require.Error(t, err)
+	require.NotErrorAs(t, err, &blocked)
+	require.ErrorContains(t, err, "cannot test the configuration: ")
+}
+
+func TestWhatIsOwedOutlivesTheHookAndIsPaidOnce(t *testing.T) {
+	m := newMachine(t)
+	m.apply(reconcile.Step{Action: reconcile.Owe, FollowUps: []reconcile.FollowUp{reconcile.Reload, reconcile.DaemonReload}})
+	want := []reconcile.FollowUp{reconcile.DaemonReload, reconcile.Reload}
+	require.Equal(t, want, m.observe().Owed, "in the order in which they are due")
+	m.set(t, "failing", "reload-or-restart")
+	pay := reconcile.Step{Action: reconcile.Do, FollowUps: []reconcile.FollowUp{reconcile.Reload}}
+	err := m.Apply(m.l, pay)
+	require.EqualError(t, err, "cannot reload-or-restart keepalived.service: systemctl reload-or-restart: exit status 1: Failed to reload-or-restart: Access denied")
+	require.Equal(t, want, m.observe().Owed, "a reload that failed is still owed")
+	m.set(t, "failing", "")
+	m.apply(pay)
+	require.Equal(t, want[:1], m.observe().Owed)
+	m.apply(reconcile.Step{Action: reconcile.Forget, FollowUps: want})
+	require.Empty(t, m.observe().Owed)
+}
+
+func TestAReloadMakesTheTrackFileFirstAndKeepsItsValue(t *testing.T) {
+	m := newMachine(t)
+	m.put(m.l.CheckerConfig(), checkerConfig(t, m.l.TrackFile()))
+	reload := reconcile.Step{Action: reconcile.Do, FollowUps: []reconcile.FollowUp{reconcile.Reload}}
+	m.apply(reload)
+	require.Equal(t, "0    \n", m.text(m.l.TrackFile()))
+	require.Equal(t, []string{"systemctl enable --quiet keepalived.service", "systemctl reset-failed keepalived.service",
+		"systemctl reload-or-restart keepalived.service"}, m.calls())
+	m.put(m.l.TrackFile(), "204  \n")
+	m.apply(reload)
+	require.Equal(t, "204  \n", m.text(m.l.TrackFile()))
+	m.put(m.l.CheckerConfig(), "{")
+	require.ErrorContains(t, m.Apply(m.l, reload), "cannot read "+m.l.CheckerConfig())
+	m.apply(reconcile.Step{Action: reconcile.Write, Files: []reconcile.File{{Path: m.l.CheckerConfig(), Remove: true}}})
+	m.apply(reload)
+}
+
+func TestFollowUpsCallSystemd(t *testing.T) {
+	m := newMachine(t)
+	for f, want := range map[reconcile.FollowUp][]string{
+		reconcile.DaemonReload:   {"systemctl daemon-reload"},
+		reconcile.RestartChecker: {"systemctl enable --quiet keepalived-checker-keepalived.service", "systemctl restart keepalived-checker-keepalived.service"},
+	} {
+		m.apply(reconcile.Step{Action: reconcile.Do, FollowUps: []reconcile.FollowUp{f}})
+		require.Equal(t, want, m.calls())
+	}
+	m.apply(reconcile.Step{Action: reconcile.StopKeepalived})
+	require.Equal(t, []string{"systemctl stop keepalived.service"}, m.calls())
+	m.apply(reconcile.Step{Action: reconcile.StopChecker})
+	require.Equal(t, []string{"systemctl stop keepalived-checker-keepalived.service"}, m.calls(), "what has no unit file cannot be disabled")
+	m.put(m.l.CheckerUnit(), "[Service]\n")
+	m.apply(reconcile.Step{Action: reconcile.StopChecker})
+	require.Equal(t, []string{"systemctl disable --quiet --now keepalived-checker-keepalived.service"}, m.calls())
+	require.ErrorContains(t, m.Apply(m.l, reconcile.Step{Action: "dance"}), "knows no such step")
+	require.ErrorContains(t, m.Apply(m.l, reconcile.Step{Action: reconcile.Do, FollowUps: []reconcile.FollowUp{"dance"}}), "knows no such follow-up")
+}
+
+func TestKernelSettingsComeAndGo(t *testing.T) {
+	m := newMachine(t)
+	const v4, v6 = "/proc/sys/net/ipv4/ip_nonlocal_bind", "/proc/sys/net/ipv6/ip_nonlocal_bind"
+	m.put(v4, "0\n")
+	// No file at all, as without IPv6; a setting that may not be written is the same.
+	m.put(reconcile.SysctlFile, "# comment\nnet.ipv4.ip_nonlocal_bind = 1\nnet.ipv6.ip_nonlocal_bind = 1\n")
+	set := reconcile.Step{Action: reconcile.Do, FollowUps: []reconcile.FollowUp{reconcile.ApplySysctl}}
+	m.apply(set)
+	m.apply(set)
+	require.Equal(t, "1", m.text(v4))
+	require.NoFileExists(t, m.in(v6))
+	m.apply(reconcile.Step{Action: reconcile.Write, Files: []reconcile.File{{Path: reconcile.SysctlFile, Remove: true}}})
+	m.apply(set)
+	require.Equal(t, "0", m.text(v4), "as it was before the charm, however often it was set")
+}
+
+func TestTheBinaryIsCopiedAndComparedByContent(t *testing.T) {
+	m := newMachine(t)
+	require.False(t, m.observe().BinaryCurrent)
+	m.apply(reconcile.Step{Action: reconcile.InstallBinary})
+	require.True(t, m.observe().BinaryCurrent)
+	info, err := os.Stat(m.in(m.l.Binary()))
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o755), info.Mode())
+	m.put(m.l.Binary(), "charm 2")
+	require.False(t, m.observe().BinaryCurrent, "another one of the same size")
+	m.put(m.l.Binary(), "")
+	require.False(t, m.observe().BinaryCurrent)
+}
+
+func TestNeighboursAreListedWithTheirFragments(t *testing.T) {
+	m := newMachine(t)
+	m.put(m.l.Fragment(), "ours\n")
+	m.put(reconcile.Layout{Application: "lb-two"}.Fragment(), "theirs\n")
+	m.put(reconcile.FragmentDir+"/note.txt", "x")
+	require.Equal(t, map[string]string{"lb-two": "theirs\n"}, m.observe().Neighbours)
+}
+
+func TestRemovalLeavesWhatOthersUse(t *testing.T) {
+	m := newMachine(t)
+	other := reconcile.Layout{Application: "other"}
+	for _, l := range []reconcile.Layout{m.l, other} {
+		m.put(l.Binary(), "x")
+		m.put(l.TrackFile(), "0\n")
+	}
+	m.put(other.Fragment(), "x")
+	m.apply(reconcile.Step{Action: reconcile.RemoveState})
+	m.apply(reconcile.Step{Action: reconcile.RemoveState})
+	require.Equal(t, []string{other.Fragment(), other.TrackFile(), other.Binary()}, m.files())
+	require.NoDirExists(t, m.in(m.l.State()))
+	require.NoDirExists(t, m.in(m.l.Run()))
+}
+
+func TestOnlyAPackageThatTheCharmInstalledIsRemoved(t *testing.T) {
+	m := newMachine(t)
+	m.put(m.l.Binary(), "x")
+	m.apply(reconcile.Step{Action: reconcile.RemovePackage})
+	require.Empty(t, m.says("calls"))
+	require.NoDirExists(t, m.in(reconcile.StateRoot))
+	m.apply(reconcile.Step{Action: reconcile.InstallPackage})
+	calls := m.calls()
+	require.Len(t, calls, 2)
+	require.Contains(t, calls[1], "--no-install-recommends install keepalived")
+	m.apply(reconcile.Step{Action: reconcile.RemovePackage})
+	require.Contains(t, m.calls()[0], "purge keepalived")
+	require.NoDirExists(t, m.in(reconcile.StateRoot))
+	m.apply(reconcile.Step{Action: reconcile.RemovePackage})
+	require.Empty(t, m.says("calls"))
+}
+
+func TestStalePackageListsDoNotMatterAMissingPackageDoes(t *testing.T) {
+	m := newMachine(t)
+	m.set(t, "apt-fails", "update")
+	m.apply(reconcile.Step{Action: reconcile.InstallPackage})
+	m.set(t, "apt-fails", "install")
+	err := m.Apply(m.l, reconcile.Step{Action: reconcile.InstallPackage})
+	require.EqualError(t, err, "cannot install keepalived: apt-get -q: exit status 100: E: Unable to locate package keepalived")
+}
+
+// TestTheDaemonIsAskedForItsState also covers the moment when the report's file is
+// there but half written.
+func TestTheDaemonIsAskedForItsState(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("the report must be root's; CI runs this as root")
+	}
+	m := newMachine(t)
+	tmp := t.TempDir()
+	m.start(tmp)
+	want := []keepalived.InstanceState{{Name: "charm_keepalived", State: keepalived.Master, Addresses: []netip.Addr{netip.MustParseAddr("10.10.74.250")}}}
+	seen := m.observe()
+	require.True(t, seen.Active)
+	require.Equal(t, want, seen.Instances)
+	require.NoFileExists(t, filepath.Join(tmp, "keepalived.json"), "read and removed")
+
+	// An old report is not taken for a new one.
+	require.NoError(t, os.WriteFile(filepath.Join(tmp, "keepalived.json"), []byte(`[{"data":{"iname":"old"}}]`), 0o600))
+	require.Equal(t, want, m.observe().Instances)
+}
+
+func TestAReportThatIsALinkIsRefused(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("the report must be root's; CI runs this as root")
+	}
+	m := newMachine(t)
+	tmp := t.TempDir()
+	m.start(tmp)
+	victim := filepath.Join(t.TempDir(), "victim")
+	require.NoError(t, os.WriteFile(victim, []byte(`[{"data":{"iname":"false"}}]`), 0o600))
+	link := filepath.Join(tmp, "keepalived.json")
+	require.NoError(t, os.Symlink(victim, link))
+	require.Equal(t, "charm_keepalived", m.observe().Instances[0].Name)
+	require.Equal(t, `[{"data":{"iname":"false"}}]`, func() string { text, _ := os.ReadFile(victim); return string(text) }())
+
+	// A directory in the way cannot be removed: the daemon is not asked at all.
+	require.NoError(t, os.MkdirAll(filepath.Join(link, "x"), 0o755))
+	require.Empty(t, m.observe().Instances)
+}
+
+func TestADaemonWithoutReportsIsNotSignalled(t *testing.T) {
+	m := newMachine(t)
+	m.start(t.TempDir())
+	m.set(t, "signum", "")
+	start := time.Now()
+	seen := m.observe()
+	require.True(t, seen.Active)
+	require.Empty(t, seen.Instances)
+	require.Less(t, time.Since(start), 2*time.Second)
+	m.set(t, "keepalived.service", "active 0")
+	m.set(t, "signum", "36")
+	require.Empty(t, m.observe().Instances, "signal 36 to process 0 would hit our own group")
+}
+
+func TestAnOldVerdictIsNone(t *testing.T) {
+	m := newMachine(t)
+	now := time.Now().UTC().Format(time.RFC3339Nano)
+	for text, want := range map[string]reconcile.CheckResult{
+		`{"verdict":"healthy","written":"` + now + `"}`:                     {Known: true, Healthy: true},
+		`{"verdict":"sick","written":"` + now + `","last_error":"refused"}`: {Known: true, Reason: "refused"},
+		`{"verdict":"unknown","written":"` + now + `"}`:                     {},
+		`{"verdict":"healthy","written":"2020-01-01T00:00:00Z"}`:            {},
+		`{"verdict":`: {},
+	} {
+		m.put(m.l.StatusFile(), text)
+		require.Equal(t, want, m.observe().Check, text)
+	}
+}
+
+func TestServicesThatAreAboutToRunCount(t *testing.T) {
+	m := newMachine(t)
+	for state, want := range map[string]bool{"active": true, "reloading": true, "activating": true, "inactive": false, "failed": false, "deactivating": false} {
+		m.set(t, m.l.CheckerService(), state+" 0")
+		require.Equal(t, want, m.observe().CheckerActive, state)
+	}
+	require.NoError(t, os.Remove(m.programs.path("systemctl")))
+	_, err := m.Observe(m.l)
+	require.ErrorContains(t, err, "cannot ask systemd for its services: ")
+}
