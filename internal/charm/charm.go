@@ -6,6 +6,7 @@ package charm
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 
 	"github.com/juju/charm/v12/hooks"
@@ -22,6 +23,7 @@ type Model interface {
 	RemoteUnits(juju.RelationID) ([]juju.Unit, error)
 	Databag(juju.RelationID, juju.Unit) (juju.Databag, error)
 	Network(endpoint string) (juju.Network, error)
+	PlannedUnits(endpoint, application string) (int, error)
 	Publish(juju.RelationID, juju.Databag) error
 	SetStatus(juju.Status) error
 	SetWorkloadVersion(string) error
@@ -34,6 +36,8 @@ type Model interface {
 type Machine interface {
 	Observe(reconcile.Layout) (reconcile.Machine, error)
 	Apply(reconcile.Layout, reconcile.Step) error
+	// Unreachable returns those of the peers' addresses at which nothing answers.
+	Unreachable([]netip.Addr) ([]netip.Addr, error)
 }
 
 // Run carries out one event. An error is a fault, which Juju shows and retries;
@@ -138,7 +142,15 @@ func observe(ev juju.Event, j Model, m Machine) (reconcile.Observed, error) {
 		}
 		obs.Relations = append(obs.Relations, relations...)
 	}
-	return obs, nil
+	if reconcile.NeedsPlanned(obs) {
+		if obs.Planned, err = j.PlannedUnits(endpoint.JujuInfo, ev.Principal.Application); err != nil {
+			return obs, err
+		}
+	}
+	if waitedFor := reconcile.Probe(obs); len(waitedFor) > 0 {
+		obs.Machine.Unreachable, err = m.Unreachable(waitedFor)
+	}
+	return obs, err
 }
 
 func observeEndpoint(ev juju.Event, j Model, name string) ([]reconcile.Relation, error) {

@@ -70,7 +70,7 @@ func TestAPrefixLengthIsNeverPublished(t *testing.T) {
 		require.Equal(t, "10.10.74.250", s.Juju.Own("website:3")["hostname"])
 		require.Equal(t, "10.10.74.250", s.Juju.Own("loadbalancer:4")["public-address"])
 		require.NotContains(t, s.Juju.Own("website:3"), "extended_data")
-		require.Contains(t, s.Host.Keepalived.Loaded, "\n        10.10.74.250/32\n", "the unit's own subnet: never its primary address")
+		require.Contains(t, s.Host.Keepalived.Loaded, "\n        10.10.74.250/32 dev eth0\n", "the unit's own subnet: never its primary address")
 	}
 }
 

@@ -25,7 +25,7 @@ func TestABadOptionBlocksAndChangesNothing(t *testing.T) {
 	}{
 		{"virtual_ip", "abc", "must be an IP address such as 10.10.74.250"},
 		{"virtual_ip", "10.10.74.300/24", "must be an IP address such as"},
-		{"virtual_ip", "10.10.74.250 dev lo", "must be a single address"},
+		{"virtual_ip", "10.10.74.250 dev lo", "must be an IP address such as"},
 		{"virtual_ip", "10.10.74.250/99", "prefix length in 1-32"},
 		{"virtual_ip", "10.10.74.250/0", "prefix length in 1-32"},
 		{"virtual_ip", "10.10.74.250/", "prefix length in 1-32"},
@@ -38,7 +38,7 @@ func TestABadOptionBlocksAndChangesNothing(t *testing.T) {
 		{"virtual_ip", "10.10.74.255/24", "broadcast"},
 		{"virtual_ip", "10.10.74.0/24", "network address"},
 		{"virtual_ip", "fe80::1", "link-local"},
-		{"virtual_ip", "10.10.74.250/24\n    }\n    notify_master \"/bin/sh\"\n", "must be a single address"},
+		{"virtual_ip", "10.10.74.250/24\n    }\n    notify_master \"/bin/sh\"\n", "must be an IP address such as"},
 		{"virtual_ip", "10.10.74.11", "10.10.74.11 is the own address of keepalived/0"},
 		{"virtual_ip", "10.10.74.11/24", "the own address of keepalived/0"},
 		{"virtual_ip", "10.10.74.12", "the own address of keepalived/1"},
@@ -169,7 +169,7 @@ func TestTheInterfaceIsChosenBySubnetThenByDefaultRoute(t *testing.T) {
 		s.Host.Holds = true
 		out := charmtest.Run(t, "config-changed", s)
 		require.Contains(t, out.Host.Keepalived.Loaded, "    interface "+c.want+"\n", c.vip)
-		require.Contains(t, out.Host.Keepalived.Loaded, "        "+c.anchor+"\n", c.vip)
+		require.Contains(t, out.Host.Keepalived.Loaded, "        "+c.anchor+" dev "+c.want+"\n", c.vip)
 		require.Empty(t, charmtest.Run(t, "config-changed", out.State).Steps, "holding it changes no choice")
 	}
 	s.Host.DefaultInterface4 = ""

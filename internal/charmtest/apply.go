@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/netip"
 	"path"
 	"slices"
 	"strings"
@@ -38,6 +39,13 @@ func (m *machine) Apply(l reconcile.Layout, s reconcile.Step) error {
 	})
 }
 
+func (m *machine) Unreachable(asked []netip.Addr) ([]netip.Addr, error) {
+	if m.life.dead {
+		return nil, errDied
+	}
+	return slices.DeleteFunc(slices.Clone(asked), func(a netip.Addr) bool { return !slices.Contains(m.host.Silent, a) }), nil
+}
+
 // apply carries out a step, or half of it.
 func (h *Host) apply(l reconcile.Layout, s reconcile.Step, amid bool) (known bool, err error) {
 	files, follow := s.Files, s.FollowUps
@@ -68,6 +76,8 @@ func (h *Host) apply(l reconcile.Layout, s reconcile.Step, amid bool) (known boo
 		h.write(files)
 	case reconcile.Do:
 		return true, h.do(l, s.FollowUps, amid)
+	case reconcile.Pin:
+		h.Pinned = s.Addresses
 	case reconcile.StopKeepalived:
 		h.Keepalived.Running, h.Keepalived.Loaded = false, ""
 	case reconcile.StopChecker:
@@ -147,6 +157,8 @@ func (h *Host) followUp(l reconcile.Layout, f reconcile.FollowUp) error {
 		return h.reload(l)
 	case reconcile.RestartChecker:
 		return h.restartChecker(l)
+	case reconcile.Unpin:
+		h.Pinned = nil
 	default:
 		return fmt.Errorf("unknown follow-up %q", f)
 	}

@@ -40,6 +40,10 @@ type Host struct {
 	Heard vrrp.Priority
 	// Check is the health checker's verdict.
 	Check reconcile.CheckResult
+	// Pinned are addresses on the loopback device.
+	Pinned []netip.Addr
+	// Silent are addresses of peers at which nothing answers.
+	Silent []netip.Addr
 	// Refuse makes keepalived's configuration test fail on a file that contains it.
 	Refuse string
 }
@@ -86,6 +90,7 @@ func NewHost(address string) Host {
 func (h Host) clone() Host {
 	h.Files, h.Checkers = maps.Clone(h.Files), maps.Clone(h.Checkers)
 	h.Units, h.Settings = maps.Clone(h.Units), maps.Clone(h.Settings)
+	h.Pinned, h.Silent = slices.Clone(h.Pinned), slices.Clone(h.Silent)
 	h.Interfaces = slices.Clone(h.Interfaces)
 	for i := range h.Interfaces {
 		h.Interfaces[i].Addresses = slices.Clone(h.Interfaces[i].Addresses)
@@ -96,7 +101,7 @@ func (h Host) clone() Host {
 // String prints everything but the counters.
 func (h Host) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "keepalived installed %v, running %v, holds %v\n", h.Installed, h.Keepalived.Running, h.Holds)
+	fmt.Fprintf(&b, "keepalived installed %v, running %v, holds %v, pinned %v\n", h.Installed, h.Keepalived.Running, h.Holds, h.Pinned)
 	print := func(title string, files map[string]string) {
 		for _, p := range slices.Sorted(maps.Keys(files)) {
 			fmt.Fprintf(&b, "%s %s\n%s", title, p, indent(files[p]))

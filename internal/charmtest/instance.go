@@ -1,6 +1,7 @@
 package charmtest
 
 import (
+	"cmp"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -14,7 +15,13 @@ import (
 type instance struct {
 	name, iface  string
 	id, priority int
-	addresses    []netip.Prefix
+	addresses    []address
+}
+
+// address is a virtual address; dev is empty for the instance's interface.
+type address struct {
+	netip.Prefix
+	dev string
 }
 
 // instances reads the vrrp_instance blocks of a configuration.
@@ -52,7 +59,11 @@ func instances(text string) []instance {
 		case depth == 1 && w == "priority":
 			i.priority, _ = strconv.Atoi(next)
 		case depth == 2 && strings.HasPrefix(block, "virtual_ipaddress"):
-			i.add(w)
+			if w == "dev" {
+				i.addresses[len(i.addresses)-1].dev = next
+			} else {
+				i.add(w)
+			}
 		}
 	}
 	return list
@@ -69,9 +80,9 @@ func uncomment(text string) string {
 
 func (i *instance) add(word string) {
 	if a, err := netip.ParseAddr(word); err == nil {
-		i.addresses = append(i.addresses, netip.PrefixFrom(a, a.BitLen()))
+		i.addresses = append(i.addresses, address{Prefix: netip.PrefixFrom(a, a.BitLen())})
 	} else if p, err := netip.ParsePrefix(word); err == nil {
-		i.addresses = append(i.addresses, p)
+		i.addresses = append(i.addresses, address{Prefix: p})
 	}
 }
 
@@ -91,11 +102,13 @@ func (i instance) report(holds bool, heard vrrp.Priority) keepalived.InstanceSta
 	return s
 }
 
-// hold puts the addresses on their interface.
+// hold puts the addresses on their interfaces.
 func (i instance) hold(interfaces []reconcile.Interface) {
 	for n := range interfaces {
-		if interfaces[n].Name == i.iface {
-			interfaces[n].Addresses = append(interfaces[n].Addresses, i.addresses...)
+		for _, a := range i.addresses {
+			if interfaces[n].Name == cmp.Or(a.dev, i.iface) {
+				interfaces[n].Addresses = append(interfaces[n].Addresses, a.Prefix)
+			}
 		}
 	}
 }

@@ -21,7 +21,10 @@ type Juju struct {
 	Relations map[string]map[juju.RelationID]map[juju.Unit]juju.Databag
 	// Ingress and Bind are what network-get lists.
 	Ingress, Bind []string
-	Status        juju.Status
+	// Planned is how many units the principal's application has; at least those of
+	// the peer relation.
+	Planned int
+	Status  juju.Status
 	// Statuses are all statuses that were set, the last one last.
 	Statuses []juju.Status
 	Version  string
@@ -216,6 +219,17 @@ func values(addresses []string) []map[string]string {
 		list = append(list, map[string]string{"value": a})
 	}
 	return list
+}
+
+func (m *model) PlannedUnits(_, _ string) (n int, err error) {
+	err = m.life.call(func() error {
+		n = m.state.Planned
+		for _, bags := range m.state.Relations["cluster"] {
+			n = max(n, len(bags))
+		}
+		return nil
+	})
+	return n, err
 }
 
 func (m *model) Publish(id juju.RelationID, changes juju.Databag) error {

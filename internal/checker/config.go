@@ -29,6 +29,12 @@ type Config struct {
 	StatusFile string `json:"status_file,omitempty"`
 	// Check says what is checked, and how.
 	Check Check `json:"check"`
+	// Aside, when not empty, keeps the unit out of the election and says for what:
+	// a word for people and for telling one occasion from another. The unit takes
+	// part again by itself when Watch has not answered for a while.
+	Aside string `json:"aside,omitempty"`
+	// Watch is ADDRESS:PORT of a virtual IP; a refused connection is an answer.
+	Watch string `json:"watch,omitempty"`
 }
 
 // Instance is one VRRP instance.
@@ -125,6 +131,12 @@ func (c Config) Validate() error {
 			return fmt.Errorf("file %q is named twice", i.TrackFile)
 		}
 		names[i.Name], files[i.TrackFile] = true, true
+	}
+	if (c.Aside != "") != (c.Watch != "") {
+		return errors.New("aside and watch go together")
+	}
+	if _, err := netip.ParseAddrPort(c.Watch); c.Watch != "" && err != nil {
+		return fmt.Errorf("watch %q is not ADDRESS:PORT", c.Watch)
 	}
 	return c.Check.validate()
 }

@@ -18,6 +18,8 @@ type election struct {
 	health  health
 	damping damping
 	members []member
+	// aside keeps every instance out, whatever the verdict.
+	aside bool
 }
 
 // member is this unit's part in one VRRP instance.
@@ -90,6 +92,8 @@ func (e *election) expire(now time.Time) time.Time {
 func (e *election) value(i int) int {
 	m := e.members[i]
 	switch {
+	case e.aside:
+		return vrrp.StepAside
 	case e.health.verdict == unknown:
 		return e.initial(m)
 	case !m.aside.IsZero():

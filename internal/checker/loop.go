@@ -33,6 +33,7 @@ type loop struct {
 
 	requests chan struct{}
 	outcomes chan outcome
+	dead     chan struct{} // closed when the virtual IP died while aside
 
 	local    bool // the target is on this machine
 	checking time.Time
@@ -47,7 +48,7 @@ func newLoop(c Config, owner identity, log *log.Logger) (*loop, error) {
 	l := &loop{
 		config:   c,
 		log:      log,
-		election: election{policy: c.Policy, peers: c.Peers},
+		election: election{policy: c.Policy, peers: c.Peers, aside: c.Aside != ""},
 		watched:  map[string]bool{},
 		requests: make(chan struct{}, 1),
 		outcomes: make(chan outcome, 1),
@@ -96,6 +97,11 @@ func (l *loop) run(ctx context.Context) error {
 	if l.prober != nil {
 		go l.check(ctx)
 	}
+	if l.election.aside {
+		l.log.Printf("%s stands aside: %s", l.config.Application, l.config.Aside)
+		l.dead = make(chan struct{})
+		go standAside(ctx, l.config.Watch, l.dead)
+	}
 	l.apply(now)
 	l.service.ready()
 	for {
@@ -111,6 +117,10 @@ func (l *loop) run(ctx context.Context) error {
 			return nil
 		case o := <-l.outcomes:
 			l.judge(o)
+		case <-l.dead:
+			l.dead = nil
+			l.election.aside = false
+			l.log.Printf("%s takes part again: nobody answers at %s", l.config.Application, l.config.Watch)
 		case u, ok := <-l.watch.updates:
 			if !ok {
 				l.watch.close()

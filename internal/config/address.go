@@ -8,13 +8,14 @@ import (
 	"strings"
 )
 
+// maxVirtualIPs is how many virtual IPs were measured to move in time.
+const maxVirtualIPs = 500
+
 // setVirtualIPs takes addresses separated by commas or white space.
 func (o *Options) setVirtualIPs(s string) string {
 	fields := strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' || r == '\n' || r == '\r' })
-	// More than one comes with the failover engine; until then it is refused
-	// rather than half served.
-	if len(fields) > 1 {
-		return "a single address such as 10.10.74.250 or 10.10.74.250/24"
+	if len(fields) > maxVirtualIPs {
+		return fmt.Sprintf("a list of at most %d addresses", maxVirtualIPs)
 	}
 	for _, f := range fields {
 		v, must := parseVirtualIP(f)

@@ -29,9 +29,15 @@ type Options struct {
 	Check     Check
 	// Policy decides who holds the virtual IPs.
 	Policy vrrp.Policy
-	// AdvertInterval is the advertisement interval, 50 ms to 40.95 s in whole
-	// centiseconds (RFC 9568 section 5.2.7, 12 bits).
+	// AdvertInterval is the advertisement interval: with VRRP version 3 50 ms to
+	// 40.95 s in whole centiseconds (RFC 9568 section 5.2.7, 12 bits), with
+	// version 2 1 to 255 whole seconds (RFC 3768 section 5.3.7).
 	AdvertInterval time.Duration
+	// Version is the VRRP version to talk, 2 or 3; with AutoVersion it is 3 and
+	// units of the Python charm are waited for.
+	Version     int
+	AutoVersion bool
+	Mode        vrrp.Mode
 }
 
 // VirtualIP is a virtual IP as the operator wrote it.
@@ -97,7 +103,9 @@ func table() []option {
 		{"healthcheck_rise", 2, whole(1, 20, func(o *Options, n int) { o.Check.Rise = n })},
 		{"all_unhealthy", "keep", oneOf(func(o *Options, s string) { o.Policy.DropAllUnhealthy = s == "drop" }, "keep", "drop")},
 		{"preempt", false, boolean(func(o *Options, b bool) { o.Policy.Preempt = b })},
-		{"advert_interval", 0.2, seconds(0.05, 40.95, 10*time.Millisecond, func(o *Options, d time.Duration) { o.AdvertInterval = d })},
+		{"vrrp_version", "auto", oneOf((*Options).setVersion, "auto", "2", "3")},
+		{"vrrp_mode", "multicast", oneOf(func(o *Options, s string) { o.Mode = vrrp.Mode(s) }, "multicast", "unicast")},
+		{"advert_interval", 0.2, (*Options).setAdvertInterval},
 	}
 }
 
@@ -127,6 +135,31 @@ func Parse(raw map[string]any) (Options, error) {
 		o.Check.Target = fmt.Sprintf("localhost:%d", o.Port)
 	}
 	return o, nil
+}
+
+func (o *Options) setVersion(s string) {
+	o.Version, o.AutoVersion = 3, s == "auto"
+	if s == "2" {
+		o.Version = 2
+	}
+}
+
+// The bounds of the advertisement interval over all VRRP versions.
+const (
+	ShortestInterval = 50 * time.Millisecond
+	LongestInterval  = 255 * time.Second
+)
+
+// setAdvertInterval comes after vrrp_version in the table: the version bounds it.
+func (o *Options) setAdvertInterval(raw any) string {
+	set := func(o *Options, d time.Duration) { o.AdvertInterval = d }
+	if o.Version == 2 {
+		if seconds(1, 255, time.Millisecond, set)(o, raw) != "" || o.AdvertInterval%time.Second != 0 {
+			return "whole seconds in 1-255 while vrrp_version is 2"
+		}
+		return ""
+	}
+	return seconds(0.05, 40.95, 10*time.Millisecond, set)(o, raw)
 }
 
 func text(set func(*Options, string) string) func(*Options, any) string {

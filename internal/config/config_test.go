@@ -95,7 +95,8 @@ func TestABadValueIsNamedWithItsOptionAndRange(t *testing.T) {
 		{"virtual_ip", "fe80::1%eth0", "an IP address"},
 		{"virtual_ip", "::ffff:10.0.0.1", "an IP address"},
 		{"virtual_ip", "250.0.0.1", "a reserved address"},
-		{"virtual_ip", "10.0.0.1 dev lo", "a single address"},
+		{"virtual_ip", "10.0.0.1 dev lo", "an IP address such as"},
+		{"virtual_ip", "10.0.0.1, 10.0.0.2 10.0.0.1/24", "without duplicates, 10.0.0.1 stands there twice"},
 		{"virtual_ip", "10.0.0.1\n}\nnotify_master /bin/sh", `option virtual_ip is "10.0.0.1\n}\nnotify_master /bin/sh"`},
 		{"vip_hostname", "not a host!", "a host name such as api.example.com, or empty"},
 		{"vip_hostname", "a\x00b", `option vip_hostname is "a\x00b"`},
@@ -125,6 +126,8 @@ func TestABadValueIsNamedWithItsOptionAndRange(t *testing.T) {
 		{"advert_interval", json.Number("0.04"), "seconds in 0.05-40.95"},
 		{"advert_interval", json.Number("1e9"), "seconds in 0.05-40.95"},
 		{"virtual_ip", 5, "a string"},
+		{"vrrp_version", "4", "one of auto, 2, 3"},
+		{"vrrp_mode", "broadcast", "one of multicast, unicast"},
 	} {
 		t.Run(fmt.Sprintf("%s %q", c.option, fmt.Sprint(c.value)), func(t *testing.T) {
 			_, err := config.Parse(map[string]any{c.option: c.value})

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"net/netip"
 	"strconv"
-	"strings"
 
 	"keepalived-charm/internal/juju"
 )
@@ -88,49 +87,6 @@ func extended(s Service, entry func(netip.Addr) map[string]string) string {
 		panic(err) // maps of strings always marshal
 	}
 	return string(text)
-}
-
-// Member is what a unit tells its peers on cluster.
-type Member struct {
-	// Principal is the unit whose machine this one shares. Units whose principal
-	// units belong to other applications form other groups.
-	Principal juju.Unit
-	// Rank is the unit's rank in its group; negative when it told none.
-	Rank int
-	// Addresses are the unit's own addresses, no virtual IP among them.
-	Addresses []netip.Addr
-}
-
-// Databag returns the member's databag.
-func (m Member) Databag() juju.Databag {
-	var addresses []string
-	for _, a := range m.Addresses {
-		addresses = append(addresses, a.String())
-	}
-	return juju.Databag{
-		"principal": m.Principal.String(),
-		"rank":      strconv.Itoa(m.Rank),
-		"addresses": strings.Join(addresses, ","),
-	}
-}
-
-// ReadMember reads a databag of cluster. What is missing or makes no sense is
-// left at its zero value (the rank: -1): a peer may run another version of the
-// charm, and must not be able to stop this one.
-func ReadMember(bag juju.Databag) Member {
-	m := Member{Rank: -1}
-	if u, err := juju.ParseUnit(bag["principal"]); err == nil {
-		m.Principal = u
-	}
-	if n, err := strconv.Atoi(bag["rank"]); err == nil && n >= 0 {
-		m.Rank = n
-	}
-	for _, s := range strings.Split(bag["addresses"], ",") {
-		if a, err := netip.ParseAddr(s); err == nil && a.Zone() == "" {
-			m.Addresses = append(m.Addresses, a)
-		}
-	}
-	return m
 }
 
 // Changes returns what must be written so that have shows every key of want;

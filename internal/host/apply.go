@@ -40,6 +40,8 @@ func (h *Host) Apply(l reconcile.Layout, s reconcile.Step) error {
 		return h.followUps(l, s.FollowUps)
 	case reconcile.Forget:
 		return h.forget(l, s.FollowUps)
+	case reconcile.Pin:
+		return h.pin(l, s.Addresses)
 	case reconcile.StopKeepalived:
 		return stop(keepalivedService)
 	case reconcile.StopChecker:
@@ -103,6 +105,9 @@ func (h *Host) followUp(l reconcile.Layout, f reconcile.FollowUp) error {
 			return err
 		}
 		return systemctl("restart", l.CheckerService())
+	}
+	if f == reconcile.Unpin {
+		return h.unpin(l)
 	}
 	return fmt.Errorf("cannot do %q: this machine knows no such follow-up", f)
 }

@@ -6,7 +6,6 @@ package keepalived
 import (
 	"net/netip"
 	"strconv"
-	"time"
 
 	"keepalived-charm/internal/vrrp"
 	"keepalived-charm/templates"
@@ -36,21 +35,59 @@ func (f Fragment) Render() (string, error) { return templates.Render("fragment.c
 type VRRPInstance struct {
 	// Name stays the same between renders, so that keepalived sees a change of
 	// an instance rather than another instance.
-	Name            string
-	Interface       string
-	Version         int // 3 (RFC 9568); 2 (RFC 3768) comes with the upgrade in place
-	VirtualRouterID vrrp.VirtualRouterID
-	Priority        vrrp.Priority
-	AdvertInterval  time.Duration
-	TrackFile       string
-	// Anchor is the one virtual address that advertisements carry.
-	Anchor netip.Prefix
-	// Others move with the anchor without being advertised
-	// (virtual_ipaddress_excluded), so they may differ between units.
-	Others []netip.Prefix
+	Name      string
+	Interface string
+	vrrp.Parameters
+	Priority  vrrp.Priority
+	TrackFile string
+	// Addresses are the virtual addresses. They move together without being
+	// advertised (virtual_ipaddress_excluded), so they may differ between units
+	// while hooks run. With an anchor that is no constant it is one of them.
+	Addresses []VirtualAddress
+	// Peers are where advertisements go in unicast mode, at least one: an empty
+	// list would mean multicast.
+	Peers []netip.Addr
 }
 
-// Interval returns the advertisement interval in seconds, as advert_int takes it.
-func (i VRRPInstance) Interval() string {
-	return strconv.FormatFloat(i.AdvertInterval.Seconds(), 'f', -1, 64)
+// VirtualAddress is an address on an interface of the holder.
+type VirtualAddress struct {
+	netip.Prefix
+	Interface string
+}
+
+// String returns the address as a line of virtual_ipaddress.
+func (a VirtualAddress) String() string { return a.Prefix.String() + " dev " + a.Interface }
+
+// Advertised returns the line of the one address in the advertisements.
+func (i VRRPInstance) Advertised() string {
+	for _, a := range i.Addresses {
+		if a.Addr() == i.Anchor {
+			return a.String()
+		}
+	}
+	return netip.PrefixFrom(i.Anchor, i.Anchor.BitLen()).String() + " dev lo"
+}
+
+// Excluded returns the lines of the addresses that are not advertised.
+func (i VRRPInstance) Excluded() []string {
+	var lines []string
+	for _, a := range i.Addresses {
+		if a.Addr() != i.Anchor {
+			lines = append(lines, a.String())
+		}
+	}
+	return lines
+}
+
+// Unicast returns the peers to name; none in multicast mode.
+func (i VRRPInstance) Unicast() []netip.Addr {
+	if i.Mode != vrrp.Unicast {
+		return nil
+	}
+	return i.Peers
+}
+
+// Seconds returns the advertisement interval as advert_int takes it.
+func (i VRRPInstance) Seconds() string {
+	return strconv.FormatFloat(i.Parameters.Interval.Seconds(), 'f', -1, 64)
 }

@@ -66,6 +66,9 @@ type Desired struct {
 	rank      vrrp.Rank
 	peers     []peer
 	principal string
+	agreement agreement
+	// address is where peers send unicast advertisements to this unit.
+	address netip.Addr
 }
 
 // Desire derives the wanted state. The error is a *Blocked or *config.Invalid
@@ -96,7 +99,8 @@ func Desire(o Observed) (Desired, error) {
 		if err := d.refuseTaken(o, own); err != nil {
 			return Desired{}, err
 		}
-		if err := d.render(o); err != nil {
+		d.agreement = d.agree(o)
+		if err := d.render(o, own); err != nil {
 			return Desired{}, err
 		}
 	}
@@ -189,6 +193,42 @@ func (d Desired) interfaceFor(m Machine, v netip.Addr) (string, error) {
 	return name, nil
 }
 
+// member is what this unit tells its peers.
+func (d Desired) member(o Observed, own []netip.Addr) endpoint.Member {
+	m := endpoint.Member{Principal: o.Event.Principal, Rank: int(d.rank), Addresses: own}
+	if d.Mode == Serving {
+		m.Address = d.address
+		m.Lists = d.sendsTo()
+		m.Runs = &d.agreement.run
+		m.Next = d.agreement.next
+		m.Aside = d.agreement.aside
+	}
+	return m
+}
+
+// sendsTo lists the peers' addresses for unicast advertisements.
+func (d Desired) sendsTo() []netip.Addr {
+	var list []netip.Addr
+	for _, p := range d.peers {
+		if d.agreement.run.Mode == vrrp.Unicast && p.address.IsValid() &&
+			p.address.Is6() == d.agreement.run.Anchor.Is6() && !slices.Contains(list, p.address) {
+			list = append(list, p.address)
+		}
+	}
+	return list
+}
+
+// listed tells whether every serving peer sends its advertisements to this unit.
+// One that is not listed hears nothing and would take the addresses.
+func (d Desired) listed() bool {
+	for _, p := range d.peers {
+		if d.agreement.run.Mode == vrrp.Unicast && p.runs != nil && !slices.Contains(p.lists, d.address) {
+			return false
+		}
+	}
+	return true
+}
+
 // publish derives what to write on each relation.
 func (d Desired) publish(o Observed, own []netip.Addr) {
 	service := endpoint.Service{Hostname: d.options.Hostname, Port: d.options.Port}
@@ -203,7 +243,7 @@ func (d Desired) publish(o Observed, own []netip.Addr) {
 		case endpoint.LoadBalancer:
 			want = endpoint.PublicAddress(service)
 		case endpoint.Cluster:
-			want = endpoint.Member{Principal: o.Event.Principal, Rank: int(d.rank), Addresses: own}.Databag()
+			want = d.member(o, own).Databag()
 		default:
 			continue
 		}

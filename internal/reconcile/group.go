@@ -14,6 +14,12 @@ type peer struct {
 	unit      juju.Unit
 	rank      vrrp.Rank
 	addresses []netip.Addr
+	// address is where unicast advertisements go, lists who this peer sends to.
+	address netip.Addr
+	lists   []netip.Addr
+	runs    *vrrp.Parameters
+	next    *endpoint.Announcement
+	aside   *endpoint.Announcement
 }
 
 // peers returns the other units of the group: those that share the peer relation
@@ -30,7 +36,8 @@ func (o Observed) peers() []peer {
 			if m.Principal.Application != o.Event.Principal.Application {
 				continue
 			}
-			p := peer{unit: u, rank: natural(u), addresses: m.Addresses}
+			p := peer{unit: u, rank: natural(u), addresses: m.Addresses, address: m.Address, lists: m.Lists,
+				runs: m.Runs, next: m.Next, aside: m.Aside}
 			if m.Rank >= 0 {
 				p.rank = vrrp.Rank(m.Rank % vrrp.Ranks)
 			}

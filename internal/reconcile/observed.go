@@ -19,6 +19,9 @@ type Observed struct {
 	// Ingress are the addresses that Juju knows for this unit, the one it gives
 	// to others in front. A virtual IP may be among them.
 	Ingress []string
+	// Planned is how many units the principal's application has, each with a unit of
+	// this application; read only when NeedsPlanned says so.
+	Planned int
 	Machine Machine
 }
 
@@ -53,6 +56,8 @@ type Machine struct {
 	DefaultInterface4, DefaultInterface6 string
 	// Instances is what the daemon reports; none while it does not run.
 	Instances []keepalived.InstanceState
+	// Unreachable are the addresses of Probe at which nothing answered.
+	Unreachable []netip.Addr
 	// Check is what the health checker last found out.
 	Check CheckResult
 }
@@ -93,9 +98,10 @@ const (
 	ApplySysctl    FollowUp = "sysctl"          // the kernel takes the settings
 	Reload         FollowUp = "reload"          // keepalived reads its configuration (SIGHUP), or starts
 	RestartChecker FollowUp = "restart-checker" // the health checker reads its configuration
+	Unpin          FollowUp = "unpin"           // the virtual IPs leave the loopback device
 )
 
 // FollowUps lists all follow-ups in order.
 func FollowUps() []FollowUp {
-	return []FollowUp{DaemonReload, ApplySysctl, Reload, RestartChecker}
+	return []FollowUp{DaemonReload, ApplySysctl, Reload, RestartChecker, Unpin}
 }

@@ -2,8 +2,11 @@ package reconcile
 
 import (
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
+
+	"keepalived-charm/internal/keepalived"
 )
 
 // Action is what a step does to the machine.
@@ -24,6 +27,9 @@ const (
 	// Test has keepalived test its configuration as it will be with the files of
 	// the step in place. It changes nothing.
 	Test Action = "test"
+	// Pin puts the addresses of the step on the loopback device, where the machine
+	// answers for them while its VRRP instance changes over; Unpin ends it.
+	Pin Action = "pin"
 	// Write writes or removes the files of the step.
 	Write Action = "write"
 	// Do carries out the follow-ups of the step and forgets them.
@@ -48,6 +54,8 @@ type Step struct {
 	Files  []File
 	// FollowUps are what Owe remembers, Do carries out and Forget drops.
 	FollowUps []FollowUp
+	// Addresses are what Pin pins.
+	Addresses []netip.Addr
 }
 
 // String shows the step in one line of the unit's log.
@@ -62,6 +70,9 @@ func (s Step) String() string {
 	}
 	for _, f := range s.FollowUps {
 		words = append(words, string(f))
+	}
+	for _, a := range s.Addresses {
+		words = append(words, a.String())
 	}
 	return strings.Join(words, " ")
 }
@@ -93,6 +104,9 @@ func serve(d Desired, o Observed) []Step {
 	if !o.Machine.CheckerActive || !o.Machine.BinaryCurrent {
 		due[RestartChecker] = true
 	}
+	if d.agreement.pin && len(daemon) > 0 {
+		due[Unpin] = true
+	}
 	if len(daemon) > 0 {
 		// First of all: what keepalived refuses leaves no trace, not even a debt.
 		steps = append(steps, Step{Action: Test, Files: daemon})
@@ -100,6 +114,9 @@ func serve(d Desired, o Observed) []Step {
 	steps = append(steps, owe(due, o.Machine)...)
 	if !o.Machine.BinaryCurrent {
 		steps = append(steps, Step{Action: InstallBinary})
+	}
+	if d.agreement.pin && len(daemon) > 0 {
+		steps = append(steps, Step{Action: Pin, Addresses: d.held(o.Machine)})
 	}
 	if len(daemon) > 0 {
 		steps = append(steps, Step{Action: Write, Files: daemon})
@@ -248,6 +265,5 @@ func ordered(due map[FollowUp]bool) []FollowUp {
 // charm's; an absent or empty file is nobody's.
 func foreign(text string) bool {
 	ours := strings.HasPrefix(text, "# Written by the Juju charm keepalived")
-	python := strings.Contains(text, "vrrp_script chk_svc_port") && strings.Contains(text, "vrrp_instance VI_1")
-	return strings.TrimSpace(text) != "" && !ours && !python
+	return strings.TrimSpace(text) != "" && !ours && !keepalived.IsPython(text)
 }

@@ -22,7 +22,7 @@ func pure() map[string][]string {
 		"internal/vrrp":       {},
 		"templates":           {},
 		"internal/config":     {"internal/vrrp"},
-		"internal/endpoint":   {"internal/juju"},
+		"internal/endpoint":   {"internal/juju", "internal/vrrp"},
 		"internal/keepalived": {"internal/vrrp", "templates"},
 		// The types of the checker's configuration are to move to a pure package;
 		// this is the one import that may go on until then.

@@ -12,9 +12,9 @@ import (
 func keepalivedAddresses(text string) []netip.Addr { return keepalived.VirtualAddresses(text) }
 
 // render fills Files with everything a serving unit needs.
-func (d Desired) render(o Observed) error {
+func (d *Desired) render(o Observed, own []netip.Addr) error {
 	l := d.Layout
-	instance, err := d.instance(o.Machine)
+	instance, err := d.instance(o.Machine, own)
 	if err != nil {
 		return err
 	}
@@ -47,26 +47,47 @@ func (d Desired) render(o Observed) error {
 type services struct{ Layout }
 
 // instance is the application's VRRP instance on this unit.
-func (d Desired) instance(m Machine) (keepalived.VRRPInstance, error) {
-	first := d.options.VirtualIPs[0]
-	iface, err := d.interfaceFor(m, first.Addr())
-	if err != nil {
-		return keepalived.VRRPInstance{}, err
-	}
+func (d *Desired) instance(m Machine, own []netip.Addr) (keepalived.VRRPInstance, error) {
 	i := keepalived.VRRPInstance{
-		Name:            d.Layout.Instance(),
-		Interface:       iface,
-		Version:         3,
-		VirtualRouterID: d.options.VirtualRouterID,
-		Priority:        vrrp.Base(d.rank),
-		AdvertInterval:  d.options.AdvertInterval,
-		TrackFile:       d.Layout.TrackFile(),
-		Anchor:          onLink(m, iface, first.Prefix),
+		Name:       d.Layout.Instance(),
+		Parameters: d.agreement.run,
+		Priority:   vrrp.Base(d.rank),
+		TrackFile:  d.Layout.TrackFile(),
 	}
-	for _, v := range d.options.VirtualIPs[1:] {
-		i.Others = append(i.Others, onLink(m, iface, v.Prefix))
+	six := i.Anchor.Is6()
+	for _, v := range d.options.VirtualIPs {
+		name, err := d.interfaceFor(m, v.Addr())
+		if err != nil {
+			return keepalived.VRRPInstance{}, err
+		}
+		i.Addresses = append(i.Addresses, keepalived.VirtualAddress{Prefix: onLink(m, name, v.Prefix), Interface: name})
+		// Advertisements travel where the first virtual IP of their family is.
+		if i.Interface == "" && v.Addr().Is6() == six {
+			i.Interface = name
+		}
+	}
+	d.address = primary(m, i.Interface, own, six)
+	i.Peers = d.sendsTo()
+	if len(i.Peers) == 0 {
+		i.Peers = []netip.Addr{d.address} // nobody else yet; an empty list would mean multicast
+	}
+	if i.Mode == vrrp.Unicast && !d.address.IsValid() {
+		return keepalived.VRRPInstance{}, &Blocked{"interface " + i.Interface +
+			" has no address of the virtual IPs' family, which vrrp_mode=unicast needs"}
 	}
 	return i, nil
+}
+
+// primary is the interface's own address of a family, the first in Juju's order.
+func primary(m Machine, iface string, own []netip.Addr, six bool) netip.Addr {
+	for _, a := range own {
+		for _, i := range m.Interfaces {
+			if i.Name == iface && i.has(a) && a.Is6() == six {
+				return a
+			}
+		}
+	}
+	return netip.Addr{}
 }
 
 // onLink drops the prefix length of a virtual IP whose subnet the interface has
@@ -85,9 +106,14 @@ func onLink(m Machine, iface string, v netip.Prefix) netip.Prefix {
 
 // checker is the health checker's configuration for an instance.
 func (d Desired) checker(i keepalived.VRRPInstance) checker.Config {
-	addresses := []netip.Addr{i.Anchor.Addr()}
-	for _, p := range i.Others {
-		addresses = append(addresses, p.Addr())
+	// The anchor tells who holds; the others are what a crashed daemon may leave.
+	anchor := checker.Instance{Name: i.Name, TrackFile: i.TrackFile, Interface: "lo", Addresses: []netip.Addr{i.Anchor}}
+	for _, a := range i.Addresses {
+		if a.Addr() == i.Anchor {
+			anchor.Interface = a.Interface
+		} else {
+			anchor.Addresses = append(anchor.Addresses, a.Addr())
+		}
 	}
 	check := checker.Check{Type: checker.CheckNone}
 	if o := d.options.Check; o.Type != string(checker.CheckNone) {
@@ -100,14 +126,22 @@ func (d Desired) checker(i keepalived.VRRPInstance) checker.Config {
 			Rise:     o.Rise,
 		}
 	}
-	return checker.Config{
+	c := checker.Config{
 		Application: d.Layout.Application,
-		Instances: []checker.Instance{{
-			Name: i.Name, TrackFile: i.TrackFile, Interface: i.Interface, Addresses: addresses,
-		}},
-		Policy:     d.options.Policy,
-		Peers:      len(d.peers) > 0,
-		StatusFile: d.Layout.StatusFile(),
-		Check:      check,
+		Instances:   []checker.Instance{anchor},
+		Policy:      d.options.Policy,
+		Peers:       len(d.peers) > 0,
+		StatusFile:  d.Layout.StatusFile(),
+		Check:       check,
 	}
+	switch {
+	case d.agreement.aside != nil:
+		c.Aside = d.agreement.aside.String()
+	case !d.listed():
+		c.Aside = "until every unit sends its advertisements here"
+	}
+	if c.Aside != "" {
+		c.Watch = netip.AddrPortFrom(d.options.VirtualIPs[0].Addr(), uint16(d.options.Port)).String()
+	}
+	return c
 }

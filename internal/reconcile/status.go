@@ -52,10 +52,42 @@ func (d Desired) Status(m Machine) juju.Status {
 	default:
 		message = "VIP ready: standby for " + list(d.addresses()) + d.holder(state)
 	}
+	message += d.agreement.progress()
 	if m.Check.Known && !m.Check.Healthy {
 		message += "; check fails here: " + m.Check.Reason
 	}
 	return juju.Status{Level: juju.Active, Message: message}
+}
+
+// progress tells of a change that all units have to make; empty without one.
+func (a agreement) progress() string {
+	if !a.moving {
+		return ""
+	}
+	var words []string
+	for _, c := range []struct {
+		differs bool
+		word    string
+	}{
+		{a.run.VirtualRouterID != a.wanted.VirtualRouterID, fmt.Sprintf("virtual router ID %d", a.wanted.VirtualRouterID)},
+		{a.run.Version != a.wanted.Version, fmt.Sprintf("VRRP version %d", a.wanted.Version)},
+		{a.run.Mode != a.wanted.Mode, string(a.wanted.Mode)},
+		{a.run.Interval != a.wanted.Interval, fmt.Sprintf("an advertisement interval of %v", a.wanted.Interval)},
+		{a.run.Anchor.Is6() != a.wanted.Anchor.Is6(), "VRRP over the other address family"},
+	} {
+		if c.differs {
+			words = append(words, c.word)
+		}
+	}
+	if len(words) == 0 {
+		words = []string{"a new advertised address"}
+	}
+	message := "; moving to " + strings.Join(words, ", ")
+	if a.next != nil {
+		// This unit counts too: it waits for the others.
+		message += fmt.Sprintf(", %d of %d units ready", a.ready+1, a.others+1)
+	}
+	return message
 }
 
 // holder names the unit whose advertisements this unit hears: an advertised

@@ -1,0 +1,138 @@
+package endpoint
+
+import (
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"keepalived-charm/internal/juju"
+	"keepalived-charm/internal/vrrp"
+)
+
+// Member is what a unit tells its peers on cluster.
+type Member struct {
+	// Principal is the unit whose machine this one shares. Units whose principal
+	// units belong to other applications form other groups.
+	Principal juju.Unit
+	// Rank is the unit's rank in its group; negative when it told none.
+	Rank int
+	// Addresses are the unit's own addresses, no virtual IP among them.
+	Addresses []netip.Addr
+	// Address is where advertisements to this unit go in unicast mode; invalid
+	// while it serves nothing.
+	Address netip.Addr
+	// Lists are the peers that this unit sends advertisements to in unicast mode.
+	Lists []netip.Addr
+	// Runs are the parameters in use; nil while the unit serves nothing.
+	Runs *vrrp.Parameters
+	// Next announces, while this unit holds the virtual IPs, the parameters it is
+	// about to change to.
+	Next *Announcement
+	// Aside is the announcement for which this unit stands aside.
+	Aside *Announcement
+}
+
+// Announcement says that the holder is about to change the parameters that all
+// units share. It names the holder and since when it holds, so that one that was
+// overtaken by a failover is told from a new one.
+type Announcement struct {
+	Parameters vrrp.Parameters
+	Holder     juju.Unit
+	// Since is when the holder's reign began, in seconds since 1970.
+	Since int64
+}
+
+// String returns the announcement as text that ParseAnnouncement reads.
+func (a Announcement) String() string {
+	return strings.Join([]string{a.Holder.String(), strconv.FormatInt(a.Since, 10), a.Parameters.String()}, " ")
+}
+
+// ParseAnnouncement reads what String wrote; nil for anything else.
+func ParseAnnouncement(s string) *Announcement {
+	holder, rest, _ := strings.Cut(s, " ")
+	since, parameters, _ := strings.Cut(rest, " ")
+	var a Announcement
+	var err error
+	var ok bool
+	if a.Holder, err = juju.ParseUnit(holder); err != nil {
+		return nil
+	}
+	if a.Since, err = strconv.ParseInt(since, 10, 64); err != nil {
+		return nil
+	}
+	if a.Parameters, ok = vrrp.ParseParameters(parameters); !ok {
+		return nil
+	}
+	return &a
+}
+
+// Databag returns the member's databag.
+func (m Member) Databag() juju.Databag {
+	bag := juju.Databag{
+		"principal": m.Principal.String(),
+		"rank":      strconv.Itoa(m.Rank),
+		"addresses": joinAddresses(m.Addresses),
+		"address":   "",
+		"lists":     joinAddresses(m.Lists),
+		"vrrp":      "",
+		"next":      "",
+		"aside":     "",
+	}
+	if m.Address.IsValid() {
+		bag["address"] = m.Address.String()
+	}
+	if m.Runs != nil {
+		bag["vrrp"] = m.Runs.String()
+	}
+	if m.Next != nil {
+		bag["next"] = m.Next.String()
+	}
+	if m.Aside != nil {
+		bag["aside"] = m.Aside.String()
+	}
+	return bag
+}
+
+// ReadMember reads a databag of cluster. What is missing or makes no sense is
+// left at its zero value (the rank: -1): a peer may run another version of the
+// charm, and must not be able to stop this one.
+func ReadMember(bag juju.Databag) Member {
+	m := Member{
+		Rank:      -1,
+		Addresses: splitAddresses(bag["addresses"]),
+		Lists:     splitAddresses(bag["lists"]),
+		Next:      ParseAnnouncement(bag["next"]),
+		Aside:     ParseAnnouncement(bag["aside"]),
+	}
+	if u, err := juju.ParseUnit(bag["principal"]); err == nil {
+		m.Principal = u
+	}
+	if n, err := strconv.Atoi(bag["rank"]); err == nil && n >= 0 {
+		m.Rank = n
+	}
+	if list := splitAddresses(bag["address"]); len(list) == 1 {
+		m.Address = list[0]
+	}
+	if p, ok := vrrp.ParseParameters(bag["vrrp"]); ok {
+		m.Runs = &p
+	}
+	return m
+}
+
+func joinAddresses(addresses []netip.Addr) string {
+	var words []string
+	for _, a := range addresses {
+		words = append(words, a.String())
+	}
+	return strings.Join(words, ",")
+}
+
+func splitAddresses(s string) []netip.Addr {
+	var list []netip.Addr
+	for _, word := range strings.Split(s, ",") {
+		if a, err := netip.ParseAddr(word); err == nil && a.Zone() == "" {
+			list = append(list, a)
+		}
+	}
+	return list
+}

@@ -1,0 +1,154 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/vishvananda/netlink"
+
+	"keepalived-charm/internal/reconcile"
+)
+
+// unpinLimit bounds how long pinned addresses wait for their instance: a new one
+// is MASTER after three advertisement intervals, with the default after 0.7 s.
+const unpinLimit = 5 * time.Second
+
+func pinned(l reconcile.Layout) string { return filepath.Join(l.State(), "pinned") }
+
+// pin puts addresses on the loopback device. The list is written first, so that a
+// later hook finds what one that was killed left there.
+func (h *Host) pin(l reconcile.Layout, addresses []netip.Addr) error {
+	var words []string
+	for _, a := range addresses {
+		words = append(words, a.String())
+	}
+	if err := h.write(pinned(l), strings.Join(words, "\n"), 0o600); err != nil {
+		return err
+	}
+	lo, err := netlink.LinkByName("lo")
+	if err != nil {
+		return fmt.Errorf("cannot pin addresses: %w", err)
+	}
+	for _, a := range addresses {
+		if err := netlink.AddrAdd(lo, single(a)); err != nil && !errors.Is(err, syscall.EEXIST) {
+			return fmt.Errorf("cannot pin %s: %w", a, err)
+		}
+	}
+	return nil
+}
+
+// unpin takes pinned addresses from the loopback device, once keepalived has them
+// on their own interface again.
+func (h *Host) unpin(l reconcile.Layout) error {
+	text, err := os.ReadFile(h.path(pinned(l)))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("cannot unpin addresses: %w", err)
+	}
+	var addresses []netip.Addr
+	for word := range strings.FieldsSeq(string(text)) {
+		if a, err := netip.ParseAddr(word); err == nil {
+			addresses = append(addresses, a)
+		}
+	}
+	lo, err := netlink.LinkByName("lo")
+	if err != nil {
+		return fmt.Errorf("cannot unpin addresses: %w", err)
+	}
+	for deadline := time.Now().Add(unpinLimit); time.Now().Before(deadline) && !elsewhere(addresses, lo.Attrs().Index); {
+		time.Sleep(20 * time.Millisecond)
+	}
+	for _, a := range addresses {
+		if err := netlink.AddrDel(lo, single(a)); err != nil && !errors.Is(err, syscall.EADDRNOTAVAIL) {
+			return fmt.Errorf("cannot unpin %s: %w", a, err)
+		}
+	}
+	return h.remove(pinned(l))
+}
+
+// single is an address alone, without its subnet.
+func single(a netip.Addr) *netlink.Addr {
+	return &netlink.Addr{IPNet: &net.IPNet{IP: a.AsSlice(), Mask: net.CIDRMask(a.BitLen(), a.BitLen())}}
+}
+
+// elsewhere tells whether every address is also on another interface.
+func elsewhere(addresses []netip.Addr, than int) bool {
+	all, err := netlink.AddrList(nil, netlink.FAMILY_ALL)
+	if err != nil {
+		return false
+	}
+	found := map[netip.Addr]bool{}
+	for _, a := range all {
+		if ip, ok := netip.AddrFromSlice(a.IP); ok && a.LinkIndex != than {
+			found[ip.Unmap()] = true
+		}
+	}
+	for _, a := range addresses {
+		if !found[a] {
+			return false
+		}
+	}
+	return true
+}
+
+// Unreachable asks each address's machine for its link-layer address, by sending
+// a datagram nobody reads (discard, RFC 863), and returns those that the kernel
+// got no answer from. All of them are on segments of this machine.
+func (h *Host) Unreachable(addresses []netip.Addr) ([]netip.Addr, error) {
+	for _, a := range addresses {
+		c, err := net.Dial("udp", netip.AddrPortFrom(a, 9).String())
+		if err == nil {
+			_, err = c.Write([]byte{0})
+			c.Close()
+		}
+		if err != nil && !errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, syscall.EHOSTUNREACH) {
+			return nil, fmt.Errorf("cannot ask for %s: %w", a, err)
+		}
+	}
+	// The kernel asks three times, a second apart (arp(7), mcast_solicit).
+	var silent []netip.Addr
+	for deadline := time.Now().Add(4 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+		states, err := neighbours()
+		if err != nil {
+			return nil, err
+		}
+		silent = silent[:0]
+		pending := false
+		for _, a := range addresses {
+			switch state := states[a]; {
+			case state&netlink.NUD_FAILED != 0:
+				silent = append(silent, a)
+			case state&(netlink.NUD_INCOMPLETE|netlink.NUD_PROBE|netlink.NUD_DELAY|netlink.NUD_STALE) != 0:
+				pending = true
+			}
+		}
+		if !pending || time.Now().After(deadline) {
+			return silent, nil
+		}
+	}
+}
+
+// neighbours returns the state of every neighbour entry (NUD_*, rtnetlink(7)).
+func neighbours() (map[netip.Addr]int, error) {
+	list, err := netlink.NeighList(0, netlink.FAMILY_ALL)
+	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
+		return nil, fmt.Errorf("cannot list neighbours: %w", err)
+	}
+	states := map[netip.Addr]int{}
+	for _, n := range list {
+		if ip, ok := netip.AddrFromSlice(n.IP); ok {
+			states[ip.Unmap()] = n.State
+		}
+	}
+	return states, nil
+}

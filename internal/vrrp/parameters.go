@@ -1,0 +1,90 @@
+package vrrp
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Mode is how advertisements travel.
+type Mode string
+
+// The modes.
+const (
+	Multicast Mode = "multicast"
+	Unicast   Mode = "unicast"
+)
+
+// Parameters are what all units of a virtual router must agree on: units that
+// differ do not understand each other, and each group then has a holder of its
+// own. They are comparable.
+type Parameters struct {
+	Version         int // 2 (RFC 3768) or 3 (RFC 9568)
+	Mode            Mode
+	VirtualRouterID VirtualRouterID
+	// Interval is the advertisement interval: whole centiseconds, with version 2
+	// whole seconds.
+	Interval time.Duration
+	// Anchor is the address that advertisements carry. Receivers compare it, so
+	// the charm advertises a constant and keeps the virtual IPs, which may differ
+	// between units while hooks run, out of the advertisements. Only a group with
+	// units of the Python charm advertises its virtual IP.
+	Anchor netip.Addr
+}
+
+// Anchor returns the constant that a virtual router advertises: an address that
+// no host has, put on the loopback device of the holder. Family 4 gives
+// 169.254.ID.112 (link-local, RFC 3927; VRRP is IP protocol 112), family 6 an
+// address of a unique local prefix (RFC 4193).
+func Anchor(id VirtualRouterID, six bool) netip.Addr {
+	if six {
+		return netip.AddrFrom16([16]byte{0xfd, 0x70, 0x76, 0x72, 0x72, 0x70, 14: byte(id), 15: 112})
+	}
+	return netip.AddrFrom4([4]byte{169, 254, byte(id), 112})
+}
+
+// Constant tells whether the anchor is the constant one.
+func (p Parameters) Constant() bool {
+	return p.Anchor == Anchor(p.VirtualRouterID, p.Anchor.Is6())
+}
+
+// Understands tells whether a unit that runs p accepts the advertisements of one
+// that runs q. A version 3 receiver learns the interval of the sender
+// (RFC 9568 section 6.1, Active_Adver_Interval); version 2 drops another one.
+func (p Parameters) Understands(q Parameters) bool {
+	if p.Version == 3 && q.Version == 3 {
+		q.Interval = p.Interval
+	}
+	return p == q
+}
+
+// String returns the parameters as text that ParseParameters reads.
+func (p Parameters) String() string {
+	return fmt.Sprintf("version=%d mode=%s vrid=%d interval=%s anchor=%s",
+		p.Version, p.Mode, p.VirtualRouterID, p.Interval, p.Anchor)
+}
+
+// ParseParameters reads what String wrote; false for anything else.
+func ParseParameters(s string) (Parameters, bool) {
+	var p Parameters
+	values := map[string]string{}
+	for _, word := range strings.Fields(s) {
+		k, v, _ := strings.Cut(word, "=")
+		values[k] = v
+	}
+	version, err1 := strconv.Atoi(values["version"])
+	id, err2 := strconv.Atoi(values["vrid"])
+	interval, err3 := time.ParseDuration(values["interval"])
+	anchor, err4 := netip.ParseAddr(values["anchor"])
+	if err1 != nil || err2 != nil || err3 != nil || err4 != nil || anchor.Zone() != "" {
+		return Parameters{}, false
+	}
+	router, err := NewVirtualRouterID(id)
+	if err != nil {
+		return Parameters{}, false
+	}
+	p = Parameters{Version: version, Mode: Mode(values["mode"]), VirtualRouterID: router, Interval: interval, Anchor: anchor}
+	return p, p.String() == s && (p.Mode == Multicast || p.Mode == Unicast) && (version == 2 || version == 3)
+}
