@@ -12,7 +12,6 @@ ARCH ?= $(HOST_ARCH)
 FUZZTIME ?= 30s
 LAB_TIMEOUT ?= 30m
 RUNS ?= 5
-ROWS ?=
 # Without --abbrev the length would depend on how many objects a clone has.
 VERSION := $(shell git describe --tags --always --dirty --abbrev=12 2>/dev/null || echo unknown)
 
@@ -97,7 +96,7 @@ lab: deps charm ## Keep a lab up to type commands against (root)
 
 .PHONY: bench
 bench: deps charm ## Measure outages in the lab, to build/bench: table, plot, raw numbers (RUNS=5 ROWS=regexp; root)
-	@cd tests && go run ./cmd/lab bench -charm ../keepalived.charm -o ../build/bench -runs $(RUNS) -rows '$(ROWS)'
+	@cd tests && go run ./cmd/lab bench -charm ../keepalived.charm -o ../build/bench -runs $(RUNS) -rows "$${ROWS-}"
 
 .PHONY: clean
 clean: ## Remove what make built here

@@ -17,7 +17,7 @@ func Of(d time.Duration) Seconds { return Seconds(d.Seconds()) }
 
 // String shows hundredths: clients try every 10 ms.
 func (s Seconds) String() string {
-	if s == 0 {
+	if s < 0.005 {
 		return "0"
 	}
 	return fmt.Sprintf("%.2f", float64(s))

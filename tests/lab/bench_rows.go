@@ -53,6 +53,10 @@ func benchRows() []benchRow {
 			event: script("systemctl stop keepalived"),
 			rest:  rest,
 		}, {
+			Row:   faultRow("holder's machine is shut down", pythonStop, 0.1),
+			event: shutDown,
+			rest:  rest,
+		}, {
 			Row:     faultRow("holder's unit is removed", pythonStop, 0.1),
 			event:   removeHolder,
 			rest:    rest,
@@ -118,6 +122,18 @@ func removeHolder(ctx context.Context, s *stage) error {
 		return err
 	}
 	return s.Settled(ctx)
+}
+
+// shutDown switches the holder's machine off in good order.
+func shutDown(ctx context.Context, s *stage) error {
+	m, err := s.Machine(s.holder)
+	if err != nil {
+		return err
+	}
+	if err := m.Stop(ctx); err != nil {
+		return err
+	}
+	return s.Model.SetMachineDown(s.holder, true)
 }
 
 // killHolder cuts the holder's power and waits for its successor, which is the

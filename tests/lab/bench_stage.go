@@ -96,13 +96,14 @@ func (s *stage) settle(ctx context.Context) error {
 	if err := s.powerOn(ctx); err != nil {
 		return err
 	}
+	// Hooks first: a unit that was just added has no keepalived yet.
+	if err := s.Settled(ctx); err != nil {
+		return err
+	}
 	for _, m := range s.Net.Machines() {
 		if _, err := m.Run(ctx, repair); err != nil {
 			return err
 		}
-	}
-	if err := s.Settled(ctx); err != nil {
-		return err
 	}
 	if err := s.awaitHealth(ctx); err != nil {
 		return err
