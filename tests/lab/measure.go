@@ -94,7 +94,7 @@ func (l *Lab) Measure(ctx context.Context, vip netip.Addr, rest time.Duration, e
 		err = event(ctx)
 	}
 	if err == nil {
-		time.Sleep(rest)
+		pause(ctx, rest)
 		err = waitEnd(ctx, c)
 	}
 	report, stopErr := c.Stop()

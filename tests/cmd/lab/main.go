@@ -12,7 +12,6 @@ import (
 	"syscall"
 
 	"keepalived-charm/tests/lab"
-	"keepalived-charm/tests/machine"
 )
 
 const help = `lab: the keepalived charm on three machines, without a cloud
@@ -82,6 +81,9 @@ func with(ctx context.Context, charm string, what func(context.Context, *lab.Lab
 	if err != nil {
 		return err
 	}
-	defer machine.CloseOnSignal()() // a second signal while closing changes nothing
-	return errors.Join(what(ctx, l), l.Close())
+	err = what(ctx, l)
+	if ctx.Err() != nil {
+		err = errors.New("interrupted") // by a signal; what that broke off is no news
+	}
+	return errors.Join(err, l.Close())
 }
