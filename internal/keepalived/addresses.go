@@ -11,10 +11,11 @@ import (
 func VirtualAddresses(text string) []netip.Addr {
 	var list []netip.Addr
 	inside := false
+	braces := strings.NewReplacer("{", " { ", "}", " } ")
 	for line := range strings.Lines(text) {
 		line, _, _ = strings.Cut(line, "#")
 		line, _, _ = strings.Cut(line, "!")
-		for _, word := range strings.Fields(strings.NewReplacer("{", " { ", "}", " } ").Replace(line)) {
+		for _, word := range strings.Fields(braces.Replace(line)) {
 			switch word {
 			case "virtual_ipaddress", "virtual_ipaddress_excluded":
 				inside = true
