@@ -13,8 +13,13 @@ import (
 	"keepalived-charm/internal/reconcile"
 )
 
-// installedMark remembers that the charm installed the package.
-const installedMark = reconcile.StateRoot + "/installed-package"
+// installedMark remembers that the charm installed the package, installingMark
+// that it has begun to: a program that lies there then says nothing, the package
+// may be half unpacked.
+const (
+	installedMark  = reconcile.StateRoot + "/installed-package"
+	installingMark = reconcile.StateRoot + "/installing-package"
+)
 
 // Apply carries out one step of a plan. Every step may be carried out again.
 func (h *Host) Apply(l reconcile.Layout, s reconcile.Step) error {
@@ -184,23 +189,35 @@ func (h *Host) removeState(l reconcile.Layout) error {
 // installPackage installs keepalived. Stale package lists are refreshed as far as
 // possible; without a network a package in a local archive or cache is enough.
 func (h *Host) installPackage() error {
-	if err := h.write(installedMark, "", 0o600); err != nil {
-		return err
+	for _, mark := range []string{installedMark, installingMark} {
+		if err := h.write(mark, "", 0o600); err != nil {
+			return err
+		}
 	}
 	_, updateErr := run("apt-get", "-q", "update")
-	_, err := run("apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=120", "-o", "Dpkg::Options::=--force-confold",
-		"--no-install-recommends", "install", "keepalived")
-	if err != nil {
+	if err := apt("-o", "Dpkg::Options::=--force-confold", "--no-install-recommends", "install", "keepalived"); err != nil {
 		return fmt.Errorf("cannot install keepalived: %w", errors.Join(err, updateErr))
 	}
-	return nil
+	return h.remove(installingMark)
+}
+
+// apt runs apt-get. What a killed run left half done, which dpkg wants finished
+// before anything else, is finished.
+func apt(args ...string) error {
+	args = append([]string{"-q", "-y", "-o", "DPkg::Lock::Timeout=120"}, args...)
+	if _, err := run("apt-get", args...); err == nil {
+		return nil
+	}
+	_, _ = run("dpkg", "--force-confold", "--configure", "--pending") // apt-get says what is still wrong
+	_, err := run("apt-get", args...)
+	return err
 }
 
 // removePackage removes the package when the charm installed it, and the last
 // directory of the charm.
 func (h *Host) removePackage() error {
 	if _, err := os.Stat(h.path(installedMark)); err == nil {
-		if _, err := run("apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=120", "purge", "keepalived"); err != nil {
+		if err := apt("purge", "keepalived"); err != nil {
 			return fmt.Errorf("cannot remove keepalived: %w", err)
 		}
 	}
@@ -210,8 +227,12 @@ func (h *Host) removePackage() error {
 	return nil
 }
 
-// version returns keepalived's version, empty when it is not installed.
-func version() string {
+// version returns keepalived's version, empty when it is not installed, or not
+// to the end.
+func (h *Host) version() string {
+	if _, err := os.Stat(h.path(installingMark)); err == nil {
+		return ""
+	}
 	out, err := run("keepalived", "--version")
 	if err != nil {
 		return ""

@@ -58,7 +58,7 @@ func lastLine(s string) string {
 
 // Observe reads the state of the machine as one application sees it.
 func (h *Host) Observe(l reconcile.Layout) (reconcile.Machine, error) {
-	m := reconcile.Machine{Version: version()}
+	m := reconcile.Machine{Version: h.version()}
 	var err error
 	if m.Files, err = h.read(l.Files()); err != nil {
 		return m, err
