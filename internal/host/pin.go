@@ -115,20 +115,24 @@ func (h *Host) Unreachable(addresses []netip.Addr) ([]netip.Addr, error) {
 			return nil, fmt.Errorf("cannot ask for %s: %w", a, err)
 		}
 	}
-	// The kernel asks three times, a second apart (arp(7), mcast_solicit).
+	// An entry from before proves nothing: the kernel is to ask anew, three times
+	// a second apart (arp(7), ucast_solicit and mcast_solicit).
+	if err := probeNeighbours(addresses); err != nil {
+		return nil, err
+	}
 	var silent []netip.Addr
-	for deadline := time.Now().Add(4 * time.Second); ; time.Sleep(100 * time.Millisecond) {
-		states, err := neighbours()
+	for deadline := time.Now().Add(4 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		entries, err := neighbourEntries()
 		if err != nil {
 			return nil, err
 		}
 		silent = silent[:0]
 		pending := false
 		for _, a := range addresses {
-			switch state := states[a]; {
+			switch state := entries[a].State; {
 			case state&netlink.NUD_FAILED != 0:
 				silent = append(silent, a)
-			case state&(netlink.NUD_INCOMPLETE|netlink.NUD_PROBE|netlink.NUD_DELAY|netlink.NUD_STALE) != 0:
+			case state&(netlink.NUD_INCOMPLETE|netlink.NUD_PROBE) != 0:
 				pending = true
 			}
 		}
@@ -138,17 +142,37 @@ func (h *Host) Unreachable(addresses []netip.Addr) ([]netip.Addr, error) {
 	}
 }
 
-// neighbours returns the state of every neighbour entry (NUD_*, rtnetlink(7)).
-func neighbours() (map[netip.Addr]int, error) {
+// probeNeighbours has the kernel ask for link-layer addresses it already knows.
+func probeNeighbours(addresses []netip.Addr) error {
+	entries, err := neighbourEntries()
+	if err != nil {
+		return err
+	}
+	for _, a := range addresses {
+		n, known := entries[a]
+		if !known || n.State&(netlink.NUD_REACHABLE|netlink.NUD_STALE|netlink.NUD_DELAY) == 0 {
+			continue
+		}
+		n.State = netlink.NUD_PROBE
+		if err := netlink.NeighSet(&n); err != nil {
+			return fmt.Errorf("cannot ask for %s: %w", a, err)
+		}
+	}
+	return nil
+}
+
+// neighbourEntries returns the kernel's neighbour table by address; states are
+// those of rtnetlink(7), NUD_*.
+func neighbourEntries() (map[netip.Addr]netlink.Neigh, error) {
 	list, err := netlink.NeighList(0, netlink.FAMILY_ALL)
 	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
 		return nil, fmt.Errorf("cannot list neighbours: %w", err)
 	}
-	states := map[netip.Addr]int{}
+	entries := map[netip.Addr]netlink.Neigh{}
 	for _, n := range list {
 		if ip, ok := netip.AddrFromSlice(n.IP); ok {
-			states[ip.Unmap()] = n.State
+			entries[ip.Unmap()] = n
 		}
 	}
-	return states, nil
+	return entries, nil
 }

@@ -29,6 +29,8 @@ type agreement struct {
 	run vrrp.Parameters
 	// next is this unit's own announcement, aside the one it stands aside for.
 	next, aside *endpoint.Announcement
+	// holds tells that this unit holds the virtual IPs now.
+	holds bool
 	// pin tells that the change happens under held addresses.
 	pin bool
 	// moving tells that wanted differs from run; of the others, ready are prepared.
@@ -68,11 +70,11 @@ func (d Desired) agree(o Observed) agreement {
 	if !serving {
 		return d.join(wanted)
 	}
-	a := agreement{run: current, wanted: wanted, moving: current != wanted}
+	holds := o.Machine.has(current.Anchor)
+	a := agreement{run: current, wanted: wanted, holds: holds, moving: current != wanted}
 	if !a.moving {
 		return a
 	}
-	holds := o.Machine.has(current.Anchor)
 	switch {
 	case d.alone() && !d.pythonLeft(o, current):
 		return a.changeOver(holds)
@@ -122,7 +124,7 @@ func (d Desired) await(a agreement, m Machine) agreement {
 }
 
 func (a agreement) changeOver(pin bool) agreement {
-	return agreement{run: a.wanted, wanted: a.wanted, pin: pin}
+	return agreement{run: a.wanted, wanted: a.wanted, holds: a.holds, pin: pin}
 }
 
 // join decides for a unit that serves nothing yet: it does as the others do, and

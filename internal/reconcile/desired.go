@@ -91,7 +91,6 @@ func Desire(o Observed) (Desired, error) {
 	}
 	d.rank = o.rank(d.peers)
 	floating := o.floating()
-	o.Machine.Interfaces = o.Machine.without(floating)
 	own := o.ownAddresses(floating)
 	if len(d.options.VirtualIPs) == 0 {
 		d.Mode = Idle
@@ -100,6 +99,7 @@ func Desire(o Observed) (Desired, error) {
 			return Desired{}, err
 		}
 		d.agreement = d.agree(o)
+		o.Machine.Interfaces = o.Machine.without(floating)
 		if err := d.render(o, own); err != nil {
 			return Desired{}, err
 		}
@@ -210,23 +210,19 @@ func (d Desired) member(o Observed, own []netip.Addr) endpoint.Member {
 func (d Desired) sendsTo() []netip.Addr {
 	var list []netip.Addr
 	for _, p := range d.peers {
-		if d.agreement.run.Mode == vrrp.Unicast && p.address.IsValid() &&
-			p.address.Is6() == d.agreement.run.Anchor.Is6() && !slices.Contains(list, p.address) {
+		if p.address.IsValid() && p.address.Is6() == d.agreement.run.Anchor.Is6() && !slices.Contains(list, p.address) {
 			list = append(list, p.address)
 		}
 	}
 	return list
 }
 
-// listed tells whether every serving peer sends its advertisements to this unit.
-// One that is not listed hears nothing and would take the addresses.
-func (d Desired) listed() bool {
-	for _, p := range d.peers {
-		if d.agreement.run.Mode == vrrp.Unicast && p.runs != nil && !slices.Contains(p.lists, d.address) {
-			return false
-		}
-	}
-	return true
+// unheard tells that a peer would not send its advertisements to this unit yet,
+// which would hear nothing from it and take the addresses.
+func (d Desired) unheard() bool {
+	return d.agreement.run.Mode == vrrp.Unicast && slices.ContainsFunc(d.peers, func(p peer) bool {
+		return p.runs != nil && !slices.Contains(p.lists, d.address)
+	})
 }
 
 // publish derives what to write on each relation.

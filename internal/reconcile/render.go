@@ -137,7 +137,7 @@ func (d Desired) checker(i keepalived.VRRPInstance) checker.Config {
 	switch {
 	case d.agreement.aside != nil:
 		c.Aside = d.agreement.aside.String()
-	case !d.listed():
+	case d.unheard() && !d.agreement.holds:
 		c.Aside = "until every unit sends its advertisements here"
 	}
 	if c.Aside != "" {
