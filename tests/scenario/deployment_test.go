@@ -1,0 +1,259 @@
+package scenario_test
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"keepalived-charm/tests/controller"
+	"keepalived-charm/tests/lab"
+	"keepalived-charm/tests/machine"
+)
+
+// Bounds of outages, each a generous multiple of what the product promises.
+const (
+	machineDies    = 2 * time.Second        // promised: 0.8 s
+	serviceDies    = 3 * time.Second        // promised: 1.5 s
+	serviceHangs   = 7 * time.Second        // by default: the interval and three times the timeout, 4 s
+	handedOver     = 300 * time.Millisecond // promised: 0.1 s
+	sharedAtMost   = 200 * time.Millisecond // one advertisement interval
+	deploymentLife = 5 * time.Minute
+	// patience keeps a busy host from being taken for an outage.
+	patience = 900 * time.Millisecond
+)
+
+// deployment is haproxy on machines of a lab, with keepalived beside it.
+type deployment struct {
+	*lab.Lab
+	ctx context.Context
+}
+
+// newDeployment makes a lab without applications. It ends with the test and must
+// leave nothing behind.
+func newDeployment(t *testing.T) *deployment {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), deploymentLife)
+	t.Cleanup(cancel)
+	l, err := lab.New(ctx, lab.Options{Charm: charmFile, Progress: os.Stderr, Patience: patience})
+	require.NoError(t, err)
+	stop := machine.CloseOnSignal(l.Net)
+	d := &deployment{Lab: l, ctx: ctx}
+	t.Cleanup(func() {
+		stop()
+		require.NoError(t, l.Close())
+		require.Empty(t, traces(t, l.Net.ID), "a closed lab leaves nothing")
+	})
+	return d
+}
+
+// deploy brings haproxy and keepalived up on three machines.
+func deploy(t *testing.T, config map[string]string) *deployment {
+	t.Helper()
+	d := newDeployment(t)
+	if err := d.Standard(d.ctx, config); err != nil {
+		d.explain(t)
+		require.NoError(t, err)
+	}
+	return d
+}
+
+// serving is the configuration with which most scenarios begin.
+func serving() map[string]string { return map[string]string{"virtual_ip": lab.VIP.String()} }
+
+// scenario runs one claim about a deployment and explains its failure.
+func (d *deployment) scenario(t *testing.T, claim string, run func(t *testing.T)) {
+	t.Helper()
+	t.Run(claim, func(t *testing.T) {
+		t.Cleanup(func() {
+			if t.Failed() {
+				d.explain(t)
+			}
+		})
+		run(t)
+	})
+}
+
+// explain shows everything that helps to understand a failure.
+func (d *deployment) explain(t *testing.T) {
+	t.Helper()
+	t.Log("\n" + d.Status())
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	for _, m := range d.Net.Machines() {
+		services := []string{"keepalived.service", "keepalived-checker-keepalived.service"}
+		if unit, ok := d.UnitOn("keepalived", strings.TrimPrefix(m.Name, "juju-")); ok {
+			services = append(services, "jujud-unit-"+strings.ReplaceAll(unit, "/", "-")+".service")
+		}
+		for _, service := range services {
+			text, err := m.Journal(ctx, service)
+			lines := strings.Split(strings.TrimSpace(text), "\n")
+			lines = lines[max(0, len(lines)-60):]
+			t.Logf("%s of %s (error: %v):\n%s", service, m.Name, err, strings.Join(lines, "\n"))
+		}
+	}
+}
+
+// ready waits until the deployment serves: hooks at rest, every check passes, one
+// holder. It returns the holder's machine.
+func (d *deployment) ready(t *testing.T) string {
+	t.Helper()
+	d.settled(t)
+	for _, unit := range d.units() {
+		require.Eventually(t, func() bool { return d.verdict(t, unit) == "healthy" }, 10*time.Second, 50*time.Millisecond,
+			"the check of %s passes", unit)
+	}
+	return d.waitHolder(t)
+}
+
+func (d *deployment) settled(t *testing.T) {
+	t.Helper()
+	require.NoError(t, d.Settled(d.ctx))
+}
+
+// waitHolder waits for one machine that holds the VIP and answers there.
+func (d *deployment) waitHolder(t *testing.T) string {
+	t.Helper()
+	id, err := d.WaitHolder(d.ctx, lab.VIP)
+	require.NoError(t, err)
+	return id
+}
+
+// units lists the units of keepalived.
+func (d *deployment) units() []string {
+	var names []string
+	for _, u := range d.Model.Status().Units {
+		if u.Application == "keepalived" {
+			names = append(names, u.Name)
+		}
+	}
+	return names
+}
+
+// unitOn is the keepalived unit on a machine.
+func (d *deployment) unitOn(t *testing.T, id string) string {
+	t.Helper()
+	unit, ok := d.UnitOn("keepalived", id)
+	require.True(t, ok, "machine %s has a keepalived unit", id)
+	return unit
+}
+
+// machineOf is the ID of a unit's machine.
+func (d *deployment) machineOf(t *testing.T, unit string) string {
+	t.Helper()
+	u, ok := d.Model.Status().Unit(unit)
+	require.True(t, ok, "there is a unit %s", unit)
+	return u.Machine
+}
+
+// standbys lists the machines with a unit that are not the holder.
+func (d *deployment) standbys(t *testing.T, holder string) []string {
+	t.Helper()
+	var ids []string
+	for _, unit := range d.units() {
+		if id := d.machineOf(t, unit); id != holder {
+			ids = append(ids, id)
+		}
+	}
+	require.NotEmpty(t, ids)
+	return ids
+}
+
+// run runs a script on a machine; it must succeed.
+func (d *deployment) run(t *testing.T, id, script string) string {
+	t.Helper()
+	m, err := d.Machine(id)
+	require.NoError(t, err)
+	out, err := m.Run(d.ctx, script)
+	require.NoError(t, err)
+	return out
+}
+
+// verdict is what a unit's health checker says.
+func (d *deployment) verdict(t *testing.T, unit string) string {
+	t.Helper()
+	r, err := d.Exec(d.ctx, unit, `sed 's/.*"verdict":"\([a-z]*\)".*/\1/' /run/keepalived-charm/keepalived/status.json`)
+	require.NoError(t, err)
+	return strings.TrimSpace(r.Stdout)
+}
+
+func (d *deployment) configure(t *testing.T, options ...string) {
+	t.Helper()
+	require.NoError(t, d.Configure(d.ctx, options...))
+}
+
+// updateStatus lets every unit run update-status.
+func (d *deployment) updateStatus(t *testing.T) {
+	t.Helper()
+	require.NoError(t, d.Model.TriggerUpdateStatus())
+	d.settled(t)
+}
+
+// workload is a unit's status as juju status shows it.
+func (d *deployment) workload(t *testing.T, unit string) controller.Status {
+	t.Helper()
+	u, ok := d.Model.Status().Unit(unit)
+	require.True(t, ok, "there is a unit %s", unit)
+	require.Equal(t, "idle", u.Agent.Status, "agent of %s: %s", unit, u.Agent.Message)
+	return u.Workload
+}
+
+// allSay requires one status of every unit.
+func (d *deployment) allSay(t *testing.T, status, start string) {
+	t.Helper()
+	for _, unit := range d.units() {
+		s := d.workload(t, unit)
+		require.Equal(t, status, s.Status, "%s: %s", unit, s.Message)
+		require.Truef(t, strings.HasPrefix(s.Message, start), "%s says %q, must start with %q", unit, s.Message, start)
+	}
+}
+
+// truthful requires that each unit's status says what the kernels say.
+func (d *deployment) truthful(t *testing.T, holder string) {
+	t.Helper()
+	for _, unit := range d.units() {
+		want := "VIP ready: holds " + lab.VIP.String()
+		if d.machineOf(t, unit) != holder {
+			want = fmt.Sprintf("VIP ready: standby for %s, holder %s", lab.VIP, d.unitOn(t, holder))
+		}
+		s := d.workload(t, unit)
+		require.Equal(t, "active: "+want, s.Status+": "+s.Message, unit)
+	}
+}
+
+// measure probes the VIP around an event.
+func (d *deployment) measure(t *testing.T, rest time.Duration, event func()) lab.Measurement {
+	t.Helper()
+	m, err := d.Measure(d.ctx, lab.VIP, rest, func(context.Context) error {
+		event()
+		return nil
+	})
+	require.NoError(t, err)
+	t.Log(m)
+	return m
+}
+
+// unnoticed requires that clients noticed nothing.
+func unnoticed(t *testing.T, m lab.Measurement) {
+	t.Helper()
+	require.Zero(t, m.Lost, "no connection is lost")
+	require.Zero(t, m.Cuts, "no connection is cut")
+	require.Empty(t, m.Moves, "the VIP stays where it is")
+	require.Zero(t, m.Shared, "there are never two holders")
+}
+
+// moved requires one move within a bound and never two holders for long.
+func moved(t *testing.T, m lab.Measurement, bound time.Duration) {
+	t.Helper()
+	require.Less(t, m.Outage, bound)
+	require.Len(t, m.Moves, 1, "the VIP moves once")
+	require.LessOrEqual(t, m.Shared, sharedAtMost)
+}
+
+// holders lists the machines whose kernel has an address.
+func (d *deployment) holders(a netip.Addr) []string { return d.Holders.Holders(a) }

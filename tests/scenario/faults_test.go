@@ -1,0 +1,192 @@
+package scenario_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"keepalived-charm/tests/controller"
+	"keepalived-charm/tests/lab"
+)
+
+func TestFaults(t *testing.T) {
+	d := deploy(t, serving())
+	d.serviceFaults(t)
+	d.processFaults(t)
+	d.machineFaults(t)
+}
+
+// repaired brings every machine and its service back and waits for the checks. A
+// scenario begins with it, so that one that fails does not spoil the next.
+func (d *deployment) repaired(t *testing.T) string {
+	t.Helper()
+	for _, unit := range d.units() {
+		id := d.machineOf(t, unit)
+		if m, err := d.Machine(id); err == nil && !m.Running() {
+			d.heal(t, id)
+		}
+		d.run(t, id, "systemctl kill --signal=CONT haproxy.service || true; systemctl start haproxy.service")
+	}
+	return d.ready(t)
+}
+
+func (d *deployment) serviceFaults(t *testing.T) {
+	for _, row := range []struct {
+		claim, fault string
+		bound        time.Duration
+	}{
+		{"when the holder's service is stopped the virtual IP moves", "systemctl stop haproxy.service", serviceDies},
+		{"when the holder's service hangs the virtual IP moves", "systemctl kill --signal=STOP haproxy.service", serviceHangs},
+	} {
+		d.scenario(t, row.claim, func(t *testing.T) {
+			sick := d.repaired(t)
+			moved(t, d.measure(t, 3*time.Second, func() { d.run(t, sick, row.fault) }), row.bound)
+			holder := d.waitHolder(t)
+			require.NotEqual(t, sick, holder)
+			d.updateStatus(t)
+			require.Contains(t, d.workload(t, d.unitOn(t, sick)).Message, "check fails here")
+			require.Equal(t, "VIP ready: holds "+lab.VIP.String(), d.workload(t, d.unitOn(t, holder)).Message)
+			unnoticed(t, d.measure(t, 2*time.Second, func() { require.Equal(t, holder, d.repaired(t)) }))
+			d.updateStatus(t)
+			d.truthful(t, holder)
+		})
+	}
+	d.scenario(t, "when every service is sick one machine keeps the virtual IP, and the first healthy one gets it", func(t *testing.T) {
+		holder := d.repaired(t)
+		standbys := d.standbys(t, holder)
+		for _, id := range append(standbys, holder) {
+			d.run(t, id, "systemctl stop haproxy.service")
+		}
+		for _, unit := range d.units() {
+			require.Eventually(t, func() bool { return d.verdict(t, unit) == "sick" }, 10*time.Second, 50*time.Millisecond)
+		}
+		time.Sleep(time.Second) // for what the verdicts cause
+		from := time.Now()
+		time.Sleep(2 * time.Second)
+		calm := d.Holders.Between(lab.VIP, from, time.Now())
+		require.Zero(t, calm.None, "somebody holds it all the time")
+		require.Zero(t, calm.Shared, "never two")
+		require.Empty(t, calm.Moves, "it stays there")
+		require.Len(t, d.holders(lab.VIP), 1)
+		d.updateStatus(t)
+		for _, unit := range d.units() {
+			require.Contains(t, d.workload(t, unit).Message, "check fails here")
+		}
+		keeper, err := d.Holder(lab.VIP)
+		require.NoError(t, err)
+		healed := d.standbys(t, keeper)[0]
+		d.run(t, healed, "systemctl start haproxy.service")
+		require.Eventually(t, func() bool {
+			id, err := d.Holder(lab.VIP)
+			return err == nil && id == healed
+		}, 10*time.Second, 20*time.Millisecond)
+		require.Equal(t, healed, d.repaired(t))
+	})
+}
+
+func (d *deployment) processFaults(t *testing.T) {
+	for claim, standby := range map[string]bool{
+		"when the holder's keepalived is killed one unit holds the virtual IP again": false,
+		"when a standby's keepalived is killed nobody notices":                       true,
+	} {
+		d.scenario(t, claim, func(t *testing.T) {
+			id := d.repaired(t)
+			if standby {
+				id = d.standbys(t, id)[0]
+			}
+			m := d.measure(t, 3*time.Second, func() { d.run(t, id, "systemctl kill --signal=KILL keepalived.service") })
+			require.LessOrEqual(t, m.Shared, sharedAtMost)
+			if standby {
+				unnoticed(t, m)
+			} else {
+				require.Less(t, m.Outage, machineDies)
+			}
+			holder := d.repaired(t)
+			d.updateStatus(t)
+			d.truthful(t, holder)
+		})
+	}
+	d.scenario(t, "when the health checkers are killed nobody notices", func(t *testing.T) {
+		holder := d.repaired(t)
+		unnoticed(t, d.measure(t, 2*time.Second, func() {
+			for _, unit := range d.units() {
+				d.run(t, d.machineOf(t, unit), "systemctl kill --signal=KILL keepalived-checker-keepalived.service")
+			}
+		}))
+		require.Equal(t, holder, d.ready(t))
+	})
+	d.scenario(t, "when the agents restart nothing changes", func(t *testing.T) {
+		holder := d.repaired(t)
+		before, bags := d.pictures(t), d.databags()
+		unnoticed(t, d.measure(t, time.Second, func() {
+			for _, unit := range d.units() {
+				since := time.Now()
+				d.run(t, d.machineOf(t, unit), "systemctl restart 'jujud-unit-*.service'")
+				_, err := d.Model.WaitEvent(d.ctx, since, func(e controller.Event) bool {
+					return e.Unit == unit && e.Kind == controller.AgentConnected
+				})
+				require.NoError(t, err)
+			}
+			d.settled(t)
+		}))
+		for id, was := range before {
+			require.Equal(t, was, d.picture(t, id))
+		}
+		require.Equal(t, bags, d.databags())
+		d.truthful(t, holder)
+	})
+}
+
+func (d *deployment) machineFaults(t *testing.T) {
+	d.scenario(t, "while the controller is away the virtual IP moves all the same, and hooks go on after it", func(t *testing.T) {
+		dead := d.repaired(t)
+		d.Model.Down()
+		t.Cleanup(d.Model.Up)
+		moved(t, d.measure(t, 2*time.Second, func() { require.NoError(t, d.Kill(d.ctx, dead)) }), machineDies)
+		holder := d.waitHolder(t)
+		require.NotEqual(t, dead, holder)
+		since := time.Now()
+		require.NoError(t, d.Heal(d.ctx, dead))
+		time.Sleep(2 * time.Second) // its agent finds nobody
+		d.Model.Up()
+		d.started(t, d.unitOn(t, dead), since)
+		require.Equal(t, holder, d.ready(t))
+		d.updateStatus(t)
+		d.truthful(t, holder)
+	})
+	d.scenario(t, "a rebooted holder hands the virtual IP over and rejoins as a standby", func(t *testing.T) {
+		holder := d.repaired(t)
+		unit := d.unitOn(t, holder)
+		since := time.Now()
+		m := d.measure(t, 2*time.Second, func() {
+			machine, err := d.Machine(holder)
+			require.NoError(t, err)
+			require.NoError(t, machine.Reboot(d.ctx))
+			d.started(t, unit, since)
+		})
+		moved(t, m, machineDies)
+		require.NotEqual(t, holder, d.ready(t))
+		d.updateStatus(t)
+		d.truthful(t, d.waitHolder(t))
+	})
+	d.scenario(t, "when all machines lose power at once one of them serves after they are back", func(t *testing.T) {
+		d.repaired(t)
+		ids := []string{}
+		for _, unit := range d.units() {
+			ids = append(ids, d.machineOf(t, unit))
+		}
+		for _, id := range ids {
+			require.NoError(t, d.Kill(d.ctx, id))
+		}
+		require.Empty(t, d.holders(lab.VIP))
+		from := time.Now()
+		for _, id := range ids {
+			d.heal(t, id)
+		}
+		holder := d.repaired(t)
+		require.LessOrEqual(t, d.Holders.Between(lab.VIP, from, time.Now()).Shared, sharedAtMost)
+		d.updateStatus(t)
+		d.truthful(t, holder)
+	})
+}

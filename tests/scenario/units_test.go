@@ -1,0 +1,133 @@
+package scenario_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"keepalived-charm/tests/controller"
+	"keepalived-charm/tests/lab"
+)
+
+// foreignConfig is a keepalived.conf of the machine's owner, with a virtual IP of
+// its own.
+const foreignConfig = `# kept by hand
+global_defs {
+    router_id by_hand
+}
+vrrp_instance by_hand {
+    interface eth0
+    state BACKUP
+    virtual_router_id 77
+    priority 100
+    virtual_ipaddress {
+        10.10.74.77
+    }
+}
+`
+
+// ownKeepalived gives a machine a keepalived before the charm comes.
+const ownKeepalived = `
+mkdir -p /etc/keepalived
+cat >/etc/keepalived/keepalived.conf <<'CONF'
+` + foreignConfig + `CONF
+apt-get --quiet --yes update >&2
+apt-get --quiet --yes install keepalived >&2
+systemctl restart keepalived.service
+sleep 4
+ip -4 address show | grep -q 10.10.74.77
+`
+
+func TestUnitsComeAndGo(t *testing.T) {
+	d := newDeployment(t)
+	require.NoError(t, d.Deploy(d.ctx, "haproxy", "haproxy", 3, nil))
+	d.run(t, "2", ownKeepalived)
+	before := map[string][]string{}
+	for _, id := range []string{"0", "1", "2"} {
+		before[id] = d.content(t, id)
+	}
+	d.scenario(t, "keepalived related to three machines serves, whatever keepalived was there", func(t *testing.T) {
+		require.NoError(t, d.Deploy(d.ctx, "keepalived", "keepalived", 0, serving()))
+		_, err := d.Model.Integrate("haproxy", "keepalived:juju-info")
+		require.NoError(t, err)
+		holder := d.ready(t)
+		d.updateStatus(t)
+		d.truthful(t, holder)
+	})
+	d.unitAdded(t)
+	d.scenario(t, "a removed standby is not noticed", func(t *testing.T) {
+		holder := d.ready(t)
+		leaver := d.standbys(t, holder)[0]
+		unnoticed(t, d.measure(t, time.Second, func() { d.removeUnit(t, leaver) }))
+		if was, known := before[leaver]; known {
+			d.asBefore(t, leaver, was)
+			delete(before, leaver)
+		}
+	})
+	d.scenario(t, "a removed holder hands the virtual IP over before it goes", func(t *testing.T) {
+		holder := d.ready(t)
+		moved(t, d.measure(t, time.Second, func() { d.removeUnit(t, holder) }), handedOver)
+		require.NotEqual(t, holder, d.waitHolder(t))
+		if was, known := before[holder]; known {
+			d.asBefore(t, holder, was)
+			delete(before, holder)
+		}
+		d.updateStatus(t)
+		d.truthful(t, d.ready(t))
+	})
+	d.scenario(t, "without the relation to the principal nothing of keepalived is left", func(t *testing.T) {
+		require.NoError(t, d.Model.RemoveRelation("haproxy:juju-info", "keepalived:juju-info"))
+		d.settled(t)
+		require.NoError(t, d.Model.Wait(d.ctx, "the units to go", func(s controller.Snapshot) bool {
+			for _, u := range s.Units {
+				if u.Application == "keepalived" {
+					return false
+				}
+			}
+			return true
+		}))
+		require.Empty(t, d.holders(lab.VIP))
+		for id, was := range before {
+			d.asBefore(t, id, was)
+		}
+	})
+}
+
+func (d *deployment) unitAdded(t *testing.T) {
+	d.scenario(t, "an added unit is not noticed and renumbers nobody", func(t *testing.T) {
+		d.ready(t)
+		before, bags := d.pictures(t), d.databags()
+		unnoticed(t, d.measure(t, 2*time.Second, func() {
+			require.NoError(t, d.AddUnits(d.ctx, "haproxy", 1))
+			d.settled(t)
+		}))
+		require.Len(t, d.units(), 4)
+		for id, was := range before {
+			require.Equal(t, was, d.picture(t, id))
+		}
+		after := d.databags()
+		for relation, members := range bags {
+			for unit, bag := range members {
+				require.Equal(t, bag, after[relation][unit], "databag of %s in relation %d", unit, relation)
+			}
+		}
+		holder := d.ready(t)
+		d.updateStatus(t)
+		d.truthful(t, holder)
+	})
+}
+
+// removeUnit removes the principal unit on a machine, and keepalived's with it.
+func (d *deployment) removeUnit(t *testing.T, id string) {
+	t.Helper()
+	unit := d.unitOn(t, id)
+	principal, ok := d.UnitOn("haproxy", id)
+	require.True(t, ok)
+	require.NoError(t, d.Model.RemoveUnit(principal))
+	require.NoError(t, d.Model.Wait(d.ctx, unit+" to go", func(s controller.Snapshot) bool {
+		_, there := s.Unit(unit)
+		return !there
+	}))
+	d.settled(t)
+}
