@@ -142,10 +142,16 @@ func (s Snapshot) Unit(name string) (UnitStatus, bool) {
 	return s.Units[i], true
 }
 
-// String renders units and relations in the manner of "juju status".
+// String renders applications, units and relations in the manner of "juju status".
 func (s Snapshot) String() string {
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "App\tVersion\tStatus\tScale\tCharm\tRev")
+	for _, a := range s.Applications {
+		version, status, scale := s.sum(a)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\t%d\n", a.Name, version, status, scale, a.Charm, a.Revision)
+	}
+	fmt.Fprintln(w)
 	fmt.Fprintln(w, "Unit\tWorkload\tAgent\tMachine\tAddress\tPorts\tMessage")
 	for _, u := range s.Units {
 		if u.Principal == "" {
@@ -161,19 +167,53 @@ func (s Snapshot) String() string {
 	return b.String()
 }
 
+// severity orders workload statuses as Juju does for an application that set none
+// itself: the first that a unit has counts.
+var severity = []string{"error", "blocked", "maintenance", "waiting", "active", "terminated", "unknown"}
+
+// sum returns an application's workload version, its status and how many units it
+// has.
+func (s Snapshot) sum(a ApplicationStatus) (version, status string, scale int) {
+	worst := len(severity)
+	for _, u := range s.Units {
+		if u.Application != a.Name {
+			continue
+		}
+		scale++
+		if version == "" {
+			version = u.WorkloadVersion
+		}
+		_, workload, _ := u.shown()
+		if i := slices.Index(severity, workload); i >= 0 {
+			worst = min(worst, i)
+		}
+	}
+	switch {
+	case a.Status.Status != "":
+		status = a.Status.Status
+	case worst < len(severity):
+		status = severity[worst]
+	}
+	return version, status, scale
+}
+
+// shown is what Juju's status command makes of a unit's statuses.
+func (u UnitStatus) shown() (agent, workload, message string) {
+	switch {
+	case !u.ModelOnly && !u.Connected && u.Agent.Status != "allocating":
+		return "lost", "unknown", "agent lost, see journal of the machine"
+	case u.Agent.Status == "error": // Juju shows a hook error as the workload's
+		return "idle", "error", u.Agent.Message
+	}
+	return u.Agent.Status, u.Workload.Status, u.Workload.Message
+}
+
 func (s Snapshot) printUnit(w *tabwriter.Writer, u UnitStatus, indent string) {
 	name := indent + u.Name
 	if u.Leader {
 		name += "*"
 	}
-	agent, message := u.Agent.Status, u.Workload.Message
-	workload := u.Workload.Status
-	switch {
-	case !u.ModelOnly && !u.Connected && agent != "allocating":
-		workload, agent, message = "unknown", "lost", "agent lost, see journal of the machine"
-	case agent == "error": // Juju shows a hook error as the workload's
-		workload, agent, message = "error", "idle", u.Agent.Message
-	}
+	agent, workload, message := u.shown()
 	fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n",
 		name, workload, agent, u.Machine, u.Address, strings.Join(u.Ports, " "), message)
 	for _, sub := range u.Subordinates {

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"keepalived-charm/tests/machine"
 )
 
 // command is one word of the lab's command line, named as in juju(1) where Juju
@@ -107,7 +110,11 @@ func showStatus(_ context.Context, l *Lab, _ []string, out io.Writer) error {
 func (l *Lab) Status() string {
 	var b strings.Builder
 	b.WriteString(l.Model.Status().String())
-	for _, m := range l.Net.Machines() {
+	machines := l.Net.Machines()
+	slices.SortFunc(machines, func(a, b *machine.Machine) int {
+		return cmp.Or(len(a.Name)-len(b.Name), strings.Compare(a.Name, b.Name)) // juju-2 before juju-10
+	})
+	for _, m := range machines {
 		var floating []string
 		for _, a := range l.Holders.HeldBy(m.Name, time.Now()) {
 			if p := m.Port(); a != p.IPv4.Addr() && a != p.IPv6.Addr() {
