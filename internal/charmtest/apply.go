@@ -77,7 +77,10 @@ func (h *Host) apply(l reconcile.Layout, s reconcile.Step, amid bool) (known boo
 	case reconcile.Do:
 		return true, h.do(l, s.FollowUps, amid)
 	case reconcile.Pin:
-		h.Pinned = s.Addresses
+		h.Pinned = slices.Clone(s.Addresses)
+		if amid {
+			h.Pinned = h.Pinned[:len(h.Pinned)/2]
+		}
 	case reconcile.StopKeepalived:
 		h.Keepalived.Running, h.Keepalived.Loaded = false, ""
 	case reconcile.StopChecker:

@@ -151,6 +151,9 @@ func (h Host) Stale(application string) []string {
 	for _, f := range h.owed(l) {
 		list = append(list, "owed: "+string(f))
 	}
+	if len(h.Pinned) > 0 {
+		list = append(list, fmt.Sprint("still pinned: ", h.Pinned))
+	}
 	return list
 }
 
@@ -196,6 +199,13 @@ func (h Host) observe(l reconcile.Layout) reconcile.Machine {
 	}
 	if h.Installed {
 		m.Version = "2.2.7"
+	}
+	for n := range m.Interfaces {
+		for _, a := range h.Pinned {
+			if m.Interfaces[n].Name == "lo" {
+				m.Interfaces[n].Addresses = append(m.Interfaces[n].Addresses, netip.PrefixFrom(a, a.BitLen()))
+			}
+		}
 	}
 	for _, p := range l.Files() {
 		if text, ok := h.Files[p]; ok {

@@ -1,0 +1,71 @@
+package keepalived_test
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"keepalived-charm/internal/keepalived"
+	"keepalived-charm/internal/vrrp"
+)
+
+// python is the file of the Python charm, with its lines in its order.
+const python = `vrrp_script chk_svc_port {
+    script "bash -c '</dev/tcp/127.0.0.1/443'"
+    interval 2
+    weight 2
+}
+
+vrrp_instance VI_1 {
+    interface eth0
+    state MASTER
+    virtual_router_id 23
+    priority 101
+    virtual_ipaddress {
+        10.10.74.250/24
+    }
+    track_script {
+        chk_svc_port
+    }
+}`
+
+func TestParametersOfEveryRenderedFragmentAreFoundAgain(t *testing.T) {
+	for name, f := range cases() {
+		text, err := f.Render()
+		require.NoError(t, err)
+		for _, i := range f.Instances {
+			got, ok := keepalived.ReadParameters(text, i.Name)
+			require.True(t, ok, name)
+			require.Equal(t, i.Parameters, got, name)
+		}
+		_, ok := keepalived.ReadParameters(text, "charm_other")
+		require.False(t, ok)
+	}
+}
+
+func TestParametersOfThePythonCharm(t *testing.T) {
+	got, ok := keepalived.ReadPython(python)
+	require.True(t, ok)
+	require.Equal(t, vrrp.Parameters{Version: 2, Mode: vrrp.Multicast, VirtualRouterID: 23, Interval: time.Second,
+		Anchor: netip.MustParseAddr("10.10.74.250")}, got)
+	for _, text := range []string{"", "vrrp_instance VI_1", "vrrp_script chk_svc_port vrrp_instance VI_1 virtual_router_id"} {
+		_, ok := keepalived.ReadPython(text)
+		require.False(t, ok, "%q", text)
+	}
+}
+
+func FuzzReadPython(f *testing.F) {
+	f.Add(python)
+	f.Add("vrrp_script chk_svc_port vrrp_instance VI_1 virtual_ipaddress { 10.0.0.1 } virtual_router_id")
+	f.Add("vrrp_script chk_svc_port vrrp_instance VI_1 virtual_ipaddress { 10.0.0.1 } virtual_router_id 999")
+	f.Fuzz(func(t *testing.T, text string) {
+		if p, ok := keepalived.ReadPython(text); ok {
+			require.True(t, p.Anchor.IsValid() && p.VirtualRouterID >= 1 && p.VirtualRouterID <= 255)
+		}
+		if p, ok := keepalived.ReadParameters(text, "charm_keepalived"); ok {
+			require.True(t, p.VirtualRouterID >= 1 && p.VirtualRouterID <= 255)
+		}
+	})
+}
