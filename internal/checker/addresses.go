@@ -6,6 +6,8 @@ import (
 	"net/netip"
 
 	"github.com/vishvananda/netlink"
+
+	"keepalived-charm/internal/healthcheck"
 )
 
 // addressWatch tells of changes to the kernel's addresses as they happen.
@@ -55,7 +57,7 @@ func readAddresses() (kernelAddresses, error) {
 
 // holds tells whether the instance's first address is on its interface. An
 // interface that does not exist holds nothing.
-func (k kernelAddresses) holds(i Instance) bool {
+func (k kernelAddresses) holds(i healthcheck.Instance) bool {
 	indexes := k[i.Addresses[0]]
 	if len(indexes) == 0 {
 		return false

@@ -16,6 +16,8 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+
+	"keepalived-charm/internal/healthcheck"
 )
 
 // Run checks what the configuration file at path says until ctx is done. As
@@ -31,7 +33,7 @@ func Run(ctx context.Context, path string, log *log.Logger) error {
 	if err != nil {
 		return fmt.Errorf("cannot read checker configuration: %w", err)
 	}
-	config, err := Parse(data)
+	config, err := healthcheck.Parse(data)
 	if err != nil {
 		return fmt.Errorf("cannot use checker configuration %s: %w", path, err)
 	}

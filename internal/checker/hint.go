@@ -4,6 +4,8 @@ import (
 	"errors"
 	"net/netip"
 	"time"
+
+	"keepalived-charm/internal/healthcheck"
 )
 
 // hintInterval is how often the kernel is asked whether the target is listened
@@ -20,11 +22,11 @@ type listenHint struct {
 
 // newListenHint returns nil where there is nothing to ask: no network target, or
 // a kernel that does not answer.
-func newListenHint(c Check) *listenHint {
-	if c.Type != CheckTCP && c.Type != CheckHTTP && c.Type != CheckHTTPS {
+func newListenHint(c healthcheck.Check) *listenHint {
+	if c.Type != healthcheck.TCP && c.Type != healthcheck.HTTP && c.Type != healthcheck.HTTPS {
 		return nil
 	}
-	endpoints, err := c.endpoints()
+	endpoints, err := c.Endpoints()
 	if err != nil {
 		return nil
 	}

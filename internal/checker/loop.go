@@ -4,6 +4,8 @@ import (
 	"context"
 	"log"
 	"time"
+
+	"keepalived-charm/internal/healthcheck"
 )
 
 // stuckAfter is how much longer than its timeout a check may last before the
@@ -20,7 +22,7 @@ type outcome struct {
 // loop is the checker at work. All its state belongs to the goroutine of run;
 // the one that runs the checks only gets requests and gives outcomes.
 type loop struct {
-	config   Config
+	config   healthcheck.Config
 	log      *log.Logger
 	election election
 	tracks   []track
@@ -44,7 +46,7 @@ type loop struct {
 
 // newLoop opens what needs privileges: the files, which it gives to owner, and
 // what the check reads.
-func newLoop(c Config, owner identity, log *log.Logger) (*loop, error) {
+func newLoop(c healthcheck.Config, owner identity, log *log.Logger) (*loop, error) {
 	l := &loop{
 		config:   c,
 		log:      log,
@@ -54,7 +56,7 @@ func newLoop(c Config, owner identity, log *log.Logger) (*loop, error) {
 		outcomes: make(chan outcome, 1),
 	}
 	l.election.health = health{fall: c.Check.Fall, rise: c.Check.Rise}
-	if c.Check.Type == CheckNone {
+	if c.Check.Type == healthcheck.None {
 		l.election.health.verdict = healthy
 	}
 	l.status = newStatusWriter(c, l.election.health.verdict)

@@ -10,12 +10,14 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"github.com/vishvananda/netlink"
+
+	"keepalived-charm/internal/healthcheck"
 )
 
 // newTestLoop is a loop in this process, with files of its own.
 func newTestLoop(t *testing.T) *loop {
 	c := localConfig(t)
-	c.Check = Check{Type: CheckTCP, Target: "127.0.0.1:9", Interval: DefaultInterval, Timeout: DefaultTimeout, Fall: 3, Rise: 2}
+	c.Check = healthcheck.Check{Type: healthcheck.TCP, Target: "127.0.0.1:9", Interval: healthcheck.DefaultInterval, Timeout: healthcheck.DefaultTimeout, Fall: 3, Rise: 2}
 	l, err := newLoop(c, ownIdentity(), log.New(io.Discard, "", 0))
 	require.NoError(t, err)
 	t.Cleanup(l.close)
@@ -26,7 +28,7 @@ func TestACheckThatNeverEndsStopsTheSignOfLife(t *testing.T) {
 	l := newTestLoop(t)
 	l.service.watchdog = time.Second
 	now := time.Now()
-	stuck := now.Add(time.Duration(DefaultTimeout) + stuckAfter)
+	stuck := now.Add(time.Duration(healthcheck.DefaultTimeout) + stuckAfter)
 	l.checkAt = now
 	_, err := l.step(now)
 	require.NoError(t, err)

@@ -9,6 +9,8 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"keepalived-charm/internal/healthcheck"
 )
 
 // prober carries out one check. A nil error means that the service works.
@@ -18,18 +20,18 @@ type prober interface {
 
 // newProber returns the prober for a check, nil for none. What needs privileges
 // it reads now.
-func newProber(c Check) (prober, error) {
+func newProber(c healthcheck.Check) (prober, error) {
 	switch c.Type {
-	case CheckNone:
+	case healthcheck.None:
 		return nil, nil
-	case CheckUnit:
+	case healthcheck.Unit:
 		return &unitProber{unit: c.Target}, nil
 	}
-	endpoints, err := c.endpoints()
+	endpoints, err := c.Endpoints()
 	if err != nil {
 		return nil, err
 	}
-	if c.Type != CheckTCP {
+	if c.Type != healthcheck.TCP {
 		return newHTTPProber(c, endpoints)
 	}
 	p := &tcpProber{endpoints: endpoints}

@@ -11,6 +11,8 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+
+	"keepalived-charm/internal/healthcheck"
 )
 
 // maxHeader bounds what a check reads of an answer; the body is not read.
@@ -22,12 +24,12 @@ type httpProber struct {
 	scheme    string
 	path      *url.URL
 	host      string
-	expect    StatusRange
+	expect    healthcheck.StatusRange
 	transport *http.Transport
 }
 
 // newHTTPProber reads the CA.
-func newHTTPProber(c Check, endpoints []netip.AddrPort) (*httpProber, error) {
+func newHTTPProber(c healthcheck.Check, endpoints []netip.AddrPort) (*httpProber, error) {
 	asked := c.Path
 	if asked == "" {
 		asked = "/"
@@ -51,7 +53,7 @@ func newHTTPProber(c Check, endpoints []netip.AddrPort) (*httpProber, error) {
 			DialContext:            (&net.Dialer{KeepAlive: -1}).DialContext,
 		},
 	}
-	if c.Type == CheckHTTPS {
+	if c.Type == healthcheck.HTTPS {
 		p.transport.TLSClientConfig, err = tlsConfig(c)
 	}
 	return p, err
@@ -59,7 +61,7 @@ func newHTTPProber(c Check, endpoints []netip.AddrPort) (*httpProber, error) {
 
 // tlsConfig verifies nothing unless a CA is given: a check asks whether the
 // service works here, not who it is.
-func tlsConfig(c Check) (*tls.Config, error) {
+func tlsConfig(c healthcheck.Check) (*tls.Config, error) {
 	config := &tls.Config{ServerName: c.Host, InsecureSkipVerify: c.CA == ""}
 	if c.CA == "" {
 		return config, nil

@@ -20,10 +20,12 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"keepalived-charm/internal/healthcheck"
 )
 
 // probe carries out one check with a short timeout.
-func probe(t *testing.T, c Check) error {
+func probe(t *testing.T, c healthcheck.Check) error {
 	t.Helper()
 	p, err := newProber(c)
 	require.NoError(t, err)
@@ -83,14 +85,14 @@ func child(t *testing.T, at string) (*os.Process, netip.AddrPort) {
 func TestTCPPassesForAServiceThatAccepts(t *testing.T) {
 	for _, at := range loopbacks {
 		target := listen(t, at)
-		require.NoError(t, probe(t, Check{Type: CheckTCP, Target: target.String()}))
+		require.NoError(t, probe(t, healthcheck.Check{Type: healthcheck.TCP, Target: target.String()}))
 	}
 }
 
 func TestLocalhostMeansEitherFamily(t *testing.T) {
 	for _, at := range loopbacks {
 		target := "localhost:" + strconv.Itoa(int(listen(t, at).Port()))
-		require.NoError(t, probe(t, Check{Type: CheckTCP, Target: target}))
+		require.NoError(t, probe(t, healthcheck.Check{Type: healthcheck.TCP, Target: target}))
 	}
 }
 
@@ -100,7 +102,7 @@ func TestTCPFailsWhereNobodyListens(t *testing.T) {
 		require.NoError(t, err)
 		target := addrOf(l)
 		l.Close()
-		require.EqualError(t, probe(t, Check{Type: CheckTCP, Target: target.String()}),
+		require.EqualError(t, probe(t, healthcheck.Check{Type: healthcheck.TCP, Target: target.String()}),
 			"cannot connect to "+target.String()+": connection refused")
 	}
 }
@@ -108,7 +110,7 @@ func TestTCPFailsWhereNobodyListens(t *testing.T) {
 func TestTCPFailsForAStoppedProcessAndPassesWhenItGoesOn(t *testing.T) {
 	for _, at := range loopbacks {
 		process, target := child(t, at)
-		check := Check{Type: CheckTCP, Target: target.String()}
+		check := healthcheck.Check{Type: healthcheck.TCP, Target: target.String()}
 		require.NoError(t, probe(t, check))
 		require.NoError(t, process.Signal(syscall.SIGSTOP))
 		var state syscall.WaitStatus
@@ -148,7 +150,7 @@ func rawListener(t *testing.T, family, backlog int, options ...int) netip.AddrPo
 func TestTCPFailsWhenTheBacklogIsFull(t *testing.T) {
 	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
 		target := rawListener(t, family, 1)
-		check := Check{Type: CheckTCP, Target: target.String()}
+		check := healthcheck.Check{Type: healthcheck.TCP, Target: target.String()}
 		for range 2 { // Linux queues one more than the backlog.
 			conn, err := net.Dial("tcp", target.String())
 			require.NoError(t, err)
@@ -161,7 +163,7 @@ func TestTCPFailsWhenTheBacklogIsFull(t *testing.T) {
 func TestTCPPassesForAListenerThatWaitsForData(t *testing.T) {
 	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
 		target := rawListener(t, family, 16, unix.TCP_DEFER_ACCEPT)
-		require.NoError(t, probe(t, Check{Type: CheckTCP, Target: target.String()}))
+		require.NoError(t, probe(t, healthcheck.Check{Type: healthcheck.TCP, Target: target.String()}))
 	}
 }
 
@@ -186,7 +188,7 @@ func TestTheKernelKnowsWhoListens(t *testing.T) {
 func TestTheHintIsAChangeOfListening(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	h := newListenHint(Check{Type: CheckHTTP, Target: addrOf(l).String()})
+	h := newListenHint(healthcheck.Check{Type: healthcheck.HTTP, Target: addrOf(l).String()})
 	require.NotNil(t, h)
 	defer h.close()
 	require.False(t, h.changed())
@@ -201,14 +203,14 @@ func TestTheHintIsAChangeOfListening(t *testing.T) {
 	h.endpoints = []netip.AddrPort{netip.MustParseAddrPort("192.0.2.1:80")}
 	require.False(t, h.applies(nil))
 	require.True(t, h.applies(kernelAddresses{netip.MustParseAddr("192.0.2.1"): {2}}))
-	require.Nil(t, newListenHint(Check{Type: CheckUnit, Target: "a.service"}))
+	require.Nil(t, newListenHint(healthcheck.Check{Type: healthcheck.Unit, Target: "a.service"}))
 }
 
 func BenchmarkHint(b *testing.B) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(b, err)
 	defer l.Close()
-	h := newListenHint(Check{Type: CheckTCP, Target: l.Addr().String()})
+	h := newListenHint(healthcheck.Check{Type: healthcheck.TCP, Target: l.Addr().String()})
 	for b.Loop() {
 		h.changed()
 	}
@@ -247,25 +249,25 @@ func TestHTTPLooksAtTheStatus(t *testing.T) {
 	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
 	secure.StartTLS()
 	defer secure.Close()
-	for kind, server := range map[CheckType]*httptest.Server{CheckHTTP: plain, CheckHTTPS: secure} {
+	for kind, server := range map[healthcheck.Type]*httptest.Server{healthcheck.HTTP: plain, healthcheck.HTTPS: secure} {
 		target := server.Listener.Addr().String()
 		url := string(kind) + "://" + target
 		for _, c := range []struct {
 			path, host string
-			expect     StatusRange
+			expect     healthcheck.StatusRange
 			err        string
 		}{
 			{path: "/ok"},
 			{path: "/ok?host", host: "www.example.com"},
 			{path: "/moved"},
 			{path: "/endless"},
-			{path: "/broken", expect: StatusRange{Min: 503, Max: 503}},
+			{path: "/broken", expect: healthcheck.StatusRange{Min: 503, Max: 503}},
 			{path: "/broken", err: url + "/broken answered with status 503"},
-			{path: "/moved", expect: StatusRange{Min: 200, Max: 200}, err: url + "/moved answered with status 302"},
+			{path: "/moved", expect: healthcheck.StatusRange{Min: 200, Max: 200}, err: url + "/moved answered with status 302"},
 			{path: "", err: url + "/ answered with status 404"},
 			{path: "/slow", err: "cannot get " + url + "/slow: timed out"},
 		} {
-			err := probe(t, Check{Type: kind, Target: target, Path: c.path, Host: c.host, ExpectStatus: c.expect})
+			err := probe(t, healthcheck.Check{Type: kind, Target: target, Path: c.path, Host: c.host, ExpectStatus: c.expect})
 			if c.err == "" {
 				require.NoError(t, err, c.path)
 			} else {
@@ -283,7 +285,7 @@ func TestHTTPSVerifiesOnlyWithACA(t *testing.T) {
 	own := filepath.Join(t.TempDir(), "ca.pem")
 	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
 	require.NoError(t, os.WriteFile(own, text, 0o600))
-	check := Check{Type: CheckHTTPS, Target: server.Listener.Addr().String(), Path: "/ok"}
+	check := healthcheck.Check{Type: healthcheck.HTTPS, Target: server.Listener.Addr().String(), Path: "/ok"}
 	require.NoError(t, probe(t, check))
 	check.CA = own
 	require.NoError(t, probe(t, check))

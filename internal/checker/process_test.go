@@ -18,6 +18,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 
+	"keepalived-charm/internal/healthcheck"
 	"keepalived-charm/internal/vrrp"
 )
 
@@ -25,26 +26,26 @@ import (
 type process struct {
 	*exec.Cmd
 	t      *testing.T
-	config Config
+	config healthcheck.Config
 	stderr bytes.Buffer
 }
 
 // localConfig is a configuration with its files below a directory of the test.
-func localConfig(t *testing.T) Config {
+func localConfig(t *testing.T) healthcheck.Config {
 	dir := filepath.Join(t.TempDir(), "run")
-	return Config{
+	return healthcheck.Config{
 		Application: "kc",
-		Instances: []Instance{{
+		Instances: []healthcheck.Instance{{
 			Name: "VI_1", TrackFile: filepath.Join(dir, "VI_1"), Interface: "br0",
 			Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.10"), netip.MustParseAddr("192.0.2.11")},
 		}},
 		StatusFile: filepath.Join(dir, "status.json"),
-		Check:      Check{Type: CheckNone},
+		Check:      healthcheck.Check{Type: healthcheck.None},
 	}
 }
 
 // start runs a checker; as root in a network namespace of its own.
-func start(t *testing.T, c Config, env ...string) *process {
+func start(t *testing.T, c healthcheck.Config, env ...string) *process {
 	t.Helper()
 	data, err := c.Marshal()
 	require.NoError(t, err)
@@ -138,7 +139,7 @@ func TestTheHolderIsWhoHasTheFirstAddressOnTheInterface(t *testing.T) {
 	asRoot(t)
 	t.Parallel()
 	c := localConfig(t)
-	c.Instances = append(c.Instances, Instance{
+	c.Instances = append(c.Instances, healthcheck.Instance{
 		Name: "VI_2", TrackFile: c.Instances[0].TrackFile + "_6", Interface: "br0",
 		Addresses: []netip.Addr{netip.MustParseAddr("2001:db8::10")},
 	})
@@ -174,7 +175,7 @@ func TestAHolderWhoseServiceDiesStepsAside(t *testing.T) {
 	t.Parallel()
 	c := localConfig(t)
 	c.Peers = true
-	c.Check = Check{Type: CheckTCP, Target: "127.0.0.1:80", Interval: DefaultInterval, Timeout: DefaultTimeout, Fall: 3, Rise: 1}
+	c.Check = healthcheck.Check{Type: healthcheck.TCP, Target: "127.0.0.1:80", Interval: healthcheck.DefaultInterval, Timeout: healthcheck.DefaultTimeout, Fall: 3, Rise: 1}
 	p := start(t, c)
 	var service net.Listener
 	p.inNamespace(func() (err error) {

@@ -9,6 +9,8 @@ import (
 	"unicode"
 
 	"github.com/coreos/go-systemd/v22/daemon"
+
+	"keepalived-charm/internal/healthcheck"
 )
 
 // statusInterval is the least time between two writes of the status file.
@@ -26,7 +28,7 @@ type statusWriter struct {
 	broken  bool // the last write failed
 }
 
-func newStatusWriter(c Config, v verdict) statusWriter {
+func newStatusWriter(c healthcheck.Config, v verdict) statusWriter {
 	return statusWriter{
 		check:     c.Check.String(),
 		instances: len(c.Instances),

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"keepalived-charm/internal/healthcheck"
 )
 
 func TestAStatusComesBackAsWritten(t *testing.T) {
@@ -44,8 +46,8 @@ func TestAStatusThatIsNoneIsAnError(t *testing.T) {
 }
 
 func TestTheStatusLineSaysItAll(t *testing.T) {
-	one := Config{Instances: make([]Instance, 1), Check: Check{Type: CheckTCP, Target: "127.0.0.1:443"}}
-	three := Config{Instances: make([]Instance, 3), Check: Check{Type: CheckNone}}
+	one := healthcheck.Config{Instances: make([]healthcheck.Instance, 1), Check: healthcheck.Check{Type: healthcheck.TCP, Target: "127.0.0.1:443"}}
+	three := healthcheck.Config{Instances: make([]healthcheck.Instance, 3), Check: healthcheck.Check{Type: healthcheck.None}}
 	for line, w := range map[string]func() statusWriter{
 		"tcp 127.0.0.1:443, unknown, standby": func() statusWriter { return newStatusWriter(one, unknown) },
 		"tcp 127.0.0.1:443 ok, healthy, holder": func() statusWriter {
@@ -74,7 +76,7 @@ func TestTheStatusLineSaysItAll(t *testing.T) {
 }
 
 func TestStatusIsWrittenWhenThereIsNewsAndAtMostOncePerSecond(t *testing.T) {
-	w := newStatusWriter(Config{Check: Check{Type: CheckNone}}, healthy)
+	w := newStatusWriter(healthcheck.Config{Check: healthcheck.Check{Type: healthcheck.None}}, healthy)
 	quiet := log.New(io.Discard, "", 0)
 	now := time.Now()
 	require.NotEmpty(t, w.write(now, quiet))

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"keepalived-charm/internal/healthcheck"
 	"keepalived-charm/internal/vrrp"
 )
 
@@ -13,7 +14,7 @@ const rereadInterval = 5 * time.Second
 
 // track is one instance's track file with what it should say.
 type track struct {
-	Instance
+	healthcheck.Instance
 	file *inPlaceFile
 	// value is what was last written or found; broken tells that the last write
 	// failed, which is logged once.

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"syscall"
 
-	"keepalived-charm/internal/checker"
+	"keepalived-charm/internal/healthcheck"
 	"keepalived-charm/internal/reconcile"
 )
 
@@ -127,7 +127,7 @@ func (h *Host) prepare(l reconcile.Layout) error {
 	if err != nil {
 		return fmt.Errorf("cannot read %s: %w", l.CheckerConfig(), err)
 	}
-	c, err := checker.Parse(text)
+	c, err := healthcheck.Parse(text)
 	if err != nil {
 		return fmt.Errorf("cannot read %s: %w", l.CheckerConfig(), err)
 	}

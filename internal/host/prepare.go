@@ -5,7 +5,7 @@ import (
 	"net/netip"
 	"os"
 
-	"keepalived-charm/internal/checker"
+	"keepalived-charm/internal/healthcheck"
 )
 
 // Prepare runs right before keepalived starts: it makes the track files of one
@@ -16,7 +16,7 @@ func Prepare(config string) error {
 	if err != nil {
 		return fmt.Errorf("cannot prepare for keepalived: %w", err)
 	}
-	c, err := checker.Parse(text)
+	c, err := healthcheck.Parse(text)
 	if err != nil {
 		return fmt.Errorf("cannot prepare for keepalived: %s: %w", config, err)
 	}

@@ -3,7 +3,7 @@ package reconcile
 import (
 	"net/netip"
 
-	"keepalived-charm/internal/checker"
+	"keepalived-charm/internal/healthcheck"
 	"keepalived-charm/internal/keepalived"
 	"keepalived-charm/internal/vrrp"
 	"keepalived-charm/templates"
@@ -105,9 +105,9 @@ func onLink(m Machine, iface string, v netip.Prefix) netip.Prefix {
 }
 
 // checker is the health checker's configuration for an instance.
-func (d Desired) checker(i keepalived.VRRPInstance) checker.Config {
+func (d Desired) checker(i keepalived.VRRPInstance) healthcheck.Config {
 	// The anchor tells who holds; the others are what a crashed daemon may leave.
-	anchor := checker.Instance{Name: i.Name, TrackFile: i.TrackFile, Interface: "lo", Addresses: []netip.Addr{i.Anchor}}
+	anchor := healthcheck.Instance{Name: i.Name, TrackFile: i.TrackFile, Interface: "lo", Addresses: []netip.Addr{i.Anchor}}
 	for _, a := range i.Addresses {
 		if a.Addr() == i.Anchor {
 			anchor.Interface = a.Interface
@@ -115,20 +115,20 @@ func (d Desired) checker(i keepalived.VRRPInstance) checker.Config {
 			anchor.Addresses = append(anchor.Addresses, a.Addr())
 		}
 	}
-	check := checker.Check{Type: checker.CheckNone}
-	if o := d.options.Check; o.Type != string(checker.CheckNone) {
-		check = checker.Check{
-			Type:     checker.CheckType(o.Type),
+	check := healthcheck.Check{Type: healthcheck.None}
+	if o := d.options.Check; o.Type != string(healthcheck.None) {
+		check = healthcheck.Check{
+			Type:     healthcheck.Type(o.Type),
 			Target:   o.Target,
-			Interval: checker.Duration(o.Interval),
-			Timeout:  checker.Duration(o.Timeout),
+			Interval: healthcheck.Duration(o.Interval),
+			Timeout:  healthcheck.Duration(o.Timeout),
 			Fall:     o.Fall,
 			Rise:     o.Rise,
 		}
 	}
-	c := checker.Config{
+	c := healthcheck.Config{
 		Application: d.Layout.Application,
-		Instances:   []checker.Instance{anchor},
+		Instances:   []healthcheck.Instance{anchor},
 		Policy:      d.options.Policy,
 		Peers:       len(d.peers) > 0,
 		StatusFile:  d.Layout.StatusFile(),

@@ -1,4 +1,6 @@
-package checker
+// Package healthcheck is what the health checker is told: the configuration file that the
+// charm writes and internal/checker carries out. It does no I/O.
+package healthcheck
 
 import (
 	"bytes"
@@ -7,7 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
-	"path/filepath"
+	"path"
 	"regexp"
 	"time"
 
@@ -162,5 +164,5 @@ func (i Instance) validate() error {
 
 // plainPath tells an absolute path in its shortest form.
 func plainPath(p string) bool {
-	return filepath.IsAbs(p) && filepath.Clean(p) == p && p != "/" && !bytes.ContainsRune([]byte(p), 0)
+	return path.IsAbs(p) && path.Clean(p) == p && p != "/" && !bytes.ContainsRune([]byte(p), 0)
 }

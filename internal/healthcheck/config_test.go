@@ -1,4 +1,4 @@
-package checker_test
+package healthcheck_test
 
 import (
 	"net/netip"
@@ -8,14 +8,14 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"keepalived-charm/internal/checker"
+	"keepalived-charm/internal/healthcheck"
 )
 
 // sample is a valid configuration.
-func sample() checker.Config {
-	return checker.Config{
+func sample() healthcheck.Config {
+	return healthcheck.Config{
 		Application: "keepalived",
-		Instances: []checker.Instance{{
+		Instances: []healthcheck.Instance{{
 			Name:      "VI_1",
 			TrackFile: "/run/keepalived-charm/keepalived/VI_1",
 			Interface: "eth0",
@@ -23,10 +23,10 @@ func sample() checker.Config {
 		}},
 		Peers:      true,
 		StatusFile: "/run/keepalived-charm/keepalived/status.json",
-		Check: checker.Check{
-			Type: checker.CheckTCP, Target: "127.0.0.1:443",
-			Interval: checker.DefaultInterval, Timeout: checker.DefaultTimeout,
-			Fall: checker.DefaultFall, Rise: checker.DefaultRise,
+		Check: healthcheck.Check{
+			Type: healthcheck.TCP, Target: "127.0.0.1:443",
+			Interval: healthcheck.DefaultInterval, Timeout: healthcheck.DefaultTimeout,
+			Fall: healthcheck.DefaultFall, Rise: healthcheck.DefaultRise,
 		},
 	}
 }
@@ -65,24 +65,24 @@ func TestMarshalWritesWhatParseReads(t *testing.T) {
 	data, err := sample().Marshal()
 	require.NoError(t, err)
 	require.Equal(t, sampleText, string(data))
-	back, err := checker.Parse(data)
+	back, err := healthcheck.Parse(data)
 	require.NoError(t, err)
 	require.Equal(t, sample(), back)
 }
 
 func TestEveryCheckTypeHasAValidForm(t *testing.T) {
 	timing := sample().Check
-	for name, change := range map[string]func(*checker.Check){
-		"tcp IPv6":  func(c *checker.Check) { c.Target = "[::1]:443" },
-		"localhost": func(c *checker.Check) { c.Target = "localhost:443" },
-		"http": func(c *checker.Check) {
-			c.Type, c.Path, c.Host = checker.CheckHTTP, "/healthz?full=1&x=%20", "www.example.com"
+	for name, change := range map[string]func(*healthcheck.Check){
+		"tcp IPv6":  func(c *healthcheck.Check) { c.Target = "[::1]:443" },
+		"localhost": func(c *healthcheck.Check) { c.Target = "localhost:443" },
+		"http": func(c *healthcheck.Check) {
+			c.Type, c.Path, c.Host = healthcheck.HTTP, "/healthz?full=1&x=%20", "www.example.com"
 		},
-		"https with CA": func(c *checker.Check) {
-			c.Type, c.CA, c.ExpectStatus = checker.CheckHTTPS, "/etc/ssl/ca.pem", checker.StatusRange{Min: 204, Max: 204}
+		"https with CA": func(c *healthcheck.Check) {
+			c.Type, c.CA, c.ExpectStatus = healthcheck.HTTPS, "/etc/ssl/ca.pem", healthcheck.StatusRange{Min: 204, Max: 204}
 		},
-		"unit": func(c *checker.Check) { c.Type, c.Target = checker.CheckUnit, `getty@tty1\x2d.service` },
-		"none": func(c *checker.Check) { *c = checker.Check{Type: checker.CheckNone} },
+		"unit": func(c *healthcheck.Check) { c.Type, c.Target = healthcheck.Unit, `getty@tty1\x2d.service` },
+		"none": func(c *healthcheck.Check) { *c = healthcheck.Check{Type: healthcheck.None} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := sample()
@@ -90,7 +90,7 @@ func TestEveryCheckTypeHasAValidForm(t *testing.T) {
 			change(&c.Check)
 			data, err := c.Marshal()
 			require.NoError(t, err)
-			back, err := checker.Parse(data)
+			back, err := healthcheck.Parse(data)
 			require.NoError(t, err)
 			require.Equal(t, c, back)
 		})
@@ -129,7 +129,7 @@ func TestParseNamesWhatIsWrong(t *testing.T) {
 		t.Run(c.message, func(t *testing.T) {
 			i := strings.LastIndex(sampleText, c.old)
 			require.GreaterOrEqual(t, i, 0)
-			_, err := checker.Parse([]byte(sampleText[:i] + c.text + sampleText[i+len(c.old):]))
+			_, err := healthcheck.Parse([]byte(sampleText[:i] + c.text + sampleText[i+len(c.old):]))
 			require.ErrorContains(t, err, c.message)
 		})
 	}
@@ -147,7 +147,7 @@ func TestInstancesHaveTheirOwnNames(t *testing.T) {
 
 func TestStatusRangeDefaultsToWhatBrowsersShow(t *testing.T) {
 	for status, good := range map[int]bool{199: false, 200: true, 302: true, 399: true, 400: false, 503: false} {
-		require.Equal(t, good, checker.StatusRange{}.Contains(status), "%d", status)
+		require.Equal(t, good, healthcheck.StatusRange{}.Contains(status), "%d", status)
 	}
 }
 
@@ -158,14 +158,14 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte(strings.ReplaceAll(sampleText, `"tcp"`, `"https", "path": "/x?y", "host": "h", "expect_status": "200"`)))
 	f.Add([]byte(`{"application":"a","instances":[{}],"check":{"type":"none"}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		c, err := checker.Parse(data)
+		c, err := healthcheck.Parse(data)
 		if err != nil {
 			require.NotContains(t, err.Error(), "\n")
 			return
 		}
 		text, err := c.Marshal()
 		require.NoError(t, err)
-		back, err := checker.Parse(text)
+		back, err := healthcheck.Parse(text)
 		require.NoError(t, err)
 		again, err := back.Marshal()
 		require.NoError(t, err)

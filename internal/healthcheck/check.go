@@ -1,4 +1,4 @@
-package checker
+package healthcheck
 
 import (
 	"errors"
@@ -11,25 +11,25 @@ import (
 	"time"
 )
 
-// CheckType is a way to tell whether the service works.
-type CheckType string
+// Type is a way to tell whether the service works.
+type Type string
 
 // The ways to check.
 const (
-	// CheckTCP: a process accepts a connection to the target.
-	CheckTCP CheckType = "tcp"
-	// CheckHTTP and CheckHTTPS: the target answers a GET with an expected status.
-	CheckHTTP  CheckType = "http"
-	CheckHTTPS CheckType = "https"
-	// CheckUnit: a systemd unit is active.
-	CheckUnit CheckType = "unit"
-	// CheckNone: the service counts as healthy.
-	CheckNone CheckType = "none"
+	// TCP: a process accepts a connection to the target.
+	TCP Type = "tcp"
+	// HTTP and HTTPS: the target answers a GET with an expected status.
+	HTTP  Type = "http"
+	HTTPS Type = "https"
+	// Unit: a systemd unit is active.
+	Unit Type = "unit"
+	// None: the service counts as healthy.
+	None Type = "none"
 )
 
 // Check says what is checked, and how.
 type Check struct {
-	Type CheckType `json:"type"`
+	Type Type `json:"type"`
 	// Target is ADDRESS:PORT for tcp, http and https, where the word localhost
 	// stands for 127.0.0.1 and, if that fails, ::1; a unit's name for unit; empty
 	// for none.
@@ -117,17 +117,17 @@ const (
 
 func (c Check) validate() error {
 	switch c.Type {
-	case CheckNone:
-		if c != (Check{Type: CheckNone}) {
+	case None:
+		if c != (Check{Type: None}) {
 			return errors.New("a check of type none takes no settings")
 		}
 		return nil
-	case CheckUnit:
+	case Unit:
 		if !unitName.MatchString(c.Target) || len(c.Target) > maxName {
 			return fmt.Errorf("check target %q is not the name of a systemd unit", c.Target)
 		}
-	case CheckTCP, CheckHTTP, CheckHTTPS:
-		if _, err := c.endpoints(); err != nil {
+	case TCP, HTTP, HTTPS:
+		if _, err := c.Endpoints(); err != nil {
 			return err
 		}
 	default:
@@ -141,7 +141,7 @@ func (c Check) validate() error {
 
 // validateRequest checks what only http and https have.
 func (c Check) validateRequest() error {
-	web := c.Type == CheckHTTP || c.Type == CheckHTTPS
+	web := c.Type == HTTP || c.Type == HTTPS
 	if !web && (c.Path != "" || c.Host != "" || c.ExpectStatus != StatusRange{}) {
 		return fmt.Errorf("a check of type %s takes no path, host or status", c.Type)
 	}
@@ -150,7 +150,7 @@ func (c Check) validateRequest() error {
 		return fmt.Errorf("check path %q is not a URL path", c.Path)
 	case c.Host != "" && (!hostName.MatchString(c.Host) || len(c.Host) > maxName):
 		return fmt.Errorf("check host %q is not a host name", c.Host)
-	case c.CA != "" && c.Type != CheckHTTPS:
+	case c.CA != "" && c.Type != HTTPS:
 		return fmt.Errorf("a check of type %s takes no CA", c.Type)
 	case c.CA != "" && !plainPath(c.CA):
 		return fmt.Errorf("check CA %q is not an absolute path", c.CA)
@@ -176,10 +176,10 @@ func (c Check) validateTiming() error {
 	return nil
 }
 
-// endpoints returns where Target says to connect, in the order to try.
+// Endpoints returns where Target says to connect, in the order to try.
 // Names other than localhost are refused: a name server that fails would make
 // every unit sick at once.
-func (c Check) endpoints() ([]netip.AddrPort, error) {
+func (c Check) Endpoints() ([]netip.AddrPort, error) {
 	target, local := strings.CutPrefix(c.Target, "localhost:")
 	if local {
 		target = "127.0.0.1:" + target
