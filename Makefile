@@ -84,19 +84,25 @@ deps:
 lab-test: charm
 	@mkdir -p build
 	@cd tests && go test -count=1 -p 1 -v -timeout $(LAB_TIMEOUT) ./... 2>&1 | tee ../build/lab.log
+	@cd tests/agent/juju35 && go test -count=1 -v -timeout $(LAB_TIMEOUT) ./... 2>&1 | tee -a ../../../build/lab.log
 	$(call count,lab)
 
+.PHONY: lab-command
+lab-command:
+	@mkdir -p build
+	@cd tests && go build -o ../build/lab ./cmd/lab
+
 .PHONY: demo
-demo: deps charm ## Show a deployment: three machines, a VIP, a machine dies, the VIP moves (root)
-	@cd tests && go run ./cmd/lab demo -charm ../keepalived.charm
+demo: deps charm lab-command ## Show a deployment: three machines, a VIP, a machine dies, the VIP moves (root)
+	@build/lab demo
 
 .PHONY: lab
-lab: deps charm ## Keep a lab up to type commands against (root)
-	@cd tests && go run ./cmd/lab up -charm ../keepalived.charm
+lab: deps charm lab-command ## Keep a lab up to type commands against (root)
+	@build/lab up
 
 .PHONY: bench
-bench: deps charm ## Measure outages in the lab, to build/bench: table, plot, raw numbers (RUNS=5 ROWS=regexp; root)
-	@cd tests && go run ./cmd/lab bench -charm ../keepalived.charm -o ../build/bench -runs $(RUNS) -rows "$${ROWS-}"
+bench: deps charm lab-command ## Measure outages in the lab, to build/bench: table, plot, raw numbers (RUNS=5 ROWS=regexp; root)
+	@build/lab bench -o build/bench -runs $(RUNS) -rows "$${ROWS-}"
 
 .PHONY: clean
 clean: ## Remove what make built here

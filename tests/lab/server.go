@@ -16,7 +16,7 @@ import (
 
 // controlSocket is where a lab that is kept up takes commands. One is enough for
 // a person; tests do not use it.
-const controlSocket = "/run/keepalived-lab/control.sock"
+const controlSocket = "/run/keepalived-lab.sock"
 
 // frame is one line of an answer: text to print, or the end.
 type frame struct {
