@@ -15,9 +15,9 @@ import (
 	"github.com/juju/charm/v12/hooks"
 	"github.com/stretchr/testify/require"
 
-	"keepalived-charm/internal/checker"
 	"keepalived-charm/internal/config"
 	"keepalived-charm/internal/endpoint"
+	"keepalived-charm/internal/healthcheck"
 	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/keepalived"
 	"keepalived-charm/internal/reconcile"
@@ -154,7 +154,7 @@ func FuzzDesire(f *testing.F) {
 		}
 		require.Equal(t, shape(good), shape(d.Files))
 		wordsAsIn(t, good, d.Files)
-		c, err := checker.Parse([]byte(d.Files[d.Layout.CheckerConfig()]))
+		c, err := healthcheck.Parse([]byte(d.Files[d.Layout.CheckerConfig()]))
 		require.NoError(t, err)
 		require.Equal(t, d.Layout.TrackFile(), c.Instances[0].TrackFile)
 		require.NotContains(t, c.Aside, "\n")
