@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"maps"
 	"strings"
-	"time"
 )
 
 type life string
@@ -61,7 +60,6 @@ func (c *Controller) AddApplication(spec ApplicationSpec) error {
 	a := &application{
 		name: name, charm: rev, life: alive, config: map[string]any{},
 		bindings: maps.Clone(spec.Bindings), leaderData: map[string]string{},
-		status: Status{Status: "waiting", Since: time.Now()},
 	}
 	if err := a.set(spec.Config); err != nil {
 		return err

@@ -24,7 +24,7 @@ type ApplicationStatus struct {
 	Revision int
 	Life     string
 	Leader   string // unit name, or empty
-	Status   Status // set by the leader's status-set --application
+	Status   Status // set by the leader's status-set --application; empty before
 }
 
 // UnitStatus is one unit of a Snapshot.

@@ -73,6 +73,17 @@ func TestLabOfKilledOwnerIsSweptByTheNextRun(t *testing.T) {
 	require.NotEmpty(t, traces(t, living.ID), "a living lab is not touched")
 }
 
+func TestSocketBesideTheLabsIsNoLab(t *testing.T) {
+	ctx := withTimeout(t, time.Minute)
+	newLab(t, ctx) // makes the directory
+	socket, err := os.CreateTemp("/run/keepalived-lab", "control-*.sock")
+	require.NoError(t, err)
+	defer os.Remove(socket.Name())
+	require.NoError(t, socket.Close())
+	require.NoError(t, machine.CleanStale(ctx))
+	require.FileExists(t, socket.Name())
+}
+
 func TestBuildingTheImageWaitsForAnotherRun(t *testing.T) {
 	t.Setenv(machine.CacheEnv, t.TempDir())
 	lock, err := os.OpenFile(machine.CacheDir()+"/lock", os.O_CREATE|os.O_RDWR, 0o644)

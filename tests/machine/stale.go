@@ -63,6 +63,9 @@ func CleanStale(ctx context.Context) error {
 		return fmt.Errorf("cannot list labs: %w", err)
 	}
 	for _, entry := range entries {
+		if !entry.IsDir() {
+			continue // the socket of a lab that takes commands
+		}
 		if strings.HasPrefix(entry.Name(), "new-") {
 			if err := removeDraft(entry); err != nil {
 				return err
