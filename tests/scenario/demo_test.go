@@ -68,6 +68,7 @@ func TestFromDeployToSurvivingADeadMachine(t *testing.T) {
 		require.Equal(t, "juju-"+holder, name)
 		d.updateStatus(t)
 		d.truthful(t, holder)
+		require.Regexp(t, `(?m)^keepalived +2\.[0-9.]+ +active +3 +keepalived `, d.Status(), "version, status and scale")
 	})
 	d.scenario(t, "website and loadbalancer publish what the Python charm publishes", func(t *testing.T) {
 		d.publishes(t, website, worker, map[string]string{
