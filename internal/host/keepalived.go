@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -46,6 +47,31 @@ func (h *Host) test(l reconcile.Layout, files []reconcile.File) error {
 	return nil
 }
 
+// configTest returns what keepalived says about a configuration, by line.
+func configTest(path string) ([]string, error) {
+	cmd := exec.Command("keepalived", "--config-test", "--use-file", path)
+	cmd.Env = append(os.Environ(), "LC_ALL=C")
+	out, err := cmd.CombinedOutput()
+	return slices.DeleteFunc(strings.Split(string(out), "\n"), func(line string) bool { return strings.TrimSpace(line) == "" }), err
+}
+
+// foreign is where a configuration from before the charm lies now; empty when
+// there is none.
+func (h *Host) foreign() string {
+	files, err := h.read([]string{reconcile.MainFile, reconcile.ForeignFile})
+	if err != nil {
+		return ""
+	}
+	if _, ok := files[reconcile.ForeignFile]; ok {
+		return h.path(reconcile.ForeignFile)
+	}
+	fragments, err := filepath.Glob(h.path(reconcile.FragmentDir, "*.conf"))
+	if err == nil && len(fragments) == 0 && reconcile.Foreign(files[reconcile.MainFile]) {
+		return h.path(reconcile.MainFile)
+	}
+	return ""
+}
+
 // compose writes the whole configuration below a candidate directory: the files
 // to come, and the neighbours' fragments as they are.
 func (h *Host) compose(l reconcile.Layout, candidate string, files []reconcile.File) (string, error) {
@@ -70,6 +96,9 @@ func (h *Host) compose(l reconcile.Layout, candidate string, files []reconcile.F
 	for path, text := range texts {
 		relative := strings.TrimPrefix(path, reconcile.ConfigDir)
 		if path == reconcile.MainFile {
+			if kept := h.foreign(); kept != "" {
+				text = strings.ReplaceAll(text, "include "+reconcile.ForeignFile+"\n", "include "+kept+"\n")
+			}
 			text = strings.ReplaceAll(text, reconcile.FragmentDir, h.path(candidate, strings.TrimPrefix(reconcile.FragmentDir, reconcile.ConfigDir)))
 		}
 		if err := h.write(filepath.Join(candidate, relative), text, 0o600); err != nil {

@@ -15,6 +15,9 @@ import (
 type Main struct {
 	// Fragments is the directory with one fragment per application.
 	Fragments string
+	// Foreign is the file of a configuration from before the charm; may be empty.
+	// It keeps its own rules for scripts, the charm has none.
+	Foreign string
 }
 
 // Render returns the text of keepalived.conf.

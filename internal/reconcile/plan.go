@@ -5,8 +5,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-
-	"keepalived-charm/internal/keepalived"
 )
 
 // Action is what a step does to the machine.
@@ -142,7 +140,7 @@ func withdraw(d Desired, o Observed) []Step {
 	if _, installed := o.Machine.Files[d.Layout.CheckerUnit()]; installed || o.Machine.CheckerActive {
 		steps = append(steps, Step{Action: StopChecker})
 	}
-	if len(daemon) > 0 && len(o.Machine.Neighbours) == 0 && o.Machine.Active {
+	if _, stays := d.Files[MainFile]; !stays && len(daemon) > 0 && o.Machine.Active {
 		steps = append(steps, Step{Action: StopKeepalived})
 	}
 	if len(daemon) > 0 {
@@ -174,10 +172,8 @@ func keep(m Machine) map[string]string {
 		}
 		return stay
 	}
-	if kept, ok := m.Files[ForeignFile]; ok {
-		stay[MainFile] = kept
-	} else if main, ok := m.Files[MainFile]; ok && foreign(main) {
-		stay[MainFile] = main
+	if text, ok := m.foreignText(); ok {
+		stay[MainFile] = text
 	}
 	return stay
 }
@@ -259,11 +255,4 @@ func do(due map[FollowUp]bool) []Step {
 
 func ordered(due map[FollowUp]bool) []FollowUp {
 	return slices.DeleteFunc(FollowUps(), func(f FollowUp) bool { return !due[f] })
-}
-
-// foreign tells a keepalived.conf that is neither the charm's nor the Python
-// charm's; an absent or empty file is nobody's.
-func foreign(text string) bool {
-	ours := strings.HasPrefix(text, "# Written by the Juju charm keepalived")
-	return strings.TrimSpace(text) != "" && !ours && !keepalived.IsPython(text)
 }

@@ -18,8 +18,16 @@ func (d *Desired) render(o Observed, own []netip.Addr) error {
 	if err != nil {
 		return err
 	}
+	if err := d.refuseClash(o, instance); err != nil {
+		return err
+	}
+	main := keepalived.Main{Fragments: FragmentDir}
+	if text, ok := o.Machine.foreignText(); ok {
+		main.Foreign = ForeignFile
+		d.Files[ForeignFile] = text
+	}
 	files := map[string]func() (string, error){
-		MainFile: keepalived.Main{Fragments: FragmentDir}.Render,
+		MainFile: main.Render,
 		l.Fragment(): keepalived.Fragment{Application: l.Application,
 			Instances: []keepalived.VRRPInstance{instance}}.Render,
 		l.CheckerConfig(): func() (string, error) {
@@ -34,11 +42,6 @@ func (d *Desired) render(o Observed, own []netip.Addr) error {
 		if d.Files[path], err = text(); err != nil {
 			return err
 		}
-	}
-	if kept, ok := o.Machine.Files[ForeignFile]; ok {
-		d.Files[ForeignFile] = kept
-	} else if main := o.Machine.Files[MainFile]; foreign(main) {
-		d.Files[ForeignFile] = main
 	}
 	return nil
 }

@@ -1,0 +1,91 @@
+package keepalived
+
+import (
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"keepalived-charm/internal/vrrp"
+)
+
+// Claim is what an instance of some configuration claims for itself on this
+// machine: one interface and family has room for one user of each ID.
+type Claim struct {
+	Interface       string
+	VirtualRouterID vrrp.VirtualRouterID
+	// Six tells an instance that talks VRRP over IPv6.
+	Six bool
+	// Addresses are its virtual addresses.
+	Addresses []netip.Addr
+}
+
+// Claims reads the vrrp_instance blocks of a configuration, ours or anybody's. It
+// never fails: what it cannot read claims nothing.
+func Claims(text string) []Claim {
+	var claims []Claim
+	depth, block := 0, ""
+	words := tokens(text)
+	for n, w := range words {
+		next := ""
+		if n+1 < len(words) {
+			next = words[n+1]
+		}
+		if next == "{" && depth == 1 {
+			block = w
+		}
+		switch {
+		case w == "{":
+			depth++
+			continue
+		case w == "}":
+			depth = max(0, depth-1)
+			continue
+		case w == "vrrp_instance" && depth == 0:
+			claims = append(claims, Claim{})
+		}
+		if len(claims) == 0 || depth == 0 {
+			continue
+		}
+		c := &claims[len(claims)-1]
+		switch {
+		case depth == 1 && w == "interface":
+			c.Interface = next
+		case depth == 1 && w == "native_ipv6":
+			c.Six = true
+		case depth == 1 && w == "virtual_router_id":
+			if id, err := strconv.Atoi(next); err == nil {
+				c.VirtualRouterID, _ = vrrp.NewVirtualRouterID(id)
+			}
+		case depth == 2 && strings.HasPrefix(block, "virtual_ipaddress"):
+			w, _, _ = strings.Cut(w, "/")
+			if a, err := netip.ParseAddr(w); err == nil {
+				// The first advertised address tells the family (keepalived.conf(5)).
+				c.Six = c.Six || len(c.Addresses) == 0 && a.Is6() && block == "virtual_ipaddress"
+				c.Addresses = append(c.Addresses, a)
+			}
+		}
+	}
+	return claims
+}
+
+// tokens splits a configuration into words and braces, without comments.
+func tokens(text string) []string {
+	var words []string
+	braces := strings.NewReplacer("{", " { ", "}", " } ")
+	for line := range strings.Lines(text) {
+		line, _, _ = strings.Cut(line, "#")
+		line, _, _ = strings.Cut(line, "!")
+		words = append(words, strings.Fields(braces.Replace(line))...)
+	}
+	return words
+}
+
+// VirtualAddresses lists the virtual addresses of all instances of a
+// configuration.
+func VirtualAddresses(text string) []netip.Addr {
+	var list []netip.Addr
+	for _, c := range Claims(text) {
+		list = append(list, c.Addresses...)
+	}
+	return list
+}

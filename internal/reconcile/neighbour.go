@@ -1,0 +1,67 @@
+package reconcile
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"keepalived-charm/internal/config"
+	"keepalived-charm/internal/keepalived"
+)
+
+// refuseClash refuses what somebody else on this machine uses already: another
+// application of the charm, or the configuration from before the charm. The
+// second one yields; the first goes on undisturbed.
+func (d Desired) refuseClash(o Observed, ours keepalived.VRRPInstance) error {
+	for _, owner := range slices.Sorted(maps.Keys(o.others())) {
+		for _, c := range keepalived.Claims(o.others()[owner]) {
+			if c.Interface == ours.Interface && c.VirtualRouterID == ours.VirtualRouterID && c.Six == ours.Anchor.Is6() {
+				return &config.Invalid{Option: "router_id", Value: fmt.Sprint(ours.VirtualRouterID),
+					Must: "another one, " + owner + " uses it on interface " + c.Interface}
+			}
+			for _, a := range ours.Addresses {
+				if slices.Contains(c.Addresses, a.Addr()) {
+					return &config.Invalid{Option: "virtual_ip", Value: fmt.Sprint(o.Options["virtual_ip"]),
+						Must: "a free address, " + a.Addr().String() + " belongs to " + owner}
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// others returns the configurations of others on this machine, by owner.
+func (o Observed) others() map[string]string {
+	texts := map[string]string{}
+	for application, text := range o.Machine.Neighbours {
+		texts["application "+application] = text
+	}
+	if text, ok := o.Machine.foreignText(); ok {
+		texts["the keepalived.conf from before the charm"] = text
+	}
+	return texts
+}
+
+// foreignText is a keepalived.conf from before the charm: kept aside already, or
+// still in place. With a fragment of the charm there, keepalived.conf is the
+// charm's, whoever wrote into it.
+func (m Machine) foreignText() (string, bool) {
+	if text, ok := m.Files[ForeignFile]; ok {
+		return text, true
+	}
+	for path := range m.Files {
+		if strings.HasPrefix(path, FragmentDir+"/") {
+			return "", false
+		}
+	}
+	text := m.Files[MainFile]
+	return text, len(m.Neighbours) == 0 && Foreign(text)
+}
+
+// Foreign tells a keepalived.conf that is neither the charm's nor the Python
+// charm's; an empty one is nobody's.
+func Foreign(text string) bool {
+	ours := strings.HasPrefix(text, "# Written by the Juju charm keepalived")
+	return strings.TrimSpace(text) != "" && !ours && !keepalived.IsPython(text)
+}
