@@ -134,8 +134,8 @@ func TestADebtIsPaidWhateverComesNext(t *testing.T) {
 			t.Parallel()
 			clean := charmtest.Run(t, tr.hook, tr.from)
 			for _, death := range deaths(clean) {
-				if death.Step == 0 {
-					continue // on the machine the same as before the first or after the last step
+				if death.Step == 0 || death.When == charmtest.Before && death.Step > 1 {
+					continue // on the machine the same as after the step before
 				}
 				died := charmtest.RunHook(t, charmtest.Hook{Name: tr.hook, Death: death}, tr.from).State
 				for _, v := range []string{"", vip, "10.10.74.240"} {

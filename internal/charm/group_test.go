@@ -93,7 +93,7 @@ func priority(s charmtest.State) string {
 // TestAUnitThatComesOrGoesRenumbersNobody walks random orders of joining and
 // leaving, with unit numbers far beyond the number of ranks.
 func TestAUnitThatComesOrGoesRenumbersNobody(t *testing.T) {
-	for seed := range uint64(8) {
+	for seed := range uint64(5) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		g := group{units: map[int]charmtest.State{}}
 		next := r.IntN(60)

@@ -96,7 +96,7 @@ func TestTransitionsConverge(t *testing.T) {
 	hooks := []string{"config-changed", "update-status", "upgrade-charm", "start", "leader-elected", "cluster-relation-changed",
 		"loadbalancer-relation-changed", "stop", "pre-series-upgrade", "remove"}
 	served, blocked, died := 0, 0, 0
-	for seed := range uint64(100) {
+	for seed := range uint64(40) {
 		r := rand.New(rand.NewPCG(seed, 3))
 		s := charmtest.NewState(0)
 		s.Juju.Relate(endpoint.LoadBalancer, "loadbalancer:4")
@@ -140,7 +140,7 @@ func TestTransitionsConverge(t *testing.T) {
 		}
 	}
 	t.Logf("%d hooks served, %d blocked, %d died", served, blocked, died)
-	require.Greater(t, served, 300)
+	require.Greater(t, served, 200)
 	require.Greater(t, blocked, 200)
 	require.Greater(t, died, 100)
 }

@@ -19,7 +19,7 @@ const settingsBefore = reconcile.StateRoot + "/sysctl-before.json"
 // else; without the file it gives back what was there before. A setting that may
 // not be written, as in an LXD container, is said and left.
 func (h *Host) applySysctl() error {
-	want := map[string]string{}
+	var want map[string]string
 	before := map[string]string{}
 	if text, err := os.ReadFile(h.path(settingsBefore)); err == nil {
 		if err := json.Unmarshal(text, &before); err != nil {

@@ -32,13 +32,13 @@ func TestTheRealKeepalivedAcceptsEveryGoldenFile(t *testing.T) {
 	for _, name := range names {
 		fragment, err := os.ReadFile(name)
 		require.NoError(t, err)
-		status, said := configTest(t, string(main), string(fragment))
+		said, status := configTest(t, string(main), string(fragment))
 		assert.NoError(t, status, "%s: %s", name, said)
 		assert.Empty(t, said, name)
 	}
 	// The test would notice a fault.
 	for _, bad := range []string{"vrrp_instance x {\n}\n", "}\n", "nonsense\n"} {
-		status, said := configTest(t, string(main), bad)
+		said, status := configTest(t, string(main), bad)
 		assert.Error(t, status, "%q passed and said %q", bad, said)
 	}
 }
@@ -62,7 +62,7 @@ func enterNamespace(t *testing.T) {
 }
 
 // configTest runs the config test on a main file with one fragment.
-func configTest(t *testing.T, main, fragment string) (status error, said string) {
+func configTest(t *testing.T, main, fragment string) (said string, status error) {
 	t.Helper()
 	dir := t.TempDir()
 	require.NoError(t, os.Mkdir(filepath.Join(dir, "charm.d"), 0o755))
@@ -71,5 +71,5 @@ func configTest(t *testing.T, main, fragment string) (status error, said string)
 	require.NoError(t, os.WriteFile(file, []byte(main), 0o600))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "charm.d", "keepalived.conf"), []byte(fragment), 0o600))
 	out, err := exec.Command("keepalived", "-t", "-f", file).CombinedOutput()
-	return err, string(out)
+	return string(out), err
 }
