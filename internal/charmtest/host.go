@@ -160,6 +160,9 @@ func (h Host) Stale(application string) []string {
 // composed is what keepalived would read now.
 func (h Host) composed() string {
 	text := h.Files[reconcile.MainFile]
+	if strings.Contains(text, "include "+reconcile.ForeignFile) {
+		text += h.Files[reconcile.ForeignFile]
+	}
 	if !strings.Contains(text, "include "+reconcile.FragmentDir) {
 		return text
 	}

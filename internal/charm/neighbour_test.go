@@ -1,0 +1,66 @@
+package charm_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"keepalived-charm/internal/charmtest"
+	"keepalived-charm/internal/reconcile"
+)
+
+// before is somebody's own keepalived.conf.
+const before = `vrrp_instance mine {
+    interface eth0
+    virtual_router_id 90
+    virtual_ipaddress {
+        10.10.74.200/24
+    }
+}
+`
+
+func TestAClashWithANeighbourBlocksTheSecondAndNamesTheFirst(t *testing.T) {
+	for _, c := range []struct {
+		option string
+		value  any
+		want   string
+	}{
+		{"router_id", 77, `blocked: option router_id is "77", must be another one, application other uses it on interface eth0`},
+		{"virtual_ip", "10.10.74.251", `blocked: option virtual_ip is "10.10.74.251", must be a free address, 10.10.74.251 belongs to application other`},
+	} {
+		s := with(serving(t), func(s *charmtest.State) {
+			s.Host.Files[reconcile.Layout{Application: "other"}.Fragment()] = "vrrp_instance charm_other {\ninterface eth0\nvirtual_router_id 77\n" +
+				"virtual_ipaddress {\n169.254.77.112/32 dev lo\n}\nvirtual_ipaddress_excluded {\n10.10.74.251/32 dev eth0\n}\n}\n"
+		})
+		out := charmtest.Run(t, "config-changed", option(s, c.option, c.value))
+		require.Equal(t, c.want, out.Juju.Status.String())
+		require.Empty(t, out.Steps)
+		require.Equal(t, s.Host.Files, out.Host.Files)
+	}
+}
+
+func TestAConfigurationFromBeforeGoesOnAndComesBack(t *testing.T) {
+	s := charmtest.NewState(0)
+	s.Host.Installed, s.Host.Files[reconcile.MainFile] = true, before
+	s.Host.Keepalived = charmtest.Daemon{Running: true, Loaded: before}
+	out := charmtest.Run(t, "config-changed", option(s, "virtual_ip", "10.10.74.250"))
+	require.Equal(t, before, out.Host.Files[reconcile.ForeignFile])
+	require.Contains(t, out.Host.Keepalived.Loaded, "vrrp_instance mine")
+	require.Contains(t, out.Host.Keepalived.Loaded, "vrrp_instance charm_keepalived")
+	require.NotContains(t, out.Host.Keepalived.Loaded, "script_user", "its scripts keep their own rules")
+	require.Zero(t, out.Host.Keepalived.Starts, "it never stopped")
+	gone := charmtest.Run(t, "remove", charmtest.Run(t, "stop", out.State).State)
+	require.Equal(t, before, gone.Host.Files[reconcile.MainFile])
+	require.Equal(t, before, gone.Host.Keepalived.Loaded)
+	require.True(t, gone.Host.Keepalived.Running)
+	require.Zero(t, gone.Host.Keepalived.Starts)
+}
+
+func TestAClashWithAConfigurationFromBeforeBlocks(t *testing.T) {
+	s := charmtest.NewState(0)
+	s.Host.Installed, s.Host.Files[reconcile.MainFile] = true, before
+	out := charmtest.Run(t, "config-changed", option(option(s, "virtual_ip", "10.10.74.250"), "router_id", 90))
+	require.Equal(t, `blocked: option router_id is "90", must be another one, the keepalived.conf from before the charm uses it on interface eth0`,
+		out.Juju.Status.String())
+	require.Equal(t, before, out.Host.Files[reconcile.MainFile])
+}
