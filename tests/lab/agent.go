@@ -20,6 +20,7 @@ const agentLimit = 30 * time.Second
 // versions are other programs in the same place.
 const agentService = `[Unit]
 Description=Juju unit agent of %[1]s
+StartLimitIntervalSec=0
 
 [Service]
 ExecStart=%[2]s/unit-agent-3.5 --unit %[1]s --controller %[3]s/controller.sock --hook-tool %[2]s/hooktool

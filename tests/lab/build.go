@@ -62,17 +62,20 @@ func Build(ctx context.Context, progress io.Writer) (Programs, error) {
 		timer := time.AfterFunc(5*time.Second, func() {
 			fmt.Fprintf(progress, "building %s (the first time takes some minutes)\n", b.program)
 		})
-		// The name changes last: machines may be running the old program.
+		// The name changes last, from one that is this process's own: machines may
+		// be running the old program, and other labs may build at the same time.
 		target := filepath.Join(p.Dir, b.program)
-		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-buildvcs=false", "-o", target+".new", b.pkg)
+		draft := fmt.Sprintf("%s.%d", target, os.Getpid())
+		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-buildvcs=false", "-o", draft, b.pkg)
 		cmd.Dir = filepath.Join(root, b.module)
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-mod=readonly")
 		out, err := cmd.CombinedOutput()
 		timer.Stop()
 		if err == nil {
-			err = os.Rename(target+".new", target)
+			err = os.Rename(draft, target)
 		}
 		if err != nil {
+			_ = os.Remove(draft) // if it got that far
 			return Programs{}, fmt.Errorf("cannot build %s: %w: %s", b.program, err, strings.TrimSpace(string(out)))
 		}
 	}
