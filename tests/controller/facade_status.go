@@ -86,7 +86,11 @@ func applicationStatus(r *call) (any, error) {
 				units[name] = wireStatus(name, m.life, m.workload)
 			}
 		}
-		return map[string]any{"application": wireStatus(a.name, a.life, a.status), "units": units}, nil
+		status := a.status
+		if status.Status == "" {
+			status.Status = "waiting" // until the charm sets one
+		}
+		return map[string]any{"application": wireStatus(a.name, a.life, status), "units": units}, nil
 	})
 }
 
