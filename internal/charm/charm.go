@@ -66,8 +66,12 @@ func idle(h hooks.Kind) bool { return h == hooks.CollectMetrics || h == hooks.Me
 // pass brings the unit from what was observed to what is wanted.
 func pass(obs reconcile.Observed, j Model, m Machine) (juju.Status, error) {
 	want, err := reconcile.Desire(obs)
+	steps := reconcile.Settle(obs)
 	if err == nil {
-		err = apply(&obs, want, j, m)
+		steps = reconcile.Plan(want, obs)
+	}
+	if applyErr := apply(&obs, steps, j, m); applyErr != nil {
+		err = applyErr
 	}
 	if status, blocked := reconcile.StatusOf(err); blocked {
 		return status, nil
@@ -92,8 +96,8 @@ func pass(obs reconcile.Observed, j Model, m Machine) (juju.Status, error) {
 
 // apply carries out the plan; the first fault ends it. It reads the machine again
 // when it changed something.
-func apply(obs *reconcile.Observed, want reconcile.Desired, j Model, m Machine) error {
-	steps := reconcile.Plan(want, *obs)
+func apply(obs *reconcile.Observed, steps []reconcile.Step, j Model, m Machine) error {
+	layout := reconcile.Layout{Application: obs.Event.Unit.Application}
 	if len(steps) == 0 {
 		return nil
 	}
@@ -108,12 +112,12 @@ func apply(obs *reconcile.Observed, want reconcile.Desired, j Model, m Machine) 
 				return err
 			}
 		}
-		if err := m.Apply(want.Layout, s); err != nil {
+		if err := m.Apply(layout, s); err != nil {
 			return err
 		}
 	}
 	var err error
-	obs.Machine, err = m.Observe(want.Layout)
+	obs.Machine, err = m.Observe(layout)
 	return err
 }
 

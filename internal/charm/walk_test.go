@@ -124,8 +124,13 @@ func TestTransitionsConverge(t *testing.T) {
 			s = out.State
 			if s.Juju.Status.Level == juju.Blocked && s.Juju.Options["virtual_ip"] != "" {
 				blocked++
-				require.Empty(t, out.Steps, "seed %d: %s", seed, s.Juju.Status)
-				require.Equal(t, last.Host.String(), s.Host.String())
+				// What an earlier hook left owed is carried through, nothing else.
+				for _, step := range out.Steps {
+					require.Equal(t, reconcile.Do, step.Action, "seed %d: %s", seed, s.Juju.Status)
+				}
+				if len(out.Steps) == 0 {
+					require.Equal(t, last.Host.String(), s.Host.String())
+				}
 				continue
 			}
 			if hook == "remove" {

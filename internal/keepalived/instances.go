@@ -89,3 +89,16 @@ func VirtualAddresses(text string) []netip.Addr {
 	}
 	return list
 }
+
+// InterfaceOf returns the interface that a fragment of the charm puts a virtual
+// address on; empty when it has no such address.
+func InterfaceOf(fragment string, address netip.Addr) string {
+	words := tokens(fragment)
+	for n, w := range words {
+		w, _, _ = strings.Cut(w, "/")
+		if a, err := netip.ParseAddr(w); err == nil && a == address && n+2 < len(words) && words[n+1] == "dev" {
+			return words[n+2]
+		}
+	}
+	return ""
+}

@@ -3,6 +3,7 @@ package reconcile
 import (
 	"net/netip"
 	"slices"
+	"time"
 
 	"keepalived-charm/internal/config"
 	"keepalived-charm/internal/endpoint"
@@ -150,7 +151,11 @@ func (d Desired) join(wanted vrrp.Parameters) agreement {
 // peer says reaches the configuration unless the options could have said it.
 func (d Desired) acceptable(p vrrp.Parameters) bool {
 	known := p.Constant() || slices.ContainsFunc(d.options.VirtualIPs, func(v config.VirtualIP) bool { return v.Addr() == p.Anchor })
-	return known && p.Interval >= config.ShortestInterval && p.Interval <= config.LongestInterval
+	step := 10 * time.Millisecond
+	if p.Version == 2 {
+		step = time.Second
+	}
+	return known && p.Interval%step == 0 && p.Interval >= config.ShortestInterval && p.Interval <= config.LongestInterval
 }
 
 // announced returns the announcement of these parameters by whoever began to

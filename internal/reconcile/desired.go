@@ -12,6 +12,7 @@ import (
 	"keepalived-charm/internal/config"
 	"keepalived-charm/internal/endpoint"
 	"keepalived-charm/internal/juju"
+	"keepalived-charm/internal/keepalived"
 	"keepalived-charm/internal/vrrp"
 )
 
@@ -160,20 +161,16 @@ func (d Desired) refuseTaken(o Observed, own []netip.Addr) error {
 }
 
 // interfaceFor chooses the interface of a virtual IP: the option, else the one
-// with the smallest subnet that holds the address, else the default route's.
+// with the smallest subnet that holds the address, else the default route's. An
+// interface in use that is not there (yet, after a boot) stays the choice:
+// keepalived waits for it.
 func (d Desired) interfaceFor(m Machine, v netip.Addr) (string, error) {
+	inUse := keepalived.InterfaceOf(m.Files[d.Layout.Fragment()], v)
 	if name := d.options.Interface; name != "" {
-		var names []string
-		for _, i := range m.Interfaces {
-			if i.Name == name {
-				return name, nil
-			}
-			if config.Interface(i.Name) {
-				names = append(names, i.Name)
-			}
+		if name != inUse && !slices.ContainsFunc(m.Interfaces, func(i Interface) bool { return i.Name == name }) {
+			return "", &config.Invalid{Option: "network_interface", Value: name, Must: "an interface of this machine" + m.names()}
 		}
-		return "", &config.Invalid{Option: "network_interface", Value: name,
-			Must: "an interface of this machine (" + strings.Join(names, ", ") + ")"}
+		return name, nil
 	}
 	best, name := -1, m.DefaultInterface4
 	if v.Is6() {
@@ -186,6 +183,9 @@ func (d Desired) interfaceFor(m Machine, v netip.Addr) (string, error) {
 			}
 		}
 	}
+	if best < 0 && inUse != "" && m.bare(inUse) {
+		name = inUse
+	}
 	if !config.Interface(name) {
 		return "", &Blocked{"no interface for virtual IP " + v.String() +
 			": no subnet of this machine holds it and there is no default route; set option network_interface"}
@@ -193,9 +193,37 @@ func (d Desired) interfaceFor(m Machine, v netip.Addr) (string, error) {
 	return name, nil
 }
 
+// bare tells that an interface is missing, or has no address but link-local ones.
+func (m Machine) bare(name string) bool {
+	return !slices.ContainsFunc(m.Interfaces, func(i Interface) bool {
+		return i.Name == name && slices.ContainsFunc(i.Addresses, func(p netip.Prefix) bool { return !p.Addr().IsLinkLocalUnicast() })
+	})
+}
+
+// names lists the machine's interfaces for a status line, the first few.
+func (m Machine) names() string {
+	const most = 6
+	var names []string
+	for _, i := range m.Interfaces {
+		if config.Interface(i.Name) {
+			names = append(names, i.Name)
+		}
+	}
+	if len(names) > most {
+		names = append(names[:most], "...")
+	}
+	return " (" + strings.Join(names, ", ") + ")"
+}
+
 // member is what this unit tells its peers.
 func (d Desired) member(o Observed, own []netip.Addr) endpoint.Member {
-	m := endpoint.Member{Principal: o.Event.Principal, Rank: int(d.rank), Addresses: own}
+	m := endpoint.Member{Principal: o.Event.Principal, Rank: int(d.rank)}
+	// Only what Juju lists: the kernel's may come and go, with a hook on every peer.
+	for _, a := range own {
+		if slices.Contains(o.Ingress, a.String()) {
+			m.Addresses = append(m.Addresses, a)
+		}
+	}
 	if d.Mode == Serving {
 		m.Address = d.address
 		m.Lists = d.sendsTo()

@@ -16,9 +16,10 @@ const (
 	InstallPackage Action = "install keepalived"
 	// Owe remembers Step.FollowUps before the files change.
 	Owe Action = "owe"
-	// StopChecker and StopKeepalived end a service; keepalived hands its virtual
+	// StopChecker, StopNotifier and StopKeepalived end a service; keepalived hands its virtual
 	// IPs over with priority 0 (RFC 9568 section 6.4.3).
 	StopChecker    Action = "stop health checker"
+	StopNotifier   Action = "stop notifier"
 	StopKeepalived Action = "stop keepalived"
 	// InstallBinary copies the charm's binary to Layout.Binary.
 	InstallBinary Action = "install binary"
@@ -85,6 +86,22 @@ func Plan(d Desired, o Observed) []Step {
 	return withdraw(d, o)
 }
 
+// Settle lists what a unit still owes when the operator's options keep it from
+// deciding anything new: the last good configuration is carried through.
+func Settle(o Observed) []Step {
+	l := Layout{o.Event.Unit.Application}
+	for _, path := range []string{MainFile, l.Fragment(), l.CheckerUnit(), l.CheckerConfig()} {
+		if _, written := o.Machine.Files[path]; !written {
+			return nil // there is no good configuration yet
+		}
+	}
+	due := map[FollowUp]bool{}
+	for _, f := range o.Machine.Owed {
+		due[f] = true
+	}
+	return do(due)
+}
+
 // serve plans for a unit that takes part, or is about to.
 func serve(d Desired, o Observed) []Step {
 	var steps []Step
@@ -104,6 +121,13 @@ func serve(d Desired, o Observed) []Step {
 	}
 	if d.agreement.pin && len(daemon) > 0 {
 		due[Unpin] = true
+	}
+	if d.options.Notify && !o.Machine.NotifierActive {
+		due[StartNotifier] = true
+	}
+	if !d.options.Notify {
+		steps = append(steps, d.stopNotifier(o.Machine)...)
+		delete(due, StartNotifier)
 	}
 	if len(daemon) > 0 {
 		// First of all: what keepalived refuses leaves no trace, not even a debt.
@@ -132,6 +156,8 @@ func withdraw(d Desired, o Observed) []Step {
 	daemon, others := changes(d, o.Machine)
 	due := d.due(o.Machine, slices.Concat(daemon, others))
 	delete(due, RestartChecker)
+	delete(due, StartNotifier)
+	steps = append(steps, d.stopNotifier(o.Machine)...)
 	if _, stays := d.Files[MainFile]; !stays {
 		delete(due, Reload) // nobody is left who would run it
 	}
@@ -158,6 +184,15 @@ func withdraw(d Desired, o Observed) []Step {
 		}
 	}
 	return steps
+}
+
+// stopNotifier ends the notifier before its files go.
+func (d Desired) stopNotifier(m Machine) []Step {
+	_, installed := m.Files[d.Layout.NotifierFiles()[0]]
+	if !installed && !m.NotifierActive {
+		return nil
+	}
+	return []Step{{Action: StopNotifier}}
 }
 
 // keep returns the files that stay when the application leaves: what neighbours
@@ -216,6 +251,9 @@ func (d Desired) due(m Machine, files []File) map[FollowUp]bool {
 			due[follow] = true
 			if f.Path == d.Layout.CheckerUnit() {
 				due[RestartChecker] = true
+			}
+			if slices.Contains(d.Layout.NotifierFiles(), f.Path) {
+				due[StartNotifier] = true
 			}
 		}
 	}
