@@ -39,6 +39,12 @@ func (e *election) observe(pass bool, now time.Time) (changed bool, aside int) {
 	if !e.health.observe(pass) {
 		return false, 0
 	}
+	switch {
+	case before == healthy:
+		e.damping.fell(now)
+	case before == sick:
+		e.damping.recovered(now)
+	}
 	for i := range e.members {
 		e.members[i].aside = time.Time{}
 	}
@@ -75,7 +81,7 @@ func (e *election) hold(i int, holder bool) bool {
 // expire ends what lasted long enough, and returns when to call it again (zero:
 // nothing to wait for).
 func (e *election) expire(now time.Time) time.Time {
-	var next time.Time
+	next := e.damping.expire(now)
 	for i := range e.members {
 		m := &e.members[i]
 		if !m.aside.IsZero() && !now.Before(m.aside) {
@@ -99,7 +105,27 @@ func (e *election) value(i int) int {
 	case !m.aside.IsZero():
 		return vrrp.StepAside
 	}
-	return e.policy.Adjustment(e.health.verdict == healthy, m.holder)
+	return e.adjustment(e.health.verdict == healthy, e.damping.heldBack(), m)
+}
+
+// adjustment is what health makes of a priority. A holder is not held back: its
+// service works, and a move would help nobody.
+func (e *election) adjustment(healthy, heldBack bool, m member) int {
+	if healthy && heldBack && !m.holder {
+		return vrrp.HeldBackWeight
+	}
+	return e.policy.Adjustment(healthy, m.holder)
+}
+
+// resume takes in what earlier checkers left in the track files: a unit that was
+// held back still is.
+func (e *election) resume(now time.Time) {
+	for _, m := range e.members {
+		if m.found == vrrp.HeldBackWeight && !e.damping.heldBack() {
+			e.damping.fell(now)
+			e.damping.recovered(now)
+		}
+	}
 }
 
 // initial is the value before the first verdict: the health found in the file
@@ -108,7 +134,7 @@ func (e *election) value(i int) int {
 // take the unit out of the election without a verdict.
 func (e *election) initial(m member) int {
 	left := m.found == vrrp.StepAside
-	v := e.policy.Adjustment(m.found >= vrrp.HealthyWeight, m.holder)
+	v := e.adjustment(m.found >= vrrp.HeldBackWeight, m.found == vrrp.HeldBackWeight, m)
 	if v == vrrp.StepAside && !left {
 		return m.found
 	}

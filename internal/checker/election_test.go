@@ -50,6 +50,8 @@ func TestUntilTheFirstVerdictTheFileKeepsItsHealth(t *testing.T) {
 		{vrrp.StepAside, vrrp.Policy{DropAllUnhealthy: true}, false, vrrp.StepAside, "a sick unit that drops stays out"},
 		{sickStandby, vrrp.Policy{DropAllUnhealthy: true}, false, sickStandby, "nobody drops without a verdict"},
 		{healthyStandby, vrrp.Policy{Preempt: true}, true, healthyStandby, "holding counts for nothing with pre-emption"},
+		{vrrp.HeldBackWeight, vrrp.Policy{}, false, vrrp.HeldBackWeight, "a unit that was held back still is"},
+		{vrrp.HeldBackWeight, vrrp.Policy{}, true, healthyHolder, "unless it is the holder by now"},
 	} {
 		t.Run(c.why, func(t *testing.T) {
 			e := newElection(c.found)
@@ -155,6 +157,9 @@ func walk(t *testing.T, random *rand.Rand, e *election, what string) {
 		}
 		for i, v := range valuesOf(e) {
 			settled := e.policy.Adjustment(e.health.verdict == healthy, e.members[i].holder)
+			if e.health.verdict == healthy && e.damping.heldBack() && !e.members[i].holder {
+				settled = vrrp.HeldBackWeight
+			}
 			switch {
 			case e.health.verdict == unknown:
 				require.NotEqual(t, vrrp.StepAside, v, what)

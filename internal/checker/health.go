@@ -47,12 +47,10 @@ func (h *health) observe(pass bool) bool {
 	return h.verdict != before
 }
 
-// pause is the time from the start of the last check to the next.
-func (h *health) pause(interval time.Duration) time.Duration {
-	if h.failed > 0 && h.verdict != sick {
-		return min(quickRetry, interval)
-	}
-	return interval
+// retry is the time from the start of a check that failed, or has no answer yet,
+// to the start of the next.
+func (h *health) retry(interval time.Duration) time.Duration {
+	return min(quickRetry, interval)
 }
 
 // mayHurry tells whether a hint may bring the next check forward. Not within a

@@ -35,16 +35,10 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
-func TestFailuresAreRetriedQuicklyUntilTheVerdict(t *testing.T) {
+func TestARetryIsNeverLaterThanTheInterval(t *testing.T) {
 	h := &health{fall: 3, rise: 2}
-	for _, c := range []struct {
-		pass  bool
-		pause time.Duration
-	}{{true, time.Second}, {false, quickRetry}, {false, quickRetry}, {false, time.Second}, {false, time.Second}, {true, time.Second}} {
-		h.observe(c.pass)
-		require.Equal(t, c.pause, h.pause(time.Second))
-	}
-	require.Equal(t, 100*time.Millisecond, (&health{failed: 1}).pause(100*time.Millisecond), "never longer than the interval")
+	require.Equal(t, quickRetry, h.retry(time.Second))
+	require.Equal(t, 100*time.Millisecond, h.retry(100*time.Millisecond))
 }
 
 func TestAHintDoesNotShortenARowOfFailures(t *testing.T) {

@@ -18,6 +18,10 @@ type listenHint struct {
 	endpoints []netip.AddrPort
 	diag      *sockDiag
 	listening bool
+	// waiting tells that connections waited to be accepted at the last look, stuck
+	// that they did at the one before as well.
+	waiting, stuck bool
+	suspected      time.Time
 }
 
 // newListenHint returns nil where there is nothing to ask: no network target, or
@@ -51,21 +55,28 @@ func (h *listenHint) applies(k kernelAddresses) bool {
 	return true
 }
 
-// changed tells whether a listener went or came since the last call. Only the
-// change counts: a target that is translated to somewhere else never has a
-// listener here.
-func (h *listenHint) changed() bool {
-	now := false
+// news tells whether there is a reason to check now: a listener went or came
+// since the last call, or connections wait there for a process to accept them, as
+// they do when it hangs (at most one such reason in each interval). Only changes
+// count: a target that is translated to somewhere else never has a listener here.
+func (h *listenHint) news(now time.Time, interval time.Duration) bool {
+	listening, waiting := false, false
 	for _, at := range h.endpoints {
-		_, err := h.diag.listener(at)
+		s, err := h.diag.listener(at)
 		if err != nil && !errors.Is(err, errNoSocket) {
 			return false
 		}
-		now = now || err == nil
+		listening = listening || err == nil
+		waiting = waiting || err == nil && s.queued > 0
 	}
-	before := h.listening
-	h.listening = now
-	return now != before
+	came := listening != h.listening
+	stuck := waiting && h.waiting && !h.stuck
+	h.listening, h.stuck, h.waiting = listening, waiting && h.waiting, waiting
+	if stuck && now.Sub(h.suspected) >= interval {
+		h.suspected = now
+		return true
+	}
+	return came
 }
 
 func (h *listenHint) close() {

@@ -12,8 +12,13 @@ import (
 // checker counts as hung.
 const stuckAfter = 10 * time.Second
 
-// outcome is the result of one check.
+// verdictWait is how long systemd is told that the checker still starts, unless it
+// has a verdict before: who starts it can then ask what the verdict is.
+const verdictWait = 3 * time.Second
+
+// outcome is the result of one check, of the round whose context it carries.
 type outcome struct {
+	ctx     context.Context
 	err     error
 	started time.Time
 	took    time.Duration
@@ -27,21 +32,34 @@ type loop struct {
 	election election
 	tracks   []track
 	status   statusWriter
+	news     *news // nil: nobody wants to know
 	service  serviceManager
 	prober   prober
 	hint     *listenHint
 	watch    *addressWatch
 	watched  map[string]bool // the instances' first addresses, as event text
 
-	requests chan struct{}
+	requests chan context.Context
 	outcomes chan outcome
+	// parallel is how many checks may run at a time.
+	parallel int
 	dead     chan struct{} // closed when the virtual IP died while aside
 
-	local    bool // the target is on this machine
+	local bool // the target is on this machine
+	round round
+	// checking is when the oldest check without an outcome began.
 	checking time.Time
-	checkAt  time.Time
-	hintAt   time.Time
+	// checkAt is when the next check begins; zero while outcomes are waited for.
+	checkAt time.Time
+	hintAt  time.Time
+	// hurry remembers a hint until it may be followed.
+	hurry bool
+	// voided is since when all outcomes were void because this process did not run.
+	voided   time.Time
 	rereadAt time.Time
+	// readyAt is when systemd is told at the latest that the checker has started;
+	// zero once it was told.
+	readyAt time.Time
 }
 
 // newLoop opens what needs privileges: the files, which it gives to owner, and
@@ -52,9 +70,9 @@ func newLoop(c healthcheck.Config, owner identity, log *log.Logger) (*loop, erro
 		log:      log,
 		election: election{policy: c.Policy, peers: c.Peers, aside: c.Aside != ""},
 		watched:  map[string]bool{},
-		requests: make(chan struct{}, 1),
-		outcomes: make(chan outcome, 1),
+		parallel: parallel(c.Check),
 	}
+	l.requests, l.outcomes = make(chan context.Context, l.parallel), make(chan outcome, l.parallel)
 	l.election.health = health{fall: c.Check.Fall, rise: c.Check.Rise}
 	if c.Check.Type == healthcheck.None {
 		l.election.health.verdict = healthy
@@ -68,6 +86,7 @@ func newLoop(c healthcheck.Config, owner identity, log *log.Logger) (*loop, erro
 		l.close()
 		return nil, err
 	}
+	l.election.resume(time.Now())
 	l.hint = newListenHint(c.Check)
 	l.service = newServiceManager()
 	return l, nil
@@ -79,6 +98,7 @@ func (l *loop) close() {
 	}
 	l.hint.close()
 	l.status.close()
+	l.news.close()
 	if l.watch != nil {
 		l.watch.close()
 	}
@@ -97,7 +117,9 @@ func (l *loop) run(ctx context.Context) error {
 	}
 	l.checkAt, l.hintAt = now, now.Add(hintInterval)
 	if l.prober != nil {
-		go l.check(ctx)
+		for range l.parallel {
+			go l.check(ctx)
+		}
 	}
 	if l.election.aside {
 		l.log.Printf("%s stands aside: %s", l.config.Application, l.config.Aside)
@@ -105,11 +127,12 @@ func (l *loop) run(ctx context.Context) error {
 		go standAside(ctx, l.config.Watch, l.dead)
 	}
 	l.apply(now)
-	l.service.ready()
+	l.readyAt = now.Add(verdictWait)
 	for {
-		next, err := l.step(time.Now())
+		now := time.Now()
+		next, err := l.step(ctx, now)
 		if err == nil {
-			err = alarm.set(time.Until(next))
+			err = alarm.set(time.Until(l.ready(now, next)))
 		}
 		if err != nil {
 			return err
@@ -136,28 +159,44 @@ func (l *loop) run(ctx context.Context) error {
 	}
 }
 
+// ready tells systemd once that the checker has started, and returns when to call
+// it again, next at the latest.
+func (l *loop) ready(now, next time.Time) time.Time {
+	switch {
+	case l.readyAt.IsZero():
+	case l.election.health.verdict != unknown || !now.Before(l.readyAt):
+		l.service.ready()
+		l.readyAt = time.Time{}
+	case l.readyAt.Before(next):
+		return l.readyAt
+	}
+	return next
+}
+
 // check runs one check per request.
 func (l *loop) check(ctx context.Context) {
 	for {
+		o := outcome{}
 		select {
 		case <-ctx.Done():
 			return
-		case <-l.requests:
+		case o.ctx = <-l.requests:
 		}
-		o := outcome{started: time.Now()}
-		limited, cancel := context.WithTimeout(ctx, time.Duration(l.config.Check.Timeout))
+		o.started = time.Now()
+		limited, cancel := context.WithTimeout(o.ctx, time.Duration(l.config.Check.Timeout))
 		o.err = l.prober.probe(limited)
 		cancel()
 		o.took = time.Since(o.started)
-		if ctx.Err() != nil {
+		select {
+		case <-ctx.Done():
 			return
+		case l.outcomes <- o:
 		}
-		l.outcomes <- o
 	}
 }
 
 // step does all that is due and returns when the next thing is.
-func (l *loop) step(now time.Time) (time.Time, error) {
+func (l *loop) step(ctx context.Context, now time.Time) (time.Time, error) {
 	if !now.Before(l.rereadAt) {
 		if err := l.reread(now); err != nil {
 			return time.Time{}, err
@@ -171,50 +210,16 @@ func (l *loop) step(now time.Time) (time.Time, error) {
 	}
 	if l.prober != nil {
 		if l.local {
-			if !now.Before(l.hintAt) {
-				l.hintAt = now.Add(hintInterval)
-				if l.hint.changed() && l.election.health.mayHurry() {
-					l.checkAt = now
-				}
-			}
-			sooner(l.hintAt)
+			sooner(l.listen(now))
 		}
-		if l.checking.IsZero() {
-			if !now.Before(l.checkAt) {
-				l.checking = now
-				l.requests <- struct{}{}
-			} else {
-				sooner(l.checkAt)
-			}
-		}
+		sooner(l.begin(ctx, now))
 	}
 	sooner(l.election.expire(now))
+	l.status.heldBack(l.election.damping.until)
 	l.apply(now)
 	sooner(l.status.due())
 	if l.checking.IsZero() || now.Sub(l.checking) < time.Duration(l.config.Check.Timeout)+stuckAfter {
 		sooner(l.service.alive(now))
 	}
 	return next, nil
-}
-
-// judge takes in the outcome of a check.
-func (l *loop) judge(o outcome) {
-	l.checking = time.Time{}
-	changed, aside := l.election.observe(o.err == nil, o.started.Add(o.took))
-	h := &l.election.health
-	l.checkAt = o.started.Add(h.pause(time.Duration(l.config.Check.Interval)))
-	l.status.checked(o)
-	if !changed {
-		return
-	}
-	l.status.verdict(h.verdict)
-	if h.verdict == healthy {
-		l.log.Printf("%s is healthy: %s passes", l.config.Application, l.config.Check)
-	} else {
-		l.log.Printf("%s is sick after %d failed checks of %s: %s", l.config.Application, h.failed, l.config.Check, oneLine(o.err))
-	}
-	if aside > 0 {
-		l.status.steppedAside()
-		l.log.Printf("%s steps aside so that a healthy unit takes over at once", l.config.Application)
-	}
 }

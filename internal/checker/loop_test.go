@@ -11,6 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/vishvananda/netlink"
 
+	"keepalived-charm/internal/vrrp"
+
 	"keepalived-charm/internal/healthcheck"
 )
 
@@ -30,14 +32,14 @@ func TestACheckThatNeverEndsStopsTheSignOfLife(t *testing.T) {
 	now := time.Now()
 	stuck := now.Add(time.Duration(healthcheck.DefaultTimeout) + stuckAfter)
 	l.checkAt = now
-	_, err := l.step(now)
+	_, err := l.step(t.Context(), now)
 	require.NoError(t, err)
 	require.Equal(t, now, l.checking, "a check was requested, and nobody carries it out")
-	_, err = l.step(stuck.Add(-1))
+	_, err = l.step(t.Context(), stuck.Add(-1))
 	require.NoError(t, err)
 	alive := l.service.next
 	require.True(t, alive.After(stuck))
-	_, err = l.step(stuck.Add(time.Minute))
+	_, err = l.step(t.Context(), stuck.Add(time.Minute))
 	require.NoError(t, err)
 	require.Equal(t, alive, l.service.next)
 }
@@ -68,13 +70,28 @@ func TestVerdictsReachTheTrackFile(t *testing.T) {
 		return text
 	}
 	require.Equal(t, trackText(sickStandby), says())
-	l.judge(outcome{started: now})
+	one := func(at time.Time, err error) {
+		l.begin(t.Context(), at)
+		l.judge(outcome{ctx: l.round.ctx, started: at, err: err})
+		now = at
+	}
+	l.checkAt = now
+	one(now, nil)
 	require.Equal(t, trackText(healthyStandby), says())
 	require.Equal(t, now.Add(time.Second), l.checkAt)
-	l.judge(outcome{started: now, err: errors.New("refused")})
+	refused := errors.New("refused")
+	one(l.checkAt, refused)
 	require.Equal(t, trackText(healthyStandby), says())
 	require.Equal(t, now.Add(quickRetry), l.checkAt)
-	l.judge(outcome{started: now, err: errors.New("refused")})
-	l.judge(outcome{started: now, err: errors.New("refused")})
+	one(l.checkAt, refused)
+	one(l.checkAt, refused)
 	require.Equal(t, trackText(sickStandby), says())
+	require.Equal(t, now.Add(time.Second), l.checkAt)
+	one(l.checkAt, nil)
+	require.Equal(t, trackText(sickStandby), says())
+	one(l.checkAt, nil)
+	require.Equal(t, trackText(vrrp.HeldBackWeight), says(), "it works again, but others come first")
+	_, err := l.step(t.Context(), now.Add(firstHold))
+	require.NoError(t, err)
+	require.Equal(t, trackText(healthyStandby), says())
 }

@@ -13,7 +13,8 @@ import (
 	"keepalived-charm/internal/healthcheck"
 )
 
-// prober carries out one check. A nil error means that the service works.
+// prober carries out checks, several at a time if need be. A nil error means that
+// the service works.
 type prober interface {
 	probe(ctx context.Context) error
 }
@@ -34,7 +35,8 @@ func newProber(c healthcheck.Check) (prober, error) {
 	if c.Type != healthcheck.TCP {
 		return newHTTPProber(c, endpoints)
 	}
-	p := &tcpProber{endpoints: endpoints}
+	// No connection is kept alive: ours last milliseconds.
+	p := &tcpProber{endpoints: endpoints, dialer: net.Dialer{KeepAlive: -1}}
 	// Without sock_diag a connection that the kernel made is all there is to see.
 	if d, err := newSockDiag(); err == nil {
 		p.diag = d
@@ -67,8 +69,7 @@ func anyEndpoint(ctx context.Context, all []netip.AddrPort, try func(context.Con
 type tcpProber struct {
 	endpoints []netip.AddrPort
 	diag      *sockDiag // nil: not available
-	// dialer keeps no connection alive: ours last milliseconds.
-	dialer net.Dialer
+	dialer    net.Dialer
 }
 
 func (p *tcpProber) probe(ctx context.Context) error {
@@ -76,7 +77,6 @@ func (p *tcpProber) probe(ctx context.Context) error {
 }
 
 func (p *tcpProber) probeOne(ctx context.Context, at netip.AddrPort) error {
-	p.dialer.KeepAlive = -1
 	conn, err := p.dialer.DialContext(ctx, "tcp", at.String())
 	if err != nil {
 		return fmt.Errorf("cannot connect to %s: %w", at, cause(err))

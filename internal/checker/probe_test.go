@@ -191,19 +191,55 @@ func TestTheHintIsAChangeOfListening(t *testing.T) {
 	h := newListenHint(healthcheck.Check{Type: healthcheck.HTTP, Target: addrOf(l).String()})
 	require.NotNil(t, h)
 	defer h.close()
-	require.False(t, h.changed())
+	require.False(t, h.news(time.Now(), time.Second))
 	l.Close()
-	require.True(t, h.changed())
-	require.False(t, h.changed())
+	require.True(t, h.news(time.Now(), time.Second))
+	require.False(t, h.news(time.Now(), time.Second))
 	l, err = net.Listen("tcp", l.Addr().String())
 	require.NoError(t, err)
 	defer l.Close()
-	require.True(t, h.changed())
+	require.True(t, h.news(time.Now(), time.Second))
 	require.True(t, h.applies(nil), "loopback is always here")
 	h.endpoints = []netip.AddrPort{netip.MustParseAddrPort("192.0.2.1:80")}
 	require.False(t, h.applies(nil))
 	require.True(t, h.applies(kernelAddresses{netip.MustParseAddr("192.0.2.1"): {2}}))
 	require.Nil(t, newListenHint(healthcheck.Check{Type: healthcheck.Unit, Target: "a.service"}))
+}
+
+func TestConnectionsThatWaitAreAHintOncePerInterval(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	h := newListenHint(healthcheck.Check{Type: healthcheck.TCP, Target: addrOf(l).String()})
+	require.NotNil(t, h)
+	defer h.close()
+	now := time.Now()
+	news := func(after time.Duration) bool { return h.news(now.Add(after), time.Second) }
+	connect := func() {
+		c, err := net.Dial("tcp", l.Addr().String())
+		require.NoError(t, err)
+		t.Cleanup(func() { c.Close() })
+	}
+	accept := func() {
+		c, err := l.Accept()
+		require.NoError(t, err)
+		c.Close()
+	}
+	require.False(t, news(0))
+	connect()
+	require.False(t, news(100*time.Millisecond), "it may be accepted right now")
+	require.True(t, news(200*time.Millisecond))
+	require.False(t, news(300*time.Millisecond), "said once")
+	accept()
+	require.False(t, news(400*time.Millisecond))
+	connect()
+	require.False(t, news(500*time.Millisecond))
+	require.False(t, news(600*time.Millisecond), "too soon after the last")
+	accept()
+	require.False(t, news(700*time.Millisecond))
+	connect()
+	require.False(t, news(1100*time.Millisecond))
+	require.True(t, news(1200*time.Millisecond))
 }
 
 func BenchmarkHint(b *testing.B) {
@@ -212,7 +248,7 @@ func BenchmarkHint(b *testing.B) {
 	defer l.Close()
 	h := newListenHint(healthcheck.Check{Type: healthcheck.TCP, Target: l.Addr().String()})
 	for b.Loop() {
-		h.changed()
+		h.news(time.Now(), time.Second)
 	}
 }
 

@@ -264,13 +264,38 @@ func TestSystemdIsToldAndSIGTERMLeavesTheFile(t *testing.T) {
 		told = append(told, string(buf[:n]))
 	}
 	require.Equal(t, "STATUS=none, healthy, standby", told[0])
-	require.Equal(t, "READY=1", told[1])
-	require.Equal(t, []string{"WATCHDOG=1", "WATCHDOG=1", "WATCHDOG=1"}, told[2:])
+	require.Equal(t, []string{"WATCHDOG=1", "READY=1", "WATCHDOG=1", "WATCHDOG=1"}, told[1:])
 
 	require.NoError(t, p.Process.Signal(syscall.SIGTERM))
 	require.NoError(t, p.Wait())
 	require.Empty(t, p.stderr.String())
 	require.Equal(t, trackText(healthyStandby), p.track())
+}
+
+func TestWhoStartsItCanAskForTheVerdict(t *testing.T) {
+	asRoot(t)
+	t.Parallel()
+	at := filepath.Join(t.TempDir(), "notify")
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: at, Net: "unixgram"})
+	require.NoError(t, err)
+	defer conn.Close()
+	require.NoError(t, os.Chmod(at, 0o777))
+	for dir := filepath.Dir(at); strings.HasPrefix(dir, filepath.Join(os.TempDir(), "Test")); dir = filepath.Dir(dir) {
+		require.NoError(t, os.Chmod(dir, 0o755))
+	}
+	c := localConfig(t)
+	c.Check = healthcheck.Check{Type: healthcheck.TCP, Target: "localhost:9", Interval: healthcheck.DefaultInterval, Timeout: healthcheck.DefaultTimeout, Fall: 3, Rise: 2}
+	start(t, c, "NOTIFY_SOCKET="+at)
+	require.NoError(t, conn.SetReadDeadline(time.Now().Add(5*time.Second)))
+	buf := make([]byte, 4096)
+	for said := ""; said != "READY=1"; {
+		n, err := conn.Read(buf)
+		require.NoError(t, err)
+		said = string(buf[:n])
+	}
+	s, err := ReadStatus(c.StatusFile)
+	require.NoError(t, err)
+	require.Equal(t, "sick", s.Verdict)
 }
 
 func TestACheckerWhoseFileWasReplacedEnds(t *testing.T) {

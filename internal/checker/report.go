@@ -55,9 +55,20 @@ func (w *statusWriter) checked(o outcome) {
 	w.data.Checks++
 }
 
-// verdict takes in a changed verdict.
-func (w *statusWriter) verdict(v verdict) {
+// verdict takes in a changed verdict, and until when the unit is held back.
+func (w *statusWriter) verdict(v verdict, heldBack time.Time) {
 	w.data.Verdict, w.data.Since, w.news = v.String(), time.Now().UTC(), true
+	w.written = time.Time{} // verdicts do not wait
+	w.heldBack(heldBack)
+}
+
+// heldBack takes in until when the unit is held back; zero: it is not.
+func (w *statusWriter) heldBack(until time.Time) {
+	if !until.IsZero() {
+		until = until.UTC().Truncate(time.Second)
+	}
+	w.news = w.news || until != w.data.HeldBack
+	w.data.HeldBack = until
 }
 
 // steppedAside counts.
@@ -114,6 +125,9 @@ func (w *statusWriter) line() string {
 		parts[0] += " ok"
 	}
 	parts = append(parts, w.data.Verdict)
+	if !w.data.HeldBack.IsZero() {
+		parts = append(parts, "held back until "+w.data.HeldBack.Format(time.TimeOnly)+" UTC")
+	}
 	switch held := len(w.data.Holds); {
 	case held == 0:
 		parts = append(parts, "standby")

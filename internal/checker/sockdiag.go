@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"sync"
 	"syscall"
 	"unsafe"
 
@@ -35,8 +36,9 @@ type tcpSocket struct {
 }
 
 // sockDiag asks the kernel for single TCP sockets: sock_diag(7) with an exact
-// look-up, which walks no table and needs no privilege. It is for one goroutine.
+// look-up, which walks no table and needs no privilege.
 type sockDiag struct {
+	mu  sync.Mutex // one question at a time
 	fd  int
 	seq uint32
 	buf [4096]byte
@@ -68,6 +70,8 @@ func (d *sockDiag) listener(at netip.AddrPort) (tcpSocket, error) {
 // find looks up the socket with these ends. Without a connection of that kind
 // the kernel answers with the listener of the local end, if any.
 func (d *sockDiag) find(local, remote netip.AddrPort) (tcpSocket, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	d.seq++
 	request := diagRequest(d.seq, local, remote)
 	if _, err := d.call(unix.SYS_WRITE, request); err != nil {

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Status is what the checker tells hooks about itself. It is written at a change
-// (at most once per second) and every 5 seconds.
+// Status is what the checker tells hooks about itself. It is written at a change of
+// the verdict, at other changes at most once per second, and every 5 seconds.
 type Status struct {
 	// Verdict is healthy, sick, or unknown before the first verdict.
 	Verdict string `json:"verdict"`
@@ -17,6 +17,9 @@ type Status struct {
 	// checker that runs is never more than some 10 s behind.
 	Since   time.Time `json:"since"`
 	Written time.Time `json:"written"`
+	// HeldBack is until when a unit whose service failed is held back, zero if it
+	// is not: meanwhile it takes the addresses from sick units only.
+	HeldBack time.Time `json:"held_back,omitzero"`
 	// Holds names the instances whose address this unit has.
 	Holds []string `json:"holds,omitempty"`
 	// LastError is the cause of the last failed check, shortened; empty once a

@@ -38,12 +38,29 @@ func (l *loop) openFiles(owner identity) error {
 		l.election.members = append(l.election.members, member{found: found})
 		l.watched[i.Addresses[0].String()] = true
 	}
-	if l.config.StatusFile == "" {
+	before := ""
+	if l.config.StatusFile != "" {
+		file, err := openInPlace(l.config.StatusFile, l.status.data.text(), owner)
+		if err != nil {
+			return err
+		}
+		l.status.file = file
+		if before, err = file.read(); err != nil {
+			return err
+		}
+	}
+	if l.config.News == "" {
 		return nil
 	}
-	file, err := openInPlace(l.config.StatusFile, l.status.data.text(), owner)
-	l.status.file = file
-	return err
+	news, err := openNews(l.config.News, before, owner, l.log)
+	if err != nil {
+		// The election goes on without.
+		l.log.Print(err)
+		return nil
+	}
+	l.news = news
+	go news.watchLinks(l.config.Links)
+	return nil
 }
 
 // readHolders learns which instances' addresses are here.
@@ -114,6 +131,7 @@ func (l *loop) apply(now time.Time) {
 		}
 		t.value, t.broken = want, false
 	}
+	l.news.take(l.election.health.verdict, l.status.data.Holds)
 	if line := l.status.write(now, l.log); line != "" {
 		l.service.status(line)
 	}

@@ -7,14 +7,17 @@
 //	base(rank)      1..50, distinct for every rank
 //	+ HolderWeight  while the unit holds the virtual IPs
 //	+ HealthyWeight while its health check passes
+//	+ HeldBackWeight instead of both while its service works again, but has not
+//	  done so for long
 //
-// The parts are chosen so that the sums fall into four bands that do not
+// The parts are chosen so that the sums fall into five bands that do not
 // overlap, which gives the whole policy by plain VRRP pre-emption:
 //
-//	sick standby < sick holder < healthy standby < healthy holder
+//	sick standby < sick holder < held-back standby < healthy standby < healthy holder
 //
-// A healthy unit beats every sick one, a holder keeps the addresses among its
-// equals, and an advertised priority tells the rank of who sent it.
+// A unit whose service works beats every other, one that can be relied on comes
+// first, a holder keeps the addresses among its equals, and an advertised
+// priority tells the rank of who sent it.
 package vrrp
 
 import "fmt"
@@ -37,6 +40,10 @@ const (
 	// HolderWeight plus the largest difference between two bases, so a healthy
 	// standby pre-empts a sick holder.
 	HealthyWeight = 152
+	// HeldBackWeight is added for a standby whose service failed and has not worked
+	// for long since. It exceeds what a sick holder has by the largest difference
+	// between two bases, and HealthyWeight exceeds it by as much.
+	HeldBackWeight = 102
 	// StepAside is the adjustment that puts a VRRP instance in the FAULT state:
 	// keepalived.conf(5) says so for a track file's value below -253. The holder
 	// then advertises priority 0 and the best standby takes over after its skew
@@ -90,6 +97,8 @@ func (p Policy) Adjustment(healthy, holder bool) int {
 type Condition struct {
 	Rank    Rank
 	Healthy bool
+	// HeldBack tells that its service works again, but has not done so for long.
+	HeldBack bool
 	// Holder tells that the sender counted as holder when it sent; it is false
 	// in the first moments of a new holder, and always with Policy.Preempt.
 	Holder bool
@@ -100,11 +109,15 @@ type Condition struct {
 func Read(p Priority) (Condition, bool) {
 	c := Condition{}
 	rest := int(p)
-	if rest > HealthyWeight {
+	switch {
+	case rest > HealthyWeight:
 		c.Healthy = true
 		rest -= HealthyWeight
+	case rest > HeldBackWeight:
+		c.Healthy, c.HeldBack = true, true
+		rest -= HeldBackWeight
 	}
-	if rest > HolderWeight {
+	if rest > HolderWeight && !c.HeldBack {
 		c.Holder = true
 		rest -= HolderWeight
 	}

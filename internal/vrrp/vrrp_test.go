@@ -65,6 +65,11 @@ func checkPair(t *testing.T, p vrrp.Policy, a, b vrrp.Rank) {
 		}
 	}
 	require.Greater(t, standby(true), holder(false), "a sick holder of rank %d yields to a healthy unit of rank %d", a, b)
+	heldBack := int(vrrp.Base(b)) + vrrp.HeldBackWeight
+	require.Greater(t, heldBack, holder(false), "and to one that is held back")
+	require.Greater(t, heldBack, int(vrrp.Base(a))+p.Adjustment(false, false), "so does a sick standby")
+	require.Less(t, heldBack, int(vrrp.Base(a))+p.Adjustment(true, false), "a healthy standby comes before one that is held back")
+	require.Less(t, heldBack, holder(true), "which leaves a healthy holder alone")
 	switch {
 	case p.Preempt:
 		require.Equal(t, vrrp.Base(a) > vrrp.Base(b), holder(true) > standby(true), "the higher base holds")
@@ -89,6 +94,9 @@ func TestAnAdvertisedPriorityTellsItsSender(t *testing.T) {
 				require.Equal(t, vrrp.Condition{Rank: r, Healthy: healthy, Holder: holder}, got)
 			}
 		}
+		got, ok := vrrp.Read(vrrp.Base(r) + vrrp.HeldBackWeight)
+		require.True(t, ok)
+		require.Equal(t, vrrp.Condition{Rank: r, Healthy: true, HeldBack: true}, got)
 	}
 	for _, p := range []vrrp.Priority{0, -1, 51, 52, 255} {
 		_, ok := vrrp.Read(p)

@@ -1,0 +1,135 @@
+package checker
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"keepalived-charm/internal/healthcheck"
+)
+
+const (
+	// mostParallel bounds how many checks run at a time.
+	mostParallel = 8
+	// starvedAfter is how much longer than its timeout a check takes only when this
+	// process did not get to run: what timed out then was perhaps the checker.
+	starvedAfter = 200 * time.Millisecond
+	// voidLimit is how long outcomes may be void for that reason.
+	voidLimit = 5 * time.Second
+)
+
+// parallel is how many checks may run at a time. Systemd is asked by one: a
+// systemd that answers late says nothing about the service.
+func parallel(c healthcheck.Check) int {
+	if c.Type == healthcheck.Unit {
+		return 1
+	}
+	return max(1, min(c.Fall, mostParallel))
+}
+
+// listen follows the hints about the target's listener, and returns when to ask
+// for the next.
+func (l *loop) listen(now time.Time) time.Time {
+	if !now.Before(l.hintAt) {
+		l.hintAt = now.Add(hintInterval)
+		if l.hint.news(now, time.Duration(l.config.Check.Interval)) {
+			l.hurry = true
+		}
+	}
+	return l.hintAt
+}
+
+// begin begins a check when it is time for one, and returns when it is time for
+// the next (zero: an outcome comes first).
+func (l *loop) begin(ctx context.Context, now time.Time) time.Time {
+	if l.hurry && l.round.running == 0 && l.election.health.mayHurry() {
+		l.hurry, l.checkAt = false, now
+	}
+	if l.checkAt.IsZero() || now.Before(l.checkAt) {
+		return l.checkAt
+	}
+	l.round.begin(ctx, now)
+	if l.checking.IsZero() {
+		l.checking = now
+	}
+	select {
+	case l.requests <- l.round.ctx:
+	default: // checks that were given up have not ended yet
+		l.round.running--
+	}
+	l.checkAt = l.following()
+	return l.checkAt
+}
+
+// following is when the next check of a round that goes on begins; zero when its
+// outcomes decide first.
+func (l *loop) following() time.Time {
+	h, check := &l.election.health, l.config.Check
+	if h.verdict == sick && l.round.running > 0 || l.round.running >= l.parallel ||
+		h.failed+l.round.running >= h.fall {
+		return time.Time{}
+	}
+	return l.round.join(time.Duration(check.Timeout), h.retry(time.Duration(check.Interval)))
+}
+
+// judge takes in the outcome of a check.
+func (l *loop) judge(o outcome) {
+	if o.ctx != l.round.ctx {
+		return // its round is over
+	}
+	l.round.running--
+	if l.round.running == 0 {
+		l.checking = time.Time{}
+	}
+	if l.starved(o) {
+		l.checkAt = l.following()
+		return
+	}
+	interval := time.Duration(l.config.Check.Interval)
+	changed, aside := l.election.observe(o.err == nil, o.started.Add(o.took))
+	h := &l.election.health
+	if o.err == nil || h.verdict == sick {
+		l.round.over()
+		l.checking = time.Time{}
+		l.checkAt = o.started.Add(interval)
+	} else {
+		l.checkAt = l.following()
+	}
+	l.status.checked(o)
+	if changed {
+		l.tell(o, aside)
+	}
+}
+
+// starved tells that a check timed out because this process did not run, not for
+// ever: a machine that is that busy has a service that hangs.
+func (l *loop) starved(o outcome) bool {
+	late := errors.Is(o.err, errTimeout) && o.took > time.Duration(l.config.Check.Timeout)+starvedAfter
+	if !late {
+		l.voided = time.Time{}
+		return false
+	}
+	if l.voided.IsZero() {
+		l.voided = o.started
+	}
+	return o.started.Sub(l.voided) < voidLimit
+}
+
+// tell says that the verdict changed, and what follows from it.
+func (l *loop) tell(o outcome, aside int) {
+	h, application, check := &l.election.health, l.config.Application, l.config.Check
+	l.status.verdict(h.verdict, l.election.damping.until)
+	if h.verdict == healthy {
+		l.log.Printf("%s is healthy: %s passes", application, check)
+		if until := l.election.damping.until; !until.IsZero() {
+			l.log.Printf("%s is held back for %v: a unit that can be relied on comes first",
+				application, time.Until(until).Round(time.Second))
+		}
+	} else {
+		l.log.Printf("%s is sick after %d failed checks of %s: %s", application, h.failed, check, oneLine(o.err))
+	}
+	if aside > 0 {
+		l.status.steppedAside()
+		l.log.Printf("%s steps aside so that a healthy unit takes over at once", application)
+	}
+}

@@ -1,0 +1,150 @@
+package checker
+
+import (
+	"encoding/json"
+	"fmt"
+	"log"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"keepalived-charm/internal/healthcheck"
+)
+
+// news leaves a file for the notifier, who brings the unit's status up to date. It
+// keeps the directory open, as the path to it is closed to the checker's user.
+type news struct {
+	dir  int
+	log  *log.Logger
+	done chan struct{}
+	// told is the condition of which others know.
+	told   condition
+	broken bool // the last file could not be made
+}
+
+// condition is what the unit's status depends on and the checker knows.
+type condition struct {
+	verdict string
+	holds   string
+}
+
+// openNews opens the directory at path, makes it if need be and gives it to owner.
+// before is the text of the status file of the checker that ran last: what it said
+// is no news.
+func openNews(path string, before string, owner identity, log *log.Logger) (*news, error) {
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return nil, fmt.Errorf("cannot make the directory for news: %w", err)
+	}
+	dir, err := unix.Open(path, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("cannot open the directory for news %s: %w", path, err)
+	}
+	if err := os.Lchown(path, owner.uid, owner.gid); err != nil {
+		unix.Close(dir)
+		return nil, fmt.Errorf("cannot give %s to user %d: %w", path, owner.uid, err)
+	}
+	n := &news{dir: dir, log: log, done: make(chan struct{}), told: condition{verdict: unknown.String()}}
+	var s Status
+	if json.Unmarshal([]byte(before), &s) == nil && s.Verdict != "" {
+		n.told = condition{s.Verdict, holdings(s.Holds)}
+	}
+	return n, nil
+}
+
+func (n *news) close() {
+	if n != nil {
+		close(n.done)
+		unix.Close(n.dir)
+	}
+}
+
+// holdings names instances in an order of their own.
+func holdings(instances []string) string {
+	return strings.Join(slices.Sorted(slices.Values(instances)), " ")
+}
+
+// take tells others of a condition that differs from the one they know. No
+// verdict yet is none that differs.
+func (n *news) take(verdict verdict, holds []string) {
+	if n == nil {
+		return
+	}
+	now := condition{verdict.String(), holdings(holds)}
+	if verdict == unknown {
+		now.verdict = n.told.verdict
+	}
+	if now != n.told {
+		n.told = now
+		n.tell()
+	}
+}
+
+// tell leaves the file; one that lies there says it already.
+func (n *news) tell() {
+	fd, err := unix.Openat(n.dir, healthcheck.Pending, unix.O_WRONLY|unix.O_CREAT|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+	if err == nil {
+		unix.Close(fd)
+	} else if !n.broken {
+		n.log.Printf("cannot tell of news, the unit's status follows at the next hook: %v", err)
+	}
+	n.broken = err != nil
+}
+
+// watchLinks tells when one of these network interfaces goes down or comes up, or
+// appears or disappears, until the news are closed.
+func (n *news) watchLinks(names []string) {
+	if n == nil || len(names) == 0 {
+		return
+	}
+	up := map[string]bool{}
+	for first := true; ; first = false {
+		updates := make(chan netlink.LinkUpdate, 16)
+		stop := make(chan struct{})
+		// Existing interfaces come first.
+		err := netlink.LinkSubscribeWithOptions(updates, stop, netlink.LinkSubscribeOptions{ListExisting: true})
+		if err != nil {
+			close(updates)
+			n.log.Printf("cannot watch network interfaces: %v", err)
+		}
+		n.follow(updates, names, up, first)
+		close(stop)
+		select {
+		case <-n.done:
+			return
+		case <-time.After(quickRetry): // the kernel dropped events: list them again
+		}
+	}
+}
+
+// follow takes in changes until there are no more. What it meets for the first
+// time at the start is no news.
+func (n *news) follow(updates <-chan netlink.LinkUpdate, names []string, up map[string]bool, first bool) {
+	for {
+		select {
+		case <-n.done:
+			return
+		case u, ok := <-updates:
+			if !ok {
+				return
+			}
+			name := u.Link.Attrs().Name
+			if !slices.Contains(names, name) {
+				continue
+			}
+			now := u.Header.Type == unix.RTM_NEWLINK && linkUp(u.Link.Attrs())
+			if was, known := up[name]; was != now && (known || !first) {
+				n.tell()
+			}
+			up[name] = now
+		}
+	}
+}
+
+// linkUp tells an interface that can carry traffic, as far as the kernel knows.
+func linkUp(a *netlink.LinkAttrs) bool {
+	return a.OperState == netlink.OperUp || a.OperState == netlink.OperUnknown && a.RawFlags&unix.IFF_RUNNING != 0
+}
