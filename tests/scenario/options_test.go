@@ -171,7 +171,7 @@ func (d *deployment) reloads(t *testing.T) map[string]int {
 	counts := map[string]int{}
 	for _, unit := range d.units() {
 		id := d.machineOf(t, unit)
-		counts[id] = strings.Count(d.run(t, id, "journalctl --quiet --output=cat --unit=keepalived.service"), "\nReloading ")
+		counts[id] = strings.Count(d.run(t, id, "journalctl --quiet --output=cat --unit=keepalived.service"), "\nReloading keepalived.service")
 	}
 	return counts
 }
@@ -215,6 +215,7 @@ func (d *deployment) changedVIP(t *testing.T) {
 		d.truthful(t, holder)
 	})
 	d.scenario(t, "a removed virtual IP is withdrawn from the machines and the databags", func(t *testing.T) {
+		d.configure(t, "virtual_ip="+lab.VIP.String()) // whatever came before
 		d.ready(t)
 		d.configure(t, "virtual_ip=")
 		d.allSay(t, "blocked", "Please configure virtual ips")

@@ -19,7 +19,7 @@ dirs="/etc/keepalived /etc/sysctl.d /etc/systemd/system /var/lib/keepalived-char
 find $dirs -printf '%p %i %T@ %m %u %s\n' | sort
 find $dirs -type f -exec sha256sum {} + | sort -k 2
 grep -H . /proc/sys/net/ipv4/ip_nonlocal_bind /proc/sys/net/ipv6/ip_nonlocal_bind
-echo reloads: $(journalctl --quiet --output=cat --unit=keepalived.service | grep -c '^Reloading ')
+echo reloads: $(journalctl --quiet --output=cat --unit=keepalived.service | grep -c '^Reloading keepalived.service')
 `
 
 // picture is a machine as pictureScript sees it.

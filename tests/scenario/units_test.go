@@ -109,7 +109,10 @@ func (d *deployment) unitAdded(t *testing.T) {
 		after := d.databags()
 		for relation, members := range bags {
 			for unit, bag := range members {
-				require.Equal(t, bag, after[relation][unit], "databag of %s in relation %d", unit, relation)
+				require.NotEmpty(t, after[relation][unit])
+				for _, key := range []string{"rank", "principal", "vrrp"} {
+					require.Equal(t, bag[key], after[relation][unit][key], "%s of %s", key, unit)
+				}
 			}
 		}
 		holder := d.ready(t)
