@@ -19,7 +19,7 @@ import (
 	"keepalived-charm/internal/reconcile"
 )
 
-// TestMain lets the test binary stand in for systemctl, keepalived and apt-get:
+// TestMain lets the test binary stand in for systemctl, keepalived, apt-get and dpkg:
 // it is what the links on the PATH point at. Their state lies in files.
 func TestMain(m *testing.M) {
 	dir := os.Getenv("FAKE_PROGRAMS")
@@ -41,6 +41,9 @@ func TestMain(m *testing.M) {
 		os.Exit(s.systemctl(os.Args[1:]))
 	case "keepalived":
 		os.Exit(s.keepalived(os.Args[1:]))
+	case "dpkg": // only --configure is asked of it
+		_ = os.Remove(s.path("interrupted"))
+		return
 	}
 	os.Exit(s.apt(os.Args[1:]))
 }
@@ -143,6 +146,10 @@ func (p programs) apt(args []string) int {
 		fmt.Fprintln(os.Stderr, "E: Unable to locate package keepalived")
 		return 100
 	}
+	if slices.Contains(args, "install") && p.says("interrupted") != "" {
+		fmt.Fprintln(os.Stderr, "E: dpkg was interrupted, you must manually run 'dpkg --configure -a' to correct the problem.")
+		return 100
+	}
 	return 0
 }
 
@@ -160,7 +167,7 @@ func newMachine(t *testing.T) machine {
 	m := machine{programs: programs{t.TempDir()}, t: t, root: t.TempDir(), l: reconcile.Layout{Application: "keepalived"}}
 	self, err := os.Executable()
 	require.NoError(t, err)
-	for _, name := range []string{"systemctl", "keepalived", "apt-get", "daemon"} {
+	for _, name := range []string{"systemctl", "keepalived", "apt-get", "dpkg", "daemon"} {
 		require.NoError(t, os.Symlink(self, m.programs.path(name)))
 	}
 	t.Setenv("PATH", m.dir)

@@ -247,6 +247,17 @@ func TestStalePackageListsDoNotMatterAMissingPackageDoes(t *testing.T) {
 	require.EqualError(t, err, "cannot install keepalived: apt-get -q: exit status 100: E: Unable to locate package keepalived")
 }
 
+func TestAnInterruptedInstallationIsFinished(t *testing.T) {
+	m := newMachine(t)
+	m.set(t, "apt-fails", "install")
+	require.Error(t, m.Apply(m.l, reconcile.Step{Action: reconcile.InstallPackage}))
+	require.Empty(t, m.observe().Version, "the program is there, the package may be half unpacked")
+	m.set(t, "apt-fails", "")
+	m.set(t, "interrupted", "yes")
+	m.apply(reconcile.Step{Action: reconcile.InstallPackage})
+	require.Equal(t, "2.2.7", m.observe().Version)
+}
+
 // TestTheDaemonIsAskedForItsState also covers the moment when the report's file is
 // there but half written.
 func TestTheDaemonIsAskedForItsState(t *testing.T) {
