@@ -63,6 +63,7 @@ func (s *stage) measure(ctx context.Context, row benchRow) (bench.Run, error) {
 		}
 	}
 	pause(ctx, calm+rand.N(jitter))
+	from := time.Now()
 	m, err := s.Measure(ctx, s.vip, row.rest, func(ctx context.Context) error { return row.event(ctx, s) })
 	if err != nil {
 		return bench.Run{}, err
@@ -71,15 +72,42 @@ func (s *stage) measure(ctx context.Context, row benchRow) (bench.Run, error) {
 		s.faults[s.holder] = time.Now()
 	}
 	s.say("  %v", m)
+	run := bench.Run{
+		Outage: bench.Of(m.Outage), Open: m.Open, Attempts: m.Attempts, Lost: m.Lost,
+		TwoHolders: bench.Of(m.Shared), Moves: len(m.Moves), Cuts: m.Cuts, Skipped: m.Skipped,
+	}
+	row.Runs = []bench.Run{run}
+	if row.Unmet() != "" || m.Shared > twoHolders {
+		s.explain(ctx, m, from)
+	}
 	if row.restore != nil {
 		if err := row.restore(ctx, s); err != nil {
 			return bench.Run{}, err
 		}
 	}
-	return bench.Run{
-		Outage: bench.Of(m.Outage), Open: m.Open, Attempts: m.Attempts, Lost: m.Lost,
-		TwoHolders: bench.Of(m.Shared), Moves: len(m.Moves), Cuts: m.Cuts, Skipped: m.Skipped,
-	}, s.settle(ctx)
+	return run, s.settle(ctx)
+}
+
+// explain says what a run that misses its bound looked like from inside: moves,
+// and what keepalived and its health checker logged on the machines.
+func (s *stage) explain(ctx context.Context, m Measurement, from time.Time) {
+	for _, move := range m.Moves {
+		s.say("    %s: %s to %s, gap %v, overlap %v", move.At.UTC().Format("15:04:05.000"), move.From, move.To, move.Gap, move.Overlap)
+	}
+	script := fmt.Sprintf("journalctl --utc --no-pager --quiet --output=short-precise --since=@%d "+
+		"--unit='keepalived*' --unit='haproxy*'", from.Unix())
+	for _, machine := range s.Net.Machines() {
+		if !machine.Running() {
+			continue
+		}
+		text, err := machine.Run(ctx, script)
+		if err != nil {
+			text = err.Error()
+		}
+		if text = strings.TrimSpace(text); text != "" {
+			s.say("    %s", strings.ReplaceAll(text, "\n", "\n    "))
+		}
+	}
 }
 
 // repair starts what an event stopped, in whatever way.
