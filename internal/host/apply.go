@@ -60,9 +60,12 @@ func (h *Host) Apply(l reconcile.Layout, s reconcile.Step) error {
 func (h *Host) put(files []reconcile.File) error {
 	for _, f := range files {
 		var err error
-		if f.Remove {
+		switch {
+		case f.Remove:
 			err = h.remove(f.Path)
-		} else {
+		case h.moves(f):
+			// The very same file: it keeps its owner, its mode and what else it has.
+		default:
 			err = h.write(f.Path, f.Content, mode(f.Path))
 		}
 		if err != nil {

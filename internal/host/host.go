@@ -180,6 +180,28 @@ func (h *Host) write(path, content string, mode fs.FileMode) error {
 	return nil
 }
 
+// moves gives a keepalived.conf from before the charm its other name, when that is
+// all there is to do: on the way in and on the way out. One that the machine's
+// owner changed meanwhile, or a file system without links, is for write.
+func (h *Host) moves(f reconcile.File) bool {
+	other := map[string]string{
+		reconcile.ForeignFile: reconcile.MainFile, reconcile.MainFile: reconcile.ForeignFile,
+	}[f.Path]
+	if other == "" {
+		return false
+	}
+	text, err := os.ReadFile(h.path(other))
+	if err != nil || string(text) != f.Content {
+		return false
+	}
+	draft := h.path(f.Path) + ".link"
+	defer os.Remove(draft) // renamed already, unless both names were one file
+	if err := os.Remove(draft); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return false
+	}
+	return os.Link(h.path(other), draft) == nil && os.Rename(draft, h.path(f.Path)) == nil
+}
+
 func (h *Host) remove(path string) error {
 	if err := os.Remove(h.path(path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("cannot remove %s: %w", path, err)

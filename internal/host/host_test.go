@@ -58,6 +58,35 @@ func TestFilesAreWrittenAsAWholeAndNoWiderThanNeeded(t *testing.T) {
 	assert.Empty(t, m.files(), "no temporary file stays")
 }
 
+func TestAConfigurationFromBeforeTheCharmStaysTheVerySameFile(t *testing.T) {
+	m := newMachine(t)
+	const text = "# somebody's\n"
+	m.put(reconcile.MainFile, text)
+	require.NoError(t, os.Chmod(m.in(reconcile.MainFile), 0o604))
+	before, err := os.Stat(m.in(reconcile.MainFile))
+	require.NoError(t, err)
+	same := func(path string) {
+		t.Helper()
+		now, err := os.Stat(m.in(path))
+		require.NoError(t, err)
+		require.True(t, os.SameFile(before, now), "owner, mode and all else are those of the same file")
+		require.Equal(t, os.FileMode(0o604), now.Mode())
+	}
+	arrive := reconcile.Step{Action: reconcile.Write, Files: []reconcile.File{
+		{Path: reconcile.ForeignFile, Content: text}, {Path: reconcile.MainFile, Content: "ours\n"}}}
+	leave := reconcile.Step{Action: reconcile.Write, Files: []reconcile.File{
+		{Path: reconcile.MainFile, Content: text}, {Path: reconcile.ForeignFile, Remove: true}}}
+	m.apply(reconcile.Step{Action: reconcile.Write, Files: arrive.Files[:1]}) // killed, and again
+	m.apply(arrive)
+	same(reconcile.ForeignFile)
+	require.Equal(t, "ours\n", m.text(reconcile.MainFile))
+	m.put(reconcile.MainFile+".link", "left by a killed hook")
+	m.apply(reconcile.Step{Action: reconcile.Write, Files: leave.Files[:1]})
+	m.apply(leave)
+	same(reconcile.MainFile)
+	require.Equal(t, []string{reconcile.MainFile}, m.files(), "nothing else is left")
+}
+
 func TestARefusedConfigurationLeavesTheLiveFilesUntouched(t *testing.T) {
 	for claim, c := range map[string]struct{ refusal, status, want string }{
 		"with a status and words":  {"(FILE: Line 3) Unknown keyword 'x'\nmore", "5", "(/etc/keepalived/keepalived.conf: Line 3) Unknown keyword 'x'"},
