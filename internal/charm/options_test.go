@@ -60,7 +60,7 @@ func TestABadOptionBlocksAndChangesNothing(t *testing.T) {
 		{"healthcheck_interval", 0, "whole number in 1-300"},
 		{"healthcheck_interval", -5, "whole number in 1-300"},
 		{"healthcheck_interval", 100000000, "whole number in 1-300"},
-		{"healthcheck_type", "telnet", "one of tcp, none"},
+		{"healthcheck_type", "telnet", "one of tcp, http, https, unit, none"},
 		{"healthcheck_target", "example.com:80", "ADDRESS:PORT"},
 		{"healthcheck_timeout", 0, "seconds in 0.1-60"},
 		{"healthcheck_fall", 0, "whole number in 1-20"},

@@ -21,7 +21,7 @@ func values() map[string][]any {
 		"port":                 {443, 6443, 0},
 		"router_id":            {23, 51, 77, 256},
 		"network_interface":    {"", "eth0", "eth1", "nosuch0"},
-		"healthcheck_type":     {"tcp", "none"},
+		"healthcheck_type":     {"tcp", "https", "unit", "none"},
 		"healthcheck_interval": {1, 5, -1},
 		"all_unhealthy":        {"keep", "drop"},
 		"preempt":              {false, true},

@@ -120,18 +120,3 @@ func (o *Options) setInterface(s string) string {
 	o.Interface = s
 	return ""
 }
-
-// setTarget takes ADDRESS:PORT or [ADDRESS]:PORT. A host name is refused: a
-// check must not depend on a name server.
-func (o *Options) setTarget(s string) string {
-	s = strings.TrimSpace(s)
-	if s == "" {
-		return ""
-	}
-	target, err := netip.ParseAddrPort(s)
-	if err != nil || target.Port() == 0 || target.Addr().Zone() != "" || target.Addr().IsMulticast() || target.Addr().IsUnspecified() || target.Addr().Is4In6() {
-		return "ADDRESS:PORT such as 127.0.0.1:443 or [::1]:443, or empty"
-	}
-	o.Check.Target = target.String()
-	return ""
-}

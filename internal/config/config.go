@@ -7,9 +7,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
+	"keepalived-charm/internal/healthcheck"
 	"keepalived-charm/internal/vrrp"
 )
 
@@ -38,6 +41,11 @@ type Options struct {
 	Version     int
 	AutoVersion bool
 	Mode        vrrp.Mode
+	// AuthSecret is the URI of the user secret with the password of VRRP version
+	// 2; empty for none.
+	AuthSecret string
+	// Notify brings the units' statuses up to date right after a move.
+	Notify bool
 }
 
 // VirtualIP is a virtual IP as the operator wrote it.
@@ -45,17 +53,6 @@ type VirtualIP struct {
 	// Prefix holds the address with its host bits and the prefix length, a
 	// single address's length by default.
 	netip.Prefix
-}
-
-// Check says how the service's health is found out.
-type Check struct {
-	Type string // tcp or none
-	// Target is ADDRESS:PORT; localhost:PORT stands for both loopback addresses.
-	Target   string
-	Interval time.Duration // whole seconds
-	Timeout  time.Duration
-	// Fall and Rise are how many results in a row turn the verdict.
-	Fall, Rise int
 }
 
 // Invalid is an option whose value cannot be used; the operator must act.
@@ -95,17 +92,25 @@ func table() []option {
 		{"port", 443, whole(1, 65535, func(o *Options, n int) { o.Port = n })},
 		{"router_id", 23, whole(1, 255, func(o *Options, n int) { o.VirtualRouterID = vrrp.VirtualRouterID(n) })},
 		{"network_interface", "", text((*Options).setInterface)},
-		{"healthcheck_type", "tcp", oneOf(func(o *Options, s string) { o.Check.Type = s }, "tcp", "none")},
+		{"healthcheck_type", "tcp", oneOf(func(o *Options, s string) { o.Check.Type = healthcheck.Type(s) }, "tcp", "http", "https", "unit", "none")},
 		{"healthcheck_target", "", text((*Options).setTarget)},
-		{"healthcheck_interval", 1, whole(1, 300, func(o *Options, n int) { o.Check.Interval = time.Duration(n) * time.Second })},
-		{"healthcheck_timeout", 1.0, seconds(0.1, 60, time.Millisecond, func(o *Options, d time.Duration) { o.Check.Timeout = d })},
+		{"healthcheck_path", "/", text((*Options).setCheckPath)},
+		{"healthcheck_host", "", text((*Options).setCheckHost)},
+		{"healthcheck_status", "200-399", text((*Options).setCheckStatus)},
+		{optionCA, "", text((*Options).setCheckCA)},
+		{"healthcheck_interval", 1, whole(1, 300, func(o *Options, n int) {
+			o.Check.Interval = healthcheck.Duration(n) * healthcheck.Duration(time.Second)
+		})},
+		{"healthcheck_timeout", 1.0, seconds(0.1, 60, time.Millisecond, func(o *Options, d time.Duration) { o.Check.Timeout = healthcheck.Duration(d) })},
 		{"healthcheck_fall", 3, whole(1, 20, func(o *Options, n int) { o.Check.Fall = n })},
 		{"healthcheck_rise", 2, whole(1, 20, func(o *Options, n int) { o.Check.Rise = n })},
 		{"all_unhealthy", "keep", oneOf(func(o *Options, s string) { o.Policy.DropAllUnhealthy = s == "drop" }, "keep", "drop")},
 		{"preempt", false, boolean(func(o *Options, b bool) { o.Policy.Preempt = b })},
 		{"vrrp_version", "auto", oneOf((*Options).setVersion, "auto", "2", "3")},
 		{"vrrp_mode", "multicast", oneOf(func(o *Options, s string) { o.Mode = vrrp.Mode(s) }, "multicast", "unicast")},
+		{optionSecret, "", text((*Options).setAuthSecret)},
 		{"advert_interval", 0.2, (*Options).setAdvertInterval},
+		{"status_notifications", true, boolean(func(o *Options, b bool) { o.Notify = b })},
 	}
 }
 
@@ -128,13 +133,31 @@ func Parse(raw map[string]any) (Options, error) {
 			v = opt.standard
 		}
 		if must := opt.parse(&o, v); must != "" {
-			return Options{}, &Invalid{Option: opt.name, Value: fmt.Sprint(v), Must: must}
+			return Options{}, &Invalid{Option: opt.name, Value: shown(opt.name, v), Must: must}
 		}
 	}
-	if o.Check.Target == "" {
-		o.Check.Target = fmt.Sprintf("localhost:%d", o.Port)
-	}
+	o.Check.complete(o.Port)
 	return o, nil
+}
+
+// optionCA may hold a private key by mistake.
+const optionCA = "healthcheck_ca"
+
+// optionSecret may hold the password itself by mistake.
+const optionSecret = "vrrp_auth_secret"
+
+// shown is what a message shows of a value: of a PEM file no more than its first
+// line, of what should be a secret's URI nothing.
+func shown(option string, value any) string {
+	const firstLine = len("-----BEGIN PRIVATE KEY-----")
+	s := fmt.Sprint(value)
+	switch {
+	case option == optionCA && len(s) > firstLine:
+		s = strings.ToValidUTF8(s[:firstLine], "") + "..."
+	case option == optionSecret && !strings.HasPrefix(s, "secret:"):
+		s = "********"
+	}
+	return s
 }
 
 func (o *Options) setVersion(s string) {
@@ -149,6 +172,24 @@ const (
 	ShortestInterval = 50 * time.Millisecond
 	LongestInterval  = 255 * time.Second
 )
+
+// secretURI is a secret's URI as juju add-secret prints it, with or without the
+// model.
+var secretURI = regexp.MustCompile(`^secret:(//[0-9a-f-]{36}/)?[a-z0-9]{20}$`)
+
+// setAuthSecret comes after vrrp_version in the table.
+func (o *Options) setAuthSecret(s string) string {
+	switch s = strings.TrimSpace(s); {
+	case s == "":
+		return ""
+	case o.Version != 2:
+		return "empty unless vrrp_version is 2: VRRP version 3 has no authentication"
+	case !secretURI.MatchString(s):
+		return "the URI of a secret as juju add-secret prints it, or empty"
+	}
+	o.AuthSecret = s
+	return ""
+}
 
 // setAdvertInterval comes after vrrp_version in the table: the version bounds it.
 func (o *Options) setAdvertInterval(raw any) string {

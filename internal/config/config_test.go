@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"keepalived-charm/internal/config"
+	"keepalived-charm/internal/healthcheck"
 )
 
 func TestConfigYAMLAndTheCodeKnowTheSameOptionsAndDefaults(t *testing.T) {
@@ -40,8 +41,9 @@ func TestDefaults(t *testing.T) {
 	assert.Equal(t, 443, o.Port)
 	assert.EqualValues(t, 23, o.VirtualRouterID)
 	assert.Equal(t, 200*time.Millisecond, o.AdvertInterval)
-	assert.Equal(t, config.Check{Type: "tcp", Target: "localhost:443",
-		Interval: time.Second, Timeout: time.Second, Fall: 3, Rise: 2}, o.Check)
+	assert.Equal(t, config.Check{Check: healthcheck.Check{Type: healthcheck.TCP, Target: "localhost:443",
+		Interval: healthcheck.DefaultInterval, Timeout: healthcheck.DefaultTimeout,
+		Fall: healthcheck.DefaultFall, Rise: healthcheck.DefaultRise}}, o.Check)
 	assert.False(t, o.Policy.Preempt || o.Policy.DropAllUnhealthy)
 }
 
@@ -116,11 +118,21 @@ func TestABadValueIsNamedWithItsOptionAndRange(t *testing.T) {
 		{"healthcheck_interval", json.Number("0"), "1-300"},
 		{"healthcheck_interval", json.Number("-5"), "1-300"},
 		{"healthcheck_interval", json.Number("100000000"), "1-300"},
-		{"healthcheck_type", "ping", "one of tcp, none"},
-		{"healthcheck_target", "localhost:443", "ADDRESS:PORT such as"},
+		{"healthcheck_type", "ping", "one of tcp, http, https, unit, none"},
+		{"healthcheck_target", "example.com:443", "ADDRESS:PORT such as"},
+		{"healthcheck_target", "localhost", "ADDRESS:PORT such as"},
 		{"healthcheck_target", "127.0.0.1:0", "ADDRESS:PORT such as"},
 		{"healthcheck_timeout", json.Number("0"), "seconds in 0.1-60"},
 		{"healthcheck_timeout", "NaN", "seconds in 0.1-60"},
+		{"healthcheck_path", "healthz", `option healthcheck_path is "healthz", must be a path`},
+		{"healthcheck_path", "/a b", "a path with"},
+		{"healthcheck_path", "/" + strings.Repeat("a", 1024), "a path with"},
+		{"healthcheck_host", "www.example.com/", "a host name such as"},
+		{"healthcheck_status", "99", "within 100-599"},
+		{"healthcheck_status", "400-300", "an HTTP status or a range"},
+		{"healthcheck_status", "2xx", "an HTTP status or a range"},
+		{"healthcheck_ca", "hello", "certificates in PEM"},
+		{"healthcheck_ca", strings.Repeat("a", 1<<17), "at most 65536 bytes"},
 		{"all_unhealthy", "hold", "one of keep, drop"},
 		{"preempt", "yes", "true or false"},
 		{"advert_interval", json.Number("0.04"), "seconds in 0.05-40.95"},
@@ -143,17 +155,19 @@ func TestABadValueIsNamedWithItsOptionAndRange(t *testing.T) {
 // FuzzParse holds what every renderer relies on: no string that passed can end
 // a word or a line, or open a block, a quote or a comment.
 func FuzzParse(f *testing.F) {
-	f.Add("10.10.74.250/24", "api.example.com", "eth0", "127.0.0.1:443")
-	f.Add("2001:db8::1/64 ", "", "bond0.1", "[::1]:80")
-	f.Add("10.0.0.1\n}", "a b", "eth0{", "\"")
-	f.Fuzz(func(t *testing.T, vip, hostname, iface, target string) {
+	f.Add("10.10.74.250/24", "api.example.com", "eth0", "127.0.0.1:443", "tcp")
+	f.Add("2001:db8::1/64 ", "", "bond0.1", "[::1]:80", "https")
+	f.Add("10.0.0.1,10.0.0.2", "", "", "haproxy@1.service", "unit")
+	f.Add("10.0.0.1\n}", "a b", "eth0{", "\"", "none")
+	f.Fuzz(func(t *testing.T, vip, hostname, iface, target, kind string) {
 		o, err := config.Parse(map[string]any{"virtual_ip": vip, "vip_hostname": hostname,
-			"network_interface": iface, "healthcheck_target": target})
+			"network_interface": iface, "healthcheck_target": target, "healthcheck_type": kind})
 		if err != nil {
 			require.NotContains(t, err.Error(), "\n")
 			return
 		}
-		rendered := []string{o.Hostname, o.Interface, o.Check.Target}
+		// The name of a unit may hold backslashes; it is rendered as JSON.
+		rendered := []string{o.Hostname, o.Interface, strings.ReplaceAll(o.Check.Target, `\`, "")}
 		for _, v := range o.VirtualIPs {
 			require.True(t, v.IsValid())
 			rendered = append(rendered, v.String())

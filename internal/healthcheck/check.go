@@ -115,6 +115,19 @@ const (
 	maxPath = 1024
 )
 
+// ValidUnit tells whether Target is the name of a systemd unit that can be active.
+func (c Check) ValidUnit() bool { return unitName.MatchString(c.Target) && len(c.Target) <= maxName }
+
+// ValidPath tells whether Path is empty or a path with an optional query.
+func (c Check) ValidPath() bool {
+	return c.Path == "" || urlPath.MatchString(c.Path) && len(c.Path) <= maxPath
+}
+
+// ValidHost tells whether Host is empty, a DNS name or an address.
+func (c Check) ValidHost() bool {
+	return c.Host == "" || hostName.MatchString(c.Host) && len(c.Host) <= maxName
+}
+
 func (c Check) validate() error {
 	switch c.Type {
 	case None:
@@ -123,7 +136,7 @@ func (c Check) validate() error {
 		}
 		return nil
 	case Unit:
-		if !unitName.MatchString(c.Target) || len(c.Target) > maxName {
+		if !c.ValidUnit() {
 			return fmt.Errorf("check target %q is not the name of a systemd unit", c.Target)
 		}
 	case TCP, HTTP, HTTPS:
@@ -146,9 +159,9 @@ func (c Check) validateRequest() error {
 		return fmt.Errorf("a check of type %s takes no path, host or status", c.Type)
 	}
 	switch {
-	case c.Path != "" && (!urlPath.MatchString(c.Path) || len(c.Path) > maxPath):
+	case !c.ValidPath():
 		return fmt.Errorf("check path %q is not a URL path", c.Path)
-	case c.Host != "" && (!hostName.MatchString(c.Host) || len(c.Host) > maxName):
+	case !c.ValidHost():
 		return fmt.Errorf("check host %q is not a host name", c.Host)
 	case c.CA != "" && c.Type != HTTPS:
 		return fmt.Errorf("a check of type %s takes no CA", c.Type)

@@ -1,6 +1,11 @@
 package reconcile
 
-import "path"
+import (
+	"path"
+	"slices"
+
+	"keepalived-charm/internal/healthcheck"
+)
 
 // The directories that applications of this charm share on a machine.
 const (
@@ -33,6 +38,18 @@ func (l Layout) CheckerService() string { return "keepalived-checker-" + l.Appli
 // CheckerUnit is the health checker's unit file.
 func (l Layout) CheckerUnit() string { return path.Join("/etc/systemd/system", l.CheckerService()) }
 
+// NotifierUnit is the systemd unit that waits for news and starts NotifierService.
+func (l Layout) NotifierUnit() string { return "keepalived-notifier-" + l.Application + ".path" }
+
+// NotifierService is the systemd service that brings the unit's status up to date.
+func (l Layout) NotifierService() string { return "keepalived-notifier-" + l.Application + ".service" }
+
+// NotifierFiles are the files of NotifierUnit and NotifierService.
+func (l Layout) NotifierFiles() []string {
+	const dir = "/etc/systemd/system"
+	return []string{path.Join(dir, l.NotifierUnit()), path.Join(dir, l.NotifierService())}
+}
+
 // State is what must survive a reboot.
 func (l Layout) State() string { return path.Join(StateRoot, l.Application) }
 
@@ -42,6 +59,9 @@ func (l Layout) Binary() string { return path.Join(l.State(), "keepalived-charm"
 
 // CheckerConfig is the health checker's configuration.
 func (l Layout) CheckerConfig() string { return path.Join(l.State(), "checker.json") }
+
+// CheckerCA holds the certificates that the health checker trusts.
+func (l Layout) CheckerCA() string { return path.Join(l.State(), "check-ca.pem") }
 
 // Owed is the directory that remembers follow-ups.
 func (l Layout) Owed() string { return path.Join(l.State(), "owed") }
@@ -55,12 +75,22 @@ func (l Layout) TrackFile() string { return path.Join(l.Run(), "priority") }
 // StatusFile is where the health checker says what it found.
 func (l Layout) StatusFile() string { return path.Join(l.Run(), "status.json") }
 
+// News is the directory in which the health checker leaves a file when the unit's
+// status may have changed. It belongs to the checker's user.
+func (l Layout) News() string { return path.Join(l.Run(), "news") }
+
+// Pending are the files that say that the unit's status may have changed: the
+// health checker's, and the one that is left when keepalived ends.
+func (l Layout) Pending() []string {
+	return []string{path.Join(l.News(), healthcheck.Pending), path.Join(l.Run(), "keepalived-ended")}
+}
+
 // Instance is the VRRP instance's name.
 func (l Layout) Instance() string { return "charm_" + l.Application }
 
 // Files lists every file whose content the charm manages or must know.
 func (l Layout) Files() []string {
-	return []string{MainFile, ForeignFile, SysctlFile, l.Fragment(), l.DropIn(), l.CheckerUnit(), l.CheckerConfig()}
+	return append([]string{MainFile, ForeignFile, SysctlFile, l.Fragment(), l.DropIn(), l.CheckerUnit(), l.CheckerConfig(), l.CheckerCA()}, l.NotifierFiles()...)
 }
 
 // followUp tells what a change of a file calls for.
@@ -72,8 +102,11 @@ func (l Layout) followUp(file string) FollowUp {
 		return ApplySysctl
 	case l.DropIn(), l.CheckerUnit():
 		return DaemonReload
-	case l.CheckerConfig():
+	case l.CheckerConfig(), l.CheckerCA():
 		return RestartChecker
+	}
+	if slices.Contains(l.NotifierFiles(), file) {
+		return DaemonReload
 	}
 	return ""
 }

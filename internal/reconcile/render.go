@@ -2,8 +2,10 @@ package reconcile
 
 import (
 	"net/netip"
+	"slices"
 
 	"keepalived-charm/internal/healthcheck"
+	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/keepalived"
 	"keepalived-charm/internal/vrrp"
 	"keepalived-charm/templates"
@@ -26,6 +28,7 @@ func (d *Desired) render(o Observed, own []netip.Addr) error {
 		main.Foreign = ForeignFile
 		d.Files[ForeignFile] = text
 	}
+	units := services{l, o.Event.Unit, d.options.Notify}
 	files := map[string]func() (string, error){
 		MainFile: main.Render,
 		l.Fragment(): keepalived.Fragment{Application: l.Application,
@@ -35,8 +38,13 @@ func (d *Desired) render(o Observed, own []netip.Addr) error {
 			return string(text), err
 		},
 		SysctlFile:      func() (string, error) { return templates.Render("sysctl.conf", nil) },
-		l.DropIn():      func() (string, error) { return templates.Render("drop-in.conf", services{l}) },
-		l.CheckerUnit(): func() (string, error) { return templates.Render("checker.service", services{l}) },
+		l.DropIn():      func() (string, error) { return templates.Render("drop-in.conf", units) },
+		l.CheckerUnit(): func() (string, error) { return templates.Render("checker.service", units) },
+	}
+	if d.options.Notify {
+		names := l.NotifierFiles()
+		files[names[0]] = func() (string, error) { return templates.Render("notifier.path", units) }
+		files[names[1]] = func() (string, error) { return templates.Render("notifier.service", units) }
 	}
 	for path, text := range files {
 		if d.Files[path], err = text(); err != nil {
@@ -47,13 +55,18 @@ func (d *Desired) render(o Observed, own []netip.Addr) error {
 }
 
 // services is what the systemd templates print.
-type services struct{ Layout }
+type services struct {
+	Layout
+	Unit   juju.Unit
+	Notify bool
+}
 
 // instance is the application's VRRP instance on this unit.
 func (d *Desired) instance(m Machine, own []netip.Addr) (keepalived.VRRPInstance, error) {
 	i := keepalived.VRRPInstance{
 		Name:       d.Layout.Instance(),
 		Parameters: d.agreement.run,
+		Password:   d.runningPassword(m),
 		Priority:   vrrp.Base(d.rank),
 		TrackFile:  d.Layout.TrackFile(),
 	}
@@ -118,16 +131,9 @@ func (d Desired) checker(i keepalived.VRRPInstance) healthcheck.Config {
 			anchor.Addresses = append(anchor.Addresses, a.Addr())
 		}
 	}
-	check := healthcheck.Check{Type: healthcheck.None}
-	if o := d.options.Check; o.Type != string(healthcheck.None) {
-		check = healthcheck.Check{
-			Type:     healthcheck.Type(o.Type),
-			Target:   o.Target,
-			Interval: healthcheck.Duration(o.Interval),
-			Timeout:  healthcheck.Duration(o.Timeout),
-			Fall:     o.Fall,
-			Rise:     o.Rise,
-		}
+	check := d.options.Check.Check
+	if d.options.Check.CA != "" {
+		check.CA = d.Layout.CheckerCA()
 	}
 	c := healthcheck.Config{
 		Application: d.Layout.Application,
@@ -136,6 +142,14 @@ func (d Desired) checker(i keepalived.VRRPInstance) healthcheck.Config {
 		Peers:       len(d.peers) > 0,
 		StatusFile:  d.Layout.StatusFile(),
 		Check:       check,
+	}
+	if d.options.Notify {
+		c.News = d.Layout.News()
+		for _, a := range i.Addresses {
+			if !slices.Contains(c.Links, a.Interface) {
+				c.Links = append(c.Links, a.Interface)
+			}
+		}
 	}
 	switch {
 	case d.agreement.aside != nil:
