@@ -2,6 +2,7 @@ package charm
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -77,11 +78,14 @@ func running(active bool) string {
 	return "not running"
 }
 
+// password is what get-configuration hides.
+var password = regexp.MustCompile(`(?m)^(\s*auth_pass ).*$`)
+
 func showConfiguration(obs reconcile.Observed) map[string]string {
 	l := reconcile.Layout{Application: obs.Event.Unit.Application}
 	return map[string]string{
 		"keepalived-conf": obs.Machine.Files[reconcile.MainFile],
-		"fragment":        obs.Machine.Files[l.Fragment()],
+		"fragment":        password.ReplaceAllString(obs.Machine.Files[l.Fragment()], "${1}********"),
 		"checker":         obs.Machine.Files[l.CheckerConfig()],
 	}
 }

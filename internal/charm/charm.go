@@ -24,7 +24,9 @@ type Model interface {
 	Databag(juju.RelationID, juju.Unit) (juju.Databag, error)
 	Network(endpoint string) (juju.Network, error)
 	PlannedUnits(endpoint, application string) (int, error)
+	Secret(uri string) (map[string]string, error)
 	Publish(juju.RelationID, juju.Databag) error
+	Status() (juju.Status, error)
 	SetStatus(juju.Status) error
 	SetWorkloadVersion(string) error
 	Log(line string)
@@ -53,8 +55,32 @@ func Run(ev juju.Event, j Model, m Machine) error {
 	if err != nil {
 		return err
 	}
+	return passAndShow(obs, j, m)
+}
+
+// Refresh does between hooks, when the virtual IP moved, what a hook does; ev says
+// for which unit. A unit that serves nothing, because it has not begun to or has
+// ended, stays as it is.
+func Refresh(ev juju.Event, j Model, m Machine) error {
+	obs, err := observe(ev, j, m)
+	if err != nil {
+		return err
+	}
+	if _, serves := obs.Machine.Files[(reconcile.Layout{Application: ev.Unit.Application}).Fragment()]; !serves {
+		return nil
+	}
+	return passAndShow(obs, j, m)
+}
+
+// passAndShow sets the status last, and only one that is new: each is a write to
+// the controller and a line in the history.
+func passAndShow(obs reconcile.Observed, j Model, m Machine) error {
 	status, err := pass(obs, j, m)
 	if err != nil {
+		return err
+	}
+	shown, err := j.Status()
+	if err != nil || shown == status {
 		return err
 	}
 	return j.SetStatus(status)
@@ -133,6 +159,13 @@ func observe(ev juju.Event, j Model, m Machine) (reconcile.Observed, error) {
 	}
 	if obs.Options, err = j.Options(); err != nil {
 		return obs, err
+	}
+	if uri := reconcile.NeedsSecret(obs); uri != "" {
+		// Not granted, removed, misspelt: the operator's to mend, not a fault.
+		if obs.Secret, err = j.Secret(uri); err != nil {
+			obs.Secret = map[string]string{}
+			j.Log(err.Error())
+		}
 	}
 	network, err := j.Network(endpoint.JujuInfo)
 	if err != nil {

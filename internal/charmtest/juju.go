@@ -21,6 +21,8 @@ type Juju struct {
 	Relations map[string]map[juju.RelationID]map[juju.Unit]juju.Databag
 	// Ingress and Bind are what network-get lists.
 	Ingress, Bind []string
+	// Secrets are the user secrets that this application may read, by URI.
+	Secrets map[string]map[string]string
 	// Planned is how many units the principal's application has; at least those of
 	// the peer relation.
 	Planned int
@@ -232,6 +234,18 @@ func (m *model) PlannedUnits(_, _ string) (n int, err error) {
 	return n, err
 }
 
+func (m *model) Secret(uri string) (content map[string]string, err error) {
+	err = m.life.call(func() error {
+		found, ok := m.state.Secrets[uri]
+		if !ok {
+			return fmt.Errorf("cannot read secret %s: permission denied", uri)
+		}
+		content = maps.Clone(found)
+		return nil
+	})
+	return content, err
+}
+
 func (m *model) Publish(id juju.RelationID, changes juju.Databag) error {
 	return m.life.call(func() error {
 		if m.state.bags(id) == nil {
@@ -246,6 +260,14 @@ func (m *model) Publish(id juju.RelationID, changes juju.Databag) error {
 		maps.Copy(m.pending[id], changes)
 		return nil
 	})
+}
+
+func (m *model) Status() (s juju.Status, err error) {
+	err = m.life.call(func() error {
+		s = m.state.Status
+		return nil
+	})
+	return s, err
 }
 
 func (m *model) SetStatus(s juju.Status) error {

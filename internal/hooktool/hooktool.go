@@ -134,6 +134,28 @@ func (Tools) PlannedUnits(endpoint, application string) (int, error) {
 	return count, nil
 }
 
+// Status returns the unit's status as it is shown now; Juju sets it too.
+func (Tools) Status() (juju.Status, error) {
+	var s struct {
+		Level   juju.StatusLevel `json:"status"`
+		Message string           `json:"message"`
+	}
+	if err := read(&s, "status-get", "--include-data"); err != nil {
+		return juju.Status{}, fmt.Errorf("cannot read status: %w", err)
+	}
+	return juju.Status{Level: s.Level, Message: s.Message}, nil
+}
+
+// Secret returns the content of a user secret's latest revision (Juju 3.3 and
+// later).
+func (Tools) Secret(uri string) (map[string]string, error) {
+	var content map[string]string
+	if err := read(&content, "secret-get", "--refresh", uri); err != nil {
+		return nil, fmt.Errorf("cannot read secret %s: %w", uri, err)
+	}
+	return content, nil
+}
+
 // SetStatus shows a status at once, whether or not the hook ends well.
 func (Tools) SetStatus(s juju.Status) error {
 	if _, err := run(nil, "status-set", string(s.Level), s.Message); err != nil {

@@ -185,6 +185,14 @@ func TestPublishGoesThroughAFile(t *testing.T) {
 	assert.Len(t, got, len(want))
 }
 
+func TestTheStatusIsReadWithItsMessage(t *testing.T) {
+	calls := one(t, "status-get", answer{Out: `{"message":"VIP ready: holds 10.10.74.250","status":"active","status-data":{}}`})
+	s, err := hooktool.Tools{}.Status()
+	require.NoError(t, err)
+	assert.Equal(t, juju.Status{Level: juju.Active, Message: "VIP ready: holds 10.10.74.250"}, s)
+	assert.Equal(t, []string{"--format=json", "--include-data"}, calls()[0].Args)
+}
+
 func TestToolsThatOnlyTakeArguments(t *testing.T) {
 	for claim, c := range map[string]struct {
 		tool string
@@ -231,6 +239,7 @@ func TestAFailureEndsWithWhatJujuSaid(t *testing.T) {
 		"units":           {"relation-list", answer{Code: 1}, func() error { _, err := hooktool.Tools{}.RemoteUnits("cluster:1"); return err }, "cannot list units of relation cluster:1: exit status 1"},
 		"network":         {"network-get", answer{Err: "ERROR no network config found for binding \"x\"", Code: 1}, func() error { _, err := hooktool.Tools{}.Network("x"); return err }, `cannot read the network of endpoint x: exit status 1: ERROR no network config`},
 		"publish":         {"relation-set", answer{Err: "ERROR cannot write", Code: 1}, func() error { return hooktool.Tools{}.Publish("website:3", juju.Databag{}) }, "cannot publish in relation website:3: exit status 1: ERROR cannot write"},
+		"status now":      {"status-get", answer{Err: "ERROR lost", Code: 1}, func() error { _, err := hooktool.Tools{}.Status(); return err }, "cannot read status: exit status 1: ERROR lost"},
 		"status":          {"status-set", answer{Code: 2}, func() error { return hooktool.Tools{}.SetStatus(juju.Status{}) }, "cannot set status: exit status 2"},
 		"version":         {"application-version-set", answer{Code: 1}, func() error { return hooktool.Tools{}.SetWorkloadVersion("") }, "cannot set workload version: exit status 1"},
 		"action results":  {"action-set", answer{Code: 1}, func() error { return hooktool.Tools{}.SetActionResults(nil) }, "cannot set action results: exit status 1"},

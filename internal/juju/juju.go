@@ -88,6 +88,8 @@ type Event struct {
 	// Unit is the unit the charm runs in, Principal the unit whose machine it
 	// shares; zero when Juju named none.
 	Unit, Principal Unit
+	// Version is Juju's version, such as 3.5.4.
+	Version string
 	// Departing is the unit that leaves, in relation-departed.
 	Departing Unit
 }
@@ -103,7 +105,7 @@ func ParseEvent(argv0 string, getenv func(string) string, endpoints []string) (E
 		where = path.Join(path.Base(path.Dir(argv0)), path.Base(argv0))
 	}
 	dir, name := path.Split(path.Clean(where))
-	ev := Event{Name: name, Relation: RelationID(getenv("JUJU_RELATION_ID"))}
+	ev := Event{Name: name, Relation: RelationID(getenv("JUJU_RELATION_ID")), Version: getenv("JUJU_VERSION")}
 	switch path.Base(dir) {
 	case "actions":
 		ev.Kind = Action

@@ -47,6 +47,9 @@ type VRRPInstance struct {
 	// advertised (virtual_ipaddress_excluded), so they may differ between units
 	// while hooks run. With an anchor that is no constant it is one of them.
 	Addresses []VirtualAddress
+	// Password authenticates advertisements of version 2 (RFC 2338 section 5.3.6);
+	// empty for none. It travels in clear text: anybody on the segment can read it.
+	Password string
 	// Peers are where advertisements go in unicast mode, at least one: an empty
 	// list would mean multicast.
 	Peers []netip.Addr

@@ -102,3 +102,14 @@ func InterfaceOf(fragment string, address netip.Addr) string {
 	}
 	return ""
 }
+
+// Password returns the first auth_pass of a fragment; empty when it has none.
+func Password(fragment string) string {
+	words := tokens(fragment)
+	for n, w := range words {
+		if w == "auth_pass" && n+1 < len(words) && words[n+1] != "}" {
+			return words[n+1]
+		}
+	}
+	return ""
+}

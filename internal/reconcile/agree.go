@@ -67,6 +67,7 @@ func (d Desired) running(m Machine) (vrrp.Parameters, bool) {
 // agree decides on the parameters.
 func (d Desired) agree(o Observed) agreement {
 	wanted := target(d.options)
+	wanted.Auth = vrrp.Fingerprint(d.secret)
 	current, serving := d.running(o.Machine)
 	if !serving {
 		return d.join(wanted)
@@ -155,7 +156,7 @@ func (d Desired) acceptable(p vrrp.Parameters) bool {
 	if p.Version == 2 {
 		step = time.Second
 	}
-	return known && p.Interval%step == 0 && p.Interval >= config.ShortestInterval && p.Interval <= config.LongestInterval
+	return known && (p.Auth == "" || p.Auth == vrrp.Fingerprint(d.secret)) && p.Interval%step == 0 && p.Interval >= config.ShortestInterval && p.Interval <= config.LongestInterval
 }
 
 // announced returns the announcement of these parameters by whoever began to
@@ -181,6 +182,13 @@ func (d Desired) reign(m Machine) int64 {
 		}
 	}
 	return 0
+}
+
+// master tells whether this unit's instance is MASTER.
+func (d Desired) master(m Machine) bool {
+	return slices.ContainsFunc(m.Instances, func(i keepalived.InstanceState) bool {
+		return i.Name == d.Layout.Instance() && i.State == keepalived.Master
+	})
 }
 
 // alone tells that no other unit of the group serves.

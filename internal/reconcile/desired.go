@@ -68,6 +68,8 @@ type Desired struct {
 	peers     []peer
 	principal string
 	agreement agreement
+	// secret is the password of VRRP version 2; empty for none.
+	secret string
 	// address is where peers send unicast advertisements to this unit.
 	address netip.Addr
 }
@@ -97,6 +99,9 @@ func Desire(o Observed) (Desired, error) {
 		d.Mode = Idle
 	} else {
 		if err := d.refuseTaken(o, own); err != nil {
+			return Desired{}, err
+		}
+		if d.secret, err = d.password(o); err != nil {
 			return Desired{}, err
 		}
 		d.agreement = d.agree(o)
@@ -230,6 +235,9 @@ func (d Desired) member(o Observed, own []netip.Addr) endpoint.Member {
 		m.Runs = &d.agreement.run
 		m.Next = d.agreement.next
 		m.Aside = d.agreement.aside
+		if m.Since = o.told().Since; d.master(o.Machine) {
+			m.Since = d.reign(o.Machine)
+		}
 	}
 	return m
 }

@@ -19,6 +19,9 @@ type Observed struct {
 	// Ingress are the addresses that Juju knows for this unit, the one it gives
 	// to others in front. A virtual IP may be among them.
 	Ingress []string
+	// Secret is the content of the secret that NeedsSecret names; empty when it
+	// cannot be read.
+	Secret map[string]string
 	// Planned is how many units the principal's application has, each with a unit of
 	// this application; read only when NeedsPlanned says so.
 	Planned int
@@ -46,6 +49,8 @@ type Machine struct {
 	Neighbours map[string]string
 	// Active and CheckerActive tell whether the services run.
 	Active, CheckerActive bool
+	// NotifierActive tells whether systemd waits for news.
+	NotifierActive bool
 	// BinaryCurrent tells that the installed copy of the charm's binary is the
 	// one that runs now.
 	BinaryCurrent bool
@@ -98,10 +103,11 @@ const (
 	ApplySysctl    FollowUp = "sysctl"          // the kernel takes the settings
 	Reload         FollowUp = "reload"          // keepalived reads its configuration (SIGHUP), or starts
 	RestartChecker FollowUp = "restart-checker" // the health checker reads its configuration
+	StartNotifier  FollowUp = "start-notifier"  // systemd waits for news
 	Unpin          FollowUp = "unpin"           // the virtual IPs leave the loopback device
 )
 
 // FollowUps lists all follow-ups in order.
 func FollowUps() []FollowUp {
-	return []FollowUp{DaemonReload, ApplySysctl, Reload, RestartChecker, Unpin}
+	return []FollowUp{DaemonReload, ApplySysctl, Reload, RestartChecker, StartNotifier, Unpin}
 }

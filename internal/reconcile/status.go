@@ -73,6 +73,7 @@ func (a agreement) progress() string {
 		{a.run.Version != a.wanted.Version, fmt.Sprintf("VRRP version %d", a.wanted.Version)},
 		{a.run.Mode != a.wanted.Mode, string(a.wanted.Mode)},
 		{a.run.Interval != a.wanted.Interval, fmt.Sprintf("an advertisement interval of %v", a.wanted.Interval)},
+		{a.run.Auth != a.wanted.Auth, "other authentication"},
 		{a.run.Anchor.Is6() != a.wanted.Anchor.Is6(), "VRRP over the other address family"},
 	} {
 		if c.differs {

@@ -1,8 +1,11 @@
 package vrrp
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"net/netip"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -32,6 +35,20 @@ type Parameters struct {
 	// between units while hooks run, out of the advertisements. Only a group with
 	// units of the Python charm advertises its virtual IP.
 	Anchor netip.Addr
+	// Auth tells one password of version 2 from another without giving it away:
+	// four hexadecimal digits of a digest; empty without authentication.
+	Auth string
+}
+
+var fingerprint = regexp.MustCompile(`^[0-9a-f]{4}$`)
+
+// Fingerprint returns what Parameters.Auth says of a password.
+func Fingerprint(password string) string {
+	if password == "" {
+		return ""
+	}
+	sum := sha256.Sum256([]byte("vrrp " + password))
+	return hex.EncodeToString(sum[:2])
 }
 
 // Anchor returns the constant that a virtual router advertises: an address that
@@ -62,8 +79,12 @@ func (p Parameters) Understands(q Parameters) bool {
 
 // String returns the parameters as text that ParseParameters reads.
 func (p Parameters) String() string {
-	return fmt.Sprintf("version=%d mode=%s vrid=%d interval=%s anchor=%s",
+	s := fmt.Sprintf("version=%d mode=%s vrid=%d interval=%s anchor=%s",
 		p.Version, p.Mode, p.VirtualRouterID, p.Interval, p.Anchor)
+	if p.Auth != "" {
+		s += " auth=" + p.Auth
+	}
+	return s
 }
 
 // ParseParameters reads what String wrote; false for anything else.
@@ -85,6 +106,7 @@ func ParseParameters(s string) (Parameters, bool) {
 	if err != nil {
 		return Parameters{}, false
 	}
-	p = Parameters{Version: version, Mode: Mode(values["mode"]), VirtualRouterID: router, Interval: interval, Anchor: anchor}
-	return p, p.String() == s && (p.Mode == Multicast || p.Mode == Unicast) && (version == 2 || version == 3)
+	p = Parameters{Version: version, Mode: Mode(values["mode"]), VirtualRouterID: router, Interval: interval, Anchor: anchor, Auth: values["auth"]}
+	return p, p.String() == s && (p.Mode == Multicast || p.Mode == Unicast) && (version == 2 || version == 3) &&
+		(p.Auth == "" || fingerprint.MatchString(p.Auth))
 }

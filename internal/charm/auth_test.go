@@ -1,0 +1,59 @@
+package charm_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"keepalived-charm/internal/charmtest"
+)
+
+const secret = "secret:9m4e2mr0ui3e8a215n4g"
+
+// authenticated is a serving unit whose operator wants a password.
+func authenticated(t *testing.T, password string) charmtest.State {
+	s := option(option(serving(t), "vrrp_version", "2"), "advert_interval", 1)
+	s.Juju.Secrets = map[string]map[string]string{secret: {"password": password}}
+	return option(s, "vrrp_auth_secret", secret)
+}
+
+func TestAPasswordComesFromASecretAndGoesNowhereElse(t *testing.T) {
+	out := charmtest.Run(t, "config-changed", authenticated(t, "hunter2"))
+	require.Contains(t, out.Host.Keepalived.Loaded, "auth_pass hunter2\n")
+	require.NotContains(t, out.Juju.Databags(), "hunter2")
+	require.NotContains(t, strings.Join(out.Juju.Lines, "\n"), "hunter2")
+	require.NotContains(t, out.Juju.Status.Message, "hunter2")
+	shown := charmtest.Run(t, "actions/get-configuration", out.State).Juju.Results["fragment"]
+	require.Contains(t, shown, "auth_pass ********\n")
+	require.NotContains(t, shown, "hunter2")
+	changed := out.State
+	changed.Juju.Secrets = map[string]map[string]string{secret: {"password": "hunter3"}}
+	require.Contains(t, charmtest.Run(t, "secret-changed", changed).Host.Keepalived.Loaded, "auth_pass hunter3\n")
+}
+
+func TestAPasswordThatCannotBeUsedBlocks(t *testing.T) {
+	for claim, c := range map[string]struct {
+		change func(*charmtest.State)
+		want   string
+	}{
+		"not granted": {func(s *charmtest.State) { s.Juju.Secrets = nil }, "juju grant-secret " + secret + " keepalived"},
+		"another key": {func(s *charmtest.State) {
+			s.Juju.Secrets = map[string]map[string]string{secret: {"pass": "x"}}
+		}, "cannot read key password"},
+		"too long": {func(s *charmtest.State) {
+			s.Juju.Secrets = map[string]map[string]string{secret: {"password": "ninechars"}}
+		}, "must be 1-8 letters"},
+		"a brace": {func(s *charmtest.State) {
+			s.Juju.Secrets = map[string]map[string]string{secret: {"password": "a}"}}
+		}, "must be 1-8 letters"},
+		"version 3":  {func(s *charmtest.State) { s.Juju.Options["vrrp_version"] = "3" }, "must be empty unless vrrp_version is 2"},
+		"plain text": {func(s *charmtest.State) { s.Juju.Options["vrrp_auth_secret"] = "hunter2" }, "the URI of a secret"},
+	} {
+		s := with(authenticated(t, "hunter2"), c.change)
+		out := charmtest.Run(t, "config-changed", s)
+		require.Contains(t, out.Juju.Status.String(), "blocked: option vrrp_auth_secret", claim)
+		require.Contains(t, out.Juju.Status.Message, c.want, claim)
+		require.Empty(t, out.Steps, claim)
+	}
+}

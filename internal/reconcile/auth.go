@@ -1,0 +1,64 @@
+package reconcile
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"keepalived-charm/internal/config"
+	"keepalived-charm/internal/keepalived"
+	"keepalived-charm/internal/vrrp"
+)
+
+// passwordKey is the key of the user secret that holds the password.
+const passwordKey = "password"
+
+// VRRP version 2 carries eight bytes (RFC 2338 section 5.3.6); the characters are
+// those that keepalived.conf gives no meaning to.
+var password = regexp.MustCompile(`^[A-Za-z0-9._+=/@-]{1,8}$`)
+
+// NeedsSecret names the secret that the decision depends on; empty for none.
+func NeedsSecret(o Observed) string {
+	options, err := config.Parse(o.Options)
+	if err != nil || hasNoSecrets(o.Event.Version) {
+		return ""
+	}
+	return options.AuthSecret
+}
+
+// hasNoSecrets tells Juju 2.9, which has no secrets.
+func hasNoSecrets(version string) bool { return strings.HasPrefix(version, "2.") }
+
+// password returns the password of VRRP version 2; empty when none is wanted.
+func (d Desired) password(o Observed) (string, error) {
+	uri := d.options.AuthSecret
+	if uri == "" {
+		return "", nil
+	}
+	if hasNoSecrets(o.Event.Version) {
+		return "", &config.Invalid{Option: "vrrp_auth_secret", Value: uri,
+			Must: "empty on Juju " + o.Event.Version + ", which has no secrets; a password in plain options is not offered"}
+	}
+	if o.Secret[passwordKey] == "" {
+		return "", &Blocked{fmt.Sprintf("option vrrp_auth_secret: cannot read key %s of %s: juju grant-secret %s %s",
+			passwordKey, uri, uri, d.Layout.Application)}
+	}
+	if !password.MatchString(o.Secret[passwordKey]) {
+		return "", &Blocked{"option vrrp_auth_secret: key " + passwordKey + " of " + uri +
+			" must be 1-8 letters, digits or ._+=/@-"}
+	}
+	return o.Secret[passwordKey], nil
+}
+
+// runningPassword is the password of the parameters in use: the secret's, or,
+// until all units are ready for a changed one, that of the installed
+// configuration.
+func (d Desired) runningPassword(m Machine) string {
+	switch d.agreement.run.Auth {
+	case "":
+		return ""
+	case vrrp.Fingerprint(d.secret):
+		return d.secret
+	}
+	return keepalived.Password(m.Files[d.Layout.Fragment()])
+}
