@@ -42,6 +42,8 @@ func TestAPersonIsToldWhatThisIs(t *testing.T) {
 		{nil, "error: cannot run outside a Juju hook: see --help\n", true},
 		{[]string{"dance"}, `error: cannot do "dance": see ` + binary + " --help\n", true},
 		{[]string{"checker"}, "error: cannot run checker: it takes --config FILE and nothing else\n", true},
+		{[]string{"notify", "--unit", "x y", "/news"}, "error: cannot run notify: it takes --unit UNIT and the files that say that there are news\n", true},
+		{[]string{"refresh"}, "error: cannot run outside a Juju hook: see --help\n", true},
 		{[]string{"prepare", "--config", "/nonexistent"}, "error: cannot prepare for keepalived: open /nonexistent: no such file or directory\n", true},
 	} {
 		cmd := exec.Command(binary, c.args...)
@@ -125,7 +127,7 @@ func newStage(t testing.TB) stage {
 
 func hookTools() []string {
 	return []string{"config-get", "relation-ids", "relation-list", "relation-get", "relation-set", "network-get",
-		"status-set", "application-version-set", "juju-log", "goal-state", "is-leader", "state-get", "state-set"}
+		"status-get", "status-set", "application-version-set", "juju-log", "goal-state", "is-leader", "state-get", "state-set"}
 }
 
 func copyFile(t testing.TB, from, to string) {
@@ -149,6 +151,7 @@ func (s stage) model() {
 	for name, text := range map[string]string{
 		"config-get":                 `{"advert_interval":0.2,"port":443,"preempt":false,"router_id":23,"vip_hostname":"","virtual_ip":"10.10.74.250"}`,
 		"network-get":                `{"bind-addresses":[{"mac-address":"00:16:3e:00:00:01","interface-name":"eth0","addresses":[{"hostname":"","value":"10.10.74.11","cidr":"10.10.74.0/24"}]}],"egress-subnets":["10.10.74.11/32"],"ingress-addresses":["10.10.74.11"]}`,
+		"status-get":                 `{"message":"","status":"unknown","status-data":{}}`,
 		"relation-ids-website":       `["website:3"]`,
 		"relation-ids-loadbalancer":  `["loadbalancer:4"]`,
 		"relation-ids-cluster":       `["cluster:1"]`,

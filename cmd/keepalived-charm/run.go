@@ -10,12 +10,15 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/juju/charm/v12/hooks"
+
 	"keepalived-charm/internal/charm"
 	"keepalived-charm/internal/checker"
 	"keepalived-charm/internal/endpoint"
 	"keepalived-charm/internal/hooktool"
 	"keepalived-charm/internal/host"
 	"keepalived-charm/internal/juju"
+	"keepalived-charm/internal/notify"
 )
 
 const help = `keepalived-charm %s: the binary of the Juju charm keepalived
@@ -32,6 +35,12 @@ The systemd services of the charm start it as:
   keepalived-charm checker --config FILE   check the service, adjust priorities
   keepalived-charm prepare --config FILE   before keepalived starts: make the
                                            track files, flush stale virtual IPs
+  keepalived-charm notify --unit UNIT FILE ...
+                                           after news: have Juju run refresh
+
+What Juju runs for notify, in the charm's directory, as juju exec would:
+
+  ./dispatch refresh                       bring the unit's status up to date
 
   keepalived-charm --version
 `
@@ -48,14 +57,29 @@ func run(args []string, getenv func(string) string) error {
 			return nil
 		case "checker", "prepare":
 			return service(args[1], args[2:])
+		case "notify":
+			return news(args[2:])
+		case "refresh":
+			return hook("hooks/"+string(hooks.UpdateStatus), args, getenv, charm.Refresh)
 		default:
 			return fmt.Errorf("cannot do %q: see %s --help", args[1], args[0])
 		}
 	}
+	return hook(getenv("JUJU_DISPATCH_PATH"), args, getenv, charm.Run)
+}
+
+// hook carries out what Juju wants at path, which is empty where Juju knows no
+// dispatch.
+func hook(path string, args []string, getenv func(string) string, do func(juju.Event, charm.Model, charm.Machine) error) error {
 	if getenv("JUJU_UNIT_NAME") == "" {
 		return errors.New("cannot run outside a Juju hook: see --help")
 	}
-	ev, err := juju.ParseEvent(args[0], getenv, endpoint.All())
+	ev, err := juju.ParseEvent(args[0], func(name string) string {
+		if name == "JUJU_DISPATCH_PATH" {
+			return path
+		}
+		return getenv(name)
+	}, endpoint.All())
 	if err != nil {
 		return err
 	}
@@ -63,7 +87,25 @@ func run(args []string, getenv func(string) string) error {
 	if err != nil {
 		return fmt.Errorf("cannot find the charm's binary: %w", err)
 	}
-	return charm.Run(ev, hooktool.Tools{}, host.New("/", self))
+	return do(ev, hooktool.Tools{}, host.New("/", self))
+}
+
+// news tells Juju that the unit's status may have changed.
+func news(args []string) error {
+	flags := flag.NewFlagSet("notify", flag.ContinueOnError)
+	unit := flags.String("unit", "", "`name` of the unit")
+	if err := flags.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return nil
+		}
+		return err
+	}
+	if _, err := juju.ParseUnit(*unit); err != nil || flags.NArg() == 0 {
+		return errors.New("cannot run notify: it takes --unit UNIT and the files that say that there are news")
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	return notify.Notifier{Unit: *unit, Pending: flags.Args(), Clients: notify.Clients(), Log: log.New(os.Stderr, "", 0)}.Run(ctx)
 }
 
 // service runs one of the modes that systemd starts.

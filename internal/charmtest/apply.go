@@ -85,6 +85,11 @@ func (h *Host) apply(l reconcile.Layout, s reconcile.Step, amid bool) (known boo
 		h.Keepalived.Running, h.Keepalived.Loaded = false, ""
 	case reconcile.StopChecker:
 		return true, h.stopChecker(l, amid)
+	case reconcile.StopNotifier:
+		delete(h.Notifiers, l.Application)
+		if !amid {
+			delete(h.Files, h.notifierWanted(l))
+		}
 	case reconcile.RemoveState:
 		h.removeBelow(l.Run())
 		if !amid {
@@ -160,6 +165,14 @@ func (h *Host) followUp(l reconcile.Layout, f reconcile.FollowUp) error {
 		return h.reload(l)
 	case reconcile.RestartChecker:
 		return h.restartChecker(l)
+	case reconcile.StartNotifier:
+		for _, file := range l.NotifierFiles() {
+			if _, read := h.Units[file]; !read {
+				return fmt.Errorf("cannot restart %s: systemd has not read %s", l.NotifierUnit(), file)
+			}
+		}
+		h.Files[h.notifierWanted(l)] = "-> " + l.NotifierUnit()
+		h.Notifiers[l.Application] = true
 	case reconcile.Unpin:
 		h.Pinned = nil
 	default:
@@ -192,6 +205,10 @@ func (h *Host) reload(l reconcile.Layout) error {
 
 func (h *Host) wanted(l reconcile.Layout) string {
 	return unitDir + "multi-user.target.wants/" + l.CheckerService()
+}
+
+func (h *Host) notifierWanted(l reconcile.Layout) string {
+	return unitDir + "paths.target.wants/" + l.NotifierUnit()
 }
 
 func (h *Host) restartChecker(l reconcile.Layout) error {

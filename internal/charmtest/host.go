@@ -23,6 +23,8 @@ type Host struct {
 	Keepalived Daemon
 	// Checkers are the health checkers, by application.
 	Checkers map[string]Checker
+	// Notifiers are the applications for which systemd waits for news.
+	Notifiers map[string]bool
 	// Units is what systemd has read of the files in /etc/systemd/system.
 	Units map[string]string
 	// Settings are the kernel's.
@@ -75,7 +77,7 @@ const (
 func NewHost(address string) Host {
 	return Host{
 		Files:    map[string]string{},
-		Checkers: map[string]Checker{},
+		Checkers: map[string]Checker{}, Notifiers: map[string]bool{},
 		Units:    map[string]string{},
 		Settings: map[string]string{"net.ipv4.ip_nonlocal_bind": "0", "net.ipv6.ip_nonlocal_bind": "0"},
 		Charm:    "charm 1",
@@ -88,7 +90,7 @@ func NewHost(address string) Host {
 }
 
 func (h Host) clone() Host {
-	h.Files, h.Checkers = maps.Clone(h.Files), maps.Clone(h.Checkers)
+	h.Files, h.Checkers, h.Notifiers = maps.Clone(h.Files), maps.Clone(h.Checkers), maps.Clone(h.Notifiers)
 	h.Units, h.Settings = maps.Clone(h.Units), maps.Clone(h.Settings)
 	h.Pinned, h.Silent = slices.Clone(h.Pinned), slices.Clone(h.Silent)
 	h.Interfaces = slices.Clone(h.Interfaces)
@@ -112,6 +114,7 @@ func (h Host) String() string {
 		c := h.Checkers[a]
 		fmt.Fprintf(&b, "checker of %s: running %v, enabled %v, binary %q\n%s", a, c.Running, c.Enabled, c.Binary, indent(c.Config))
 	}
+	fmt.Fprintf(&b, "notifiers %v\n", h.Notifiers)
 	print("file", h.Files)
 	print("systemd read", h.Units)
 	print("kernel", h.Settings)
@@ -196,7 +199,7 @@ func (h Host) observe(l reconcile.Layout) reconcile.Machine {
 	h = h.clone()
 	m := reconcile.Machine{
 		Files: map[string]string{}, Neighbours: map[string]string{},
-		Active: h.Keepalived.Running, CheckerActive: h.Checkers[l.Application].Running,
+		Active: h.Keepalived.Running, CheckerActive: h.Checkers[l.Application].Running, NotifierActive: h.Notifiers[l.Application],
 		BinaryCurrent: h.Files[l.Binary()] == h.Charm, Owed: h.owed(l), Interfaces: h.Interfaces,
 		DefaultInterface4: h.DefaultInterface4, DefaultInterface6: h.DefaultInterface6, Check: h.Check,
 	}

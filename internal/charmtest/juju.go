@@ -2,6 +2,7 @@ package charmtest
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -21,6 +22,8 @@ type Juju struct {
 	Relations map[string]map[juju.RelationID]map[juju.Unit]juju.Databag
 	// Ingress and Bind are what network-get lists.
 	Ingress, Bind []string
+	// Interface is the interface that network-get names; empty for eth0.
+	Interface string
 	// Secrets are the user secrets that this application may read, by URI.
 	Secrets map[string]map[string]string
 	// Planned is how many units the principal's application has; at least those of
@@ -204,7 +207,7 @@ func (m *model) Databag(id juju.RelationID, unit juju.Unit) (bag juju.Databag, e
 func (m *model) Network(endpoint string) (n juju.Network, err error) {
 	err = m.life.call(func() error {
 		text, err := json.Marshal(map[string]any{
-			"bind-addresses":    []any{map[string]any{"interface-name": "eth0", "addresses": values(m.state.Bind)}},
+			"bind-addresses":    []any{map[string]any{"interface-name": cmp.Or(m.state.Interface, "eth0"), "addresses": values(m.state.Bind)}},
 			"ingress-addresses": m.state.Ingress,
 		})
 		if err != nil {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/vishvananda/netlink"
@@ -18,12 +19,12 @@ import (
 // news leaves a file for the notifier, who brings the unit's status up to date. It
 // keeps the directory open, as the path to it is closed to the checker's user.
 type news struct {
-	dir  int
+	dir  *os.Root
 	log  *log.Logger
 	done chan struct{}
 	// told is the condition of which others know.
 	told   condition
-	broken bool // the last file could not be made
+	broken atomic.Bool // the last file could not be made
 }
 
 // condition is what the unit's status depends on and the checker knows.
@@ -39,13 +40,12 @@ func openNews(path string, before string, owner identity, log *log.Logger) (*new
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return nil, fmt.Errorf("cannot make the directory for news: %w", err)
 	}
-	dir, err := unix.Open(path, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, fmt.Errorf("cannot open the directory for news %s: %w", path, err)
-	}
 	if err := os.Lchown(path, owner.uid, owner.gid); err != nil {
-		unix.Close(dir)
 		return nil, fmt.Errorf("cannot give %s to user %d: %w", path, owner.uid, err)
+	}
+	dir, err := os.OpenRoot(path)
+	if err != nil {
+		return nil, fmt.Errorf("cannot open the directory for news: %w", err)
 	}
 	n := &news{dir: dir, log: log, done: make(chan struct{}), told: condition{verdict: unknown.String()}}
 	var s Status
@@ -58,7 +58,7 @@ func openNews(path string, before string, owner identity, log *log.Logger) (*new
 func (n *news) close() {
 	if n != nil {
 		close(n.done)
-		unix.Close(n.dir)
+		n.dir.Close()
 	}
 }
 
@@ -85,13 +85,13 @@ func (n *news) take(verdict verdict, holds []string) {
 
 // tell leaves the file; one that lies there says it already.
 func (n *news) tell() {
-	fd, err := unix.Openat(n.dir, healthcheck.Pending, unix.O_WRONLY|unix.O_CREAT|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+	f, err := n.dir.OpenFile(healthcheck.Pending, os.O_WRONLY|os.O_CREATE, 0o600)
 	if err == nil {
-		unix.Close(fd)
-	} else if !n.broken {
+		f.Close()
+	}
+	if before := n.broken.Swap(err != nil); err != nil && !before {
 		n.log.Printf("cannot tell of news, the unit's status follows at the next hook: %v", err)
 	}
-	n.broken = err != nil
 }
 
 // watchLinks tells when one of these network interfaces goes down or comes up, or
@@ -107,15 +107,15 @@ func (n *news) watchLinks(names []string) {
 		// Existing interfaces come first.
 		err := netlink.LinkSubscribeWithOptions(updates, stop, netlink.LinkSubscribeOptions{ListExisting: true})
 		if err != nil {
-			close(updates)
-			n.log.Printf("cannot watch network interfaces: %v", err)
+			n.log.Printf("cannot watch network interfaces, the unit's status follows at the next hook: %v", err)
+			return
 		}
 		n.follow(updates, names, up, first)
 		close(stop)
 		select {
 		case <-n.done:
 			return
-		case <-time.After(quickRetry): // the kernel dropped events: list them again
+		case <-time.After(time.Second): // the kernel dropped events: list them again
 		}
 	}
 }

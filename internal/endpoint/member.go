@@ -30,6 +30,13 @@ type Member struct {
 	Next *Announcement
 	// Aside is the announcement for which this unit stands aside.
 	Aside *Announcement
+	// Healthy is the verdict of this unit's health checker, nil without one. Databag
+	// leaves it out: it is told apart, see Verdict.
+	Healthy *bool
+	// Since is when this unit got the virtual IPs last, in seconds since 1970; zero:
+	// never. It stays when the unit loses them, so each move changes one databag and
+	// Juju tells every peer once. Who holds them now tell the advertisements.
+	Since int64
 }
 
 // Announcement says that the holder is about to change the parameters that all
@@ -77,6 +84,7 @@ func (m Member) Databag() juju.Databag {
 		"vrrp":      "",
 		"next":      "",
 		"aside":     "",
+		"since":     "",
 	}
 	if m.Address.IsValid() {
 		bag["address"] = m.Address.String()
@@ -90,7 +98,19 @@ func (m Member) Databag() juju.Databag {
 	if m.Aside != nil {
 		bag["aside"] = m.Aside.String()
 	}
+	if m.Since > 0 {
+		bag["since"] = strconv.FormatInt(m.Since, 10)
+	}
 	return bag
+}
+
+// Verdict returns the part of a member's databag that tells the verdict of its
+// health checker; nil withdraws it.
+func Verdict(healthy *bool) juju.Databag {
+	if healthy == nil {
+		return juju.Databag{"healthy": ""}
+	}
+	return juju.Databag{"healthy": strconv.FormatBool(*healthy)}
 }
 
 // ReadMember reads a databag of cluster. What is missing or makes no sense is
@@ -110,8 +130,15 @@ func ReadMember(bag juju.Databag) Member {
 	if n, err := strconv.Atoi(bag["rank"]); err == nil && n >= 0 {
 		m.Rank = n
 	}
+	if n, err := strconv.ParseInt(bag["since"], 10, 64); err == nil && n > 0 {
+		m.Since = n
+	}
 	if list := splitAddresses(bag["address"]); len(list) == 1 {
 		m.Address = list[0]
+	}
+	if b := bag["healthy"]; b == "true" || b == "false" {
+		healthy := b == "true"
+		m.Healthy = &healthy
 	}
 	if p, ok := vrrp.ParseParameters(bag["vrrp"]); ok {
 		m.Runs = &p

@@ -37,7 +37,16 @@ type Config struct {
 	Aside string `json:"aside,omitempty"`
 	// Watch is ADDRESS:PORT of a virtual IP; a refused connection is an answer.
 	Watch string `json:"watch,omitempty"`
+	// News is a directory in which the checker leaves the file Pending when the
+	// unit got or lost an instance, the verdict turned, or one of Links went down
+	// or came up; empty means that nobody wants to know.
+	News string `json:"news,omitempty"`
+	// Links are the network interfaces of the virtual IPs.
+	Links []string `json:"links,omitempty"`
 }
+
+// Pending is the name of the empty file that says that there are news.
+const Pending = "pending"
 
 // Instance is one VRRP instance.
 type Instance struct {
@@ -104,7 +113,7 @@ func (c Config) Marshal() ([]byte, error) {
 
 var (
 	// plainName is what applications and instances are called.
-	plainName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+	plainName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,128}$`)
 	// interfaceName is a subset of what dev_valid_name in Linux lets pass, up to
 	// IFNAMSIZ-1 bytes.
 	interfaceName = regexp.MustCompile(`^[A-Za-z0-9._:@-]{1,15}$`)
@@ -139,6 +148,14 @@ func (c Config) Validate() error {
 	}
 	if _, err := netip.ParseAddrPort(c.Watch); c.Watch != "" && err != nil {
 		return fmt.Errorf("watch %q is not ADDRESS:PORT", c.Watch)
+	}
+	if c.News != "" && !plainPath(c.News) {
+		return fmt.Errorf("directory for news %q is not an absolute path", c.News)
+	}
+	for _, link := range c.Links {
+		if !interfaceName.MatchString(link) {
+			return fmt.Errorf("%q is not an interface name", link)
+		}
 	}
 	return c.Check.validate()
 }

@@ -51,6 +51,8 @@ func (h *Host) Apply(l reconcile.Layout, s reconcile.Step) error {
 		return stop(keepalivedService)
 	case reconcile.StopChecker:
 		return h.stopChecker(l)
+	case reconcile.StopNotifier:
+		return h.stopNotifier(l)
 	case reconcile.RemoveState:
 		return h.removeState(l)
 	}
@@ -113,6 +115,12 @@ func (h *Host) followUp(l reconcile.Layout, f reconcile.FollowUp) error {
 			return err
 		}
 		return systemctl("restart", l.CheckerService())
+	}
+	if f == reconcile.StartNotifier {
+		if err := systemctl("enable", "--quiet", l.NotifierUnit()); err != nil {
+			return err
+		}
+		return systemctl("restart", l.NotifierUnit())
 	}
 	if f == reconcile.Unpin {
 		return h.unpin(l)

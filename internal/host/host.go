@@ -71,11 +71,13 @@ func (h *Host) Observe(l reconcile.Layout) (reconcile.Machine, error) {
 	if err := observeNetwork(&m); err != nil {
 		return m, err
 	}
-	daemon, checkerState, err := services(l)
+	found, err := services(l)
 	if err != nil {
 		return m, err
 	}
-	m.Active, m.CheckerActive = daemon.running(), checkerState.running()
+	daemon := found[keepalivedService]
+	m.Active, m.CheckerActive = daemon.running(), found[l.CheckerService()].running()
+	m.NotifierActive = found[l.NotifierUnit()].running()
 	if daemon.state == "active" {
 		m.Instances = h.instances(daemon.pid)
 	}

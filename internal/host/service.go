@@ -21,14 +21,13 @@ func (s service) running() bool {
 	return s.state == "active" || s.state == "reloading" || s.state == "activating"
 }
 
-// services asks systemd for keepalived and an application's health checker.
-func services(l reconcile.Layout) (daemon, checker service, err error) {
-	out, err := run("systemctl", "show", "--property=Id,ActiveState,MainPID", keepalivedService, l.CheckerService())
+// services asks systemd for keepalived and an application's units, by name.
+func services(l reconcile.Layout) (map[string]service, error) {
+	out, err := run("systemctl", "show", "--property=Id,ActiveState,MainPID", keepalivedService, l.CheckerService(), l.NotifierUnit())
 	if err != nil {
-		return service{}, service{}, fmt.Errorf("cannot ask systemd for its services: %w", err)
+		return nil, fmt.Errorf("cannot ask systemd for its services: %w", err)
 	}
-	found := parseServices(out)
-	return found[keepalivedService], found[l.CheckerService()], nil
+	return parseServices(out), nil
 }
 
 // parseServices reads KEY=VALUE lines, one paragraph a service.
@@ -85,4 +84,23 @@ func (h *Host) stopChecker(l reconcile.Layout) error {
 		return stop(l.CheckerService())
 	}
 	return systemctl("disable", "--quiet", "--now", l.CheckerService())
+}
+
+// stopNotifier ends the wait for news and what it may just do: nothing that waits
+// for this hook may outlive it.
+func (h *Host) stopNotifier(l reconcile.Layout) error {
+	if _, err := os.Stat(h.path(l.NotifierFiles()[0])); err == nil {
+		if err := systemctl("disable", "--quiet", l.NotifierUnit()); err != nil {
+			return err
+		}
+	}
+	if err := systemctl("stop", l.NotifierUnit(), l.NotifierService()); err != nil {
+		return err
+	}
+	for _, file := range l.Pending() {
+		if err := h.remove(file); err != nil {
+			return err
+		}
+	}
+	return nil
 }
