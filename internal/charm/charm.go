@@ -105,6 +105,7 @@ func pass(obs reconcile.Observed, j Model, m Machine) (juju.Status, error) {
 	if err != nil {
 		return juju.Status{}, err
 	}
+	want.TellVerdict(obs)
 	for _, r := range obs.Relations {
 		if changes := want.Publish[r.ID]; len(changes) > 0 {
 			if err := j.Publish(r.ID, changes); err != nil {

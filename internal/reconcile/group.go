@@ -20,6 +20,7 @@ type peer struct {
 	runs    *vrrp.Parameters
 	next    *endpoint.Announcement
 	aside   *endpoint.Announcement
+	healthy *bool
 }
 
 // peers returns the other units of the group: those that share the peer relation
@@ -37,7 +38,7 @@ func (o Observed) peers() []peer {
 				continue
 			}
 			p := peer{unit: u, rank: natural(u), addresses: m.Addresses, address: m.Address, lists: m.Lists,
-				runs: m.Runs, next: m.Next, aside: m.Aside}
+				runs: m.Runs, next: m.Next, aside: m.Aside, healthy: m.Healthy}
 			if m.Rank >= 0 {
 				p.rank = vrrp.Rank(m.Rank % vrrp.Ranks)
 			}

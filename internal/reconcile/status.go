@@ -53,9 +53,7 @@ func (d Desired) Status(m Machine) juju.Status {
 		message = "VIP ready: standby for " + list(d.addresses()) + d.holder(state)
 	}
 	message += d.agreement.progress()
-	if m.Check.Known && !m.Check.Healthy {
-		message += "; check fails here: " + m.Check.Reason
-	}
+	message += d.failing(m.Check)
 	return juju.Status{Level: juju.Active, Message: message}
 }
 

@@ -1,0 +1,95 @@
+package reconcile_test
+
+import (
+	"testing"
+
+	"github.com/juju/charm/v12/hooks"
+	"github.com/stretchr/testify/require"
+
+	"keepalived-charm/internal/endpoint"
+	"keepalived-charm/internal/juju"
+	"keepalived-charm/internal/keepalived"
+	"keepalived-charm/internal/reconcile"
+)
+
+// withPeer is observed with one peer that serves and says this of its check.
+func withPeer(healthy string, check reconcile.CheckResult) reconcile.Observed {
+	o := observed()
+	o.Machine.Check = check
+	o.Relations[2].Units = map[juju.Unit]juju.Databag{
+		{Application: "keepalived", Number: 1}: {"principal": "haproxy/1", "rank": "1", "healthy": healthy,
+			"vrrp": "version=3 mode=multicast vrid=23 interval=200ms anchor=169.254.23.112"},
+	}
+	return o
+}
+
+func TestTheVerdictIsTold(t *testing.T) {
+	yes, no := reconcile.CheckResult{Known: true, Healthy: true}, reconcile.CheckResult{Known: true, Reason: "refused"}
+	for claim, c := range map[string]struct {
+		check reconcile.CheckResult
+		own   string
+		event juju.Event
+		want  string // empty: nothing is told
+	}{
+		"a first one":                         {yes, "", juju.Event{Hook: hooks.ConfigChanged}, "true"},
+		"one that turned":                     {no, "true", juju.Event{Hook: hooks.UpdateStatus}, "false"},
+		"not one that stays":                  {no, "false", juju.Event{Hook: hooks.UpdateStatus}, ""},
+		"not to answer what another one told": {no, "true", juju.Event{Hook: hooks.RelationChanged, Endpoint: endpoint.Cluster}, ""},
+	} {
+		t.Run(claim, func(t *testing.T) {
+			o := withPeer("true", c.check)
+			c.event.Unit, c.event.Principal = o.Event.Unit, o.Event.Principal
+			o.Event = c.event
+			o.Relations[2].Own = juju.Databag{"healthy": c.own}
+			d, err := reconcile.Desire(o)
+			require.NoError(t, err)
+			d.TellVerdict(o)
+			require.Equal(t, c.want, d.Publish[o.Relations[2].ID]["healthy"])
+		})
+	}
+	t.Run("a unit without a virtual IP takes it back", func(t *testing.T) {
+		o := withPeer("true", reconcile.CheckResult{})
+		o.Options["virtual_ip"] = ""
+		o.Relations[2].Own = juju.Databag{"healthy": "true"}
+		d, err := reconcile.Desire(o)
+		require.NoError(t, err)
+		d.TellVerdict(o)
+		value, told := d.Publish[o.Relations[2].ID]["healthy"]
+		require.True(t, told)
+		require.Empty(t, value)
+	})
+}
+
+func TestACheckThatFailsEverywhereQuestionsItsTarget(t *testing.T) {
+	no := reconcile.CheckResult{Known: true, Reason: "refused"}
+	for claim, c := range map[string]struct {
+		peer    string
+		check   reconcile.CheckResult
+		options map[string]any
+		want    string
+	}{
+		"everywhere":               {"false", no, nil, "; check fails on every unit: is port 443 right? Here: refused"},
+		"another port":             {"false", no, map[string]any{"port": 80}, "; check fails on every unit: is port 80 right? Here: refused"},
+		"a target":                 {"false", no, map[string]any{"healthcheck_target": "10.0.0.1:80"}, "is healthcheck_target 10.0.0.1:80 right?"},
+		"a unit":                   {"false", no, map[string]any{"healthcheck_type": "unit", "healthcheck_target": "a.service"}, "is healthcheck_target a.service right?"},
+		"here only":                {"true", no, nil, "; check fails here: refused"},
+		"a peer said nothing":      {"", no, nil, "; check fails here: refused"},
+		"a peer speaks in riddles": {"maybe", no, nil, "; check fails here: refused"},
+		"elsewhere only":           {"false", reconcile.CheckResult{Known: true, Healthy: true}, nil, ""},
+	} {
+		t.Run(claim, func(t *testing.T) {
+			o := withPeer(c.peer, c.check)
+			for k, v := range c.options {
+				o.Options[k] = v
+			}
+			d, err := reconcile.Desire(o)
+			require.NoError(t, err)
+			o.Machine.Instances = []keepalived.InstanceState{{Name: d.Layout.Instance(), State: keepalived.Backup}}
+			message := d.Status(o.Machine).Message
+			require.Contains(t, message, c.want)
+			if c.want == "" {
+				require.NotContains(t, message, "check")
+			}
+		})
+	}
+}
