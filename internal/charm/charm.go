@@ -168,11 +168,11 @@ func observe(ev juju.Event, j Model, m Machine) (reconcile.Observed, error) {
 			j.Log(err.Error())
 		}
 	}
-	network, err := j.Network(endpoint.JujuInfo)
+	network, err := j.Network(endpoint.Cluster)
 	if err != nil {
 		return obs, err
 	}
-	obs.Ingress = network.Addresses()
+	obs.Ingress, obs.Bound = network.Addresses(), network.Interfaces()
 	for _, name := range []string{endpoint.Website, endpoint.LoadBalancer, endpoint.Cluster} {
 		relations, err := observeEndpoint(ev, j, name)
 		if err != nil {

@@ -212,3 +212,16 @@ func TestStatusTellsTheTruth(t *testing.T) {
 		})
 	}
 }
+
+func TestASpaceOfEndpointClusterChoosesTheInterfaceThatNoSubnetDoes(t *testing.T) {
+	s := option(charmtest.NewState(0), "virtual_ip", "198.51.100.9")
+	s.Host.Interfaces = append(s.Host.Interfaces,
+		reconcile.Interface{Name: "eth1", Up: true, Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.7/24")}})
+	require.Contains(t, run(t, s, "config-changed").Host.Keepalived.Loaded, "198.51.100.9/32 dev eth0\n", "the default route's")
+	s.Juju.Interface, s.Juju.Ingress, s.Juju.Bind = "eth1", []string{"192.0.2.7"}, []string{"192.0.2.7"}
+	require.Contains(t, run(t, s, "config-changed").Host.Keepalived.Loaded, "198.51.100.9/32 dev eth1\n", "the space's")
+	require.Contains(t, run(t, option(s, "virtual_ip", "10.10.74.250"), "config-changed").Host.Keepalived.Loaded,
+		"10.10.74.250/32 dev eth0\n", "a subnet comes first")
+	require.Contains(t, run(t, option(s, "network_interface", "eth0"), "config-changed").Host.Keepalived.Loaded,
+		"198.51.100.9/32 dev eth0\n", "the option overrides")
+}

@@ -30,3 +30,14 @@ func (n Network) Addresses() []string {
 	}
 	return once
 }
+
+// Interfaces returns the interfaces named, in Juju's order.
+func (n Network) Interfaces() []string {
+	var names []string
+	for _, b := range n.Bindings {
+		if b.Interface != "" && !slices.Contains(names, b.Interface) {
+			names = append(names, b.Interface)
+		}
+	}
+	return names
+}

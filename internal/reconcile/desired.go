@@ -166,10 +166,12 @@ func (d Desired) refuseTaken(o Observed, own []netip.Addr) error {
 }
 
 // interfaceFor chooses the interface of a virtual IP: the option, else the one
-// with the smallest subnet that holds the address, else the default route's. An
+// with the smallest subnet that holds the address, else the default route's, or
+// another one when endpoint cluster is bound to a network space without it. An
 // interface in use that is not there (yet, after a boot) stays the choice:
 // keepalived waits for it.
-func (d Desired) interfaceFor(m Machine, v netip.Addr) (string, error) {
+func (d Desired) interfaceFor(o Observed, v netip.Addr) (string, error) {
+	m := o.Machine
 	inUse := keepalived.InterfaceOf(m.Files[d.Layout.Fragment()], v)
 	if name := d.options.Interface; name != "" {
 		if name != inUse && !slices.ContainsFunc(m.Interfaces, func(i Interface) bool { return i.Name == name }) {
@@ -177,10 +179,7 @@ func (d Desired) interfaceFor(m Machine, v netip.Addr) (string, error) {
 		}
 		return name, nil
 	}
-	best, name := -1, m.DefaultInterface4
-	if v.Is6() {
-		name = m.DefaultInterface6
-	}
+	best, name := -1, o.fallback(v.Is6())
 	for _, i := range m.Interfaces {
 		for _, p := range i.Addresses {
 			if config.Interface(i.Name) && p.Addr() != v && p.Bits() > best && p.Bits() < v.BitLen() && p.Masked().Contains(v) {
@@ -196,6 +195,25 @@ func (d Desired) interfaceFor(m Machine, v netip.Addr) (string, error) {
 			": no subnet of this machine holds it and there is no default route; set option network_interface"}
 	}
 	return name, nil
+}
+
+// fallback is the interface for a virtual IP that no subnet holds; may be empty.
+func (o Observed) fallback(six bool) string {
+	name := o.Machine.DefaultInterface4
+	if six {
+		name = o.Machine.DefaultInterface6
+	}
+	if len(o.Bound) == 0 || slices.Contains(o.Bound, name) {
+		return name
+	}
+	for _, i := range o.Machine.Interfaces {
+		if slices.Contains(o.Bound, i.Name) && slices.ContainsFunc(i.Addresses, func(p netip.Prefix) bool {
+			return p.Addr().Is6() == six && !p.Addr().IsLinkLocalUnicast()
+		}) {
+			return i.Name
+		}
+	}
+	return name
 }
 
 // bare tells that an interface is missing, or has no address but link-local ones.

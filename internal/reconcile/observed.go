@@ -19,6 +19,9 @@ type Observed struct {
 	// Ingress are the addresses that Juju knows for this unit, the one it gives
 	// to others in front. A virtual IP may be among them.
 	Ingress []string
+	// Bound are the interfaces in the network space that endpoint cluster is bound
+	// to, in Juju's order; all of them when it is bound to none.
+	Bound []string
 	// Secret is the content of the secret that NeedsSecret names; empty when it
 	// cannot be read.
 	Secret map[string]string

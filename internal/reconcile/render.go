@@ -16,7 +16,7 @@ func keepalivedAddresses(text string) []netip.Addr { return keepalived.VirtualAd
 // render fills Files with everything a serving unit needs.
 func (d *Desired) render(o Observed, own []netip.Addr) error {
 	l := d.Layout
-	instance, err := d.instance(o.Machine, own)
+	instance, err := d.instance(o, own)
 	if err != nil {
 		return err
 	}
@@ -62,7 +62,8 @@ type services struct {
 }
 
 // instance is the application's VRRP instance on this unit.
-func (d *Desired) instance(m Machine, own []netip.Addr) (keepalived.VRRPInstance, error) {
+func (d *Desired) instance(o Observed, own []netip.Addr) (keepalived.VRRPInstance, error) {
+	m := o.Machine
 	i := keepalived.VRRPInstance{
 		Name:       d.Layout.Instance(),
 		Parameters: d.agreement.run,
@@ -72,7 +73,7 @@ func (d *Desired) instance(m Machine, own []netip.Addr) (keepalived.VRRPInstance
 	}
 	six := i.Anchor.Is6()
 	for _, v := range d.options.VirtualIPs {
-		name, err := d.interfaceFor(m, v.Addr())
+		name, err := d.interfaceFor(o, v.Addr())
 		if err != nil {
 			return keepalived.VRRPInstance{}, err
 		}
