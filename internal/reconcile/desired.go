@@ -203,7 +203,7 @@ func (o Observed) fallback(six bool) string {
 	if six {
 		name = o.Machine.DefaultInterface6
 	}
-	if len(o.Bound) == 0 || slices.Contains(o.Bound, name) {
+	if name == "" || len(o.Bound) == 0 || slices.Contains(o.Bound, name) {
 		return name
 	}
 	for _, i := range o.Machine.Interfaces {

@@ -33,7 +33,7 @@ func pure() map[string][]string {
 // interfaces and io.EOF, crypto/x509 only ParseCertificate.
 func allowed() []string {
 	return []string{
-		"bytes", "cmp", "crypto/x509", "embed", "encoding/json", "encoding/pem", "errors", "fmt", "io", "maps", "net/netip", "path", "regexp", "slices",
+		"bytes", "cmp", "crypto/sha256", "crypto/x509", "embed", "encoding/hex", "encoding/json", "encoding/pem", "errors", "fmt", "io", "maps", "net/netip", "path", "regexp", "slices",
 		"strconv", "strings", "text/template", "time", "unicode", "unicode/utf8",
 		"github.com/juju/charm/v12/hooks", "github.com/juju/names/v5",
 	}
