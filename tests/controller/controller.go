@@ -46,6 +46,7 @@ type Controller struct {
 	units     map[string]*unit
 	relations map[int]*relation
 	actions   map[string]*action
+	secrets   map[string]*secret
 	events    []Event
 
 	nextRelation, nextAction, nextWatcher, nextSession int
@@ -82,6 +83,7 @@ func New(cfg Config) *Controller {
 		units:        map[string]*unit{},
 		relations:    map[int]*relation{},
 		actions:      map[string]*action{},
+		secrets:      map[string]*secret{},
 		sessions:     map[string]*session{},
 		updateStatus: map[string]int{},
 		conns:        map[net.Conn]bool{},

@@ -11,7 +11,8 @@
 // agent, join their relations at once and leave them at once. The test writes
 // their databags.
 //
-// Not modelled: secrets, storage, resources, payloads, cross-model relations and
-// series upgrades (their facades answer "nothing there"), users and permissions,
-// and most of what Juju refuses at deploy or refresh time.
+// Of secrets there are those of the operator ([Controller.AddSecret]). Not
+// modelled: secrets of charms, storage, resources, payloads, cross-model relations
+// and series upgrades (their facades answer "nothing there"), users and
+// permissions, and most of what Juju refuses at deploy or refresh time.
 package controller

@@ -27,8 +27,9 @@ var facades = map[string]handler{
 	"Lab.Event":             agentEvent,
 	"Lab.WatchUpdateStatus": watchUpdateStatus,
 
-	"SecretsManager.WatchConsumedSecretsChanges":       watchNothing,
-	"SecretsManager.GetConsumerSecretsRevisionInfo":    noResults,
+	"SecretsManager.WatchConsumedSecretsChanges":       watchConsumedSecrets,
+	"SecretsManager.GetConsumerSecretsRevisionInfo":    consumedSecrets,
+	"SecretsManager.GetSecretContentInfo":              getSecretContent,
 	"SecretsManager.GetSecretMetadata":                 noResults,
 	"SecretsManager.WatchObsolete":                     watchNothingOne,
 	"SecretsManager.WatchSecretsRotationChanges":       watchNothingOne,

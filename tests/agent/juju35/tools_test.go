@@ -62,6 +62,46 @@ func TestHookToolsAnswerAsWithAController(t *testing.T) {
 	})
 }
 
+func TestASecretOfTheOperatorIsReadAndItsChangesAreTold(t *testing.T) {
+	l := newLab(t, controller.Config{})
+	l.deploy(1)
+	uri, err := l.AddSecret(map[string]string{"password": "first"})
+	require.NoError(t, err)
+	says := func(want, command string) {
+		t.Helper()
+		out, err := l.exec("sub/0", command+" 2>&1 || echo exit $?")
+		require.NoError(t, err, out)
+		require.Equal(t, want+"\n", out)
+	}
+	get := "secret-get --format=json " + uri
+	says("ERROR permission denied\nexit 1", get)
+	says(`ERROR secret "9m4e2mr0ui3e8a215n4g" not found`+"\nexit 1", "secret-get secret:9m4e2mr0ui3e8a215n4g")
+	require.NoError(t, l.GrantSecret(uri, "sub"))
+	says(`{"password":"first"}`, get)
+	says("first", "secret-get "+uri+" password")
+	l.settled()
+	since := time.Now()
+	require.NoError(t, l.UpdateSecret(uri, map[string]string{"password": "next"}))
+	_, err = l.WaitEvent(t.Context(), since, func(e controller.Event) bool {
+		return e.Kind == controller.HookEnd && e.Name == "secret-changed"
+	})
+	require.NoError(t, err)
+	says(`{"password":"first"}`, get)
+	says(`{"password":"next"}`, get+" --peek")
+	says(`{"password":"first"}`, get)
+	says(`{"password":"next"}`, get+" --refresh")
+	says(`{"password":"next"}`, get)
+	l.settled()
+	require.Equal(t, []string{"secret-changed"}, l.Hooks("sub/0", since), "once")
+	for _, content := range []map[string]string{nil, {"pw": "x"}, {"Password": "x"}} {
+		_, err := l.AddSecret(content)
+		require.Error(t, err)
+		require.Error(t, l.UpdateSecret(uri, content))
+	}
+	require.ErrorContains(t, l.GrantSecret("secret:none", "sub"), "not found")
+	require.ErrorContains(t, l.GrantSecret(uri, "nobody"), "not found")
+}
+
 func TestAgentKilledInAHookRunsItAgain(t *testing.T) {
 	l := newLab(t, controller.Config{RetryMin: time.Second})
 	l.deploy(1)
