@@ -33,9 +33,6 @@ type Member struct {
 	// Healthy is the verdict of this unit's health checker, nil without one. Databag
 	// leaves it out: it is told apart, see Verdict.
 	Healthy *bool
-	// Healthy is the verdict of this unit's health checker, nil without one. Databag
-	// leaves it out: it is told apart, see Verdict.
-	Healthy *bool
 	// Since is when this unit got the virtual IPs last, in seconds since 1970; zero:
 	// never. It stays when the unit loses them, so each move changes one databag and
 	// Juju tells every peer once. Who holds them now tell the advertisements.
@@ -116,15 +113,6 @@ func Verdict(healthy *bool) juju.Databag {
 	return juju.Databag{"healthy": strconv.FormatBool(*healthy)}
 }
 
-// Verdict returns the part of a member's databag that tells the verdict of its
-// health checker; nil withdraws it.
-func Verdict(healthy *bool) juju.Databag {
-	if healthy == nil {
-		return juju.Databag{"healthy": ""}
-	}
-	return juju.Databag{"healthy": strconv.FormatBool(*healthy)}
-}
-
 // ReadMember reads a databag of cluster. What is missing or makes no sense is
 // left at its zero value (the rank: -1): a peer may run another version of the
 // charm, and must not be able to stop this one.
@@ -147,10 +135,6 @@ func ReadMember(bag juju.Databag) Member {
 	}
 	if list := splitAddresses(bag["address"]); len(list) == 1 {
 		m.Address = list[0]
-	}
-	if b := bag["healthy"]; b == "true" || b == "false" {
-		healthy := b == "true"
-		m.Healthy = &healthy
 	}
 	if b := bag["healthy"]; b == "true" || b == "false" {
 		healthy := b == "true"
