@@ -12,6 +12,7 @@ ARCH ?= $(HOST_ARCH)
 FUZZTIME ?= 30s
 LAB_TIMEOUT ?= 30m
 RUNS ?= 5
+BUSY ?= 1m
 # Without --abbrev the length would depend on how many objects a clone has.
 VERSION := $(shell git describe --tags --always --dirty --abbrev=12 2>/dev/null || echo unknown)
 
@@ -101,8 +102,8 @@ lab: deps charm lab-command ## Keep a lab up to type commands against (root)
 	@build/lab up
 
 .PHONY: bench
-bench: deps charm lab-command ## Measure outages in the lab, to build/bench: table, plot, raw numbers (RUNS=5 ROWS=regexp; root)
-	@build/lab bench -o build/bench -runs $(RUNS) -rows "$${ROWS-}"
+bench: deps charm lab-command ## Measure outages in the lab, to build/bench: tables, plots, raw numbers (RUNS=5 ROWS=regexp BUSY=1m; root)
+	@build/lab bench -o build/bench -runs $(RUNS) -rows "$${ROWS-}" -busy $(BUSY)
 
 .PHONY: clean
 clean: ## Remove what make built here

@@ -48,6 +48,9 @@ type Bound struct {
 	Outage Seconds `json:"outage_seconds"`
 	// Moves bounds every run.
 	Moves int `json:"moves"`
+	// TwoHolders bounds, in every run, how long two machines may have the address:
+	// one advertisement interval.
+	TwoHolders Seconds `json:"two_holders_seconds"`
 }
 
 // String is the bound in the words of the table.
@@ -73,8 +76,21 @@ type Reference struct {
 	Measured bool    `json:"measured"`
 }
 
+// Kind parts the rows into the tables of a report.
+type Kind string
+
+// The kinds, in the order of the tables.
+const (
+	Fault  Kind = "fault"
+	Change Kind = "change"
+)
+
+// Kinds lists them.
+func Kinds() []Kind { return []Kind{Fault, Change} }
+
 // Row is one event with everything measured of it.
 type Row struct {
+	Kind   Kind      `json:"kind"`
 	Event  string    `json:"event"`
 	Python Reference `json:"python_charm"`
 	Bound  Bound     `json:"bound"`
@@ -123,6 +139,8 @@ func (r Row) Unmet() string {
 		return fmt.Sprintf("has an outage of %v s, the bound is %v s", median, r.Bound.Outage)
 	case moves > r.Bound.Moves:
 		return fmt.Sprintf("moves the address %d times, the bound is %d", moves, r.Bound.Moves)
+	case r.TwoHolders() > r.Bound.TwoHolders:
+		return fmt.Sprintf("has two holders for %v s, the bound is %v s", r.TwoHolders(), r.Bound.TwoHolders)
 	}
 	return ""
 }

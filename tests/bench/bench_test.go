@@ -63,6 +63,8 @@ func TestUnmet(t *testing.T) {
 			"has an outage of 0.60 s, the bound is 0.50 s"},
 		{"one move too many in one run is", bench.Row{Bound: bench.Bound{Outage: 1}, Runs: append(runs(0.1), bench.Run{Outage: 0.1})},
 			"moves the address 1 times, the bound is 0"},
+		{"two holders for longer than allowed in one run are", bench.Row{Bound: bench.Bound{TwoHolders: 0.2}, Runs: []bench.Run{{}, {TwoHolders: 0.21}}},
+			"has two holders for 0.21 s, the bound is 0.20 s"},
 		{"an outage that did not end is longer than any bound", bench.Row{Bound: bench.Bound{Outage: 1}, Runs: []bench.Run{{Outage: 0.5, Open: true}}},
 			"has an outage that did not end"},
 		{"nothing measured is nothing met", bench.Row{Bound: bench.Bound{Outage: 1}}, "was not measured"},
@@ -79,13 +81,15 @@ func sample() bench.Report {
 	crash := runs(0.5, 0.47, 0.61)
 	crash[1].TwoHolders, crash[2].Lost, crash[2].Skipped = 0.01, 80, 3
 	return bench.Report{
-		Date: "2026-07-31", Machine: "2 CPUs, Linux 6.1", Charm: "keepalived <charm> 1.0", TwoHolders: 0.2,
+		Date: "2026-07-31", Machine: "2 CPUs, Linux 6.1", Charm: "keepalived <charm> 1.0",
 		Rows: []bench.Row{
-			{Event: "holder's machine loses power", Bound: bench.Bound{Outage: 0.8, Moves: 1}, Runs: crash,
+			{Kind: bench.Fault, Event: "holder's machine loses power", Bound: bench.Bound{Outage: 0.8, Moves: 1, TwoHolders: 0.2}, Runs: crash,
 				Python: bench.Reference{Text: "3.0", Low: 2.8, Median: 3, High: 8.5, Measured: true}},
-			{Event: "service hangs", Bound: bench.Bound{Outage: 4, Moves: 1}, Runs: runs(4.2),
+			{Kind: bench.Fault, Event: "service hangs", Bound: bench.Bound{Outage: 4, Moves: 1}, Runs: runs(4.2),
 				Python: bench.Reference{Text: "not noticed"}},
-			{Event: "failed holder returns", Runs: []bench.Run{{Attempts: 300}, {Attempts: 300}},
+			{Kind: bench.Change, Event: "advert_interval 0.2 to 1", Bound: bench.Bound{TwoHolders: 1},
+				Runs: []bench.Run{{Attempts: 300}, {Attempts: 300}}},
+			{Kind: bench.Fault, Event: "failed holder returns", Runs: []bench.Run{{Attempts: 300}, {Attempts: 300}},
 				Python: bench.Reference{Text: "0, 1 move", Measured: true}},
 		},
 	}
@@ -109,8 +113,8 @@ func TestTable(t *testing.T) { golden(t, "table.md", sample().Table()) }
 func TestReportNamesEveryBoundThatIsNotMet(t *testing.T) {
 	report := sample()
 	require.Equal(t, []string{`"service hangs" has an outage of 4.20 s, the bound is 4.00 s`}, report.Unmet())
-	report.Rows[2].Runs[1].TwoHolders = 0.21
-	require.Equal(t, "two machines had the address for 0.21 s, the bound is 0.20 s", report.Unmet()[1])
+	report.Rows[2].Runs[1].TwoHolders = 1.01
+	require.Equal(t, `"advert_interval 0.2 to 1" has two holders for 1.01 s, the bound is 1.00 s`, report.Unmet()[1])
 }
 
 // circles reads the image as any viewer would and returns where its dots are.
@@ -131,16 +135,18 @@ func circles(t *testing.T, image string) (xs []string) {
 
 func TestPlot(t *testing.T) {
 	report := sample()
-	image := report.Plot()
+	image := report.Plot(bench.Fault)
 	// Two in the legend, ours and the Python charm's in two rows, ours in one.
 	require.Len(t, circles(t, image), 7)
 	require.Contains(t, image, "keepalived &lt;charm&gt; 1.0")
 	require.NotContains(t, image, "script")
+	require.NotContains(t, image, "advert_interval", "changes have a plot of their own")
+	require.Len(t, circles(t, report.Plot(bench.Change)), 3)
 
 	// A longer outage stands further right, one beyond the axis at its end.
 	at := func(s bench.Seconds) (x float64) {
-		report.Rows = []bench.Row{{Runs: runs(s)}}
-		_, err := fmt.Sscan(circles(t, report.Plot())[2], &x)
+		report.Rows = []bench.Row{{Kind: bench.Fault, Runs: runs(s)}}
+		_, err := fmt.Sscan(circles(t, report.Plot(bench.Fault))[2], &x)
 		require.NoError(t, err)
 		return x
 	}

@@ -9,9 +9,9 @@ import (
 
 // The plot's measures, in pixels; its height follows the number of rows.
 const (
-	plotWidth  = 900
-	plotLeft   = 270 // where events end and the axis begins
-	plotRight  = 870
+	plotWidth  = 960
+	plotLeft   = 330 // where events end and the axis begins
+	plotRight  = 930
 	plotTop    = 88
 	plotRow    = 32
 	plotBottom = 62
@@ -77,17 +77,24 @@ func (d *drawing) bound(x, y float64) {
 	d.line(x, y-plotRow/2+3, x, y+plotRow/2-3, colourBound, 2.5, "")
 }
 
-// Plot draws the report as an SVG image.
-func (r Report) Plot() string {
+// titles are the plots' headings.
+var titles = map[Kind]string{
+	Fault:  "How long clients cannot connect to the virtual IP after a fault",
+	Change: "How long clients cannot connect to the virtual IP during a change",
+}
+
+// Plot draws the rows of one kind as an SVG image.
+func (r Report) Plot(kind Kind) string {
+	r = r.Of(kind)
 	bottom := float64(plotTop + plotRow*len(r.Rows))
 	height := int(bottom) + plotBottom
 	d := &drawing{}
 	fmt.Fprintf(d, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d" role="img" `+
 		`font-family="DejaVu Sans, Verdana, Helvetica, Arial, sans-serif">`+"\n", plotWidth, height, plotWidth, height)
-	d.WriteString("<title>How long clients cannot connect to the virtual IP, by event</title>\n")
+	fmt.Fprintf(d, "<title>%s</title>\n", titles[kind])
 	fmt.Fprintf(d, `<rect width="%d" height="%d" fill="#ffffff"/>`+"\n", plotWidth, height)
-	d.text(20, 28, 17, "start", colourText, "How long clients cannot connect to the virtual IP")
-	d.text(20, 48, 11, "start", "#555555", r.Kind())
+	d.text(20, 28, 17, "start", colourText, titles[kind])
+	d.text(20, 48, 11, "start", "#555555", r.Origin())
 	d.legend(20, 70)
 	d.axis(bottom)
 	for i, row := range r.Rows {

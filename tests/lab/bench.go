@@ -22,23 +22,23 @@ type BenchOptions struct {
 	Runs int
 	// Rows is a regular expression that picks rows by their event; empty: all.
 	Rows string
-	// Dir gets table.md, outages.svg and results.json.
+	// Busy is how long both cores are kept busy in the row that does so.
+	Busy time.Duration
+	// Dir gets table.md, outages.svg (faults), changes.svg and results.json.
 	Dir string
 	// Out gets the table.
 	Out io.Writer
 }
 
-// twoHolders bounds how long two machines may have the address: one advertisement
-// interval at default options.
-const twoHolders = 200 * time.Millisecond
-
-// Bench measures what events cost clients, at the charm's default options. It
-// returns an error when a bound is not met; the results are written all the same.
+// Bench measures what events cost clients. It returns an error when a bound is not met; the results are written all the same.
 func (l *Lab) Bench(ctx context.Context, o BenchOptions) error {
 	if o.Runs < 1 || o.Runs > 100 {
 		return fmt.Errorf("cannot measure each row %d times: it must be 1-100", o.Runs)
 	}
-	rows, err := pickRows(o.Rows)
+	if o.Busy < 0 || o.Busy > time.Hour {
+		return fmt.Errorf("cannot keep the cores busy for %v: it must be 0-1h", o.Busy)
+	}
+	experiments, err := pickRows(benchRows(o.Busy), o.Rows)
 	if err != nil {
 		return err
 	}
@@ -52,23 +52,12 @@ func (l *Lab) Bench(ctx context.Context, o BenchOptions) error {
 	if err != nil {
 		return err
 	}
-	s := &stage{Lab: l, vip: VIP, faults: map[string]time.Time{}}
-	if err := s.settle(ctx); err != nil {
-		return err
-	}
-	for _, row := range rows {
-		l.say("%s", row.Event)
-		for range o.Runs {
-			var run bench.Run
-			if run, err = s.measure(ctx, row); err != nil {
-				err = fmt.Errorf("cannot measure %q: %w", row.Event, err)
-				break
-			}
-			row.Runs = append(row.Runs, run)
+	s := &stage{Lab: l, vip: VIP, set: map[string]string{}, faults: map[string]time.Time{}}
+	for _, e := range experiments {
+		if err = s.perform(ctx, e, o.Runs); err != nil {
+			err = fmt.Errorf("cannot measure %q: %w", e.rows[0].Event, err)
 		}
-		if len(row.Runs) > 0 {
-			report.Rows = append(report.Rows, row.Row)
-		}
+		report.Rows = append(report.Rows, e.measured()...)
 		if err != nil {
 			break
 		}
@@ -83,18 +72,26 @@ func (l *Lab) Bench(ctx context.Context, o BenchOptions) error {
 	return err
 }
 
-// pickRows returns the rows whose event matches.
-func pickRows(pattern string) ([]benchRow, error) {
+// pickRows returns the experiments with a row whose event matches, and marks the
+// rows that do.
+func pickRows(all []experiment, pattern string) ([]experiment, error) {
 	match, err := regexp.Compile("(?i)" + pattern)
 	if err != nil {
 		return nil, fmt.Errorf("cannot pick rows: %w", err)
 	}
-	var picked []benchRow
+	var picked []experiment
 	var events []string
-	for _, row := range benchRows() {
-		events = append(events, row.Event)
-		if match.MatchString(row.Event) {
-			picked = append(picked, row)
+	for _, e := range all {
+		any := false
+		for _, row := range e.rows {
+			for _, t := range row.targets() {
+				events = append(events, t.Event)
+				t.picked = match.MatchString(t.Event)
+				any = any || t.picked
+			}
+		}
+		if any {
+			picked = append(picked, e)
 		}
 	}
 	if len(picked) == 0 {
@@ -115,12 +112,10 @@ func (l *Lab) benchReport(ctx context.Context) (bench.Report, error) {
 	if err != nil {
 		return bench.Report{}, err
 	}
-	units := len(l.Net.Machines())
 	return bench.Report{
-		Date:       time.Now().UTC().Format(time.DateOnly),
-		Machine:    fmt.Sprintf("%d CPUs, Linux %s", runtime.NumCPU(), strings.TrimSpace(string(kernel))),
-		Charm:      fmt.Sprintf("default options, %d units, keepalived %s", units, strings.TrimSpace(daemon)),
-		TwoHolders: bench.Of(twoHolders),
+		Date:    time.Now().UTC().Format(time.DateOnly),
+		Machine: fmt.Sprintf("%d CPUs, Linux %s", runtime.NumCPU(), strings.TrimSpace(string(kernel))),
+		Charm:   "keepalived " + strings.TrimSpace(daemon),
 	}, nil
 }
 
@@ -130,11 +125,13 @@ func writeReport(report bench.Report, dir string) error {
 	if err != nil {
 		return fmt.Errorf("cannot keep results: %w", err)
 	}
-	for name, text := range map[string]string{
-		"table.md":     report.Table(),
-		"outages.svg":  report.Plot(),
-		"results.json": string(raw) + "\n",
-	} {
+	files := map[string]string{"table.md": report.Table(), "results.json": string(raw) + "\n"}
+	for kind, name := range map[bench.Kind]string{bench.Fault: "outages.svg", bench.Change: "changes.svg"} {
+		if len(report.Of(kind).Rows) > 0 {
+			files[name] = report.Plot(kind)
+		}
+	}
+	for name, text := range files {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 			return fmt.Errorf("cannot keep results: %w", err)
 		}

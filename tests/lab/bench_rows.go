@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"keepalived-charm/tests/bench"
-	"keepalived-charm/tests/machine"
 )
 
 // What the Python charm needed, seconds, measured in the same way: by new
@@ -26,84 +25,71 @@ var (
 // the address to move a second time where it should not.
 const rest = 3 * time.Second
 
-// benchRows lists all that is measured, in the order of the table.
-func benchRows() []benchRow {
-	rows := []benchRow{
+// benchRows lists all that is measured. Rows keep this order in their table; what
+// takes units away comes last. busy is how long the cores are kept so.
+func benchRows(busy time.Duration) []experiment {
+	all := []experiment{{rows: defaultFaults()}}
+	all = append(all, changes()...)
+	return append(all, variants(busy)...)
+}
+
+// defaultFaults are those of product section 6, three units at default options.
+func defaultFaults() []*benchRow {
+	return []*benchRow{
 		{
-			Row:   faultRow("holder's machine loses power", pythonCrash, 0.8),
-			event: func(ctx context.Context, s *stage) error { return s.Kill(ctx, s.holder) },
-			rest:  rest,
+			target: faultRow("holder's machine loses power", pythonCrash, 0.8),
+			event:  losePower,
+			rest:   rest,
 		}, {
-			Row: faultRow("service on the holder is killed", pythonService, 0.6), sick: true,
+			target: faultRow("service on the holder is killed", pythonService, 0.6), sick: true,
 			prepare: script("mkdir -p /run/systemd/system/haproxy.service.d\n" +
 				"printf '[Service]\\nRestart=no\\n' >/run/systemd/system/haproxy.service.d/bench.conf\nsystemctl daemon-reload"),
 			event: script("systemctl kill --signal=KILL haproxy"),
 			rest:  rest,
 		}, {
-			Row: faultRow("service on the holder is stopped", pythonService, 0.6), sick: true,
+			target: faultRow("service on the holder is stopped", pythonService, 0.6), sick: true,
 			event: script("systemctl stop haproxy"),
 			rest:  rest,
 		}, {
-			// The next check is up to 1 s away, then three time out after 1 s each.
-			Row: faultRow("service on the holder hangs", pythonHang, 4.3), sick: true,
+			// Connections that nobody takes are noticed at once, but have until the
+			// timeout, 1 s.
+			target: faultRow("service on the holder hangs", pythonHang, 2), sick: true,
 			event: script("systemctl kill --signal=STOP haproxy"),
-			rest:  rest + 4*time.Second,
+			rest:  rest + 2*time.Second,
 		}, {
-			Row:   faultRow("keepalived on the holder is stopped", pythonStop, 0.1),
-			event: script("systemctl stop keepalived"),
-			rest:  rest,
+			target: faultRow("keepalived on the holder is stopped", pythonStop, 0.1),
+			event:  script("systemctl stop keepalived"),
+			rest:   rest,
 		}, {
-			Row:   faultRow("holder's machine is shut down", bench.Reference{}, 0.1),
-			event: shutDown,
-			rest:  rest,
+			target: faultRow("holder's machine is shut down", bench.Reference{}, 0.1),
+			event:  shutDown,
+			rest:   rest,
 		}, {
-			Row:     faultRow("holder's unit is removed", pythonStop, 0.1),
+			target:  faultRow("holder's unit is removed", pythonStop, 0.1),
 			event:   removeHolder,
 			rest:    rest,
 			restore: func(ctx context.Context, s *stage) error { _, err := s.Model.AddUnit("haproxy", s.holder); return err },
 		}, {
-			Row:     quietRow("failed holder returns", pythonReturn),
+			target:  quietRow(bench.Fault, "failed holder returns", pythonReturn),
 			prepare: killHolder,
 			event:   heal,
 			rest:    rest,
 		},
 	}
-	for _, o := range []struct{ name, value string }{
-		{"vip_hostname", "api.example.com"},
-		{"healthcheck_interval", "2"},
-		{"port", fmt.Sprint(machine.OtherServicePort)},
-	} {
-		rows = append(rows, optionRow(o.name, o.value))
-	}
-	return rows
 }
 
+// oneInterval bounds how long two machines may have the address at default options.
+const oneInterval bench.Seconds = 0.2
+
 // faultRow is an event that makes the address move once.
-func faultRow(event string, python bench.Reference, outage bench.Seconds) bench.Row {
-	return bench.Row{Event: event, Python: python, Bound: bench.Bound{Outage: outage, Moves: 1}}
+func faultRow(event string, python bench.Reference, outage bench.Seconds) target {
+	return target{Row: bench.Row{Kind: bench.Fault, Event: event, Python: python,
+		Bound: bench.Bound{Outage: outage, Moves: 1, TwoHolders: oneInterval}}}
 }
 
 // quietRow is an event that clients do not notice.
-func quietRow(event string, python bench.Reference) bench.Row {
-	return bench.Row{Event: event, Python: python}
-}
-
-// optionRow changes an option of all units at once, whose hooks run together.
-func optionRow(name, value string) benchRow {
-	return benchRow{
-		Row:     quietRow("option changed: "+name, pythonOption),
-		event:   func(ctx context.Context, s *stage) error { return s.Configure(ctx, name+"="+value) },
-		rest:    rest,
-		restore: func(ctx context.Context, s *stage) error { return s.resetOption(ctx, name) },
-	}
-}
-
-// resetOption gives an option its default again.
-func (s *stage) resetOption(ctx context.Context, name string) error {
-	if err := s.Model.ResetConfig("keepalived", name); err != nil {
-		return err
-	}
-	return s.Settled(ctx)
+func quietRow(kind bench.Kind, event string, python bench.Reference) target {
+	return target{Row: bench.Row{Kind: kind, Event: event, Python: python, Bound: bench.Bound{TwoHolders: oneInterval}}}
 }
 
 // script runs a shell script on the holder's machine.
@@ -135,6 +121,9 @@ func shutDown(ctx context.Context, s *stage) error {
 	}
 	return s.Model.SetMachineDown(s.holder, true)
 }
+
+// losePower cuts the holder's power.
+func losePower(ctx context.Context, s *stage) error { return s.Kill(ctx, s.holder) }
 
 // killHolder cuts the holder's power and waits for its successor, which is the
 // holder from then on.

@@ -11,10 +11,24 @@ import (
 	"keepalived-charm/tests/bench"
 )
 
+// experiment is one deployment with the events that are measured on it, one after
+// the other, in every run.
+type experiment struct {
+	// units is how many there are, 0 for three.
+	units int
+	// options are those that differ from the defaults; without virtual_ip it is VIP.
+	options map[string]string
+	rows    []*benchRow
+	// once keeps what takes long from being measured in every run.
+	once bool
+}
+
 // benchRow is an event to measure. New ones go into benchRows.
 type benchRow struct {
-	// Row has the event's name, its bound and what the Python charm needed.
-	bench.Row
+	target
+	// also are further virtual IPs that are measured in the same event, each a row
+	// of the table.
+	also []*target
 	// sick says that the holder's service fails: see asideGap.
 	sick bool
 	// prepare, which may be nil, goes before the measurement; event is measured
@@ -27,12 +41,41 @@ type benchRow struct {
 	restore func(context.Context, *stage) error
 }
 
+// target is a row of the table with the virtual IP that it is about.
+type target struct {
+	// Row has the event's name, its bound and what the Python charm needed.
+	bench.Row
+	// vip is what clients connect to; invalid for the experiment's first one.
+	vip netip.Addr
+	// picked says that the row goes into the report.
+	picked bool
+}
+
+// targets are all rows of the table that one event fills.
+func (r *benchRow) targets() []*target { return append([]*target{&r.target}, r.also...) }
+
+// measured returns the rows of the report that were measured at all.
+func (e experiment) measured() []bench.Row {
+	var rows []bench.Row
+	for _, r := range e.rows {
+		for _, t := range r.targets() {
+			if t.picked && len(t.Runs) > 0 {
+				rows = append(rows, t.Row)
+			}
+		}
+	}
+	return rows
+}
+
 // stage is the lab during a bench.
 type stage struct {
 	*Lab
+	// vip is the experiment's first virtual IP.
 	vip netip.Addr
 	// holder is the machine that has the address.
 	holder string
+	// set are the options as the stage set them.
+	set map[string]string
 	// faults tells when a machine's service last failed while it was holder.
 	faults map[string]time.Time
 }
@@ -45,15 +88,32 @@ const (
 	// that events fall anywhere between two health checks (1 s apart).
 	calm   = 1500 * time.Millisecond
 	jitter = time.Second
-	// healthLimit bounds how long services may take to count as healthy.
-	healthLimit = 20 * time.Second
 )
 
+// perform brings the deployment to what an experiment needs and measures its rows.
+func (s *stage) perform(ctx context.Context, e experiment, runs int) error {
+	if err := s.arrange(ctx, e); err != nil {
+		return err
+	}
+	if e.once {
+		runs = 1
+	}
+	for run := range runs {
+		for _, row := range e.rows {
+			s.say("%s (%d of %d)", row.Event, run+1, runs)
+			if err := s.measure(ctx, row); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // measure does one run of a row, on a settled lab that it settles again.
-func (s *stage) measure(ctx context.Context, row benchRow) (bench.Run, error) {
+func (s *stage) measure(ctx context.Context, row *benchRow) error {
 	if row.prepare != nil {
 		if err := row.prepare(ctx, s); err != nil {
-			return bench.Run{}, err
+			return err
 		}
 	}
 	if row.sick {
@@ -64,28 +124,44 @@ func (s *stage) measure(ctx context.Context, row benchRow) (bench.Run, error) {
 	}
 	pause(ctx, calm+rand.N(jitter))
 	from := time.Now()
-	m, err := s.Measure(ctx, s.vip, row.rest, func(ctx context.Context) error { return row.event(ctx, s) })
+	var vips []netip.Addr
+	for _, t := range row.targets() {
+		vips = append(vips, t.vip)
+		if !t.vip.IsValid() {
+			vips[len(vips)-1] = s.vip
+		}
+	}
+	all, err := s.MeasureAll(ctx, vips, row.rest, func(ctx context.Context) error { return row.event(ctx, s) })
 	if err != nil {
-		return bench.Run{}, err
+		return err
 	}
 	if row.sick {
 		s.faults[s.holder] = time.Now()
 	}
+	for i, t := range row.targets() {
+		s.take(ctx, t, all[i], from)
+	}
+	if row.restore != nil {
+		if err := row.restore(ctx, s); err != nil {
+			return err
+		}
+	}
+	return s.settle(ctx)
+}
+
+// take adds a run to a row and explains one that misses the bound.
+func (s *stage) take(ctx context.Context, t *target, m Measurement, from time.Time) {
 	s.say("  %v", m)
 	run := bench.Run{
 		Outage: bench.Of(m.Outage), Open: m.Open, Attempts: m.Attempts, Lost: m.Lost,
 		TwoHolders: bench.Of(m.Shared), Moves: len(m.Moves), Cuts: m.Cuts, Skipped: m.Skipped,
 	}
-	row.Runs = []bench.Run{run}
-	if row.Unmet() != "" || m.Shared > twoHolders {
+	t.Runs = append(t.Runs, run)
+	alone := t.Row
+	alone.Runs = []bench.Run{run}
+	if alone.Unmet() != "" {
 		s.explain(ctx, m, from)
 	}
-	if row.restore != nil {
-		if err := row.restore(ctx, s); err != nil {
-			return bench.Run{}, err
-		}
-	}
-	return run, s.settle(ctx)
 }
 
 // explain says what a run that misses its bound looked like from inside: moves,
@@ -108,68 +184,6 @@ func (s *stage) explain(ctx context.Context, m Measurement, from time.Time) {
 			s.say("    %s", strings.ReplaceAll(text, "\n", "\n    "))
 		}
 	}
-}
-
-// repair starts what an event stopped, in whatever way.
-const repair = `
-rm -rf /run/systemd/system/haproxy.service.d
-systemctl daemon-reload
-systemctl kill --signal=CONT haproxy 2>/dev/null || true
-systemctl reset-failed haproxy 2>/dev/null || true
-systemctl start haproxy keepalived`
-
-// settle brings the lab to the state that every run starts from: machines and
-// services up, agents idle, units healthy, one holder.
-func (s *stage) settle(ctx context.Context) error {
-	if err := s.powerOn(ctx); err != nil {
-		return err
-	}
-	// Hooks first: a unit that was just added has no keepalived yet.
-	if err := s.Settled(ctx); err != nil {
-		return err
-	}
-	for _, m := range s.Net.Machines() {
-		if _, err := m.Run(ctx, repair); err != nil {
-			return err
-		}
-	}
-	if err := s.awaitHealth(ctx); err != nil {
-		return err
-	}
-	var err error
-	s.holder, err = s.WaitHolder(ctx, s.vip)
-	return err
-}
-
-// powerOn switches every machine on that has no power.
-func (s *stage) powerOn(ctx context.Context) error {
-	for _, m := range s.Net.Machines() {
-		if !m.Running() {
-			if err := s.Heal(ctx, strings.TrimPrefix(m.Name, "juju-")); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// awaitHealth waits until every unit's health checker says that all is well.
-func (s *stage) awaitHealth(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, healthLimit)
-	defer cancel()
-	for _, m := range s.Net.Machines() {
-		for {
-			text, err := m.ReadFile(ctx, "/run/keepalived-charm/keepalived/status.json")
-			if err == nil && strings.Contains(string(text), `"verdict":"healthy"`) {
-				break
-			}
-			if ctx.Err() != nil {
-				return fmt.Errorf("cannot wait for %s to be healthy: %w: %.300s", m.Name, ctx.Err(), text)
-			}
-			pause(ctx, 50*time.Millisecond)
-		}
-	}
-	return nil
 }
 
 // on runs a script on the holder's machine.

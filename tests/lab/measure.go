@@ -19,6 +19,8 @@ type Measurement struct {
 	Open bool
 	// Attempts and Lost count new connections, one every 10 ms.
 	Attempts, Lost int
+	// Causes counts lost connections by cause: timeout, refused, ...
+	Causes map[string]int
 	// Shared is the longest time in which two machines had the address, None the
 	// longest in which no machine had it.
 	Shared, None time.Duration
@@ -32,8 +34,12 @@ type Measurement struct {
 
 // String shows a measurement in one line.
 func (m Measurement) String() string {
-	return fmt.Sprintf("outage %v (%d of %d connections lost), two holders %v, no holder %v, %d move(s), %d cut(s)",
-		m.Outage.Round(time.Millisecond), m.Lost, m.Attempts, m.Shared.Round(time.Millisecond),
+	causes := ""
+	if m.Lost > 0 {
+		causes = fmt.Sprintf(" by %v", m.Causes)
+	}
+	return fmt.Sprintf("outage %v (%d of %d connections lost%s), two holders %v, no holder %v, %d move(s), %d cut(s)",
+		m.Outage.Round(time.Millisecond), m.Lost, m.Attempts, causes, m.Shared.Round(time.Millisecond),
 		m.None.Round(time.Millisecond), len(m.Moves), m.Cuts)
 }
 
@@ -81,33 +87,57 @@ func (l *Lab) probe(ctx context.Context, vip netip.Addr) (*probe.Client, error) 
 // Measure probes the virtual IP while event happens and for rest after it; the
 // address must answer before.
 func (l *Lab) Measure(ctx context.Context, vip netip.Addr, rest time.Duration, event func(context.Context) error) (Measurement, error) {
-	c, err := l.probe(ctx, vip)
+	all, err := l.MeasureAll(ctx, []netip.Addr{vip}, rest, event)
 	if err != nil {
 		return Measurement{}, err
 	}
-	err = c.WaitGood(ctx)
-	if err == nil {
-		time.Sleep(300 * time.Millisecond) // a piece of the time before
+	return all[0], nil
+}
+
+// MeasureAll is Measure of several virtual IPs around one event.
+func (l *Lab) MeasureAll(ctx context.Context, vips []netip.Addr, rest time.Duration, event func(context.Context) error) ([]Measurement, error) {
+	var clients []*probe.Client
+	var err error
+	for _, vip := range vips {
+		var c *probe.Client
+		if c, err = l.probe(ctx, vip); err != nil {
+			break
+		}
+		clients = append(clients, c)
+		if err = c.WaitGood(ctx); err != nil {
+			break
+		}
 	}
 	from := time.Now()
 	if err == nil {
+		time.Sleep(300 * time.Millisecond) // a piece of the time before
+		from = time.Now()
 		err = event(ctx)
 	}
 	if err == nil {
 		pause(ctx, rest)
-		err = waitEnd(ctx, c)
 	}
-	report, stopErr := c.Stop()
-	to := time.Now()
-	if err := errors.Join(err, stopErr, l.Holders.Err()); err != nil {
-		return Measurement{}, err
+	for _, c := range clients {
+		if err == nil {
+			err = waitEnd(ctx, c)
+		}
 	}
-	holding := l.Holders.Between(vip, from, to)
+	var all []Measurement
+	for i, c := range clients {
+		report, stopErr := c.Stop()
+		err = errors.Join(err, stopErr)
+		all = append(all, measurement(report, l.Holders.Between(vips[i], from, time.Now())))
+	}
+	return all, errors.Join(err, l.Holders.Err())
+}
+
+func measurement(report probe.Report, holding probe.Holding) Measurement {
 	m := Measurement{
 		Outage:   report.Longest().Length(),
 		Open:     report.Longest().Open,
 		Attempts: report.Attempts,
 		Lost:     report.Lost,
+		Causes:   report.Causes,
 		Shared:   holding.Shared,
 		None:     holding.None,
 		Moves:    holding.Moves,
@@ -116,7 +146,7 @@ func (l *Lab) Measure(ctx context.Context, vip netip.Addr, rest time.Duration, e
 	if report.Held != nil {
 		m.Cuts = len(report.Held.Breaks)
 	}
-	return m, nil
+	return m
 }
 
 // endLimit bounds how much longer than planned an outage is watched.

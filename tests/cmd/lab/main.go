@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"keepalived-charm/tests/lab"
 )
@@ -43,11 +44,12 @@ func run(args []string) error {
 	charm := flags.String("charm", "keepalived.charm", "packed charm to deploy")
 	runs := flags.Int("runs", 5, "runs of each row (bench)")
 	rows := flags.String("rows", "", "`regexp` that picks rows by their event (bench)")
+	busy := flags.Duration("busy", time.Minute, "how long the row about busy cores takes (bench)")
 	results := flags.String("o", "build/bench", "`directory` for the table, the plot and the raw numbers (bench)")
 	start := map[string]func(context.Context, *lab.Lab) error{
 		"demo": func(ctx context.Context, l *lab.Lab) error { return l.Demo(ctx) },
 		"bench": func(ctx context.Context, l *lab.Lab) error {
-			return l.Bench(ctx, lab.BenchOptions{Runs: *runs, Rows: *rows, Dir: *results, Out: os.Stdout})
+			return l.Bench(ctx, lab.BenchOptions{Runs: *runs, Rows: *rows, Busy: *busy, Dir: *results, Out: os.Stdout})
 		},
 		"serve": nil,
 	}[args[0]]
