@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
 
 	"keepalived-charm/internal/healthcheck"
 )
@@ -95,56 +94,59 @@ func (n *news) tell() {
 }
 
 // watchLinks tells when one of these network interfaces goes down or comes up, or
-// appears or disappears, until the news are closed.
+// appears or disappears, until the news are closed. How it finds them at the start
+// is no news.
 func (n *news) watchLinks(names []string) {
 	if n == nil || len(names) == 0 {
 		return
 	}
 	up := map[string]bool{}
-	for first := true; ; first = false {
-		updates := make(chan netlink.LinkUpdate, 16)
-		stop := make(chan struct{})
-		// Existing interfaces come first.
-		err := netlink.LinkSubscribeWithOptions(updates, stop, netlink.LinkSubscribeOptions{ListExisting: true})
-		if err != nil {
+	for _, name := range names {
+		up[name] = linkUp(name)
+	}
+	for {
+		updates, stop := make(chan netlink.LinkUpdate, 16), make(chan struct{})
+		// Subscribing takes no privilege; having it list what there is does.
+		if err := netlink.LinkSubscribe(updates, stop); err != nil {
 			n.log.Printf("cannot watch network interfaces, the unit's status follows at the next hook: %v", err)
 			return
 		}
-		n.follow(updates, names, up, first)
+		n.follow(updates, up)
 		close(stop)
 		select {
 		case <-n.done:
 			return
-		case <-time.After(time.Second): // the kernel dropped events: list them again
+		case <-time.After(time.Second): // the kernel dropped events
 		}
 	}
 }
 
-// follow takes in changes until there are no more. What it meets for the first
-// time at the start is no news.
-func (n *news) follow(updates <-chan netlink.LinkUpdate, names []string, up map[string]bool, first bool) {
+// follow takes in changes until there are no more, first those before it began.
+func (n *news) follow(updates <-chan netlink.LinkUpdate, up map[string]bool) {
 	for {
+		for name, was := range up {
+			if now := linkUp(name); now != was {
+				up[name] = now
+				n.tell()
+			}
+		}
 		select {
 		case <-n.done:
 			return
-		case u, ok := <-updates:
+		case _, ok := <-updates:
 			if !ok {
 				return
 			}
-			name := u.Link.Attrs().Name
-			if !slices.Contains(names, name) {
-				continue
-			}
-			now := u.Header.Type == unix.RTM_NEWLINK && linkUp(u.Link.Attrs())
-			if was, known := up[name]; was != now && (known || !first) {
-				n.tell()
-			}
-			up[name] = now
 		}
 	}
 }
 
 // linkUp tells an interface that can carry traffic, as far as the kernel knows.
-func linkUp(a *netlink.LinkAttrs) bool {
-	return a.OperState == netlink.OperUp || a.OperState == netlink.OperUnknown && a.RawFlags&unix.IFF_RUNNING != 0
+func linkUp(name string) bool {
+	link, err := netlink.LinkByName(name)
+	if err != nil {
+		return false
+	}
+	state := link.Attrs().OperState
+	return state == netlink.OperUp || state == netlink.OperUnknown
 }

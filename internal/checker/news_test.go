@@ -1,0 +1,131 @@
+package checker
+
+import (
+	"bytes"
+	"log"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/vishvananda/netlink"
+
+	"keepalived-charm/internal/healthcheck"
+)
+
+// taken tells whether there were news, and takes them in.
+func taken(t *testing.T, dir string) bool {
+	t.Helper()
+	err := os.Remove(filepath.Join(dir, healthcheck.Pending))
+	if err != nil {
+		require.ErrorIs(t, err, os.ErrNotExist)
+	}
+	return err == nil
+}
+
+func TestOnlyWhatChangesIsNews(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "run", "news")
+	n, err := openNews(dir, "", ownIdentity(), log.New(os.Stderr, "", 0))
+	require.NoError(t, err)
+	defer n.close()
+	for _, step := range []struct {
+		claim   string
+		verdict verdict
+		holds   []string
+		news    bool
+	}{
+		{"nothing is known yet", unknown, nil, false},
+		{"the first verdict", healthy, nil, true},
+		{"the same again", healthy, nil, false},
+		{"an address came", healthy, []string{"b"}, true},
+		{"another came", healthy, []string{"b", "a"}, true},
+		{"in another order", healthy, []string{"a", "b"}, false},
+		{"the verdict turned", sick, []string{"a", "b"}, true},
+		{"all went", sick, nil, true},
+	} {
+		n.take(step.verdict, step.holds)
+		require.Equal(t, step.news, taken(t, dir), step.claim)
+	}
+	n.take(healthy, nil)
+	n.take(sick, nil)
+	require.True(t, taken(t, dir), "much news is one file")
+	require.False(t, taken(t, dir))
+}
+
+func TestWhatTheCheckerBeforeSaidIsNoNews(t *testing.T) {
+	dir := t.TempDir()
+	before := Status{Verdict: "healthy", Holds: []string{"VI_1"}}.text()
+	open := func(text string) *news {
+		n, err := openNews(dir, text, ownIdentity(), log.New(os.Stderr, "", 0))
+		require.NoError(t, err)
+		t.Cleanup(n.close)
+		return n
+	}
+	n := open(before)
+	n.take(unknown, []string{"VI_1"})
+	n.take(healthy, []string{"VI_1"})
+	require.False(t, taken(t, dir))
+	open(before).take(unknown, nil)
+	require.True(t, taken(t, dir), "a loss while no checker ran is")
+	open("{").take(unknown, []string{"VI_1"})
+	require.True(t, taken(t, dir), "an unreadable status says nothing")
+}
+
+func TestNewsThatCannotBeToldAreLoggedOnce(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "news")
+	var said bytes.Buffer
+	n, err := openNews(dir, "", ownIdentity(), log.New(&said, "", 0))
+	require.NoError(t, err)
+	defer n.close()
+	require.NoError(t, os.RemoveAll(dir))
+	n.take(healthy, nil)
+	n.take(sick, nil)
+	require.Equal(t, 1, bytes.Count(said.Bytes(), []byte("\n")), said.String())
+	require.Contains(t, said.String(), "the unit's status follows at the next hook")
+	var nobody *news
+	nobody.take(healthy, nil)
+	nobody.watchLinks([]string{"eth0"})
+	nobody.close()
+}
+
+// TestTheUnprivilegedCheckerTellsOfAddressesAndLinks: in a directory that its user
+// cannot reach by name.
+func TestTheUnprivilegedCheckerTellsOfAddressesAndLinks(t *testing.T) {
+	asRoot(t)
+	c := localConfig(t)
+	c.News = filepath.Join(filepath.Dir(c.StatusFile), "news")
+	c.Links = []string{"br0"}
+	p := start(t, c)
+	p.becomes(healthyStandby)
+	told := func() bool { return taken(t, c.News) }
+	eventually := func(claim string) {
+		t.Helper()
+		require.Eventually(t, told, 3*time.Second, time.Millisecond, claim)
+		time.Sleep(100 * time.Millisecond)
+		told()
+	}
+	require.False(t, told(), "without a check there is no verdict to tell of")
+	info, err := os.Stat(c.News)
+	require.NoError(t, err)
+	require.NotZero(t, info.Sys().(*syscall.Stat_t).Uid)
+	require.Equal(t, os.FileMode(0o700), info.Mode().Perm())
+	p.inNamespace(func() error { return up("br0") })
+	eventually("an interface appears")
+	p.inNamespace(func() error { return up("other0") })
+	time.Sleep(200 * time.Millisecond)
+	require.False(t, told(), "another interface is no news")
+	p.inNamespace(func() error { return address("br0", "192.0.2.10/32", true) })
+	eventually("the address comes")
+	p.inNamespace(func() error { return address("br0", "192.0.2.10/32", false) })
+	eventually("the address goes")
+	p.inNamespace(func() error {
+		link, err := netlink.LinkByName("br0")
+		if err != nil {
+			return err
+		}
+		return netlink.LinkSetDown(link)
+	})
+	eventually("the interface goes down")
+}
