@@ -1,32 +1,61 @@
 package charm
 
 import (
+	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/reconcile"
 )
 
-// actions is the table of actions.yaml: each derives its results from what was
-// observed and changes nothing.
-func actions() map[string]func(reconcile.Observed) map[string]string {
-	return map[string]func(reconcile.Observed) map[string]string{
-		"status":            showStatus,
-		"get-configuration": showConfiguration,
+// request is one run of an action.
+type request struct {
+	obs        reconcile.Observed
+	j          Model
+	m          Machine
+	parameters map[string]any
+}
+
+// actions is the table of actions.yaml. An error fails the action with its text;
+// nothing has changed then.
+func actions() map[string]func(request) (map[string]string, error) {
+	return map[string]func(request) (map[string]string, error){
+		"status":            func(r request) (map[string]string, error) { return showStatus(r.obs), nil },
+		"get-configuration": func(r request) (map[string]string, error) { return showConfiguration(r.obs), nil },
+		"pause":             pause,
+		"resume":            resume,
+		"failover":          failover,
+		"restart":           restart,
 	}
 }
 
 // Actions returns the names of all actions, sorted.
-func Actions() []string {
-	var names []string
-	for name := range actions() {
-		names = append(names, name)
+func Actions() []string { return slices.Sorted(maps.Keys(actions())) }
+
+// act carries out an action.
+func act(ev juju.Event, j Model, m Machine) error {
+	run, ok := actions()[ev.Name]
+	if !ok {
+		return fmt.Errorf("cannot run action %q: this charm has no such action", ev.Name)
 	}
-	slices.Sort(names)
-	return names
+	r := request{j: j, m: m}
+	var err error
+	if r.parameters, err = j.ActionParameters(); err == nil {
+		r.obs, err = observe(ev, j, m)
+	}
+	if err != nil {
+		return errors.Join(err, j.FailAction(err.Error()))
+	}
+	results, err := run(r)
+	if err != nil {
+		return j.FailAction(err.Error())
+	}
+	return j.SetActionResults(results)
 }
 
 // status returns what the unit's status would be now.
@@ -43,8 +72,10 @@ func status(obs reconcile.Observed) juju.Status {
 
 func showStatus(obs reconcile.Observed) map[string]string {
 	m := obs.Machine
+	l := reconcile.Layout{Application: obs.Event.Unit.Application}
 	results := map[string]string{
 		"summary":           status(obs).Message,
+		"paused":            fmt.Sprint(m.Paused),
 		"keepalived":        running(m.Active),
 		"health-checker":    running(m.CheckerActive),
 		"check":             "no verdict yet",
@@ -61,8 +92,9 @@ func showStatus(obs reconcile.Observed) map[string]string {
 		results["pending-follow-up"] = strings.Trim(fmt.Sprint(m.Owed), "[]")
 	}
 	for _, s := range m.Instances {
-		if s.Name == (reconcile.Layout{Application: obs.Event.Unit.Application}).Instance() {
+		if s.Name == l.Instance() {
 			results["role"] = strings.ToLower(s.State.String())
+			results["since"] = time.Unix(int64(s.LastTransition), 0).UTC().Format(time.RFC3339)
 			results["priority"] = fmt.Sprint(s.Effective)
 			results["interface"] = s.Interface
 			results["virtual-router-id"] = fmt.Sprint(s.VirtualRouterID)

@@ -4,8 +4,6 @@
 package charm
 
 import (
-	"errors"
-	"fmt"
 	"net/netip"
 	"strings"
 
@@ -30,6 +28,7 @@ type Model interface {
 	SetStatus(juju.Status) error
 	SetWorkloadVersion(string) error
 	Log(line string)
+	ActionParameters() (map[string]any, error)
 	SetActionResults(map[string]string) error
 	FailAction(reason string) error
 }
@@ -38,6 +37,8 @@ type Model interface {
 type Machine interface {
 	Observe(reconcile.Layout) (reconcile.Machine, error)
 	Apply(reconcile.Layout, reconcile.Step) error
+	// Answers tells whether some machine answers at an address and port.
+	Answers(netip.AddrPort) bool
 	// Unreachable returns those of the peers' addresses at which nothing answers.
 	Unreachable([]netip.Addr) ([]netip.Addr, error)
 }
@@ -230,17 +231,4 @@ func observeUnits(ev juju.Event, j Model, id juju.RelationID) (map[juju.Unit]juj
 		}
 	}
 	return bags, nil
-}
-
-// act carries out an action.
-func act(ev juju.Event, j Model, m Machine) error {
-	run, ok := actions()[ev.Name]
-	if !ok {
-		return fmt.Errorf("cannot run action %q: this charm has no such action", ev.Name)
-	}
-	obs, err := observe(ev, j, m)
-	if err != nil {
-		return errors.Join(err, j.FailAction(err.Error()))
-	}
-	return j.SetActionResults(run(obs))
 }

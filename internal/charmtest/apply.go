@@ -39,6 +39,8 @@ func (m *machine) Apply(l reconcile.Layout, s reconcile.Step) error {
 	})
 }
 
+func (m *machine) Answers(netip.AddrPort) bool { return true }
+
 func (m *machine) Unreachable(asked []netip.Addr) ([]netip.Addr, error) {
 	if m.life.dead {
 		return nil, errDied
@@ -76,6 +78,14 @@ func (h *Host) apply(l reconcile.Layout, s reconcile.Step, amid bool) (known boo
 		h.write(files)
 	case reconcile.Do:
 		return true, h.do(l, s.FollowUps, amid)
+	case reconcile.Pause:
+		h.Files[l.Paused()] = ""
+	case reconcile.Resume:
+		delete(h.Files, l.Paused())
+	case reconcile.HandOver:
+		h.Holds = false
+	case reconcile.Restart:
+		h.Keepalived.Starts++
 	case reconcile.Pin:
 		h.Pinned = slices.Clone(s.Addresses)
 		if amid {

@@ -203,6 +203,7 @@ func (h Host) observe(l reconcile.Layout) reconcile.Machine {
 		BinaryCurrent: h.Files[l.Binary()] == h.Charm, Owed: h.owed(l), Interfaces: h.Interfaces,
 		DefaultInterface4: h.DefaultInterface4, DefaultInterface6: h.DefaultInterface6, Check: h.Check,
 	}
+	_, m.Paused = h.Files[l.Paused()]
 	if h.Installed {
 		m.Version = "2.2.7"
 	}

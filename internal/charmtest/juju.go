@@ -34,6 +34,8 @@ type Juju struct {
 	Statuses []juju.Status
 	Version  string
 	Lines    []string
+	// Parameters are those of the next action.
+	Parameters map[string]any
 	// Results and Failure are what the last action said.
 	Results map[string]string
 	Failure string
@@ -296,6 +298,14 @@ func (m *model) Log(line string) {
 		m.state.Lines = append(m.state.Lines, line)
 		return nil
 	})
+}
+
+func (m *model) ActionParameters() (p map[string]any, err error) {
+	err = m.life.call(func() error {
+		p = maps.Clone(m.state.Parameters)
+		return nil
+	})
+	return p, err
 }
 
 func (m *model) SetActionResults(results map[string]string) error {

@@ -65,6 +65,15 @@ func (e *election) observe(pass bool, now time.Time) (changed bool, aside int) {
 	return true, aside
 }
 
+// stepAside hands over every instance that this unit holds.
+func (e *election) stepAside(now time.Time) {
+	for i := range e.members {
+		if e.members[i].holder {
+			e.members[i].aside = now.Add(asideLimit)
+		}
+	}
+}
+
 // hold takes in whether instance i's address is there, and tells whether that
 // is news.
 func (e *election) hold(i int, holder bool) bool {

@@ -3,6 +3,9 @@ package checker
 import (
 	"context"
 	"log"
+	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"keepalived-charm/internal/healthcheck"
@@ -15,6 +18,10 @@ const stuckAfter = 10 * time.Second
 // verdictWait is how long systemd is told that the checker still starts, unless it
 // has a verdict before: who starts it can then ask what the verdict is.
 const verdictWait = 3 * time.Second
+
+// StepAside is the signal that asks the checker to hand over what this unit
+// holds, once. It is on an operator's word: damping does not count.
+const StepAside = syscall.SIGUSR1
 
 // outcome is the result of one check, of the round whose context it carries.
 type outcome struct {
@@ -123,9 +130,14 @@ func (l *loop) run(ctx context.Context) error {
 	}
 	if l.election.aside {
 		l.log.Printf("%s stands aside: %s", l.config.Application, l.config.Aside)
-		l.dead = make(chan struct{})
-		go standAside(ctx, l.config.Watch, l.dead)
+		if l.config.Watch != "" {
+			l.dead = make(chan struct{})
+			go standAside(ctx, l.config.Watch, l.dead)
+		}
 	}
+	asked := make(chan os.Signal, 1)
+	signal.Notify(asked, StepAside)
+	defer signal.Stop(asked)
 	l.apply(now)
 	l.readyAt = now.Add(verdictWait)
 	for {
@@ -142,6 +154,9 @@ func (l *loop) run(ctx context.Context) error {
 			return nil
 		case o := <-l.outcomes:
 			l.judge(o)
+		case <-asked:
+			l.election.stepAside(time.Now())
+			l.log.Printf("%s steps aside because it was asked to", l.config.Application)
 		case <-l.dead:
 			l.dead = nil
 			l.election.aside = false

@@ -33,7 +33,8 @@ type Config struct {
 	Check Check `json:"check"`
 	// Aside, when not empty, keeps the unit out of the election and says for what:
 	// a word for people and for telling one occasion from another. The unit takes
-	// part again by itself when Watch has not answered for a while.
+	// part again by itself when Watch has not answered for a while; without Watch
+	// it stays aside.
 	Aside string `json:"aside,omitempty"`
 	// Watch is ADDRESS:PORT of a virtual IP; a refused connection is an answer.
 	Watch string `json:"watch,omitempty"`
@@ -143,8 +144,8 @@ func (c Config) Validate() error {
 		}
 		names[i.Name], files[i.TrackFile] = true, true
 	}
-	if (c.Aside != "") != (c.Watch != "") {
-		return errors.New("aside and watch go together")
+	if c.Watch != "" && c.Aside == "" {
+		return errors.New("there is something to watch, but nothing to stand aside for")
 	}
 	if _, err := netip.ParseAddrPort(c.Watch); c.Watch != "" && err != nil {
 		return fmt.Errorf("watch %q is not ADDRESS:PORT", c.Watch)

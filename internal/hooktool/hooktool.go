@@ -180,6 +180,15 @@ func (Tools) Log(line string) {
 	}
 }
 
+// ActionParameters returns the running action's parameters, defaults filled in.
+func (Tools) ActionParameters() (map[string]any, error) {
+	var parameters map[string]any
+	if err := read(&parameters, "action-get"); err != nil {
+		return nil, fmt.Errorf("cannot read the action's parameters: %w", err)
+	}
+	return parameters, nil
+}
+
 // SetActionResults adds results to the running action. Keys are lower case
 // letters, digits and hyphens.
 func (Tools) SetActionResults(results map[string]string) error {

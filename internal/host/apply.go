@@ -6,9 +6,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 
+	"keepalived-charm/internal/checker"
 	"keepalived-charm/internal/healthcheck"
 	"keepalived-charm/internal/reconcile"
 )
@@ -47,6 +49,14 @@ func (h *Host) Apply(l reconcile.Layout, s reconcile.Step) error {
 		return h.forget(l, s.FollowUps)
 	case reconcile.Pin:
 		return h.pin(l, s.Addresses)
+	case reconcile.Pause:
+		return h.write(l.Paused(), "", 0o600)
+	case reconcile.Resume:
+		return h.remove(l.Paused())
+	case reconcile.HandOver:
+		return systemctl("kill", "--kill-who=main", "--signal="+strconv.Itoa(int(checker.StepAside)), l.CheckerService())
+	case reconcile.Restart:
+		return systemctl("restart", keepalivedService)
 	case reconcile.StopKeepalived:
 		return stop(keepalivedService)
 	case reconcile.StopChecker:

@@ -67,6 +67,8 @@ func (h *Host) Observe(l reconcile.Layout) (reconcile.Machine, error) {
 		return m, err
 	}
 	m.Owed = h.owed(l)
+	_, err = os.Stat(h.path(l.Paused()))
+	m.Paused = err == nil
 	m.BinaryCurrent = sameBinary(h.self, h.path(l.Binary()))
 	if err := observeNetwork(&m); err != nil {
 		return m, err

@@ -68,6 +68,9 @@ type Desired struct {
 	peers     []peer
 	principal string
 	agreement agreement
+	// paused tells that an operator keeps this unit out of the election.
+	paused bool
+	unit   juju.Unit
 	// secret is the password of VRRP version 2; empty for none.
 	secret string
 	// address is where peers send unicast advertisements to this unit.
@@ -83,6 +86,8 @@ func Desire(o Observed) (Desired, error) {
 		Files:     map[string]string{},
 		Publish:   map[juju.RelationID]juju.Databag{},
 		peers:     o.peers(),
+		paused:    o.Machine.Paused,
+		unit:      o.Event.Unit,
 		principal: o.Event.Principal.Application,
 	}
 	if d.Mode != Serving {

@@ -63,6 +63,10 @@ func (l Layout) CheckerConfig() string { return path.Join(l.State(), "checker.js
 // CheckerCA holds the certificates that the health checker trusts.
 func (l Layout) CheckerCA() string { return path.Join(l.State(), "check-ca.pem") }
 
+// Paused is the file that keeps the unit out of the election, through hooks,
+// upgrades and reboots, until an operator resumes it.
+func (l Layout) Paused() string { return path.Join(l.State(), "paused") }
+
 // Owed is the directory that remembers follow-ups.
 func (l Layout) Owed() string { return path.Join(l.State(), "owed") }
 

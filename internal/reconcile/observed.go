@@ -57,6 +57,8 @@ type Machine struct {
 	// BinaryCurrent tells that the installed copy of the charm's binary is the
 	// one that runs now.
 	BinaryCurrent bool
+	// Paused tells that an operator keeps the unit out of the election.
+	Paused bool
 	// Owed are the follow-ups that an earlier hook did not live to do.
 	Owed       []FollowUp
 	Interfaces []Interface

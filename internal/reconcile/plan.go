@@ -35,6 +35,13 @@ const (
 	Do Action = "do"
 	// Forget forgets follow-ups that nobody is left to carry out.
 	Forget Action = "forget"
+	// Pause and Resume keep the unit out of the election and let it in again;
+	// HandOver gives away what it holds, once; Restart restarts keepalived. They
+	// are an operator's actions and in no plan.
+	Pause    Action = "pause"
+	Resume   Action = "resume"
+	HandOver Action = "hand over"
+	Restart  Action = "restart keepalived"
 	// RemoveState removes the application's directories.
 	RemoveState Action = "remove state"
 	// RemovePackage removes keepalived when the charm installed it.

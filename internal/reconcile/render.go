@@ -153,6 +153,9 @@ func (d Desired) checker(i keepalived.VRRPInstance) healthcheck.Config {
 		}
 	}
 	switch {
+	case d.paused:
+		c.Aside = "paused by an operator"
+		return c
 	case d.agreement.aside != nil:
 		c.Aside = d.agreement.aside.String()
 	case d.unheard() && !d.agreement.holds:

@@ -37,6 +37,9 @@ func (d Desired) Status(m Machine) juju.Status {
 	case Released, Gone:
 		return juju.Status{Level: juju.Maintenance, Message: "VIP handed over, serving nothing"}
 	}
+	if d.paused {
+		return juju.Status{Level: juju.Maintenance, Message: "paused, takes no VIP: juju run " + d.unit.String() + " resume"}
+	}
 	i := slices.IndexFunc(m.Instances, func(s keepalived.InstanceState) bool { return s.Name == d.Layout.Instance() })
 	if i < 0 {
 		return juju.Status{Level: juju.Waiting, Message: "keepalived does not run this unit's VRRP instance: see journalctl -u keepalived"}

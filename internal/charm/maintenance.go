@@ -1,0 +1,149 @@
+package charm
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"keepalived-charm/internal/reconcile"
+)
+
+// These actions wait for what VRRP does, with this patience.
+const (
+	moveLimit = 10 * time.Second
+	lookPause = 20 * time.Millisecond
+)
+
+// pause keeps the unit out of the election until resume.
+func pause(r request) (map[string]string, error) {
+	want, err := reconcile.Desire(r.obs)
+	if err != nil {
+		return nil, err
+	}
+	if r.obs.Machine.Paused {
+		return map[string]string{"summary": "this unit is paused already; resume lets it take part again"}, nil
+	}
+	if force, _ := r.parameters["force"].(bool); !force {
+		if err := want.Successor(); err != nil {
+			return nil, fmt.Errorf("cannot pause: %w; force=true pauses all the same", err)
+		}
+	}
+	held := want.Holds(r.obs.Machine)
+	gap, err := r.change(reconcile.Pause, held)
+	if err != nil {
+		return nil, err
+	}
+	summary := "paused: this unit takes no virtual IP until resume"
+	if held {
+		summary += "; what it held was away for " + gap
+	}
+	return map[string]string{"summary": summary, "gap": gap}, nil
+}
+
+// resume ends pause.
+func resume(r request) (map[string]string, error) {
+	if !r.obs.Machine.Paused {
+		return map[string]string{"summary": "this unit is not paused"}, nil
+	}
+	if _, err := r.change(reconcile.Resume, false); err != nil {
+		return nil, err
+	}
+	return map[string]string{"summary": "resumed: " + status(r.obs).Message}, nil
+}
+
+// restart restarts keepalived; a holder hands over first.
+func restart(r request) (map[string]string, error) {
+	want, err := reconcile.Desire(r.obs)
+	if err != nil {
+		return nil, err
+	}
+	gap, err := r.change(reconcile.Restart, want.Holds(r.obs.Machine))
+	if err != nil {
+		return nil, err
+	}
+	return map[string]string{"summary": "keepalived was restarted", "gap": gap}, nil
+}
+
+// failover hands the virtual IPs to another unit.
+func failover(r request) (map[string]string, error) {
+	want, err := reconcile.Desire(r.obs)
+	if err != nil {
+		return nil, err
+	}
+	if !want.Holds(r.obs.Machine) {
+		return nil, fmt.Errorf("cannot fail over: this unit holds nothing (%s)", status(r.obs).Message)
+	}
+	if err := want.Successor(); err != nil {
+		return nil, fmt.Errorf("cannot fail over: %w", err)
+	}
+	gap, err := r.change(reconcile.HandOver, true)
+	if err != nil {
+		return nil, err
+	}
+	if want.Holds(r.obs.Machine) {
+		return nil, errors.New("cannot fail over: no other unit took the virtual IPs, this one holds them still")
+	}
+	return map[string]string{
+		"summary": "handed over: " + status(r.obs).Message, "from": r.obs.Event.Unit.String(), "gap": gap,
+	}, nil
+}
+
+// change carries out an operator's step and then what every hook does. When the
+// virtual IPs leave this unit it tells for how long nobody answered at the first,
+// as seen from here.
+func (r *request) change(action reconcile.Action, leaving bool) (string, error) {
+	l := reconcile.Layout{Application: r.obs.Event.Unit.Application}
+	want, err := reconcile.Desire(r.obs)
+	if err != nil {
+		return "", err
+	}
+	if err := r.m.Apply(l, reconcile.Step{Action: action}); err != nil {
+		return "", err
+	}
+	began := time.Now()
+	if r.obs.Machine, err = r.m.Observe(l); err != nil {
+		return "", err
+	}
+	if err := r.show(); err != nil {
+		return "", err
+	}
+	gap := "0s"
+	if leaving {
+		gap = r.watch(want, l, began)
+	}
+	r.obs.Machine, err = r.m.Observe(l)
+	if err != nil {
+		return "", err
+	}
+	return gap, r.show()
+}
+
+// show passes once and sets the status. Juju 4 refuses to set it in an action:
+// the next hook does.
+func (r *request) show() error {
+	s, err := pass(r.obs, r.j, r.m)
+	if err != nil {
+		return err
+	}
+	if err := r.j.SetStatus(s); err != nil {
+		r.j.Log(err.Error())
+	}
+	return nil
+}
+
+// watch waits until the address has left and answers again.
+func (r *request) watch(want reconcile.Desired, l reconcile.Layout, began time.Time) string {
+	var left time.Time
+	for time.Since(began) < moveLimit {
+		if left.IsZero() {
+			if m, err := r.m.Observe(l); err == nil && !want.Holds(m) {
+				left = time.Now()
+			}
+		}
+		if !left.IsZero() && r.m.Answers(want.Service()) {
+			return time.Since(left).Round(time.Millisecond).String()
+		}
+		time.Sleep(lookPause)
+	}
+	return "more than " + moveLimit.String()
+}

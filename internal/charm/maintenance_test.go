@@ -1,0 +1,83 @@
+package charm_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"keepalived-charm/internal/charmtest"
+	"keepalived-charm/internal/juju"
+	"keepalived-charm/internal/reconcile"
+)
+
+// holding gives a serving holder one peer that serves, healthy or not.
+func holding(t *testing.T, healthy string) charmtest.State {
+	s := serving(t)
+	peer := juju.Unit{Application: "keepalived", Number: 1}
+	s.Juju.Relate("cluster", "cluster:1", peer)
+	s.Juju.Relations["cluster"]["cluster:1"][peer] = juju.Databag{"principal": "haproxy/1", "rank": "1", "healthy": healthy,
+		"vrrp": "version=3 mode=multicast vrid=23 interval=200ms anchor=169.254.23.112", "address": "10.10.74.12"}
+	s = charmtest.Run(t, "cluster-relation-changed", s).State
+	s.Host.Holds = true
+	return s
+}
+
+func act(t *testing.T, name string, s charmtest.State) charmtest.Out {
+	t.Helper()
+	out := charmtest.Run(t, "actions/"+name, s)
+	require.NoError(t, out.Err)
+	return out
+}
+
+func TestFailoverHandsOver(t *testing.T) {
+	out := act(t, "failover", holding(t, "true"))
+	require.Empty(t, out.Juju.Failure)
+	require.Equal(t, "keepalived/0", out.Juju.Results["from"])
+	require.Contains(t, out.Juju.Results["summary"], "handed over: VIP ready: standby for 10.10.74.250")
+	require.NotEmpty(t, out.Juju.Results["gap"])
+	require.False(t, out.Host.Holds)
+}
+
+func TestNobodyIsPutWhereNobodyHealthyIs(t *testing.T) {
+	for claim, s := range map[string]charmtest.State{
+		"a sick peer": holding(t, "false"),
+		"an unknown":  holding(t, ""),
+		"alone":       with(serving(t), func(s *charmtest.State) { s.Host.Holds = true }),
+	} {
+		for _, action := range []string{"failover", "pause"} {
+			out := act(t, action, s)
+			require.Contains(t, out.Juju.Failure, "no other unit", claim)
+			require.Equal(t, s.Host.String(), out.Host.String(), claim)
+		}
+	}
+	standby := holding(t, "true")
+	standby.Host.Holds = false
+	require.Contains(t, act(t, "failover", standby).Juju.Failure, "this unit holds nothing")
+}
+
+func TestAPauseSurvivesEverythingButResumeAndRemoval(t *testing.T) {
+	s := holding(t, "false")
+	s.Host.Holds = false
+	s.Juju.Parameters = map[string]any{"force": true}
+	s = act(t, "pause", s).State
+	require.Empty(t, s.Juju.Failure)
+	for _, hook := range []string{"update-status", "config-changed", "upgrade-charm", "start", "leader-elected"} {
+		out := charmtest.Run(t, hook, s)
+		require.Equal(t, "maintenance: paused, takes no VIP: juju run keepalived/0 resume", out.Juju.Status.String(), hook)
+		require.Contains(t, out.Host.Checkers["keepalived"].Config, `"aside": "paused by an operator"`)
+		require.NotContains(t, out.Host.Checkers["keepalived"].Config, "watch")
+		s = out.State
+	}
+	require.Contains(t, act(t, "pause", s).Juju.Results["summary"], "paused already")
+	resumed := act(t, "resume", s)
+	require.NotContains(t, resumed.Host.Checkers["keepalived"].Config, "aside")
+	require.NotContains(t, resumed.Host.Files, reconcile.Layout{Application: "keepalived"}.Paused())
+	require.Contains(t, act(t, "resume", resumed.State).Juju.Results["summary"], "not paused")
+	require.Empty(t, run(t, s, "stop", "remove").Host.Below(reconcile.StateRoot))
+}
+
+func TestARestartIsARestart(t *testing.T) {
+	s := serving(t)
+	out := act(t, "restart", s)
+	require.Equal(t, s.Host.Keepalived.Starts+1, out.Host.Keepalived.Starts)
+}
