@@ -82,14 +82,7 @@ func (s *stage) dismiss(ctx context.Context) error {
 			continue
 		}
 		unit, _ := s.UnitOn("haproxy", idOf(m))
-		if err := s.Model.RemoveUnit(unit); err != nil {
-			return err
-		}
-		if err := s.Settled(ctx); err != nil {
-			return err
-		}
-		s.agents.Wait() // which still tidy up there
-		return s.Kill(ctx, idOf(m))
+		return s.RemoveUnit(ctx, unit)
 	}
 	return fmt.Errorf("cannot remove a unit: there is none but the holder's")
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 
 	"keepalived-charm/tests/controller"
@@ -58,6 +59,23 @@ func (l *Lab) AddUnits(ctx context.Context, application string, count int) error
 		}
 	}
 	return nil
+}
+
+// RemoveUnit removes a principal unit and switches its machine off once nothing of
+// the unit is left.
+func (l *Lab) RemoveUnit(ctx context.Context, unit string) error {
+	m, err := l.MachineOf(unit)
+	if err != nil {
+		return err
+	}
+	if err := l.Model.RemoveUnit(unit); err != nil {
+		return err
+	}
+	if err := l.Settled(ctx); err != nil {
+		return err
+	}
+	l.agents.Wait() // what is still tidied up on the machine
+	return l.Kill(ctx, strings.TrimPrefix(m.Name, "juju-"))
 }
 
 // Consumer deploys an application whose single unit exists in the model only.

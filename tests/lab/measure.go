@@ -57,7 +57,7 @@ func (l *Lab) Holder(vip netip.Addr) (string, error) {
 func (l *Lab) WaitHolder(ctx context.Context, vip netip.Addr) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
-	c, err := l.probe(ctx, vip)
+	c, err := l.Probe(ctx, vip)
 	if err != nil {
 		return "", err
 	}
@@ -79,7 +79,8 @@ func (l *Lab) WaitHolder(ctx context.Context, vip netip.Addr) (string, error) {
 	}
 }
 
-func (l *Lab) probe(ctx context.Context, vip netip.Addr) (*probe.Client, error) {
+// Probe begins to connect to a virtual IP every 10 ms, until the client is stopped.
+func (l *Lab) Probe(ctx context.Context, vip netip.Addr) (*probe.Client, error) {
 	return probe.Start(ctx, l.Net.ClientCommand, l.programs.Probe,
 		probe.Prober{Target: netip.AddrPortFrom(vip, machine.ServicePort), Limit: l.patience, Name: true, Hold: true}, nil)
 }
@@ -100,7 +101,7 @@ func (l *Lab) MeasureAll(ctx context.Context, vips []netip.Addr, rest time.Durat
 	var err error
 	for _, vip := range vips {
 		var c *probe.Client
-		if c, err = l.probe(ctx, vip); err != nil {
+		if c, err = l.Probe(ctx, vip); err != nil {
 			break
 		}
 		clients = append(clients, c)
@@ -165,7 +166,7 @@ func waitEnd(ctx context.Context, c *probe.Client) error {
 
 // Fetch asks the virtual IP once, from the client, for the machine that answers.
 func (l *Lab) Fetch(ctx context.Context, vip netip.Addr) (string, error) {
-	c, err := l.probe(ctx, vip)
+	c, err := l.Probe(ctx, vip)
 	if err != nil {
 		return "", err
 	}

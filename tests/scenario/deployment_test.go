@@ -38,9 +38,15 @@ type deployment struct {
 // leave nothing behind.
 func newDeployment(t *testing.T) *deployment {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), deploymentLife)
+	return newDeploymentFor(t, deploymentLife, controller.Config{})
+}
+
+// newDeploymentFor is newDeployment with another life and another controller.
+func newDeploymentFor(t *testing.T, life time.Duration, model controller.Config) *deployment {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), life)
 	t.Cleanup(cancel)
-	l, err := lab.New(ctx, lab.Options{Charm: charmFile, Progress: os.Stderr, Patience: patience})
+	l, err := lab.New(ctx, lab.Options{Charm: charmFile, Progress: os.Stderr, Patience: patience, Model: model})
 	require.NoError(t, err)
 	stop := machine.CloseOnSignal(l.Net)
 	d := &deployment{Lab: l, ctx: ctx}
