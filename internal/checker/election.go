@@ -118,9 +118,9 @@ func (e *election) value(i int) int {
 }
 
 // adjustment is what health makes of a priority. A holder is not held back: its
-// service works, and a move would help nobody.
+// service works, and a move would help nobody. A mixed group has no room for it.
 func (e *election) adjustment(healthy, heldBack bool, m member) int {
-	if healthy && heldBack && !m.holder {
+	if healthy && heldBack && !m.holder && !e.policy.Mixed {
 		return vrrp.HeldBackWeight
 	}
 	return e.policy.Adjustment(healthy, m.holder)
@@ -143,7 +143,7 @@ func (e *election) resume(now time.Time) {
 // take the unit out of the election without a verdict.
 func (e *election) initial(m member) int {
 	left := m.found == vrrp.StepAside
-	v := e.adjustment(m.found >= vrrp.HeldBackWeight, m.found == vrrp.HeldBackWeight, m)
+	v := e.adjustment(vrrp.Healthy(m.found), m.found == vrrp.HeldBackWeight, m)
 	if v == vrrp.StepAside && !left {
 		return m.found
 	}

@@ -18,6 +18,9 @@ const (
 	healthyHolder  = vrrp.HealthyWeight + vrrp.HolderWeight
 )
 
+// mixedHolder is a healthy holder beside units of the Python charm.
+var mixedHolder = vrrp.Policy{Mixed: true}.Adjustment(true, true)
+
 // newElection is one unit with peers and one instance whose file says found.
 func newElection(found int) *election {
 	return &election{peers: true, health: health{fall: 3, rise: 2}, members: []member{{found: found}}}
@@ -52,6 +55,9 @@ func TestUntilTheFirstVerdictTheFileKeepsItsHealth(t *testing.T) {
 		{healthyStandby, vrrp.Policy{Preempt: true}, true, healthyStandby, "holding counts for nothing with pre-emption"},
 		{vrrp.HeldBackWeight, vrrp.Policy{}, false, vrrp.HeldBackWeight, "a unit that was held back still is"},
 		{vrrp.HeldBackWeight, vrrp.Policy{}, true, healthyHolder, "unless it is the holder by now"},
+		{mixedHolder, vrrp.Policy{}, true, healthyHolder, "health outlives a change of policy"},
+		{healthyHolder, vrrp.Policy{Mixed: true}, true, mixedHolder, "in either direction"},
+		{vrrp.HeldBackWeight, vrrp.Policy{Mixed: true}, false, mixedHolder - vrrp.HolderWeight, "a mixed group holds nobody back"},
 	} {
 		t.Run(c.why, func(t *testing.T) {
 			e := newElection(c.found)

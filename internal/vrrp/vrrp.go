@@ -75,6 +75,9 @@ type Policy struct {
 	// DropAllUnhealthy takes a sick unit out of the election altogether, so that
 	// nobody holds the addresses when every unit is sick.
 	DropAllUnhealthy bool `json:"drop_all_unhealthy"`
+	// Mixed says that units of the Python charm may be left in the group. The base
+	// priority is then MixedBase, and Preempt waits.
+	Mixed bool `json:"mixed,omitempty"`
 }
 
 // Adjustment is what the unit's condition adds to its base priority: 0 to
@@ -82,6 +85,9 @@ type Policy struct {
 func (p Policy) Adjustment(healthy, holder bool) int {
 	if !healthy && p.DropAllUnhealthy {
 		return StepAside
+	}
+	if p.Mixed {
+		return mixedAdjustment(healthy, holder)
 	}
 	sum := 0
 	if healthy {
