@@ -100,6 +100,8 @@ func (h *Host) apply(l reconcile.Layout, s reconcile.Step, amid bool) (known boo
 		if !amid {
 			delete(h.Files, h.notifierWanted(l))
 		}
+	case reconcile.RemoveLeftovers:
+		h.Leftovers = h.Leftovers && amid
 	case reconcile.RemoveState:
 		h.removeBelow(l.Run())
 		if !amid {

@@ -29,6 +29,8 @@ type Host struct {
 	Units map[string]string
 	// Settings are the kernel's.
 	Settings map[string]string
+	// Leftovers tells that the Python charm left something in the charm's directory.
+	Leftovers bool
 	// Charm is the content of the charm's own binary.
 	Charm string
 	// Interfaces holds the machine's own addresses; what the daemon adds is not
@@ -200,7 +202,7 @@ func (h Host) observe(l reconcile.Layout) reconcile.Machine {
 	m := reconcile.Machine{
 		Files: map[string]string{}, Neighbours: map[string]string{},
 		Active: h.Keepalived.Running, CheckerActive: h.Checkers[l.Application].Running, NotifierActive: h.Notifiers[l.Application],
-		BinaryCurrent: h.Files[l.Binary()] == h.Charm, Owed: h.owed(l), Interfaces: h.Interfaces,
+		BinaryCurrent: h.Files[l.Binary()] == h.Charm, Owed: h.owed(l), Interfaces: h.Interfaces, Leftovers: h.Leftovers,
 		DefaultInterface4: h.DefaultInterface4, DefaultInterface6: h.DefaultInterface6, Check: h.Check,
 	}
 	_, m.Paused = h.Files[l.Paused()]

@@ -65,6 +65,8 @@ func (h *Host) Apply(l reconcile.Layout, s reconcile.Step) error {
 		return h.stopNotifier(l)
 	case reconcile.RemoveState:
 		return h.removeState(l)
+	case reconcile.RemoveLeftovers:
+		return h.removeLeftovers()
 	}
 	return fmt.Errorf("cannot %s: this machine knows no such step", s.Action)
 }
@@ -153,16 +155,22 @@ func (h *Host) prepare(l reconcile.Layout) error {
 		return fmt.Errorf("cannot read %s: %w", l.CheckerConfig(), err)
 	}
 	for _, i := range c.Instances {
-		if err := makeTrackFile(h.path(i.TrackFile)); err != nil {
+		// A unit that serves already, for the Python charm, counts as healthy until
+		// its checker knows better: it would be pre-empted meanwhile.
+		adjustment := 0
+		if holds(i) && isActive(keepalivedService) {
+			adjustment = c.Policy.Adjustment(true, true)
+		}
+		if err := makeTrackFile(h.path(i.TrackFile), adjustment); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// makeTrackFile creates a track file with the value of a sick standby, in a
-// directory that only root may enter. One that exists keeps its value.
-func makeTrackFile(path string) error {
+// makeTrackFile creates a track file with an adjustment, in a directory that only
+// root may enter. One that exists keeps its value.
+func makeTrackFile(path string, adjustment int) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return fmt.Errorf("cannot make track file %s: %w", path, err)
 	}
@@ -173,7 +181,7 @@ func makeTrackFile(path string) error {
 	if err != nil {
 		return fmt.Errorf("cannot make track file %s: %w", path, err)
 	}
-	if _, err = f.WriteString("0    \n"); err == nil {
+	if _, err = fmt.Fprintf(f, "%-5d\n", adjustment); err == nil {
 		err = f.Close()
 	}
 	if err != nil {

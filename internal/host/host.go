@@ -69,6 +69,7 @@ func (h *Host) Observe(l reconcile.Layout) (reconcile.Machine, error) {
 	m.Owed = h.owed(l)
 	_, err = os.Stat(h.path(l.Paused()))
 	m.Paused = err == nil
+	m.Leftovers = len(h.leftovers()) > 0
 	m.BinaryCurrent = sameBinary(h.self, h.path(l.Binary()))
 	if err := observeNetwork(&m); err != nil {
 		return m, err

@@ -22,7 +22,7 @@ func Prepare(config string) error {
 	}
 	var stale []netip.Addr
 	for _, i := range c.Instances {
-		if err := makeTrackFile(i.TrackFile); err != nil {
+		if err := makeTrackFile(i.TrackFile, 0); err != nil {
 			return err
 		}
 		stale = append(stale, i.Addresses...)

@@ -38,6 +38,9 @@ type agreement struct {
 	moving        bool
 	wanted        vrrp.Parameters
 	ready, others int
+	// upgraded and planned count the group's units while some may still run the
+	// Python charm; zero otherwise.
+	upgraded, planned int
 }
 
 // target is what the options ask for.
@@ -77,11 +80,16 @@ func (d Desired) agree(o Observed) agreement {
 	if !a.moving {
 		return a
 	}
-	switch {
-	case d.alone() && !d.pythonLeft(o, current):
-		return a.changeOver(holds)
-	case d.pythonLeft(o, current):
+	if d.pythonLeft(o, current) {
+		// keepalived takes an address away for a moment when its prefix length
+		// changes, and before 2.2.5 for seconds when a script goes.
+		_, ours := o.Machine.Files[d.Layout.Fragment()]
+		a.upgraded, a.planned, a.pin = 1+len(d.peers), o.Planned, holds && !ours
 		return a
+	}
+	switch {
+	case d.alone():
+		return a.changeOver(holds)
 	case wanted.Understands(current):
 		// The holder goes first: a standby that learns a longer interval late
 		// would take over meanwhile.
@@ -205,6 +213,10 @@ func (d Desired) somebodyRuns(wanted vrrp.Parameters) bool {
 func (d Desired) pythonLeft(o Observed, current vrrp.Parameters) bool {
 	return !current.Constant() && 1+len(d.peers) < o.Planned
 }
+
+// mixed tells that this unit speaks as the Python charm does, because units of it
+// are left or were a moment ago.
+func (a agreement) mixed() bool { return !a.run.Constant() }
 
 // NeedsPlanned tells whether the decision depends on how many units the
 // application has.

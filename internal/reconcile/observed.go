@@ -59,6 +59,8 @@ type Machine struct {
 	BinaryCurrent bool
 	// Paused tells that an operator keeps the unit out of the election.
 	Paused bool
+	// Leftovers tells that the Python charm left something beside the charm's files.
+	Leftovers bool
 	// Owed are the follow-ups that an earlier hook did not live to do.
 	Owed       []FollowUp
 	Interfaces []Interface

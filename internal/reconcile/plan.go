@@ -44,6 +44,8 @@ const (
 	Restart  Action = "restart keepalived"
 	// RemoveState removes the application's directories.
 	RemoveState Action = "remove state"
+	// RemoveLeftovers removes what the Python charm left beside the charm's files.
+	RemoveLeftovers Action = "remove leftovers of the Python charm"
 	// RemovePackage removes keepalived when the charm installed it.
 	RemovePackage Action = "remove keepalived"
 )
@@ -87,10 +89,16 @@ func (s Step) String() string {
 // order keeps two promises at every point where a hook may die: the daemon never
 // reads a file that was not tested, and what it has not read yet is remembered.
 func Plan(d Desired, o Observed) []Step {
+	var steps []Step
 	if d.Mode == Serving || d.Mode == Idle && o.Machine.Version == "" {
-		return serve(d, o)
+		steps = serve(d, o)
+	} else {
+		steps = withdraw(d, o)
 	}
-	return withdraw(d, o)
+	if o.Machine.Leftovers {
+		steps = append(steps, Step{Action: RemoveLeftovers})
+	}
+	return steps
 }
 
 // Settle lists what a unit still owes when the operator's options keep it from
@@ -235,7 +243,9 @@ func changes(d Desired, m Machine) (daemon, others []File) {
 			others = append(others, f)
 		}
 	}
-	// The foreign file is saved before, and removed after, the main file changes.
+	// The foreign file is saved before, and removed after, the main file changes. Our
+	// fragment names the parameters in use; it is there before the Python charm's
+	// file, which does too, goes.
 	slices.SortStableFunc(daemon, func(a, b File) int { return rank(a) - rank(b) })
 	return daemon, others
 }
@@ -244,8 +254,10 @@ func rank(f File) int {
 	switch {
 	case f.Path == ForeignFile && !f.Remove:
 		return 0
-	case f.Path == ForeignFile:
+	case f.Path == MainFile:
 		return 2
+	case f.Path == ForeignFile:
+		return 3
 	}
 	return 1
 }

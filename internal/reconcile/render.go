@@ -68,7 +68,7 @@ func (d *Desired) instance(o Observed, own []netip.Addr) (keepalived.VRRPInstanc
 		Name:       d.Layout.Instance(),
 		Parameters: d.agreement.run,
 		Password:   d.runningPassword(m),
-		Priority:   vrrp.Base(d.rank),
+		Priority:   d.base(),
 		TrackFile:  d.Layout.TrackFile(),
 	}
 	six := i.Anchor.Is6()
@@ -93,6 +93,14 @@ func (d *Desired) instance(o Observed, own []netip.Addr) (keepalived.VRRPInstanc
 			" has no address of the virtual IPs' family, which vrrp_mode=unicast needs"}
 	}
 	return i, nil
+}
+
+// base is the unit's base priority.
+func (d Desired) base() vrrp.Priority {
+	if d.agreement.mixed() {
+		return vrrp.MixedBase
+	}
+	return vrrp.Base(d.rank)
 }
 
 // primary is the interface's own address of a family, the first in Juju's order.
@@ -136,11 +144,13 @@ func (d Desired) checker(i keepalived.VRRPInstance) healthcheck.Config {
 	if d.options.Check.CA != "" {
 		check.CA = d.Layout.CheckerCA()
 	}
+	policy := d.options.Policy
+	policy.Mixed = d.agreement.mixed()
 	c := healthcheck.Config{
 		Application: d.Layout.Application,
 		Instances:   []healthcheck.Instance{anchor},
-		Policy:      d.options.Policy,
-		Peers:       len(d.peers) > 0,
+		Policy:      policy,
+		Peers:       len(d.peers) > 0 || d.agreement.planned > 1,
 		StatusFile:  d.Layout.StatusFile(),
 		Check:       check,
 	}

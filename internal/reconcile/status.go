@@ -85,6 +85,9 @@ func (a agreement) progress() string {
 		words = []string{"a new advertised address"}
 	}
 	message := "; moving to " + strings.Join(words, ", ")
+	if a.planned > 0 {
+		message += fmt.Sprintf(" once all units are upgraded, %d of %d are", a.upgraded, a.planned)
+	}
 	if a.next != nil {
 		// This unit counts too: it waits for the others.
 		message += fmt.Sprintf(", %d of %d units ready", a.ready+1, a.others+1)
@@ -93,10 +96,10 @@ func (a agreement) progress() string {
 }
 
 // holder names the unit whose advertisements this unit hears: an advertised
-// priority tells the rank of who sent it.
+// priority tells the rank of who sent it, except in a mixed group.
 func (d Desired) holder(state keepalived.InstanceState) string {
 	c, ok := vrrp.Read(state.MasterPriority)
-	if !ok || state.State != keepalived.Backup {
+	if !ok || state.State != keepalived.Backup || d.agreement.mixed() {
 		return ""
 	}
 	for _, p := range d.peers {

@@ -1,0 +1,74 @@
+package host
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/vishvananda/netlink"
+
+	"keepalived-charm/internal/healthcheck"
+)
+
+// leftovers lists what the Python charm left and Juju keeps when it replaces the
+// charm's files: the state of its framework, and the virtual environment beside
+// the charm's directory.
+func (h *Host) leftovers() []string {
+	var list []string
+	dir := filepath.Dir(h.self)
+	if state := filepath.Join(dir, ".unit-state.db"); startsWith(state, "SQLite format 3\x00") {
+		list = append(list, state)
+	}
+	environment := filepath.Join(filepath.Dir(dir), ".venv")
+	if info, err := os.Lstat(environment); err == nil && info.IsDir() {
+		list = append(list, environment)
+	}
+	return list
+}
+
+func (h *Host) removeLeftovers() error {
+	for _, path := range h.leftovers() {
+		if err := os.RemoveAll(path); err != nil {
+			return fmt.Errorf("cannot remove %s: %w", path, err)
+		}
+	}
+	return nil
+}
+
+// startsWith tells a regular file that begins with a text.
+func startsWith(path, text string) bool {
+	info, err := os.Lstat(path)
+	if err != nil || !info.Mode().IsRegular() {
+		return false
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	start := make([]byte, len(text))
+	_, err = io.ReadFull(f, start)
+	return err == nil && bytes.Equal(start, []byte(text))
+}
+
+// isActive tells whether a service runs.
+func isActive(name string) bool {
+	_, err := run("systemctl", "is-active", "--quiet", name)
+	return err == nil
+}
+
+// holds tells whether an instance's first address is on its interface, as the
+// health checker does.
+func holds(i healthcheck.Instance) bool {
+	link, err := netlink.LinkByName(i.Interface)
+	if err != nil {
+		return false
+	}
+	all, err := netlink.AddrList(link, netlink.FAMILY_ALL)
+	return (err == nil || errors.Is(err, netlink.ErrDumpInterrupted)) &&
+		slices.ContainsFunc(all, func(a netlink.Addr) bool { return a.IP.Equal(i.Addresses[0].AsSlice()) })
+}

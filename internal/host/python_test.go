@@ -1,0 +1,65 @@
+package host_test
+
+import (
+	"net/netip"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"keepalived-charm/internal/healthcheck"
+	"keepalived-charm/internal/host"
+	"keepalived-charm/internal/reconcile"
+	"keepalived-charm/internal/vrrp"
+)
+
+func TestOnlyWhatThePythonCharmLeftIsRemoved(t *testing.T) {
+	m := newMachine(t)
+	unit := t.TempDir()
+	dir := filepath.Join(unit, "charm")
+	self := filepath.Join(dir, "dispatch")
+	require.NoError(t, os.MkdirAll(filepath.Join(unit, ".venv", "bin"), 0o755))
+	require.NoError(t, os.MkdirAll(dir, 0o755))
+	for name, text := range map[string]string{self: "charm", filepath.Join(dir, ".unit-state.db"): "SQLite format 3\x00...",
+		filepath.Join(unit, ".venv", "pyvenv.cfg"): "home = /usr/bin\n"} {
+		require.NoError(t, os.WriteFile(name, []byte(text), 0o755))
+	}
+	m.Host = host.New(m.root, self)
+	require.True(t, m.observe().Leftovers)
+	for range 2 {
+		m.apply(reconcile.Step{Action: reconcile.RemoveLeftovers})
+		require.False(t, m.observe().Leftovers)
+	}
+	require.FileExists(t, self)
+	require.NoDirExists(t, filepath.Join(unit, ".venv"))
+
+	require.NoError(t, os.WriteFile(filepath.Join(dir, ".unit-state.db"), []byte("something else"), 0o644))
+	require.NoError(t, os.WriteFile(filepath.Join(unit, ".venv"), nil, 0o644))
+	require.False(t, m.observe().Leftovers, "other things of these names are somebody else's")
+}
+
+// TestAUnitThatServesAlreadyCountsAsHealthyAtFirst: keepalived reloads before the
+// health checker has written its first verdict.
+func TestAUnitThatServesAlreadyCountsAsHealthyAtFirst(t *testing.T) {
+	for claim, c := range map[string]struct {
+		address, failing, want string
+	}{
+		"holds":                         {"127.0.0.1", "", "54   \n"},
+		"stands by":                     {"10.10.74.250", "", "0    \n"},
+		"holds what a dead daemon left": {"127.0.0.1", "is-active", "0    \n"},
+	} {
+		t.Run(claim, func(t *testing.T) {
+			m := newMachine(t)
+			m.set(t, "failing", c.failing)
+			text, err := healthcheck.Config{Application: "keepalived", Policy: vrrp.Policy{Mixed: true},
+				Check: healthcheck.Check{Type: healthcheck.None},
+				Instances: []healthcheck.Instance{{Name: "charm_keepalived", TrackFile: m.l.TrackFile(), Interface: "lo",
+					Addresses: []netip.Addr{netip.MustParseAddr(c.address)}}}}.Marshal()
+			require.NoError(t, err)
+			m.put(m.l.CheckerConfig(), string(text))
+			m.apply(reconcile.Step{Action: reconcile.Do, FollowUps: []reconcile.FollowUp{reconcile.Reload}})
+			require.Equal(t, c.want, m.text(m.l.TrackFile()))
+		})
+	}
+}
