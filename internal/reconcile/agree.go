@@ -223,7 +223,7 @@ func (a agreement) mixed() bool { return !a.run.Constant() }
 func NeedsPlanned(o Observed) bool {
 	d := Desired{Layout: Layout{o.Event.Unit.Application}}
 	current, serving := d.running(o.Machine)
-	return serving && !current.Constant()
+	return serving && !current.Constant() || o.newcomer()
 }
 
 // Probe lists the addresses of peers that an announcement of this unit still

@@ -4,7 +4,9 @@ import (
 	"net/netip"
 	"slices"
 
+	"keepalived-charm/internal/config"
 	"keepalived-charm/internal/endpoint"
+	"keepalived-charm/internal/healthcheck"
 	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/vrrp"
 )
@@ -47,6 +49,26 @@ func (o Observed) peers() []peer {
 	}
 	slices.SortFunc(peers, func(a, b peer) int { return a.unit.Number - b.unit.Number })
 	return peers
+}
+
+// untilKnown is what a unit stands aside for that sends its advertisements to each
+// peer alone and does not know them all yet: Juju tells of peers in hooks after the
+// one that starts the service. What it would not hear meanwhile it would take over.
+const untilKnown = "until this unit knows all others"
+
+// newcomer tells a unit that has never known all its peers and needs to. One that
+// did goes on with those it knows: another that is planned may never come.
+func (o Observed) newcomer() bool {
+	options, err := config.Parse(o.Options)
+	if err != nil || options.Mode != vrrp.Unicast {
+		return false
+	}
+	text, configured := o.Machine.Files[Layout{o.Event.Unit.Application}.CheckerConfig()]
+	if !configured {
+		return true
+	}
+	c, err := healthcheck.Parse([]byte(text))
+	return err == nil && c.Aside == untilKnown
 }
 
 // natural is the rank a unit has as long as nobody else has it: no agreement is

@@ -34,7 +34,7 @@ func (d *Desired) render(o Observed, own []netip.Addr) error {
 		l.Fragment(): keepalived.Fragment{Application: l.Application,
 			Instances: []keepalived.VRRPInstance{instance}}.Render,
 		l.CheckerConfig(): func() (string, error) {
-			text, err := d.checker(instance).Marshal()
+			text, err := d.checker(o, instance).Marshal()
 			return string(text), err
 		},
 		SysctlFile:      func() (string, error) { return templates.Render("sysctl.conf", nil) },
@@ -130,7 +130,7 @@ func onLink(m Machine, iface string, v netip.Prefix) netip.Prefix {
 }
 
 // checker is the health checker's configuration for an instance.
-func (d Desired) checker(i keepalived.VRRPInstance) healthcheck.Config {
+func (d Desired) checker(o Observed, i keepalived.VRRPInstance) healthcheck.Config {
 	// The anchor tells who holds; the others are what a crashed daemon may leave.
 	anchor := healthcheck.Instance{Name: i.Name, TrackFile: i.TrackFile, Interface: "lo", Addresses: []netip.Addr{i.Anchor}}
 	for _, a := range i.Addresses {
@@ -168,6 +168,8 @@ func (d Desired) checker(i keepalived.VRRPInstance) healthcheck.Config {
 		return c
 	case d.agreement.aside != nil:
 		c.Aside = d.agreement.aside.String()
+	case o.newcomer() && o.Planned > 1+len(d.peers):
+		c.Aside = untilKnown
 	case d.unheard() && !d.agreement.holds:
 		c.Aside = "until every unit sends its advertisements here"
 	}

@@ -1,0 +1,55 @@
+package charm_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"keepalived-charm/internal/charmtest"
+	"keepalived-charm/internal/endpoint"
+	"keepalived-charm/internal/healthcheck"
+	"keepalived-charm/internal/juju"
+	"keepalived-charm/internal/reconcile"
+)
+
+// waits tells what a unit's health checker keeps it out of the election for.
+func waits(t *testing.T, s charmtest.State) string {
+	t.Helper()
+	c, err := healthcheck.Parse([]byte(s.Host.Files[reconcile.Layout{Application: "keepalived"}.CheckerConfig()]))
+	require.NoError(t, err)
+	return c.Aside
+}
+
+// unicastUnit is a unit that knows no peer yet.
+func unicastUnit(n, planned int) charmtest.State {
+	s := charmtest.NewState(n)
+	s.Juju = charmtest.NewJuju(unit(n), juju.Unit{Application: "haproxy", Number: n}, fmt.Sprintf("10.10.74.%d", 11+n))
+	s.Juju.Relate(endpoint.Cluster, "cluster:1")
+	s.Juju.Options["virtual_ip"], s.Juju.Options["vrrp_mode"], s.Juju.Planned = vip, "unicast", planned
+	return s
+}
+
+func TestAUnicastUnitClaimsNothingBeforeItKnowsAllAndAllSendToIt(t *testing.T) {
+	g := group{units: map[int]charmtest.State{}}
+	for n := range 2 {
+		s := run(t, unicastUnit(n, 2), "install", "config-changed", "start", "update-status")
+		require.Equal(t, "until this unit knows all others", waits(t, s), "another one is planned, of which nothing is known")
+		g.units[n] = s
+	}
+	g.run(t, 1, "cluster-relation-joined")
+	require.Equal(t, "until every unit sends its advertisements here", waits(t, g.units[1]))
+	g.run(t, 0, "cluster-relation-joined")
+	g.run(t, 1, "cluster-relation-changed")
+	g.run(t, 0, "cluster-relation-changed")
+	for n := range 2 {
+		require.Empty(t, waits(t, g.units[n]), "they know each other")
+		g.units[n] = with(g.units[n], func(s *charmtest.State) { s.Juju.Planned = 3 })
+		g.run(t, n, "update-status")
+		require.Empty(t, waits(t, g.units[n]), "those who served go on while a third one is planned")
+	}
+}
+
+func TestASingleUnicastUnitServesAtOnce(t *testing.T) {
+	require.Empty(t, waits(t, run(t, unicastUnit(0, 1), "install", "config-changed")))
+}
