@@ -44,7 +44,7 @@ func talks(s charmtest.State) string {
 }
 
 func aside(s charmtest.State) bool {
-	return endpoint.ReadMember(s.Juju.Own("cluster:1")).Aside != nil
+	return endpoint.ReadMember(s.Juju.Own("cluster:1")).Aside != ""
 }
 
 // TestAChangeThatAllUnitsShareLeavesOneHolder walks the hooks that a change causes

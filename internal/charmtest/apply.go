@@ -250,6 +250,31 @@ func (h *Host) stopChecker(l reconcile.Layout, amid bool) error {
 	return nil
 }
 
+// powerOff is a power cut: what is on disk stays.
+func (h *Host) powerOff() {
+	h.Keepalived.Running, h.Keepalived.Loaded, h.Pinned, h.Holds = false, "", nil, false
+	for application, c := range h.Checkers {
+		h.Checkers[application] = Checker{Enabled: c.Enabled, Starts: c.Starts}
+	}
+	h.removeBelow(reconcile.RunRoot)
+}
+
+// boot starts what is installed and enabled.
+func (h *Host) boot() {
+	h.Units = h.unitFiles()
+	if h.Installed && h.Files[reconcile.MainFile] != "" {
+		h.Keepalived.Running, h.Keepalived.Loaded = true, h.composed()
+		h.Keepalived.Starts++
+	}
+	for application, c := range h.Checkers {
+		l := reconcile.Layout{Application: application}
+		if c.Enabled {
+			h.Checkers[application] = Checker{Running: true, Enabled: true, Starts: c.Starts + 1,
+				Binary: h.Files[l.Binary()], Config: h.Files[l.CheckerConfig()]}
+		}
+	}
+}
+
 // applySettings gives the kernel the settings of the charm's file, or gives back
 // those of before.
 func (h *Host) applySettings() error {

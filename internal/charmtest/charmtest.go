@@ -60,6 +60,9 @@ type Hook struct {
 	Departing juju.Unit
 	// Death ends the hook early.
 	Death Death
+	// Between, when set, is called before every step and before the hook publishes,
+	// with the state as it is by then; the hook is killed when it returns false.
+	Between func(*State) bool
 }
 
 // Out is what a hook left behind.
@@ -103,10 +106,16 @@ func RunHook(t testing.TB, h Hook, in State) Out {
 		t.Fatalf("Juju would not run this: %v", err)
 	}
 	life := &life{death: h.Death}
+	if h.Between != nil {
+		life.between = func() bool { return h.Between(&out.State) }
+	}
 	model := &model{t: t, state: &out.Juju, life: life}
 	machine := &machine{t: t, host: &out.Host, life: life, steps: &out.Steps}
 	out.Juju.Results, out.Juju.Failure = nil, ""
 	out.Err = charm.Run(ev, model, machine)
+	if out.Err == nil && !life.goesOn() {
+		out.Err = errDied
+	}
 	out.Calls = life.calls
 	if life.dead && !errors.Is(out.Err, errDied) {
 		t.Fatalf("hook %s died, yet ended with %v", h.Name, out.Err)

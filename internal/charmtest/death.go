@@ -34,6 +34,15 @@ type life struct {
 	death        Death
 	dead         bool
 	calls, steps int
+	// between, when set, may kill the hook between two steps.
+	between func() bool
+}
+
+func (l *life) goesOn() bool {
+	if !l.dead && l.between != nil && !l.between() {
+		l.dead = true
+	}
+	return !l.dead
 }
 
 // do runs one call's work unless the hook is dead or dies before it.
@@ -57,5 +66,6 @@ func (l *life) call(work func() error) error {
 
 func (l *life) step(work func(amid bool) error) error {
 	l.steps++
+	l.goesOn()
 	return l.do(l.steps == l.death.Step, work)
 }

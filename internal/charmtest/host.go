@@ -40,6 +40,8 @@ type Host struct {
 	DefaultInterface4, DefaultInterface6 string
 	// Holds tells that this machine wins every election it takes part in.
 	Holds bool
+	// Since is when the daemon's instance last changed its state, seconds since 1970.
+	Since float64
 	// Heard is the priority in the last advertisement that a standby received.
 	Heard vrrp.Priority
 	// Check is the health checker's verdict.
@@ -228,7 +230,9 @@ func (h Host) observe(l reconcile.Layout) reconcile.Machine {
 	}
 	if h.Keepalived.Running {
 		for _, i := range instances(h.Keepalived.Loaded) {
-			m.Instances = append(m.Instances, i.report(h.Holds, h.Heard))
+			state := i.report(h.Holds, h.Heard)
+			state.LastTransition = h.Since
+			m.Instances = append(m.Instances, state)
 			if h.Holds {
 				i.hold(m.Interfaces)
 			}

@@ -16,6 +16,8 @@ type instance struct {
 	name, iface  string
 	id, priority int
 	addresses    []address
+	// peers are who gets its unicast advertisements.
+	peers []netip.Addr
 }
 
 // address is a virtual address; dev is empty for the instance's interface.
@@ -58,6 +60,10 @@ func instances(text string) []instance {
 			i.id, _ = strconv.Atoi(next)
 		case depth == 1 && w == "priority":
 			i.priority, _ = strconv.Atoi(next)
+		case depth == 2 && block == "unicast_peer":
+			if a, err := netip.ParseAddr(w); err == nil {
+				i.peers = append(i.peers, a)
+			}
 		case depth == 2 && strings.HasPrefix(block, "virtual_ipaddress"):
 			if w == "dev" {
 				i.addresses[len(i.addresses)-1].dev = next

@@ -28,8 +28,11 @@ type Member struct {
 	// Next announces, while this unit holds the virtual IPs, the parameters it is
 	// about to change to.
 	Next *Announcement
-	// Aside is the announcement for which this unit stands aside.
-	Aside *Announcement
+	// Round is the last announcement's, withdrawn or not.
+	Round int
+	// Aside is what this unit stands aside for: the text of an announcement, or a
+	// word for people; empty while it takes part.
+	Aside string
 	// Healthy is the verdict of this unit's health checker, nil without one. Databag
 	// leaves it out: it is told apart, see Verdict.
 	Healthy *bool
@@ -40,23 +43,34 @@ type Member struct {
 }
 
 // Announcement says that the holder is about to change the parameters that all
-// units share. It names the holder and since when it holds, so that one that was
-// overtaken by a failover is told from a new one.
+// units share. Each is unlike all others, so an answer to one is none to another.
 type Announcement struct {
 	Parameters vrrp.Parameters
 	Holder     juju.Unit
+	// Round is higher than that of every announcement which the holder knew.
+	Round int
 	// Since is when the holder's reign began, in seconds since 1970.
 	Since int64
 }
 
+// After tells whether an announcement counts more than another of the same
+// parameters; all units must see it alike.
+func (a Announcement) After(b Announcement) bool {
+	if a.Round != b.Round {
+		return a.Round > b.Round
+	}
+	return a.Holder.Number > b.Holder.Number
+}
+
 // String returns the announcement as text that ParseAnnouncement reads.
 func (a Announcement) String() string {
-	return strings.Join([]string{a.Holder.String(), strconv.FormatInt(a.Since, 10), a.Parameters.String()}, " ")
+	return strings.Join([]string{a.Holder.String(), strconv.Itoa(a.Round), strconv.FormatInt(a.Since, 10), a.Parameters.String()}, " ")
 }
 
 // ParseAnnouncement reads what String wrote; nil for anything else.
 func ParseAnnouncement(s string) *Announcement {
 	holder, rest, _ := strings.Cut(s, " ")
+	round, rest, _ := strings.Cut(rest, " ")
 	since, parameters, _ := strings.Cut(rest, " ")
 	var a Announcement
 	var err error
@@ -64,10 +78,16 @@ func ParseAnnouncement(s string) *Announcement {
 	if a.Holder, err = juju.ParseUnit(holder); err != nil {
 		return nil
 	}
+	if a.Round, err = strconv.Atoi(round); err != nil {
+		return nil
+	}
 	if a.Since, err = strconv.ParseInt(since, 10, 64); err != nil {
 		return nil
 	}
 	if a.Parameters, ok = vrrp.ParseParameters(parameters); !ok {
+		return nil
+	}
+	if a.String() != s {
 		return nil
 	}
 	return &a
@@ -83,7 +103,8 @@ func (m Member) Databag() juju.Databag {
 		"lists":     joinAddresses(m.Lists),
 		"vrrp":      "",
 		"next":      "",
-		"aside":     "",
+		"aside":     m.Aside,
+		"round":     "",
 		"since":     "",
 	}
 	if m.Address.IsValid() {
@@ -95,8 +116,8 @@ func (m Member) Databag() juju.Databag {
 	if m.Next != nil {
 		bag["next"] = m.Next.String()
 	}
-	if m.Aside != nil {
-		bag["aside"] = m.Aside.String()
+	if m.Round > 0 {
+		bag["round"] = strconv.Itoa(m.Round)
 	}
 	if m.Since > 0 {
 		bag["since"] = strconv.FormatInt(m.Since, 10)
@@ -122,13 +143,16 @@ func ReadMember(bag juju.Databag) Member {
 		Addresses: splitAddresses(bag["addresses"]),
 		Lists:     splitAddresses(bag["lists"]),
 		Next:      ParseAnnouncement(bag["next"]),
-		Aside:     ParseAnnouncement(bag["aside"]),
+		Aside:     bag["aside"],
 	}
 	if u, err := juju.ParseUnit(bag["principal"]); err == nil {
 		m.Principal = u
 	}
 	if n, err := strconv.Atoi(bag["rank"]); err == nil && n >= 0 {
 		m.Rank = n
+	}
+	if n, err := strconv.Atoi(bag["round"]); err == nil && n > 0 {
+		m.Round = n
 	}
 	if n, err := strconv.ParseInt(bag["since"], 10, 64); err == nil && n > 0 {
 		m.Since = n

@@ -17,19 +17,25 @@ import (
 //
 //  1. The holder announces the new parameters and goes on as before.
 //  2. Every standby stands aside (its instance is in the FAULT state, silent) and
-//     says so.
+//     says so. From then on it does as the holder does, whatever its own options
+//     say meanwhile.
 //  3. The holder pins the virtual IPs to its loopback device, which answers for
 //     them just as well, changes over, takes the pins away once its new instance
 //     is MASTER, and says what it runs.
 //  4. The standbys change over and take part again.
 //
 // A standby that finds the virtual IP dead while it stands aside takes part again
-// by itself, so a holder lost on the way costs a failover, not the address.
+// by itself, so a holder lost on the way costs a failover, not the address. Peers
+// at whose address nothing answers count as lost: nobody waits for them or follows
+// them. A unit that comes back from the dead with other parameters than the rest
+// stands aside until it has changed over.
 type agreement struct {
 	// run is what the configuration says after this hook.
 	run vrrp.Parameters
-	// next is this unit's own announcement, aside the one it stands aside for.
-	next, aside *endpoint.Announcement
+	// next is this unit's own announcement. aside, when not empty, keeps it out of
+	// the election and says for what: an announcement, or a word for people.
+	next  *endpoint.Announcement
+	aside string
 	// holds tells that this unit holds the virtual IPs now.
 	holds bool
 	// pin tells that the change happens under held addresses.
@@ -42,6 +48,13 @@ type agreement struct {
 	// Python charm; zero otherwise.
 	upgraded, planned int
 }
+
+// What a unit stands aside for, other than an announcement.
+const (
+	untilAgreed  = "until all units run the same"
+	untilResumed = "paused by an operator"
+	untilListed  = "until every unit sends its advertisements here"
+)
 
 // target is what the options ask for.
 func target(o config.Options) vrrp.Parameters {
@@ -72,88 +85,103 @@ func (d Desired) agree(o Observed) agreement {
 	wanted := target(d.options)
 	wanted.Auth = vrrp.Fingerprint(d.secret)
 	current, serving := d.running(o.Machine)
-	if !serving {
-		return d.join(wanted)
-	}
-	holds := o.Machine.has(current.Anchor)
-	a := agreement{run: current, wanted: wanted, holds: holds, moving: current != wanted}
-	if !a.moving {
-		return a
-	}
-	if d.pythonLeft(o, current) {
+	a := agreement{run: current, wanted: wanted, holds: serving && o.Machine.has(current.Anchor)}
+	switch {
+	case !serving:
+		a = d.join(a, o)
+	case d.pythonLeft(o, current):
 		// keepalived takes an address away for a moment when its prefix length
 		// changes, and before 2.2.5 for seconds when a script goes.
 		_, ours := o.Machine.Files[d.Layout.Fragment()]
-		a.upgraded, a.planned, a.pin = 1+len(d.peers), o.Planned, holds && !ours
-		return a
-	}
-	switch {
-	case d.alone():
-		return a.changeOver(holds)
-	case wanted.Understands(current):
-		// The holder goes first: a standby that learns a longer interval late
-		// would take over meanwhile.
-		if holds || d.somebodyRuns(wanted) {
-			return a.changeOver(false)
+		a.upgraded, a.planned, a.pin = 1+len(d.peers), o.Planned, a.holds && !ours
+	case len(d.serving()) == 0:
+		a.pin = a.holds && a.run != a.wanted
+		a.run = a.wanted
+		if !a.holds && d.told.Aside == untilKnown {
+			a.aside = untilKnown
 		}
-		return a
+	case a.holds:
+		a = d.lead(a, o.Machine)
+	default:
+		a = d.follow(a)
 	}
-	if holds {
-		a.next = &endpoint.Announcement{Parameters: wanted, Holder: o.Event.Unit, Since: d.reign(o.Machine)}
-	} else if d.somebodyRuns(wanted) {
-		return a.changeOver(false)
-	}
-	if leader := d.announced(wanted, a.next); leader != nil && leader != a.next {
-		// Of two that hold, the later one changes over; the other lets go.
-		a.next, a.aside = nil, leader
-		return a
-	}
-	if a.next == nil {
-		return a
-	}
-	return d.await(a, o.Machine)
+	a.moving = a.run != a.wanted
+	return a
 }
 
-// await counts who is prepared for this unit's announcement, and changes over
-// when all are. A peer that has not answered counts as lost, not as unprepared,
-// when nothing answers at its addresses.
-func (d Desired) await(a agreement, m Machine) agreement {
+// lead decides for a unit that holds the virtual IPs.
+func (d Desired) lead(a agreement, m Machine) agreement {
+	if a.run == a.wanted {
+		return a
+	}
+	// Others that understand the new parameters need no care. If the holder goes
+	// first: a standby that learns a longer interval late would take over meanwhile.
+	if a.wanted.Understands(a.run) || d.takesPart(a.wanted) {
+		a.run = a.wanted
+		return a
+	}
+	a.next = d.announce(a.wanted, d.reign(m))
+	if leader := d.leader(a.wanted, a.next); leader != a.next {
+		// Of two that hold, the later one changes over; the other lets go.
+		a.next, a.aside = nil, leader.String()
+		return a
+	}
 	for _, p := range d.peers {
-		if p.runs == nil || *p.runs == a.wanted {
+		if p.runs == nil || p.lost && *p.runs == a.wanted {
 			continue
 		}
 		a.others++
-		if p.aside != nil && *p.aside == *a.next || m.lost(p) {
+		if p.lost || p.aside == a.next.String() {
 			a.ready++
 		}
 	}
-	if a.ready < a.others {
-		return a
-	}
-	return a.changeOver(true)
-}
-
-func (a agreement) changeOver(pin bool) agreement {
-	return agreement{run: a.wanted, wanted: a.wanted, holds: a.holds, pin: pin}
-}
-
-// join decides for a unit that serves nothing yet: it does as the others do, and
-// stands aside while they are changing over.
-func (d Desired) join(wanted vrrp.Parameters) agreement {
-	a := agreement{run: wanted, wanted: wanted}
-	for _, p := range d.peers {
-		if p.runs == nil || !d.acceptable(*p.runs) {
-			continue
-		}
-		if *p.runs == wanted {
-			return agreement{run: wanted, wanted: wanted}
-		}
-		a.run, a.moving = *p.runs, true
-	}
-	if a.moving {
-		a.aside = d.announced(wanted, nil)
+	if a.ready == a.others {
+		a.run, a.pin, a.next = a.wanted, true, nil
 	}
 	return a
+}
+
+// follow decides for a unit that does not hold the virtual IPs.
+func (d Desired) follow(a agreement) agreement {
+	promised := endpoint.ParseAnnouncement(d.told.Aside)
+	open := false
+	for _, p := range d.serving() {
+		if promised != nil && p.unit == promised.Holder {
+			open = p.next != nil && *p.next == *promised
+			if *p.runs == promised.Parameters && d.acceptable(*p.runs) {
+				a.run = *p.runs
+			}
+		}
+	}
+	if d.takesPart(a.wanted) {
+		a.run = a.wanted
+	}
+	leader := d.leader(a.wanted, nil)
+	switch {
+	case leader != nil:
+		a.aside = leader.String()
+	case open:
+		a.aside = d.told.Aside
+	case d.differs(a.run):
+		a.aside = untilAgreed
+	}
+	return a
+}
+
+// join decides for a unit that serves nothing yet: it does as the others do.
+// Before its first hook of the peer relation it knows of no other.
+func (d Desired) join(a agreement, o Observed) agreement {
+	a.run = a.wanted
+	for _, p := range d.serving() {
+		if d.acceptable(*p.runs) && (a.run == a.wanted || p.aside == "") {
+			a.run = *p.runs
+		}
+	}
+	if len(d.peers) == 0 && o.Planned > 1 {
+		a.aside = untilKnown
+		return a
+	}
+	return d.follow(a)
 }
 
 // acceptable tells parameters that this unit may run on a peer's word: nothing a
@@ -167,15 +195,26 @@ func (d Desired) acceptable(p vrrp.Parameters) bool {
 	return known && (p.Auth == "" || p.Auth == vrrp.Fingerprint(d.secret)) && p.Interval%step == 0 && p.Interval >= config.ShortestInterval && p.Interval <= config.LongestInterval
 }
 
-// announced returns the announcement of these parameters by whoever began to
-// hold last; own is this unit's own, if it makes one.
-func (d Desired) announced(wanted vrrp.Parameters, own *endpoint.Announcement) *endpoint.Announcement {
-	last := own
+// announce returns this unit's announcement: the one it made already in this reign,
+// or a new one that is later than all it knows of.
+func (d Desired) announce(wanted vrrp.Parameters, since int64) *endpoint.Announcement {
+	a := endpoint.Announcement{Parameters: wanted, Holder: d.unit, Since: since, Round: d.told.Round}
+	if last := d.told.Next; last != nil && *last == a {
+		return &a
+	}
 	for _, p := range d.peers {
-		if p.next == nil || p.next.Parameters != wanted || p.next.Holder != p.unit {
-			continue
-		}
-		if last == nil || p.next.Since > last.Since {
+		a.Round = max(a.Round, p.round)
+	}
+	a.Round++
+	return &a
+}
+
+// leader returns the last announcement of these parameters; own is this unit's
+// own, if it makes one.
+func (d Desired) leader(wanted vrrp.Parameters, own *endpoint.Announcement) *endpoint.Announcement {
+	last := own
+	for _, p := range d.serving() {
+		if p.next != nil && p.next.Parameters == wanted && p.next.Holder == p.unit && (last == nil || p.next.After(*last)) {
 			last = p.next
 		}
 	}
@@ -199,13 +238,20 @@ func (d Desired) master(m Machine) bool {
 	})
 }
 
-// alone tells that no other unit of the group serves.
-func (d Desired) alone() bool {
-	return !slices.ContainsFunc(d.peers, func(p peer) bool { return p.runs != nil })
+// serving returns the peers that serve, without the lost ones.
+func (d Desired) serving() []peer {
+	return slices.DeleteFunc(slices.Clone(d.peers), func(p peer) bool { return p.runs == nil || p.lost })
 }
 
-func (d Desired) somebodyRuns(wanted vrrp.Parameters) bool {
-	return slices.ContainsFunc(d.peers, func(p peer) bool { return p.runs != nil && *p.runs == wanted })
+// takesPart tells whether some peer takes part in the election with these
+// parameters.
+func (d Desired) takesPart(wanted vrrp.Parameters) bool {
+	return slices.ContainsFunc(d.serving(), func(p peer) bool { return p.aside == "" && *p.runs == wanted })
+}
+
+// differs tells whether some peer takes part in an election of its own.
+func (d Desired) differs(run vrrp.Parameters) bool {
+	return slices.ContainsFunc(d.serving(), func(p peer) bool { return p.aside == "" && !run.Understands(*p.runs) })
 }
 
 // pythonLeft tells whether units of the Python charm may be left: with its
@@ -223,24 +269,27 @@ func (a agreement) mixed() bool { return !a.run.Constant() }
 func NeedsPlanned(o Observed) bool {
 	d := Desired{Layout: Layout{o.Event.Unit.Application}}
 	current, serving := d.running(o.Machine)
-	return serving && !current.Constant() || o.newcomer()
+	return serving && !current.Constant() || !serving && len(o.peers()) == 0 || o.newcomer()
 }
 
-// Probe lists the addresses of peers that an announcement of this unit still
-// waits for; whether anything answers there tells a lost peer from a slow one.
+// Probe lists the addresses of peers when it matters whether they are lost: while
+// not all units run what the options say, or list each other. Whether anything
+// answers there tells a lost peer from a slow one.
 func Probe(o Observed) []netip.Addr {
 	d, err := Desire(o)
-	if err != nil || d.agreement.next == nil {
+	if err != nil || d.Mode != Serving {
+		return nil
+	}
+	a := d.agreement
+	differ := slices.ContainsFunc(d.peers, func(p peer) bool { return p.runs != nil && *p.runs != a.run })
+	if !a.moving && (a.holds || a.aside == "" && !differ) {
 		return nil
 	}
 	var list []netip.Addr
 	for _, p := range d.peers {
-		if p.runs != nil && (p.aside == nil || *p.aside != *d.agreement.next) && p.address.IsValid() {
+		if p.runs != nil && p.address.IsValid() {
 			list = append(list, p.address)
 		}
 	}
 	return list
 }
-
-// lost tells that nothing answers at a peer's address.
-func (m Machine) lost(p peer) bool { return slices.Contains(m.Unreachable, p.address) }

@@ -73,6 +73,8 @@ type Desired struct {
 	unit   juju.Unit
 	// secret is the password of VRRP version 2; empty for none.
 	secret string
+	// told is what this unit told its peers before.
+	told endpoint.Member
 	// address is where peers send unicast advertisements to this unit.
 	address netip.Addr
 }
@@ -88,6 +90,7 @@ func Desire(o Observed) (Desired, error) {
 		peers:     o.peers(),
 		paused:    o.Machine.Paused,
 		unit:      o.Event.Unit,
+		told:      o.told(),
 		principal: o.Event.Principal.Application,
 	}
 	if d.Mode != Serving {
@@ -257,7 +260,12 @@ func (d Desired) member(o Observed, own []netip.Addr) endpoint.Member {
 		m.Lists = d.sendsTo()
 		m.Runs = &d.agreement.run
 		m.Next = d.agreement.next
-		m.Aside = d.agreement.aside
+		if m.Round = d.told.Round; m.Next != nil {
+			m.Round = m.Next.Round
+		}
+		if m.Aside = d.agreement.aside; m.Aside == "" && d.paused {
+			m.Aside = untilResumed
+		}
 		if m.Since = o.told().Since; d.master(o.Machine) {
 			m.Since = d.reign(o.Machine)
 		}
@@ -279,8 +287,8 @@ func (d Desired) sendsTo() []netip.Addr {
 // unheard tells that a peer would not send its advertisements to this unit yet,
 // which would hear nothing from it and take the addresses.
 func (d Desired) unheard() bool {
-	return d.agreement.run.Mode == vrrp.Unicast && slices.ContainsFunc(d.peers, func(p peer) bool {
-		return p.runs != nil && !slices.Contains(p.lists, d.address)
+	return d.agreement.run.Mode == vrrp.Unicast && slices.ContainsFunc(d.serving(), func(p peer) bool {
+		return !slices.Contains(p.lists, d.address)
 	})
 }
 

@@ -21,7 +21,12 @@ type peer struct {
 	lists   []netip.Addr
 	runs    *vrrp.Parameters
 	next    *endpoint.Announcement
-	aside   *endpoint.Announcement
+	// round is the last announcement that this peer made, aside what it stands
+	// aside for.
+	round int
+	aside string
+	// lost tells that nothing answers at its address.
+	lost    bool
 	healthy *bool
 }
 
@@ -40,7 +45,8 @@ func (o Observed) peers() []peer {
 				continue
 			}
 			p := peer{unit: u, rank: natural(u), addresses: m.Addresses, address: m.Address, lists: m.Lists,
-				runs: m.Runs, next: m.Next, aside: m.Aside, healthy: m.Healthy}
+				runs: m.Runs, next: m.Next, round: m.Round, aside: m.Aside, healthy: m.Healthy,
+				lost: slices.Contains(o.Machine.Unreachable, m.Address)}
 			if m.Rank >= 0 {
 				p.rank = vrrp.Rank(m.Rank % vrrp.Ranks)
 			}

@@ -114,7 +114,7 @@ func Settle(o Observed) []Step {
 	for _, f := range o.Machine.Owed {
 		due[f] = true
 	}
-	return do(due)
+	return do(ordered(due))
 }
 
 // serve plans for a unit that takes part, or is about to.
@@ -161,7 +161,12 @@ func serve(d Desired, o Observed) []Step {
 	if len(others) > 0 {
 		steps = append(steps, Step{Action: Write, Files: others})
 	}
-	return append(steps, do(due)...)
+	list := ordered(due)
+	if reload, checker := slices.Index(list, Reload), slices.Index(list, RestartChecker); d.agreement.aside != "" && reload >= 0 && checker >= 0 {
+		// A unit that is to stand aside falls silent before its daemon changes.
+		list[reload], list[checker] = RestartChecker, Reload
+	}
+	return append(steps, do(list)...)
 }
 
 // withdraw plans for a unit that serves nothing (any more).
@@ -190,7 +195,7 @@ func withdraw(d Desired, o Observed) []Step {
 	if len(others) > 0 {
 		steps = append(steps, Step{Action: Write, Files: others})
 	}
-	steps = append(steps, do(due)...)
+	steps = append(steps, do(ordered(due))...)
 	steps = append(steps, forget(due, o.Machine)...)
 	if d.Mode == Gone {
 		steps = append(steps, Step{Action: RemoveState})
@@ -302,9 +307,9 @@ func forget(due map[FollowUp]bool, m Machine) []Step {
 	return []Step{{Action: Forget, FollowUps: idle}}
 }
 
-func do(due map[FollowUp]bool) []Step {
+func do(list []FollowUp) []Step {
 	var steps []Step
-	for _, f := range ordered(due) {
+	for _, f := range list {
 		steps = append(steps, Step{Action: Do, FollowUps: []FollowUp{f}})
 	}
 	return steps

@@ -29,12 +29,20 @@ func (d *Desired) render(o Observed, own []netip.Addr) error {
 		d.Files[ForeignFile] = text
 	}
 	units := services{l, o.Event.Unit, d.options.Notify}
+	if d.agreement.aside == "" && !d.agreement.holds {
+		switch {
+		case o.newcomer() && o.Planned > 1+len(d.peers):
+			d.agreement.aside = untilKnown
+		case d.unheard():
+			d.agreement.aside = untilListed
+		}
+	}
 	files := map[string]func() (string, error){
 		MainFile: main.Render,
 		l.Fragment(): keepalived.Fragment{Application: l.Application,
 			Instances: []keepalived.VRRPInstance{instance}}.Render,
 		l.CheckerConfig(): func() (string, error) {
-			text, err := d.checker(o, instance).Marshal()
+			text, err := d.checker(instance).Marshal()
 			return string(text), err
 		},
 		SysctlFile:      func() (string, error) { return templates.Render("sysctl.conf", nil) },
@@ -130,7 +138,7 @@ func onLink(m Machine, iface string, v netip.Prefix) netip.Prefix {
 }
 
 // checker is the health checker's configuration for an instance.
-func (d Desired) checker(o Observed, i keepalived.VRRPInstance) healthcheck.Config {
+func (d Desired) checker(i keepalived.VRRPInstance) healthcheck.Config {
 	// The anchor tells who holds; the others are what a crashed daemon may leave.
 	anchor := healthcheck.Instance{Name: i.Name, TrackFile: i.TrackFile, Interface: "lo", Addresses: []netip.Addr{i.Anchor}}
 	for _, a := range i.Addresses {
@@ -162,16 +170,9 @@ func (d Desired) checker(o Observed, i keepalived.VRRPInstance) healthcheck.Conf
 			}
 		}
 	}
-	switch {
-	case d.paused:
-		c.Aside = "paused by an operator"
+	if c.Aside = d.agreement.aside; d.paused {
+		c.Aside = untilResumed // even when nobody answers: no Watch
 		return c
-	case d.agreement.aside != nil:
-		c.Aside = d.agreement.aside.String()
-	case o.newcomer() && o.Planned > 1+len(d.peers):
-		c.Aside = untilKnown
-	case d.unheard() && !d.agreement.holds:
-		c.Aside = "until every unit sends its advertisements here"
 	}
 	if c.Aside != "" {
 		c.Watch = netip.AddrPortFrom(d.options.VirtualIPs[0].Addr(), uint16(d.options.Port)).String()

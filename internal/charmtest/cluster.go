@@ -1,0 +1,237 @@
+package charmtest
+
+import (
+	"fmt"
+	"iter"
+	"maps"
+	"net/netip"
+	"slices"
+	"testing"
+
+	"keepalived-charm/internal/endpoint"
+	"keepalived-charm/internal/juju"
+)
+
+// Cluster is one application of several units, each on a machine of its own: they
+// see what the others have published, and their daemons elect a holder. Hooks run
+// in steps, so those of different units can interleave in any way. Time passes
+// only when Pass is called; an election takes none.
+type Cluster struct {
+	// Nodes are the units, by number. One that has left is not Member any more.
+	Nodes []*Node
+	// Options are the application's.
+	Options map[string]any
+	// Gaps counts how often nobody answered at the virtual IPs any more, be it for
+	// as long as an election takes.
+	Gaps int
+
+	t   testing.TB
+	now float64 // seconds since 1970
+	cut map[[2]int]bool
+	// served tells that somebody answers at the virtual IPs, silence when that was
+	// last so.
+	served  bool
+	silence float64
+}
+
+// Node is one unit with its machine.
+type Node struct {
+	// State is what the hooks have made of the unit, the running one included.
+	*State
+	// Member tells that the unit is in the peer relation.
+	Member bool
+	// Up tells that the machine has power, Agent that its unit agent runs hooks.
+	Up, Agent bool
+	// Sick tells that the check of the service fails.
+	Sick bool
+	// Pending are the hooks to come; the first one may be running.
+	Pending []string
+
+	number int
+	met    bool         // its hooks see the others
+	bag    juju.Databag // as the others see it
+	hook   *running
+	vrrp   voice
+	master bool
+	// again is the start of the health checker that takes part again although it
+	// was told to stand aside; unconfirmed the one that a boot made.
+	again, unconfirmed int
+}
+
+// running is a hook on its way.
+type running struct {
+	resume func() (struct{}, bool)
+	stop   func()
+	err    error
+}
+
+// peers is the peer relation.
+const peers = juju.RelationID("cluster:1")
+
+// NewCluster returns an application without units.
+func NewCluster(t testing.TB, options map[string]any) *Cluster {
+	c := &Cluster{t: t, Options: options, cut: map[[2]int]bool{}, now: 1e9}
+	t.Cleanup(func() {
+		for _, n := range c.Nodes {
+			n.die()
+		}
+	})
+	return c
+}
+
+// Add adds a unit, with the hooks that Juju runs in a new one.
+func (c *Cluster) Add() *Node {
+	number := len(c.Nodes)
+	s := NewState(number)
+	n := &Node{State: &s, number: number, Member: true, Up: true, Agent: true, again: -1, unconfirmed: -1,
+		Pending: []string{"install", "config-changed", "start", "cluster-relation-joined"}}
+	n.bag = maps.Clone(s.Juju.Own(peers))
+	c.Nodes = append(c.Nodes, n)
+	return n
+}
+
+// Remove takes a unit away at once, its machine included.
+func (c *Cluster) Remove(n *Node) {
+	c.PowerOff(n)
+	n.Member = false
+	c.news(n)
+}
+
+// Set changes options of the application.
+func (c *Cluster) Set(options map[string]any) {
+	maps.Copy(c.Options, options)
+	for _, n := range c.Nodes {
+		n.await("config-changed")
+	}
+}
+
+func (n *Node) await(hook string) {
+	if n.Member && !slices.Contains(n.Pending, hook) || n.hook != nil && n.Pending[0] == hook && !slices.Contains(n.Pending[1:], hook) {
+		n.Pending = append(n.Pending, hook)
+	}
+}
+
+// news tells the others that a unit has published something, or has left.
+func (c *Cluster) news(from *Node) {
+	for _, n := range c.Nodes {
+		if n != from {
+			n.await("cluster-relation-changed")
+		}
+	}
+}
+
+// Busy tells that a unit can run a hook.
+func (n *Node) Busy() bool { return n.Member && n.Up && n.Agent && len(n.Pending) > 0 }
+
+// Step brings a unit's hook one step further, or begins the next. It returns
+// whether the hook came to its end.
+func (c *Cluster) Step(n *Node) (ended bool) {
+	if n.hook == nil {
+		c.begin(n)
+	}
+	if _, goesOn := n.hook.resume(); goesOn {
+		c.elect()
+		return false
+	}
+	err := n.hook.err
+	n.hook = nil
+	if err != nil {
+		c.t.Fatalf("hook %s of unit %d ended with a fault: %v\n%s", n.Pending[0], n.number, err, c)
+	}
+	n.Pending = n.Pending[1:]
+	if bag := n.Juju.Own(peers); !maps.Equal(bag, n.bag) {
+		n.bag = maps.Clone(bag)
+		c.news(n)
+	}
+	c.elect()
+	return true
+}
+
+// begin starts the first pending hook: what it reads, it reads now.
+func (c *Cluster) begin(n *Node) {
+	in := n.State.Clone()
+	in.Juju.Options = maps.Clone(c.Options)
+	n.met = n.met || n.Pending[0] == "cluster-relation-joined"
+	bags := map[juju.Unit]juju.Databag{in.Juju.Unit: n.bag}
+	in.Juju.Planned = 0
+	in.Host.Silent = nil
+	for _, other := range c.Nodes {
+		if !other.Member {
+			continue
+		}
+		in.Juju.Planned++
+		if other == n || !n.met || !other.met {
+			continue
+		}
+		bags[other.Juju.Unit] = other.bag
+		if !other.Up || c.cut[pair(n, other)] {
+			in.Host.Silent = append(in.Host.Silent, other.address())
+		}
+	}
+	in.Juju.Relations[endpoint.Cluster] = map[juju.RelationID]map[juju.Unit]juju.Databag{peers: bags}
+	h := &running{}
+	hook := Hook{Name: n.Pending[0]}
+	h.resume, h.stop = iter.Pull(func(yield func(struct{}) bool) {
+		hook.Between = func(s *State) bool {
+			n.State = s
+			return yield(struct{}{})
+		}
+		out := RunHook(c.t, hook, in)
+		n.State, h.err = &out.State, out.Err
+	})
+	n.hook = h
+}
+
+// die ends the running hook where it is; it is run again.
+func (n *Node) die() {
+	if n.hook != nil {
+		n.hook.stop()
+		n.hook = nil
+	}
+}
+
+// KillHook ends a unit's hook where it is; Juju runs it again.
+func (c *Cluster) KillHook(n *Node) { n.die() }
+
+// PowerOff cuts a machine's power.
+func (c *Cluster) PowerOff(n *Node) {
+	n.die()
+	n.Up, n.master = false, false
+	n.Host.powerOff()
+	c.elect()
+}
+
+// PowerOn boots a machine with what is on its disk.
+func (c *Cluster) PowerOn(n *Node) {
+	n.Up = true
+	n.Host.boot()
+	n.unconfirmed = n.checker().Starts
+	n.Pending = append([]string{"start", "config-changed"}, n.Pending...)
+	c.elect()
+}
+
+// Partition keeps VRRP and ARP of two units from each other, or ends that.
+func (c *Cluster) Partition(a, b *Node, on bool) {
+	c.cut[pair(a, b)] = on
+	c.elect()
+}
+
+func pair(a, b *Node) [2]int { return [2]int{min(a.number, b.number), max(a.number, b.number)} }
+
+func (n *Node) address() netip.Addr { return n.Host.Interfaces[1].Addresses[0].Addr() }
+
+func (n *Node) checker() Checker { return n.Host.Checkers[n.Juju.Unit.Application] }
+
+// String prints every unit in a few lines.
+func (c *Cluster) String() string {
+	text := ""
+	for _, n := range c.Nodes {
+		hook := ""
+		if n.hook != nil {
+			hook = ", running"
+		}
+		text += fmt.Sprintf("unit %d: member %v, up %v, agent %v, sick %v, holds %v, silent %v, pinned %v, pending %v%s, status %q\n  runs %v\n  bag %v\n",
+			n.number, n.Member, n.Up, n.Agent, n.Sick, n.master, n.silent(), n.Host.Pinned, n.Pending, hook, n.Juju.Status.Message, n.vrrp.Parameters, n.bag)
+	}
+	return text
+}
