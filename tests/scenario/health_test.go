@@ -1,0 +1,337 @@
+package scenario_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"keepalived-charm/tests/lab"
+)
+
+const (
+	checkerService = "keepalived-checker-keepalived.service"
+	trackFile      = "/run/keepalived-charm/keepalived/priority"
+	// blind is how long a checker that does not run may hide that the service died:
+	// the watchdog's 2 s, a start, the checks, a pre-emption; with room.
+	blind = 6 * time.Second
+)
+
+// TestHealthChecks looks at what can be checked and what follows from it.
+func TestHealthChecks(t *testing.T) {
+	d := deploy(t, serving())
+	d.checkTypes(t)
+	d.failingEverywhere(t)
+	d.policies(t)
+}
+
+// TestHealthFaults damps what flaps and breaks the health checker.
+func TestHealthFaults(t *testing.T) {
+	d := deploy(t, serving())
+	d.flappingServices(t)
+	d.checkerFaults(t)
+	d.checkerCost(t)
+}
+
+// on runs a script on every machine with a unit.
+func (d *deployment) on(t *testing.T, script string) {
+	t.Helper()
+	for _, unit := range d.units() {
+		d.run(t, d.machineOf(t, unit), script)
+	}
+}
+
+// allTurn waits until every checker has a verdict.
+func (d *deployment) allTurn(t *testing.T, verdict string) {
+	t.Helper()
+	for _, unit := range d.units() {
+		require.Eventually(t, func() bool { return d.verdict(t, unit) == verdict }, 10*time.Second, 50*time.Millisecond,
+			"%s becomes %s", unit, verdict)
+	}
+}
+
+// ownCertificate is a certificate for a name, with its key, both PEM.
+func ownCertificate(t *testing.T, name string) (cert, key string) {
+	t.Helper()
+	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{name}, IPAddresses: []net.IP{net.IPv6loopback},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, k.Public(), k)
+	require.NoError(t, err)
+	private, err := x509.MarshalPKCS8PrivateKey(k)
+	require.NoError(t, err)
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})),
+		string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}))
+}
+
+func (d *deployment) checkTypes(t *testing.T) {
+	cert, key := ownCertificate(t, "www.example.com")
+	stranger, _ := ownCertificate(t, "www.example.com")
+	for _, unit := range d.units() {
+		m, err := d.Machine(d.machineOf(t, unit))
+		require.NoError(t, err)
+		require.NoError(t, m.WriteFile(d.ctx, "/etc/haproxy/lab.pem", []byte(cert+key), 0o600))
+		d.run(t, d.machineOf(t, unit), `cat >>/etc/haproxy/haproxy.cfg <<'END'
+frontend six
+	bind [::1]:9006 v6only
+	default_backend machine
+frontend tls
+	bind [::1]:9443 v6only ssl crt /etc/haproxy/lab.pem
+	http-request deny deny_status 421 if !{ hdr(host) www.example.com }
+	http-request deny deny_status 503 if { path /broken }
+	default_backend machine
+END
+systemctl reload haproxy`)
+	}
+	https := map[string]string{"healthcheck_type": "https", "port": "9443", "healthcheck_host": "www.example.com"}
+	with := func(name, value string) map[string]string {
+		values := map[string]string{name: value}
+		for k, v := range https {
+			values[k] = v
+		}
+		return values
+	}
+	for _, row := range []struct {
+		claim, verdict string
+		options        map[string]string
+	}{
+		{"tcp finds a service that listens on IPv6 only", "healthy", map[string]string{"port": "9006"}},
+		{"http does too", "healthy", map[string]string{"healthcheck_type": "http", "port": "9006"}},
+		{"http wants the status it is told", "sick", map[string]string{"healthcheck_type": "http", "healthcheck_status": "204"}},
+		{"https verifies nothing by default", "healthy", https},
+		{"https trusts a CA", "healthy", with("healthcheck_ca", cert)},
+		{"https trusts no other", "sick", with("healthcheck_ca", stranger)},
+		{"https asks for the path", "sick", with("healthcheck_path", "/broken")},
+		{"https sends the host", "sick", with("healthcheck_host", "")},
+		{"an active systemd unit is healthy", "healthy", map[string]string{"healthcheck_type": "unit", "healthcheck_target": "haproxy.service"}},
+		{"one that does not exist is not", "sick", map[string]string{"healthcheck_type": "unit", "healthcheck_target": "nosuch.service"}},
+	} {
+		d.scenario(t, row.claim, func(t *testing.T) {
+			require.NoError(t, d.Model.SetConfig("keepalived", row.options))
+			t.Cleanup(func() {
+				require.NoError(t, d.Model.ResetConfig("keepalived", "healthcheck_type", "healthcheck_target", "healthcheck_path",
+					"healthcheck_host", "healthcheck_status", "healthcheck_ca", "port"))
+				d.settled(t)
+			})
+			d.settled(t)
+			d.allTurn(t, row.verdict)
+			if row.verdict == "healthy" {
+				d.allSay(t, "active", "VIP ready")
+			}
+			for _, unit := range d.units() {
+				message := d.workload(t, unit).Message
+				require.Equal(t, row.verdict == "sick", strings.Contains(message, "; check fails"), "%s says %q", unit, message)
+				files := d.run(t, d.machineOf(t, unit), "find /var/lib/keepalived-charm/keepalived -name '*.pem' -printf '%u %m '")
+				require.Equal(t, row.options["healthcheck_ca"] != "", files == "root 640 ", "the CA is a file of root's: %q", files)
+			}
+		})
+	}
+	d.scenario(t, "a systemd unit that stops moves the virtual IP", func(t *testing.T) {
+		d.configure(t, "healthcheck_type=unit", "healthcheck_target=haproxy.service")
+		t.Cleanup(func() {
+			require.NoError(t, d.Model.ResetConfig("keepalived", "healthcheck_type", "healthcheck_target"))
+			d.repaired(t)
+		})
+		holder := d.ready(t)
+		moved(t, d.measure(t, 2*time.Second, func() { d.run(t, holder, "systemctl stop haproxy") }), serviceDies)
+	})
+}
+
+func (d *deployment) failingEverywhere(t *testing.T) {
+	d.scenario(t, "a check that fails on every unit questions the port, and the virtual IP stays", func(t *testing.T) {
+		holder := d.ready(t)
+		unnoticed(t, d.measure(t, 2*time.Second, func() { d.configure(t, "port=4443") }))
+		require.Equal(t, holder, d.waitHolder(t))
+		for _, unit := range d.units() {
+			require.Contains(t, d.workload(t, unit).Message, "; check fails on every unit: is port 4443 right? Here: cannot connect to 127.0.0.1:4443: connection refused")
+		}
+		d.configure(t, "port=443")
+		d.ready(t)
+		d.allSay(t, "active", "VIP ready")
+		for _, unit := range d.units() {
+			require.NotContains(t, d.workload(t, unit).Message, "check")
+		}
+	})
+}
+
+// policies shows every combination of all_unhealthy and preempt: the first service
+// fails, then all do, then they come back, the last one's first.
+func (d *deployment) policies(t *testing.T) {
+	for _, keep := range []bool{true, false} {
+		for _, preempt := range []bool{false, true} {
+			unhealthy := map[bool]string{true: "keep", false: "drop"}[keep]
+			d.scenario(t, fmt.Sprintf("all_unhealthy=%s preempt=%v", unhealthy, preempt), func(t *testing.T) {
+				d.configure(t, "all_unhealthy="+unhealthy, fmt.Sprintf("preempt=%v", preempt))
+				d.repaired(t)
+				// Nobody is held back by what an earlier scenario did.
+				d.on(t, "systemctl stop "+checkerService+"; printf '0    \n' >"+trackFile+"; systemctl start "+checkerService)
+				first := d.ready(t)
+				if preempt {
+					first = d.machineOf(t, "keepalived/0")
+					require.Eventually(t, func() bool { id, err := d.Holder(lab.VIP); return err == nil && id == first }, 5*time.Second, 20*time.Millisecond)
+				}
+				moved(t, d.measure(t, 1500*time.Millisecond, func() { d.run(t, first, "systemctl stop haproxy") }), serviceDies)
+				second := d.waitHolder(t)
+				require.NotEqual(t, first, second)
+				m := d.measure(t, 3*time.Second, func() { d.run(t, first, "systemctl start haproxy") })
+				unnoticed(t, m)
+				d.ready(t)
+
+				d.on(t, "systemctl stop haproxy")
+				d.allTurn(t, "sick")
+				time.Sleep(1500 * time.Millisecond)
+				if keep {
+					require.Len(t, d.holders(lab.VIP), 1, "one unit keeps it")
+				} else {
+					require.Empty(t, d.holders(lab.VIP), "nobody keeps it")
+				}
+				// The one that is held back longest is the first to work again.
+				d.run(t, first, "systemctl start haproxy")
+				require.Eventually(t, func() bool { id, err := d.Holder(lab.VIP); return err == nil && id == first }, 10*time.Second, 20*time.Millisecond,
+					"a unit that is held back serves when no other can")
+				d.repaired(t)
+			})
+		}
+	}
+	require.NoError(t, d.Model.ResetConfig("keepalived", "all_unhealthy", "preempt"))
+	d.repaired(t)
+}
+
+func (d *deployment) flappingServices(t *testing.T) {
+	for _, preempt := range []bool{false, true} {
+		d.scenario(t, fmt.Sprintf("a service that dies and returns every 3 s moves the virtual IP once (preempt=%v)", preempt), func(t *testing.T) {
+			d.configure(t, fmt.Sprintf("preempt=%v", preempt))
+			sick := d.repaired(t)
+			if preempt {
+				sick = d.machineOf(t, "keepalived/0")
+				require.Eventually(t, func() bool { id, err := d.Holder(lab.VIP); return err == nil && id == sick }, 90*time.Second, 50*time.Millisecond)
+			}
+			var timeline []string
+			begin := time.Now()
+			m := d.measure(t, 3*time.Second, func() {
+				for range 7 {
+					for _, do := range []string{"stop", "start"} {
+						d.run(t, sick, "systemctl "+do+" haproxy")
+						timeline = append(timeline, fmt.Sprintf("%4.1f s %s", time.Since(begin).Seconds(), do))
+						time.Sleep(3 * time.Second)
+					}
+				}
+			})
+			for _, move := range m.Moves {
+				timeline = append(timeline, fmt.Sprintf("%4.1f s move from %s to %s", move.At.Sub(begin).Seconds(), move.From, move.To))
+			}
+			t.Log(strings.Join(timeline, "\n"))
+			moved(t, m, serviceDies)
+			require.NoError(t, d.Model.ResetConfig("keepalived", "preempt"))
+			d.repaired(t)
+		})
+	}
+}
+
+func (d *deployment) checkerFaults(t *testing.T) {
+	for claim, fault := range map[string]string{
+		"killed":           "systemctl kill --signal=KILL " + checkerService,
+		"stopped":          "systemctl kill --signal=STOP " + checkerService,
+		"frozen":           "systemctl freeze " + checkerService,
+		"frozen by cgroup": `echo 1 >"/sys/fs/cgroup$(systemctl show --value --property=ControlGroup ` + checkerService + `)/cgroup.freeze"`,
+	} {
+		d.scenario(t, "a checker that is "+claim+" neither drops nor pins the virtual IP", func(t *testing.T) {
+			holder := d.repaired(t)
+			restarts := func() int {
+				n, err := strconv.Atoi(strings.TrimSpace(d.run(t, holder, "systemctl show --value --property=NRestarts "+checkerService)))
+				require.NoError(t, err)
+				return n
+			}
+			before := restarts()
+			begin := time.Now()
+			unnoticed(t, d.measure(t, 4*time.Second, func() { d.run(t, holder, fault) }))
+			require.Greater(t, restarts(), before, "systemd starts another")
+			require.Equal(t, holder, d.ready(t))
+			t.Logf("healthy again after %v at most", time.Since(begin).Round(100*time.Millisecond))
+			m := d.measure(t, 6*time.Second, func() {
+				d.run(t, holder, fault+"\nsystemctl stop haproxy")
+			})
+			moved(t, m, blind)
+		})
+	}
+	d.scenario(t, "a full /run changes nothing", func(t *testing.T) {
+		holder := d.repaired(t)
+		full := func(id string) {
+			d.run(t, id, `mount -o remount,size=$(($(df --output=used -k /run | tail -1)+64))k /run
+				dd if=/dev/zero of=/run/full bs=1k 2>/dev/null || true
+				! sh -c 'echo x >/run/more' 2>/dev/null`)
+		}
+		free := func(id string) { d.run(t, id, "rm -f /run/full /run/more; mount -o remount,size=50% /run") }
+		unnoticed(t, d.measure(t, time.Second, func() { full(holder) }))
+		t.Cleanup(func() { free(holder) })
+		moved(t, d.measure(t, 2*time.Second, func() { d.run(t, holder, "systemctl kill --signal=KILL haproxy; systemctl stop haproxy") }), serviceDies)
+		require.Equal(t, "sick", d.verdict(t, d.unitOn(t, holder)))
+		d.run(t, holder, "systemctl start haproxy")
+		require.Eventually(t, func() bool { return d.verdict(t, d.unitOn(t, holder)) == "healthy" }, 10*time.Second, 50*time.Millisecond)
+	})
+}
+
+// checkerCost bounds what a checker uses, promised are 0.3%.
+func (d *deployment) checkerCost(t *testing.T) {
+	const span = 20 * time.Second
+	d.scenario(t, "a checker costs less than half a percent of a core", func(t *testing.T) {
+		holder := d.repaired(t)
+		used := func() (cpu time.Duration, rss int) {
+			text := d.run(t, holder, `pid=$(systemctl show --value --property=MainPID `+checkerService+`)
+				awk '{print $1}' /proc/$pid/schedstat /proc/$pid/task/*/schedstat | tail -n +2 | paste -sd+ | sed 's/.*/echo $((&))/' | sh
+				awk '/^VmRSS/ {print $2}' /proc/$pid/status`)
+			fields := strings.Fields(text)
+			require.Len(t, fields, 2)
+			ns, err := strconv.ParseInt(fields[0], 10, 64)
+			require.NoError(t, err)
+			rss, err = strconv.Atoi(fields[1])
+			require.NoError(t, err)
+			return time.Duration(ns), rss
+		}
+		before, _ := used()
+		time.Sleep(span)
+		after, rss := used()
+		share := 100 * float64(after-before) / float64(span)
+		t.Logf("%v of CPU in %v (%.3f%%), %d KiB resident", after-before, span, share, rss)
+		require.Less(t, share, 0.5)
+	})
+}
+
+// TestBusyMachines keeps every core busy for LAB_BUSY, 20 s unless it is set.
+func TestBusyMachines(t *testing.T) {
+	span := 20 * time.Second
+	if text := os.Getenv("LAB_BUSY"); text != "" {
+		var err error
+		span, err = time.ParseDuration(text)
+		require.NoError(t, err, "LAB_BUSY is a duration such as 5m")
+	}
+	d := deploy(t, serving())
+	ctx, cancel := context.WithTimeout(context.Background(), deploymentLife+span)
+	defer cancel()
+	d.ctx = ctx
+	holder := d.ready(t)
+	m := d.measure(t, span, func() {
+		d.on(t, `for n in 1 2 3 4; do systemd-run --quiet --unit=busy$n sh -c 'while :; do :; done'; done`)
+	})
+	for _, unit := range d.units() {
+		said := d.run(t, d.machineOf(t, unit), "systemctl stop 'busy*'; journalctl --quiet --output=cat --unit="+checkerService)
+		require.NotContains(t, said, "is sick", "no check fails for want of a processor")
+	}
+	require.Empty(t, m.Moves, "the virtual IP stays where it is")
+	require.Zero(t, m.Shared)
+	require.Zero(t, m.Cuts)
+	require.Equal(t, holder, d.waitHolder(t))
+}
