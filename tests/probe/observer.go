@@ -22,6 +22,9 @@ type Observer struct {
 	faults  []error
 }
 
+// receiveBuffer holds, in bytes, the messages about thousands of addresses that change at once.
+const receiveBuffer = 16 << 20
+
 // NewObserver makes an observer that watches nothing yet.
 func NewObserver() *Observer { return &Observer{watches: map[string]*watch{}} }
 
@@ -56,6 +59,7 @@ func (o *Observer) Watch(machine, path string) error {
 	updates := make(chan netlink.AddrUpdate, 64)
 	err = netlink.AddrSubscribeWithOptions(updates, w.done, netlink.AddrSubscribeOptions{
 		Namespace: &ns, ListExisting: true, ErrorCallback: func(err error) { o.fault(w, err) },
+		ReceiveBufferSize: receiveBuffer, ReceiveBufferForceSize: true,
 	})
 	if err != nil {
 		return fmt.Errorf("cannot watch addresses of %s: %w", machine, err)
