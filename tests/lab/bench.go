@@ -54,11 +54,13 @@ func (l *Lab) Bench(ctx context.Context, o BenchOptions) error {
 	}
 	s := &stage{Lab: l, vip: VIP, set: map[string]string{}, faults: map[string]time.Time{}}
 	for _, e := range experiments {
-		if err = s.perform(ctx, e, o.Runs); err != nil {
-			err = fmt.Errorf("cannot measure %q: %w", e.rows[0].Event, err)
+		if failed := s.perform(ctx, e, o.Runs); failed != nil {
+			failed = fmt.Errorf("cannot measure %q: %w", e.rows[0].Event, failed)
+			s.say("%v", failed)
+			err = errors.Join(err, failed)
 		}
 		report.Rows = append(report.Rows, e.measured()...)
-		if err != nil {
+		if ctx.Err() != nil {
 			break
 		}
 	}

@@ -31,7 +31,11 @@ func (s *stage) arrange(ctx context.Context, e experiment) error {
 	if err := s.configure(ctx, options); err != nil {
 		return err
 	}
-	s.vip = addresses(options["virtual_ip"])[0]
+	list := addresses(options["virtual_ip"])
+	s.vip = list[0]
+	if slices.Contains(list, VIP) {
+		s.vip = VIP
+	}
 	for have := len(s.members()); have > units; have-- {
 		if err := s.dismiss(ctx); err != nil {
 			return err

@@ -34,8 +34,8 @@ func changes() []experiment {
 			changeRow("virtual IP removed", "virtual_ip", one),
 		}},
 		{options: map[string]string{"virtual_ip": other + "," + one}, rows: []*benchRow{
-			ofVIP(changeRow("virtual IP replaced by another", "virtual_ip", third+","+one)),
-			ofVIP(changeRow("virtual IPs in another order", "virtual_ip", one+","+third)),
+			changeRow("virtual IP replaced by another", "virtual_ip", third+","+one),
+			changeRow("virtual IPs in another order", "virtual_ip", one+","+third),
 		}},
 		{options: map[string]string{"router_id": "23"}, rows: []*benchRow{
 			changeRow("router_id 23 to 51", "router_id", "51"),
@@ -68,12 +68,6 @@ func changeRow(event, option, value string) *benchRow {
 		},
 		rest: changeRest,
 	}
-}
-
-// ofVIP has the row ask for VIP, wherever in the list it is.
-func ofVIP(row *benchRow) *benchRow {
-	row.vip = VIP
-	return row
 }
 
 // within allows two holders for a longer advertisement interval than the default

@@ -45,7 +45,7 @@ type benchRow struct {
 type target struct {
 	// Row has the event's name, its bound and what the Python charm needed.
 	bench.Row
-	// vip is what clients connect to; invalid for the experiment's first one.
+	// vip is what clients connect to; invalid for stage.vip.
 	vip netip.Addr
 	// picked says that the row goes into the report.
 	picked bool
@@ -70,7 +70,7 @@ func (e experiment) measured() []bench.Row {
 // stage is the lab during a bench.
 type stage struct {
 	*Lab
-	// vip is the experiment's first virtual IP.
+	// vip is VIP, or the experiment's first virtual IP when VIP is not among them.
 	vip netip.Addr
 	// holder is the machine that has the address.
 	holder string
