@@ -166,7 +166,10 @@ func firstPage(path string) ([]byte, int64, error) {
 func (h *Host) check(l reconcile.Layout) reconcile.CheckResult {
 	const stale = 30 * time.Second
 	s, err := checker.ReadStatus(h.path(l.StatusFile()))
-	if err != nil || time.Since(s.Written) > stale || s.Verdict == "unknown" {
+	switch {
+	case err != nil || time.Since(s.Written) > stale:
+		return reconcile.CheckResult{Silent: true}
+	case s.Verdict == "unknown":
 		return reconcile.CheckResult{}
 	}
 	return reconcile.CheckResult{Known: true, Healthy: s.Verdict == "healthy", Reason: s.LastError}

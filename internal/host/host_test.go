@@ -347,8 +347,8 @@ func TestAnOldVerdictIsNone(t *testing.T) {
 		`{"verdict":"healthy","written":"` + now + `"}`:                     {Known: true, Healthy: true},
 		`{"verdict":"sick","written":"` + now + `","last_error":"refused"}`: {Known: true, Reason: "refused"},
 		`{"verdict":"unknown","written":"` + now + `"}`:                     {},
-		`{"verdict":"healthy","written":"2020-01-01T00:00:00Z"}`:            {},
-		`{"verdict":`: {},
+		`{"verdict":"healthy","written":"2020-01-01T00:00:00Z"}`:            {Silent: true},
+		`{"verdict":`: {Silent: true},
 	} {
 		m.put(m.l.StatusFile(), text)
 		require.Equal(t, want, m.observe().Check, text)

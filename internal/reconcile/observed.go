@@ -85,6 +85,9 @@ type Interface struct {
 type CheckResult struct {
 	// Known is false before the first verdict.
 	Known, Healthy bool
+	// Silent tells that the health checker has written nothing for some time, if
+	// ever.
+	Silent bool
 	// Reason is the last failure in one line.
 	Reason string
 }

@@ -36,6 +36,8 @@ func (d *Desired) TellVerdict(o Observed) {
 // failing tells of a failing check; empty without one.
 func (d Desired) failing(c CheckResult) string {
 	switch {
+	case c.Silent:
+		return "; the health checker is silent: see journalctl -u " + d.Layout.CheckerService()
 	case !c.Known || c.Healthy:
 		return ""
 	case d.everywhere():

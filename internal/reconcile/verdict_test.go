@@ -68,14 +68,15 @@ func TestACheckThatFailsEverywhereQuestionsItsTarget(t *testing.T) {
 		options map[string]any
 		want    string
 	}{
-		"everywhere":               {"false", no, nil, "; check fails on every unit: is port 443 right? Here: refused"},
-		"another port":             {"false", no, map[string]any{"port": 80}, "; check fails on every unit: is port 80 right? Here: refused"},
-		"a target":                 {"false", no, map[string]any{"healthcheck_target": "10.0.0.1:80"}, "is healthcheck_target 10.0.0.1:80 right?"},
-		"a unit":                   {"false", no, map[string]any{"healthcheck_type": "unit", "healthcheck_target": "a.service"}, "is healthcheck_target a.service right?"},
-		"here only":                {"true", no, nil, "; check fails here: refused"},
-		"a peer said nothing":      {"", no, nil, "; check fails here: refused"},
-		"a peer speaks in riddles": {"maybe", no, nil, "; check fails here: refused"},
-		"elsewhere only":           {"false", reconcile.CheckResult{Known: true, Healthy: true}, nil, ""},
+		"everywhere":                  {"false", no, nil, "; check fails on every unit: is port 443 right? Here: refused"},
+		"another port":                {"false", no, map[string]any{"port": 80}, "; check fails on every unit: is port 80 right? Here: refused"},
+		"a target":                    {"false", no, map[string]any{"healthcheck_target": "10.0.0.1:80"}, "is healthcheck_target 10.0.0.1:80 right?"},
+		"a unit":                      {"false", no, map[string]any{"healthcheck_type": "unit", "healthcheck_target": "a.service"}, "is healthcheck_target a.service right?"},
+		"here only":                   {"true", no, nil, "; check fails here: refused"},
+		"a peer said nothing":         {"", no, nil, "; check fails here: refused"},
+		"a peer speaks in riddles":    {"maybe", no, nil, "; check fails here: refused"},
+		"a checker that does not run": {"true", reconcile.CheckResult{Silent: true}, nil, "; the health checker is silent: see journalctl -u keepalived-checker-keepalived.service"},
+		"elsewhere only":              {"false", reconcile.CheckResult{Known: true, Healthy: true}, nil, ""},
 	} {
 		t.Run(claim, func(t *testing.T) {
 			o := withPeer(c.peer, c.check)
