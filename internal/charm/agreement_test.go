@@ -54,6 +54,7 @@ func agreed(t *testing.T, c *charmtest.Cluster, claim string) {
 		}
 		require.Equal(t, runs, bag["vrrp"], "%s\n%s", claim, c)
 		require.Contains(t, bag["vrrp"], fmt.Sprintf("vrid=%d ", c.Options["router_id"]), "%s\n%s", claim, c)
+		require.NotContains(t, n.Juju.Status.Message, "moving", "%s\n%s", claim, c)
 		require.Contains(t, bag["vrrp"], fmt.Sprintf("mode=%v ", c.Options["vrrp_mode"]), "%s\n%s", claim, c)
 		m := endpoint.ReadMember(bag)
 		require.Nil(t, m.Next, "%s\n%s", claim, c)
@@ -82,77 +83,127 @@ func newCluster(t *testing.T, units int) *charmtest.Cluster {
 	return c
 }
 
+// TestAChangeOverHasOneHolderWhateverTheOrderOfHooks walks random orders of
+// changes, hooks, deaths and returns. Its exceptions are the documented ones: a
+// fault that costs a failover by itself, and a hook that had read the world before
+// the fault and acts after it, until that unit's next hook. SEED=N shows one walk,
+// WALKS=N takes more.
 func TestAChangeOverHasOneHolderWhateverTheOrderOfHooks(t *testing.T) {
-	from, to := 0, 200
-	if s := os.Getenv("SEED"); s != "" {
-		from, _ = strconv.Atoi(s)
-		to = from + 1
+	t.Parallel()
+	from, count := 0, 40
+	if n, err := strconv.Atoi(os.Getenv("WALKS")); err == nil {
+		count = n
 	}
-	for seed := from; seed < to; seed++ {
+	if n, err := strconv.Atoi(os.Getenv("SEED")); err == nil {
+		from, count = n, 1
+	}
+	for seed := from; seed < from+count; seed++ {
 		walk(t, uint64(seed), 150)
 	}
 }
 
+// walk lets events happen in random order.
 func walk(t *testing.T, seed uint64, events int) {
 	r := rand.New(rand.NewPCG(seed, 3))
 	c := newCluster(t, 2+r.IntN(4))
-	log := []string{}
+	w := walker{c: c, r: r, stale: map[*charmtest.Node]bool{}, fresh: map[*charmtest.Node]bool{}}
 	verbose := os.Getenv("SEED") != ""
-	say := func(format string, args ...any) {
-		log = append(log, fmt.Sprintf(format, args...))
-		if verbose {
-			fmt.Println(log[len(log)-1])
-		}
-	}
-	values := map[string][]any{
-		"router_id": {23, 24, 25}, "vrrp_mode": {"multicast", "unicast"},
-	}
-	changes := 0
 	for range events {
-		n := c.Nodes[r.IntN(len(c.Nodes))]
 		gaps := c.Gaps
-		switch e := r.IntN(100); {
-		case e < 4 && changes < 6:
-			changes++
-			for _, name := range []string{"router_id", "vrrp_mode"}[r.IntN(2):] {
-				v := values[name][r.IntN(len(values[name]))]
-				say("set %s=%v", name, v)
-				c.Set(map[string]any{name: v})
-				break
-			}
-		case e < 6:
-			if n.Busy() {
-				say("kill hook %d", n.Juju.Unit.Number)
-				c.KillHook(n)
-			}
-		case e < 8:
-			n.Agent = !n.Agent
-			say("agent %d %v", n.Juju.Unit.Number, n.Agent)
-		case e < 14:
-			s := r.Float64() * 4
-			say("pass %.1f", s)
-			c.Pass(s)
-		case e < 16:
-			n.Pending = append(n.Pending, "update-status")
-		default:
-			if n.Busy() {
-				hook := n.Pending[0]
-				ended := c.Step(n)
-				say("unit %d step of %s, ended %v", n.Juju.Unit.Number, hook, ended)
-			}
-		}
+		what, fault := w.event()
 		if verbose {
+			fmt.Println(what)
 			fmt.Println(c)
 		}
-		require.LessOrEqual(t, len(c.Serving()), 1, "seed %d: two holders\n%s", seed, c)
-		require.Equal(t, gaps, c.Gaps, "seed %d: a gap\n%s", seed, c)
+		if !fault && len(w.stale) == 0 {
+			require.LessOrEqual(t, len(c.Serving()), 1, "seed %d: %s: two holders\n%s", seed, what, c)
+			require.Equal(t, gaps, c.Gaps, "seed %d: %s: a gap\n%s", seed, what, c)
+		}
 	}
 	for _, n := range c.Nodes {
-		n.Agent = true
-		if !n.Up {
+		n.Agent, n.Sick = true, false
+		if !n.Up && n.Member {
 			c.PowerOn(n)
 		}
 	}
 	rest(t, c)
 	agreed(t, c, fmt.Sprint("seed ", seed))
+}
+
+type walker struct {
+	c       *charmtest.Cluster
+	r       *rand.Rand
+	changes int
+	// stale are units whose hook saw the world before the last fault: what they
+	// decided may be wrong until their next hook has ended.
+	stale map[*charmtest.Node]bool
+	// fresh are the stale ones whose next hook has begun.
+	fresh map[*charmtest.Node]bool
+}
+
+// broken notes that what hooks have seen is no longer so.
+func (w *walker) broken() {
+	for _, n := range w.c.Nodes {
+		if n.Running() {
+			w.stale[n] = true
+			delete(w.fresh, n)
+		}
+	}
+}
+
+// event lets something happen; fault tells that it may make a gap by itself.
+func (w *walker) event() (what string, fault bool) {
+	c, r := w.c, w.r
+	n := c.Nodes[r.IntN(len(c.Nodes))]
+	switch e := r.IntN(200); {
+	case e < 8 && w.changes < 6:
+		w.changes++
+		change := []map[string]any{
+			{"router_id": 23 + r.IntN(3)}, {"vrrp_mode": "multicast"}, {"vrrp_mode": "unicast"}, {"vrrp_version": "2", "advert_interval": 1.0},
+			{"vrrp_version": "3", "advert_interval": 1.0}, {"advert_interval": 0.3, "vrrp_version": "3"}, {"virtual_ip": vip + " 10.10.74.251"}, {"virtual_ip": vip},
+		}[r.IntN(8)]
+		c.Set(change)
+		return fmt.Sprint("set ", change), false
+	case e < 12:
+		c.KillHook(n)
+		return fmt.Sprint("kill hook of ", n.Juju.Unit), false
+	case e < 16:
+		n.Agent = !n.Agent
+		return fmt.Sprint("agent of ", n.Juju.Unit, n.Agent), false
+	case e < 20:
+		w.broken()
+		if n.Up {
+			c.PowerOff(n)
+			return fmt.Sprint("power off ", n.Juju.Unit), true
+		}
+		c.PowerOn(n)
+		return fmt.Sprint("power on ", n.Juju.Unit), false
+	case e < 23:
+		w.broken()
+		n.Sick = !n.Sick
+		c.Pass(0)
+		return fmt.Sprint("sick ", n.Juju.Unit, n.Sick), true
+	case e < 40:
+		s := r.Float64() * 4
+		if len(c.Serving()) == 0 {
+			w.broken()
+		}
+		c.Pass(s)
+		return fmt.Sprint("pass ", s), false
+	case e < 44:
+		n.Await("update-status")
+		return "update-status", false
+	}
+	if !n.Busy() {
+		return "nothing", false
+	}
+	hook := n.Pending[0]
+	if w.stale[n] && !n.Running() {
+		w.fresh[n] = true
+	}
+	if c.Step(n) && w.fresh[n] {
+		delete(w.stale, n)
+		delete(w.fresh, n)
+	}
+	return fmt.Sprint("step of ", hook, " ", n.Juju.Unit), false
 }

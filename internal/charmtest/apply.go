@@ -271,6 +271,8 @@ func (h *Host) boot() {
 		if c.Enabled {
 			h.Checkers[application] = Checker{Running: true, Enabled: true, Starts: c.Starts + 1,
 				Binary: h.Files[l.Binary()], Config: h.Files[l.CheckerConfig()]}
+			// It stands aside until a hook has looked at the configuration.
+			h.Files[path.Join(l.Owed(), string(reconcile.RestartChecker))] = ""
 		}
 	}
 }

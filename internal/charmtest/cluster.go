@@ -101,11 +101,12 @@ func (c *Cluster) Remove(n *Node) {
 func (c *Cluster) Set(options map[string]any) {
 	maps.Copy(c.Options, options)
 	for _, n := range c.Nodes {
-		n.await("config-changed")
+		n.Await("config-changed")
 	}
 }
 
-func (n *Node) await(hook string) {
+// Await adds a hook unless it is pending already.
+func (n *Node) Await(hook string) {
 	if n.Member && !slices.Contains(n.Pending, hook) || n.hook != nil && n.Pending[0] == hook && !slices.Contains(n.Pending[1:], hook) {
 		n.Pending = append(n.Pending, hook)
 	}
@@ -115,10 +116,13 @@ func (n *Node) await(hook string) {
 func (c *Cluster) news(from *Node) {
 	for _, n := range c.Nodes {
 		if n != from {
-			n.await("cluster-relation-changed")
+			n.Await("cluster-relation-changed")
 		}
 	}
 }
+
+// Running tells that a hook of the unit has begun.
+func (n *Node) Running() bool { return n.hook != nil }
 
 // Busy tells that a unit can run a hook.
 func (n *Node) Busy() bool { return n.Member && n.Up && n.Agent && len(n.Pending) > 0 }

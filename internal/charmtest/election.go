@@ -67,29 +67,14 @@ func (c *Cluster) elect() {
 	for _, n := range c.Nodes {
 		n.listen()
 	}
-	for _, n := range c.Nodes {
-		n.master = n.master && !slices.ContainsFunc(c.Nodes, func(other *Node) bool {
-			return other.master && c.hears(n, other) && other.beats(n)
-		})
-	}
+	c.yield()
 	if before && len(c.Serving()) == 0 {
 		c.Gaps++
 	}
-	for {
-		var best *Node
-		for _, n := range c.Nodes {
-			if n.master || n.silent() || slices.ContainsFunc(c.Nodes, func(other *Node) bool { return other.master && c.hears(n, other) }) {
-				continue
-			}
-			if best == nil || n.beats(best) {
-				best = n
-			}
-		}
-		if best == nil {
-			break
-		}
-		best.master = true
-		best.Host.Since = c.now
+	for best := c.next(); best != nil; best = c.next() {
+		best.master, best.Host.Since = true, c.now
+		best.listen()
+		c.yield()
 	}
 	for _, n := range c.Nodes {
 		n.Host.Holds = n.master
@@ -97,6 +82,32 @@ func (c *Cluster) elect() {
 	if c.served = len(c.Serving()) > 0; c.served {
 		c.silence = c.now
 	}
+}
+
+// yield ends the reign of those that hear a better holder.
+func (c *Cluster) yield() {
+	for _, n := range c.Nodes {
+		n.master = n.master && !slices.ContainsFunc(c.Nodes, func(other *Node) bool {
+			return other.master && c.hears(n, other) && other.beats(n)
+		})
+	}
+}
+
+// next returns the best unit that hears no holder, or only one that it beats; nil
+// for none.
+func (c *Cluster) next() *Node {
+	var best *Node
+	for _, n := range c.Nodes {
+		if n.master || n.silent() || slices.ContainsFunc(c.Nodes, func(other *Node) bool {
+			return other.master && c.hears(n, other) && !n.beats(other)
+		}) {
+			continue
+		}
+		if best == nil || n.beats(best) {
+			best = n
+		}
+	}
+	return best
 }
 
 // beats tells who wins an election (RFC 9568 section 6.4.3).

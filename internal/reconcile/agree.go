@@ -94,7 +94,7 @@ func (d Desired) agree(o Observed) agreement {
 		// changes, and before 2.2.5 for seconds when a script goes.
 		_, ours := o.Machine.Files[d.Layout.Fragment()]
 		a.upgraded, a.planned, a.pin = 1+len(d.peers), o.Planned, a.holds && !ours
-	case len(d.serving()) == 0:
+	case d.alone():
 		a.pin = a.holds && a.run != a.wanted
 		a.run = a.wanted
 		if !a.holds && d.told.Aside == untilKnown {
@@ -131,7 +131,8 @@ func (d Desired) lead(a agreement, m Machine) agreement {
 			continue
 		}
 		a.others++
-		if p.lost || p.aside == a.next.String() {
+		// A lost unit that comes back finds the announcement, if it was there before.
+		if p.aside == a.next.String() || p.lost && d.told.Next != nil && *d.told.Next == *a.next {
 			a.ready++
 		}
 	}
@@ -157,12 +158,14 @@ func (d Desired) follow(a agreement) agreement {
 		a.run = a.wanted
 	}
 	leader := d.leader(a.wanted, nil)
+	// Who takes no part yet waits for the end of whatever is announced.
+	silent := d.told.Aside != "" || d.told.Runs == nil || d.unconfirmed
 	switch {
 	case leader != nil:
 		a.aside = leader.String()
 	case open:
 		a.aside = d.told.Aside
-	case d.differs(a.run):
+	case d.differs(a.run), silent && d.announces():
 		a.aside = untilAgreed
 	}
 	return a
@@ -238,6 +241,11 @@ func (d Desired) master(m Machine) bool {
 	})
 }
 
+// alone tells that no other unit of the group serves, not even a lost one.
+func (d Desired) alone() bool {
+	return !slices.ContainsFunc(d.peers, func(p peer) bool { return p.runs != nil })
+}
+
 // serving returns the peers that serve, without the lost ones.
 func (d Desired) serving() []peer {
 	return slices.DeleteFunc(slices.Clone(d.peers), func(p peer) bool { return p.runs == nil || p.lost })
@@ -247,6 +255,11 @@ func (d Desired) serving() []peer {
 // parameters.
 func (d Desired) takesPart(wanted vrrp.Parameters) bool {
 	return slices.ContainsFunc(d.serving(), func(p peer) bool { return p.aside == "" && *p.runs == wanted })
+}
+
+// announces tells whether some peer is about to change over.
+func (d Desired) announces() bool {
+	return slices.ContainsFunc(d.serving(), func(p peer) bool { return p.next != nil })
 }
 
 // differs tells whether some peer takes part in an election of its own.

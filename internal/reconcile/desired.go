@@ -75,6 +75,9 @@ type Desired struct {
 	secret string
 	// told is what this unit told its peers before.
 	told endpoint.Member
+	// unconfirmed tells that the health checker waits for a hook to look at its
+	// configuration, as it does after a boot.
+	unconfirmed bool
 	// address is where peers send unicast advertisements to this unit.
 	address netip.Addr
 }
@@ -83,15 +86,16 @@ type Desired struct {
 // when the operator must act, a fault of the charm otherwise.
 func Desire(o Observed) (Desired, error) {
 	d := Desired{
-		Mode:      modeOf(o.Event.Hook),
-		Layout:    Layout{o.Event.Unit.Application},
-		Files:     map[string]string{},
-		Publish:   map[juju.RelationID]juju.Databag{},
-		peers:     o.peers(),
-		paused:    o.Machine.Paused,
-		unit:      o.Event.Unit,
-		told:      o.told(),
-		principal: o.Event.Principal.Application,
+		Mode:        modeOf(o.Event.Hook),
+		Layout:      Layout{o.Event.Unit.Application},
+		Files:       map[string]string{},
+		Publish:     map[juju.RelationID]juju.Databag{},
+		peers:       o.peers(),
+		paused:      o.Machine.Paused,
+		unit:        o.Event.Unit,
+		told:        o.told(),
+		unconfirmed: slices.Contains(o.Machine.Owed, RestartChecker),
+		principal:   o.Event.Principal.Application,
 	}
 	if d.Mode != Serving {
 		return d, nil
