@@ -338,3 +338,29 @@ func TestHTTPSVerifiesOnlyWithACA(t *testing.T) {
 	_, err = newProber(check)
 	require.EqualError(t, err, "cannot use check CA "+own+": it holds no certificate")
 }
+
+// BenchmarkProbe shows what one check costs, the service's part included; CPU of
+// the whole process is reported beside the time.
+func BenchmarkProbe(b *testing.B) {
+	plain, secured := httptest.NewServer(web()), httptest.NewTLSServer(web())
+	defer plain.Close()
+	defer secured.Close()
+	for _, c := range []healthcheck.Check{
+		{Type: healthcheck.TCP, Target: addrOf(plain.Listener).String()},
+		{Type: healthcheck.HTTP, Target: addrOf(plain.Listener).String(), Path: "/ok"},
+		{Type: healthcheck.HTTPS, Target: addrOf(secured.Listener).String(), Path: "/ok"},
+	} {
+		b.Run(string(c.Type), func(b *testing.B) {
+			p, err := newProber(c)
+			require.NoError(b, err)
+			var before, after syscall.Rusage
+			require.NoError(b, syscall.Getrusage(syscall.RUSAGE_SELF, &before))
+			for b.Loop() {
+				require.NoError(b, p.probe(context.Background()))
+			}
+			require.NoError(b, syscall.Getrusage(syscall.RUSAGE_SELF, &after))
+			used := after.Utime.Nano() + after.Stime.Nano() - before.Utime.Nano() - before.Stime.Nano()
+			b.ReportMetric(float64(used)/float64(b.N)/1e6, "cpu-ms/op")
+		})
+	}
+}
