@@ -68,6 +68,11 @@ type Desired struct {
 	peers     []peer
 	principal string
 	agreement agreement
+	// interfaces are those that the instance needs: without one of them it is in
+	// the FAULT state.
+	interfaces []string
+	// related tells that there is a peer relation.
+	related bool
 	// paused tells that an operator keeps this unit out of the election.
 	paused bool
 	unit   juju.Unit

@@ -86,6 +86,9 @@ func (d *Desired) instance(o Observed, own []netip.Addr) (keepalived.VRRPInstanc
 			return keepalived.VRRPInstance{}, err
 		}
 		i.Addresses = append(i.Addresses, keepalived.VirtualAddress{Prefix: onLink(m, name, v.Prefix), Interface: name})
+		if !slices.Contains(d.interfaces, name) {
+			d.interfaces = append(d.interfaces, name)
+		}
 		// Advertisements travel where the first virtual IP of their family is.
 		if i.Interface == "" && v.Addr().Is6() == six {
 			i.Interface = name
@@ -164,11 +167,7 @@ func (d Desired) checker(i keepalived.VRRPInstance) healthcheck.Config {
 	}
 	if d.options.Notify {
 		c.News = d.Layout.News()
-		for _, a := range i.Addresses {
-			if !slices.Contains(c.Links, a.Interface) {
-				c.Links = append(c.Links, a.Interface)
-			}
-		}
+		c.Links = d.interfaces
 	}
 	if c.Aside = d.agreement.aside; d.paused {
 		c.Aside = untilResumed // even when nobody answers: no Watch
