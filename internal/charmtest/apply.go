@@ -231,6 +231,7 @@ func (h *Host) restartChecker(l reconcile.Layout) error {
 	if !unit || !configured || !program {
 		return fmt.Errorf("cannot restart %s: unit read %v, configuration %v, program %v", l.CheckerService(), unit, configured, program)
 	}
+	delete(h.Files, l.Booted())
 	h.Files[h.wanted(l)] = "-> " + l.CheckerUnit()
 	h.Checkers[l.Application] = Checker{Running: true, Enabled: true, Binary: binary, Config: config, Starts: c.Starts + 1}
 	return nil
@@ -271,8 +272,7 @@ func (h *Host) boot() {
 		if c.Enabled {
 			h.Checkers[application] = Checker{Running: true, Enabled: true, Starts: c.Starts + 1,
 				Binary: h.Files[l.Binary()], Config: h.Files[l.CheckerConfig()]}
-			// It stands aside until a hook has looked at the configuration.
-			h.Files[path.Join(l.Owed(), string(reconcile.RestartChecker))] = ""
+			h.Files[l.Booted()] = ""
 		}
 	}
 }

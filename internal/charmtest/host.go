@@ -208,6 +208,7 @@ func (h Host) observe(l reconcile.Layout) reconcile.Machine {
 		DefaultInterface4: h.DefaultInterface4, DefaultInterface6: h.DefaultInterface6, Check: h.Check,
 	}
 	_, m.Paused = h.Files[l.Paused()]
+	_, m.Booted = h.Files[l.Booted()]
 	if h.Installed {
 		m.Version = "2.2.7"
 	}

@@ -67,6 +67,8 @@ type loop struct {
 	// readyAt is when systemd is told at the latest that the checker has started;
 	// zero once it was told.
 	readyAt time.Time
+	// booted tells that no hook has looked at the configuration since the boot.
+	booted bool
 }
 
 // newLoop opens what needs privileges: the files, which it gives to owner, and
@@ -92,6 +94,10 @@ func newLoop(c healthcheck.Config, owner identity, log *log.Logger) (*loop, erro
 	if err := l.openFiles(owner); err != nil {
 		l.close()
 		return nil, err
+	}
+	if c.Booted != "" {
+		_, err := os.Stat(c.Booted)
+		l.booted = err == nil
 	}
 	l.election.resume(time.Now())
 	l.hint = newListenHint(c.Check)
@@ -127,6 +133,9 @@ func (l *loop) run(ctx context.Context) error {
 		for range l.parallel {
 			go l.check(ctx)
 		}
+	}
+	if l.booted && !l.election.aside && !l.election.holdsAny() {
+		l.election.aside, l.config.Aside = true, "until a hook has run since the boot"
 	}
 	if l.election.aside {
 		l.log.Printf("%s stands aside: %s", l.config.Application, l.config.Aside)

@@ -321,3 +321,37 @@ func TestABadConfigurationIsOneSentence(t *testing.T) {
 		require.Equal(t, c.said, string(out))
 	}
 }
+
+// booting is a checker's configuration whose machine has booted since the last
+// hook; the virtual IP is one that a machine with a loopback device refuses.
+func booting(t *testing.T) healthcheck.Config {
+	c := localConfig(t)
+	c.Watch = "127.0.0.1:1"
+	c.Booted = filepath.Join(t.TempDir(), "booted")
+	require.NoError(t, os.WriteFile(c.Booted, nil, 0o600))
+	return c
+}
+
+func TestAfterABootAUnitStandsAsideWhileOthersServe(t *testing.T) {
+	asRoot(t)
+	t.Parallel()
+	p := start(t, booting(t))
+	p.becomes(vrrp.StepAside)
+	p.inNamespace(func() error { return up("lo") })
+	time.Sleep(deadAfter + 500*time.Millisecond)
+	require.Equal(t, trackText(vrrp.StepAside), p.track(), "somebody answers")
+	require.NoError(t, os.Remove(p.config.Booted))
+	require.NoError(t, p.Process.Signal(syscall.SIGTERM))
+	require.NoError(t, p.Wait())
+	start(t, p.config).becomes(healthyStandby)
+}
+
+func TestAfterABootAUnitTakesPartWhenNobodyServes(t *testing.T) {
+	asRoot(t)
+	t.Parallel()
+	begun := time.Now()
+	p := start(t, booting(t))
+	p.becomes(vrrp.StepAside)
+	p.becomes(healthyStandby)
+	require.GreaterOrEqual(t, time.Since(begun), deadAfter)
+}

@@ -38,6 +38,10 @@ type Config struct {
 	Aside string `json:"aside,omitempty"`
 	// Watch is ADDRESS:PORT of a virtual IP; a refused connection is an answer.
 	Watch string `json:"watch,omitempty"`
+	// Booted is a file that is there from the machine's boot until a hook has looked
+	// at this configuration. A unit that finds it stands aside as well, unless it
+	// holds an instance: the others may have changed over while it was away.
+	Booted string `json:"booted,omitempty"`
 	// News is a directory in which the checker leaves the file Pending when the
 	// unit got or lost an instance, the verdict turned, or one of Links went down
 	// or came up; empty means that nobody wants to know.
@@ -144,7 +148,10 @@ func (c Config) Validate() error {
 		}
 		names[i.Name], files[i.TrackFile] = true, true
 	}
-	if c.Watch != "" && c.Aside == "" {
+	if c.Booted != "" && (!plainPath(c.Booted) || c.Watch == "") {
+		return fmt.Errorf("file of the boot %q is not an absolute path, or there is nothing to watch", c.Booted)
+	}
+	if c.Watch != "" && c.Aside == "" && c.Booted == "" {
 		return errors.New("there is something to watch, but nothing to stand aside for")
 	}
 	if _, err := netip.ParseAddrPort(c.Watch); c.Watch != "" && err != nil {

@@ -123,6 +123,9 @@ func (h *Host) followUp(l reconcile.Layout, f reconcile.FollowUp) error {
 		}
 		return reloadOrStart(keepalivedService)
 	case reconcile.RestartChecker:
+		if err := h.remove(l.Booted()); err != nil {
+			return err
+		}
 		if err := systemctl("enable", "--quiet", l.CheckerService()); err != nil {
 			return err
 		}

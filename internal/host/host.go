@@ -67,6 +67,8 @@ func (h *Host) Observe(l reconcile.Layout) (reconcile.Machine, error) {
 		return m, err
 	}
 	m.Owed = h.owed(l)
+	_, err = os.Stat(h.path(l.Booted()))
+	m.Booted = err == nil
 	_, err = os.Stat(h.path(l.Paused()))
 	m.Paused = err == nil
 	m.Leftovers = len(h.leftovers()) > 0

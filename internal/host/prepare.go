@@ -1,16 +1,22 @@
 package host
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"os"
+	"path/filepath"
 
 	"keepalived-charm/internal/healthcheck"
+	"keepalived-charm/internal/vrrp"
 )
 
 // Prepare runs right before keepalived starts: it makes the track files of one
 // application, which a reboot removes, and takes away virtual IPs that a crashed
-// daemon left behind. config is the health checker's configuration.
+// daemon left behind. config is the health checker's configuration. Files that it
+// makes after a boot keep the unit out of the election until the health checker
+// lets it in.
 func Prepare(config string) error {
 	text, err := os.ReadFile(config)
 	if err != nil {
@@ -20,12 +26,37 @@ func Prepare(config string) error {
 	if err != nil {
 		return fmt.Errorf("cannot prepare for keepalived: %s: %w", config, err)
 	}
+	adjustment := 0
+	if booted, err := markBoot(c); err != nil {
+		return err
+	} else if booted || c.Aside != "" {
+		adjustment = vrrp.StepAside
+	}
 	var stale []netip.Addr
 	for _, i := range c.Instances {
-		if err := makeTrackFile(i.TrackFile, 0); err != nil {
+		if err := makeTrackFile(i.TrackFile, adjustment); err != nil {
 			return err
 		}
 		stale = append(stale, i.Addresses...)
 	}
 	return flush(stale)
+}
+
+// markBoot makes the file that tells of a boot, when keepalived starts for the
+// first time since one: before any track file is there.
+func markBoot(c healthcheck.Config) (bool, error) {
+	if c.Booted == "" {
+		return false, nil
+	}
+	if _, err := os.Stat(c.Instances[0].TrackFile); !errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	err := os.MkdirAll(filepath.Dir(c.Booted), 0o700)
+	if err == nil {
+		err = os.WriteFile(c.Booted, nil, 0o600)
+	}
+	if err != nil {
+		return false, fmt.Errorf("cannot tell of the boot: %w", err)
+	}
+	return true, nil
 }

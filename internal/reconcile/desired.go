@@ -99,7 +99,7 @@ func Desire(o Observed) (Desired, error) {
 		paused:      o.Machine.Paused,
 		unit:        o.Event.Unit,
 		told:        o.told(),
-		unconfirmed: slices.Contains(o.Machine.Owed, RestartChecker),
+		unconfirmed: o.Machine.Booted || slices.Contains(o.Machine.Owed, RestartChecker),
 		principal:   o.Event.Principal.Application,
 	}
 	if d.Mode != Serving {

@@ -76,6 +76,10 @@ func (l Layout) Run() string { return path.Join(RunRoot, l.Application) }
 // TrackFile is the file through which the health checker adjusts the priority.
 func (l Layout) TrackFile() string { return path.Join(l.Run(), "priority") }
 
+// Booted is the file that is there from the machine's boot until a hook has looked
+// at the configuration. Until then the unit stands aside while others serve.
+func (l Layout) Booted() string { return path.Join(l.Run(), "booted") }
+
 // StatusFile is where the health checker says what it found.
 func (l Layout) StatusFile() string { return path.Join(l.Run(), "status.json") }
 

@@ -57,6 +57,9 @@ type Machine struct {
 	// BinaryCurrent tells that the installed copy of the charm's binary is the
 	// one that runs now.
 	BinaryCurrent bool
+	// Booted tells that no hook has looked at the configuration since the machine's
+	// boot, so the unit stands aside.
+	Booted bool
 	// Paused tells that an operator keeps the unit out of the election.
 	Paused bool
 	// Leftovers tells that the Python charm left something beside the charm's files.

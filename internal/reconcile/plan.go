@@ -114,6 +114,9 @@ func Settle(o Observed) []Step {
 	for _, f := range o.Machine.Owed {
 		due[f] = true
 	}
+	if o.Machine.Booted {
+		due[RestartChecker] = true
+	}
 	return do(ordered(due))
 }
 
@@ -131,7 +134,7 @@ func serve(d Desired, o Observed) []Step {
 	if !o.Machine.Active {
 		due[Reload] = true
 	}
-	if !o.Machine.CheckerActive || !o.Machine.BinaryCurrent {
+	if !o.Machine.CheckerActive || !o.Machine.BinaryCurrent || o.Machine.Booted {
 		due[RestartChecker] = true
 	}
 	if d.agreement.pin && len(daemon) > 0 {

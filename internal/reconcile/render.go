@@ -173,7 +173,10 @@ func (d Desired) checker(i keepalived.VRRPInstance) healthcheck.Config {
 		c.Aside = untilResumed // even when nobody answers: no Watch
 		return c
 	}
-	if c.Aside != "" {
+	if c.Peers {
+		c.Booted = d.Layout.Booted()
+	}
+	if c.Aside != "" || c.Booted != "" {
 		c.Watch = netip.AddrPortFrom(d.options.VirtualIPs[0].Addr(), uint16(d.options.Port)).String()
 	}
 	return c
