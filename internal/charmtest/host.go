@@ -42,7 +42,8 @@ type Host struct {
 	Holds bool
 	// Since is when the daemon's instance last changed its state, seconds since 1970.
 	Since float64
-	// Heard is the priority in the last advertisement that a standby received.
+	// Heard is the priority in the last advertisement that a standby received; zero:
+	// none. A new machine hears somebody who is none of its peers.
 	Heard vrrp.Priority
 	// Check is the health checker's verdict.
 	Check reconcile.CheckResult
@@ -90,6 +91,7 @@ func NewHost(address string) Host {
 			{Name: "eth0", Up: true, Addresses: []netip.Prefix{netip.MustParsePrefix(address), netip.MustParsePrefix("fe80::11/64")}},
 		},
 		DefaultInterface4: "eth0",
+		Heard:             255,
 	}
 }
 

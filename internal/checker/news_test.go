@@ -112,7 +112,24 @@ func TestTheUnprivilegedCheckerTellsOfAddressesAndLinks(t *testing.T) {
 	require.NotZero(t, info.Sys().(*syscall.Stat_t).Uid)
 	require.Equal(t, os.FileMode(0o700), info.Mode().Perm())
 	p.inNamespace(func() error { return up("br0") })
-	eventually("an interface appears")
+	br0 := func(set func(netlink.Link) error) {
+		p.inNamespace(func() error {
+			link, err := netlink.LinkByName("br0")
+			if err != nil {
+				return err
+			}
+			return set(link)
+		})
+	}
+	// What is there when the watch begins is no news, and who knows when it begins.
+	require.Eventually(t, func() bool {
+		br0(netlink.LinkSetDown)
+		time.Sleep(50 * time.Millisecond)
+		br0(netlink.LinkSetUp)
+		return told()
+	}, 10*time.Second, 50*time.Millisecond)
+	time.Sleep(200 * time.Millisecond)
+	told()
 	p.inNamespace(func() error { return up("other0") })
 	time.Sleep(200 * time.Millisecond)
 	require.False(t, told(), "another interface is no news")
@@ -120,12 +137,6 @@ func TestTheUnprivilegedCheckerTellsOfAddressesAndLinks(t *testing.T) {
 	eventually("the address comes")
 	p.inNamespace(func() error { return address("br0", "192.0.2.10/32", false) })
 	eventually("the address goes")
-	p.inNamespace(func() error {
-		link, err := netlink.LinkByName("br0")
-		if err != nil {
-			return err
-		}
-		return netlink.LinkSetDown(link)
-	})
+	br0(netlink.LinkSetDown)
 	eventually("the interface goes down")
 }

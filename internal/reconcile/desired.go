@@ -96,6 +96,7 @@ func Desire(o Observed) (Desired, error) {
 		Files:       map[string]string{},
 		Publish:     map[juju.RelationID]juju.Databag{},
 		peers:       o.peers(),
+		related:     o.related(),
 		paused:      o.Machine.Paused,
 		unit:        o.Event.Unit,
 		told:        o.told(),

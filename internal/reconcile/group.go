@@ -77,6 +77,11 @@ func (o Observed) newcomer() bool {
 	return err == nil && c.Aside == untilKnown
 }
 
+// related tells whether there is a peer relation.
+func (o Observed) related() bool {
+	return slices.ContainsFunc(o.Relations, func(r Relation) bool { return r.Endpoint == endpoint.Cluster })
+}
+
 // natural is the rank a unit has as long as nobody else has it: no agreement is
 // needed, and no unit that comes or goes changes it.
 func natural(u juju.Unit) vrrp.Rank { return vrrp.Rank(u.Number % vrrp.Ranks) }

@@ -100,6 +100,11 @@ func (m Machine) has(a netip.Addr) bool {
 	return slices.ContainsFunc(m.Interfaces, func(i Interface) bool { return i.has(a) })
 }
 
+// hasOutside tells whether an address is on another interface than that one.
+func (m Machine) hasOutside(a netip.Addr, than string) bool {
+	return slices.ContainsFunc(m.Interfaces, func(i Interface) bool { return i.Name != than && i.has(a) })
+}
+
 func (i Interface) has(a netip.Addr) bool {
 	return slices.ContainsFunc(i.Addresses, func(p netip.Prefix) bool { return p.Addr() == a })
 }

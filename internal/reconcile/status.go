@@ -29,35 +29,107 @@ func StatusOf(err error) (juju.Status, bool) {
 }
 
 // Status is what juju status shows once the plan was carried out; m is the
-// machine as it is then.
+// machine as it is then. The role is the daemon's word, the addresses are the
+// kernel's, and where the two differ it says so.
 func (d Desired) Status(m Machine) juju.Status {
-	switch d.Mode {
-	case Idle:
-		return juju.Status{Level: juju.Blocked, Message: NoVirtualIP + ": juju config " + d.Layout.Application + " virtual_ip=ADDRESS"}
-	case Released, Gone:
-		return juju.Status{Level: juju.Maintenance, Message: "VIP handed over, serving nothing"}
-	}
-	if d.paused {
-		return juju.Status{Level: juju.Maintenance, Message: "paused, takes no VIP: juju run " + d.unit.String() + " resume"}
-	}
-	i := slices.IndexFunc(m.Instances, func(s keepalived.InstanceState) bool { return s.Name == d.Layout.Instance() })
-	if i < 0 {
-		return juju.Status{Level: juju.Waiting, Message: "keepalived does not run this unit's VRRP instance: see journalctl -u keepalived"}
-	}
-	state := m.Instances[i]
-	holding := d.held(m)
-	message := ""
 	switch {
-	case state.State == keepalived.Fault && d.interfaceDown(m, state.Interface):
-		return juju.Status{Level: juju.Waiting, Message: "interface " + state.Interface + " is down, no VIP can be held here"}
-	case state.State == keepalived.Master && len(holding) == len(d.options.VirtualIPs):
-		message = "VIP ready: holds " + list(holding)
-	default:
-		message = "VIP ready: standby for " + list(d.addresses()) + d.holder(state)
+	case d.Mode == Idle:
+		return say(noVirtualIP, "APPLICATION", d.Layout.Application)
+	case d.Mode != Serving:
+		return say(released)
+	case d.paused:
+		return say(paused, "UNIT", d.unit.String())
 	}
-	message += d.agreement.progress()
-	message += d.failing(m.Check)
-	return juju.Status{Level: juju.Active, Message: message}
+	s := d.role(m)
+	s.Message += d.agreement.progress()
+	if !d.dropsOut(m) {
+		s.Message += d.failing(m.Check)
+	}
+	if !d.related {
+		s.Message += say(noPeerRelation).Message
+	}
+	return s
+}
+
+// role is the unit's part in the election.
+func (d Desired) role(m Machine) juju.Status {
+	state, reported := d.instanceOf(m)
+	switch {
+	case !reported && !m.Active:
+		return say(notRunning)
+	case !reported:
+		return say(notReporting)
+	}
+	missing, stray := d.disagreement(m)
+	all := list(d.addresses())
+	switch {
+	case len(missing) > 0:
+		n := len(d.addresses())
+		return say(holdsSome, "COUNT", fmt.Sprint(n-len(missing)), "ALL", fmt.Sprint(n), "ADDRESSES", list(missing))
+	case len(stray) > 0:
+		return say(holdsStray, "ADDRESSES", list(stray), "STATE", state.State.String())
+	case state.State == keepalived.Master:
+		return say(holdsAll, "ADDRESSES", all)
+	case state.State == keepalived.Fault:
+		return d.fault(m, state)
+	case d.holder(state) != "":
+		return say(standbyOf, "ADDRESSES", all, "UNIT", d.holder(state))
+	case state.State == keepalived.Backup && state.MasterPriority > 0:
+		return say(standbyAlone, "ADDRESSES", all)
+	}
+	return say(electing, "ADDRESSES", all)
+}
+
+// fault tells why an instance is in the FAULT state.
+func (d Desired) fault(m Machine, state keepalived.InstanceState) juju.Status {
+	for _, name := range append([]string{state.Interface}, d.interfaces...) {
+		if d.interfaceDown(m, name) {
+			return say(linkDown, "INTERFACE", name)
+		}
+	}
+	switch {
+	case d.dropsOut(m):
+		return say(outOfElection, "REASON", m.Check.Reason)
+	case m.Check.Known && !m.Check.Healthy || d.agreement.aside != "":
+		// Aside for a moment, for the others' sake.
+		return say(standbyAlone, "ADDRESSES", list(d.addresses()))
+	}
+	return say(daemonFault)
+}
+
+// dropsOut tells that the unit is kept out because its check fails.
+func (d Desired) dropsOut(m Machine) bool {
+	state, _ := d.instanceOf(m)
+	return state.State == keepalived.Fault && m.Check.Known && !m.Check.Healthy && d.options.Policy.DropAllUnhealthy
+}
+
+// instanceOf is what the daemon says of this unit's instance; false if nothing.
+func (d Desired) instanceOf(m Machine) (keepalived.InstanceState, bool) {
+	for _, i := range m.Instances {
+		if i.Name == d.Layout.Instance() {
+			return i, true
+		}
+	}
+	return keepalived.InstanceState{}, false
+}
+
+// disagreement lists where daemon and kernel differ: virtual IPs that a MASTER
+// lacks, and those that a unit has which is none. Addresses of others are nobody's
+// business here, and what is pinned to the loopback device belongs there.
+func (d Desired) disagreement(m Machine) (missing, stray []netip.Addr) {
+	state, reported := d.instanceOf(m)
+	if !reported {
+		return nil, nil
+	}
+	for _, a := range d.addresses() {
+		switch on := m.hasOutside(a, "lo"); {
+		case state.State == keepalived.Master && !m.has(a):
+			missing = append(missing, a)
+		case (state.State == keepalived.Backup || state.State == keepalived.Fault) && on:
+			stray = append(stray, a)
+		}
+	}
+	return missing, stray
 }
 
 // progress tells of a change that all units have to make; empty without one.
@@ -84,13 +156,13 @@ func (a agreement) progress() string {
 	if len(words) == 0 {
 		words = []string{"a new advertised address"}
 	}
-	message := "; moving to " + strings.Join(words, ", ")
+	message := say(changing, "WHAT", strings.Join(words, ", ")).Message
 	if a.planned > 0 {
-		message += fmt.Sprintf(" once all units are upgraded, %d of %d are", a.upgraded, a.planned)
+		message += say(changingUpgraded, "COUNT", fmt.Sprint(a.upgraded), "ALL", fmt.Sprint(a.planned)).Message
 	}
 	if a.next != nil {
 		// This unit counts too: it waits for the others.
-		message += fmt.Sprintf(", %d of %d units ready", a.ready+1, a.others+1)
+		message += say(changingReady, "COUNT", fmt.Sprint(a.ready+1), "ALL", fmt.Sprint(a.others+1)).Message
 	}
 	return message
 }
@@ -104,7 +176,7 @@ func (d Desired) holder(state keepalived.InstanceState) string {
 	}
 	for _, p := range d.peers {
 		if p.rank == c.Rank {
-			return ", holder " + p.unit.String()
+			return p.unit.String()
 		}
 	}
 	return ""

@@ -37,13 +37,13 @@ func (d *Desired) TellVerdict(o Observed) {
 func (d Desired) failing(c CheckResult) string {
 	switch {
 	case c.Silent:
-		return "; the health checker is silent: see journalctl -u " + d.Layout.CheckerService()
+		return say(checkerSilent, "SERVICE", d.Layout.CheckerService()).Message
 	case !c.Known || c.Healthy:
 		return ""
 	case d.everywhere():
-		return fmt.Sprintf("; check fails on every unit: is %s right? Here: %s", d.suspect(), c.Reason)
+		return say(checkFailsEverywhere, "WHAT", d.suspect(), "REASON", c.Reason).Message
 	}
-	return "; check fails here: " + c.Reason
+	return say(checkFails, "REASON", c.Reason).Message
 }
 
 // everywhere tells whether the check fails on every peer that serves, if any.

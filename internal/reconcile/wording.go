@@ -1,0 +1,101 @@
+package reconcile
+
+import (
+	"strings"
+
+	"keepalived-charm/internal/juju"
+)
+
+// Wording is what juju status can say about a unit, and what it means.
+type Wording struct {
+	// Level is empty for what is added to another message.
+	Level juju.StatusLevel
+	// Message is the text; words in capitals stand for what is filled in, other
+	// than VIP and VRRP.
+	Message string
+	// Meaning says what it means, and what to do unless the message does.
+	Meaning string
+}
+
+// condition names a Wording.
+type condition int
+
+// The conditions, in the order of Wordings.
+const (
+	holdsAll condition = iota
+	standbyOf
+	standbyAlone
+	electing
+	noVirtualIP
+	cannotUse
+	installing
+	paused
+	released
+	linkDown
+	notRunning
+	notReporting
+	daemonFault
+	outOfElection
+	holdsSome
+	holdsStray
+	// Those that are added to another message.
+	changing
+	changingUpgraded
+	changingReady
+	checkFails
+	checkFailsEverywhere
+	checkerSilent
+	noPeerRelation
+)
+
+// Wordings lists everything a unit's status can say. The README shows it as it is
+// here.
+func Wordings() []Wording {
+	return []Wording{
+		holdsAll:     {juju.Active, "VIP ready: holds ADDRESSES", "This unit has the virtual IPs."},
+		standbyOf:    {juju.Active, "VIP ready: standby for ADDRESSES, holder UNIT", "This unit takes over when the holder fails. It hears the holder's advertisements."},
+		standbyAlone: {juju.Active, "VIP ready: standby for ADDRESSES", "The same; who holds them is not known here: the unit is changing over, or the holder's advertisements carry no priority of a known unit."},
+		electing:     {juju.Waiting, "electing a holder for ADDRESSES", "The daemon has just started and heard no holder yet; it takes a second. For longer: advertisements do not arrive, see vrrp_mode."},
+		noVirtualIP:  {juju.Blocked, NoVirtualIP + ": juju config APPLICATION virtual_ip=ADDRESS", "There is nothing to serve."},
+		cannotUse:    {juju.Blocked, "option NAME is VALUE, must be WHAT", "The option cannot be used. The last good configuration goes on. Other blocked messages name their cause the same way."},
+		installing:   {juju.Maintenance, "installing keepalived", "apt installs the package."},
+		paused:       {juju.Maintenance, "paused, takes no VIP: juju run UNIT resume", "An operator ran the action pause."},
+		released:     {juju.Maintenance, "VIP handed over, serving nothing", "The unit is being removed or its machine upgraded."},
+		linkDown:     {juju.Waiting, "interface INTERFACE is down, no VIP can be held here: ip link show INTERFACE", "The other units hold the virtual IPs. The unit takes part again by itself."},
+		notRunning:   {juju.Waiting, "keepalived is not running: journalctl -u keepalived", "It could not be started; every hook tries again."},
+		notReporting: {juju.Waiting, "keepalived does not run this unit's VRRP instance: see journalctl -u keepalived", "The daemon runs and does not answer, or with another configuration."},
+		daemonFault:  {juju.Waiting, "keepalived is in the FAULT state: journalctl -u keepalived", "The daemon cannot take part, such as on an interface without an address. The other units hold the virtual IPs."},
+		outOfElection: {juju.Waiting, "takes no VIP while its check fails: REASON",
+			"The service is down and all_unhealthy=drop keeps sick units out."},
+		holdsSome:  {juju.Waiting, "holds COUNT of ALL VIPs, keepalived is MASTER without ADDRESSES: journalctl -u keepalived", "Somebody took addresses away. Every pass puts them back; this shows when that did not work."},
+		holdsStray: {juju.Waiting, "has ADDRESSES though keepalived is STATE: journalctl -u keepalived", "An address was left behind or added by hand. Every pass removes it; this shows when that did not work."},
+
+		changing:             {"", "; moving to WHAT", "All units change an option together, one hook after the other; it needs nobody."},
+		changingUpgraded:     {"", " once all units are upgraded, COUNT of ALL are", "Units of the Python charm are left."},
+		changingReady:        {"", ", COUNT of ALL units ready", "The holder waits for the others to stand aside."},
+		checkFails:           {"", "; check fails here: REASON", "The service on this machine does not answer as healthcheck_type wants."},
+		checkFailsEverywhere: {"", "; check fails on every unit: is WHAT right? Here: REASON", "Either all services are down, or the check looks in the wrong place."},
+		checkerSilent:        {"", "; the health checker is silent: see journalctl -u SERVICE", "It is down or has not reached a verdict; the last verdict counts."},
+		noPeerRelation:       {"", "; no peer relation, units do not know each other: juju status --relations", "Right after an upgrade, or on a Juju that gave the application none. The virtual IPs move all the same."},
+	}
+}
+
+// say fills a wording in: pairs of a word in capitals and its text.
+func say(c condition, pairs ...string) juju.Status {
+	w := Wordings()[c]
+	return juju.Status{Level: w.Level, Message: strings.NewReplacer(pairs...).Replace(w.Message)}
+}
+
+// WordingTable is Wordings as a table in Markdown.
+func WordingTable() string {
+	var b strings.Builder
+	b.WriteString("| status | message | meaning |\n| --- | --- | --- |\n")
+	for _, w := range Wordings() {
+		level := string(w.Level)
+		if level == "" {
+			level = "added"
+		}
+		b.WriteString("| " + level + " | `" + w.Message + "` | " + w.Meaning + " |\n")
+	}
+	return b.String()
+}
