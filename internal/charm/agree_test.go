@@ -34,7 +34,7 @@ func talks(s charmtest.State) string {
 	var said []string
 	for line := range strings.Lines(s.Host.Keepalived.Loaded) {
 		word := strings.TrimSpace(line)
-		for _, key := range []string{"version ", "virtual_router_id ", "unicast_peer "} {
+		for _, key := range []string{"version ", "virtual_router_id ", "unicast_peer ", "fd70:"} {
 			if strings.HasPrefix(word, key) {
 				said = append(said, word)
 			}
@@ -55,6 +55,7 @@ func TestAChangeThatAllUnitsShareLeavesOneHolder(t *testing.T) {
 	for claim, change := range map[string][2]any{
 		"virtual router ID": {"router_id", 51},
 		"unicast":           {"vrrp_mode", "unicast"},
+		"IPv6 only":         {"virtual_ip", "2001:db8::250"},
 	} {
 		t.Run(claim, func(t *testing.T) {
 			t.Parallel()
@@ -63,6 +64,7 @@ func TestAChangeThatAllUnitsShareLeavesOneHolder(t *testing.T) {
 				g := three(t)
 				before := talks(g.units[0])
 				for n, s := range g.units {
+					s.Host.DefaultInterface6 = s.Host.DefaultInterface4
 					g.units[n] = option(s, change[0].(string), change[1])
 				}
 				told := map[int]bool{}

@@ -94,6 +94,9 @@ func (d *Desired) instance(o Observed, own []netip.Addr) (keepalived.VRRPInstanc
 			i.Interface = name
 		}
 	}
+	if i.Interface == "" {
+		i.Interface = d.spoken(m)
+	}
 	d.address = primary(m, i.Interface, own, six)
 	i.Peers = d.sendsTo()
 	if len(i.Peers) == 0 {
@@ -104,6 +107,17 @@ func (d *Desired) instance(o Observed, own []netip.Addr) (keepalived.VRRPInstanc
 			" has no address of the virtual IPs' family, which vrrp_mode=unicast needs"}
 	}
 	return i, nil
+}
+
+// spoken is the interface of the installed instance, else that of the first virtual
+// IP: while the last virtual IP of a family goes, the others still speak that family.
+func (d Desired) spoken(m Machine) string {
+	for _, c := range keepalived.Claims(m.Files[d.Layout.Fragment()]) {
+		if slices.ContainsFunc(m.Interfaces, func(i Interface) bool { return i.Name == c.Interface }) {
+			return c.Interface
+		}
+	}
+	return d.interfaces[0]
 }
 
 // base is the unit's base priority.
