@@ -85,6 +85,7 @@ func TestAChangeThatAllUnitsShareLeavesOneHolder(t *testing.T) {
 						g.run(t, n, hook)
 					}
 					told[n] = true
+					require.NotContains(t, g.units[n].Host.Keepalived.Loaded, "interface \n", "seed %d, unit %d", seed, n)
 					for n, s := range g.units {
 						if n != 0 && talks(s) != talks(g.units[0]) && talks(g.units[0]) != before {
 							require.True(t, aside(s), "seed %d: unit %d talks %s, the holder %s", seed, n, talks(s), talks(g.units[0]))
