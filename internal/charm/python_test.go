@@ -152,6 +152,15 @@ func TestAHolderThatIsTakenOverPinsItsAddresses(t *testing.T) {
 	}
 }
 
+func TestAllAddressesOfThePythonCharmAreAdvertised(t *testing.T) {
+	s := option(python(0), "virtual_ip", "10.10.74.250/24\n10.10.74.251/24")
+	s.Host.Files[reconcile.MainFile] = strings.Replace(pythonConf, "10.10.74.250/24", "10.10.74.250/24\n10.10.74.251/24", 1)
+	for _, hook := range []string{"upgrade-charm", "config-changed"} {
+		s = run(t, s, hook)
+		require.Contains(t, s.Host.Keepalived.Loaded, "    virtual_ipaddress {\n        10.10.74.250/32 dev eth0\n        10.10.74.251/32 dev eth0\n    }\n    track_file")
+	}
+}
+
 // TestAUnitThatServesForThePythonCharmTellsItsPeersSo: the peer relation is new.
 func TestAUnitThatServesForThePythonCharmTellsItsPeersSo(t *testing.T) {
 	s := run(t, python(0), "upgrade-charm", "config-changed", "cluster-relation-created")

@@ -5,6 +5,7 @@ package keepalived
 
 import (
 	"net/netip"
+	"slices"
 	"strconv"
 
 	"keepalived-charm/internal/vrrp"
@@ -47,6 +48,9 @@ type VRRPInstance struct {
 	// advertised (virtual_ipaddress_excluded), so they may differ between units
 	// while hooks run. With an anchor that is no constant it is one of them.
 	Addresses []VirtualAddress
+	// Also are addresses that advertisements carry besides the anchor: units of the
+	// Python charm advertise all their virtual IPs.
+	Also []netip.Addr
 	// Password authenticates advertisements of version 2 (RFC 2338 section 5.3.6);
 	// empty for none. It travels in clear text: anybody on the segment can read it.
 	Password string
@@ -64,21 +68,27 @@ type VirtualAddress struct {
 // String returns the address as a line of virtual_ipaddress.
 func (a VirtualAddress) String() string { return a.Prefix.String() + " dev " + a.Interface }
 
-// Advertised returns the line of the one address in the advertisements.
-func (i VRRPInstance) Advertised() string {
-	for _, a := range i.Addresses {
-		if a.Addr() == i.Anchor {
-			return a.String()
+// Advertised returns the lines of the addresses in the advertisements, one but for
+// Also.
+func (i VRRPInstance) Advertised() []string {
+	var lines []string
+	for _, want := range append([]netip.Addr{i.Anchor}, i.Also...) {
+		line := netip.PrefixFrom(want, want.BitLen()).String() + " dev lo"
+		for _, a := range i.Addresses {
+			if a.Addr() == want {
+				line = a.String()
+			}
 		}
+		lines = append(lines, line)
 	}
-	return netip.PrefixFrom(i.Anchor, i.Anchor.BitLen()).String() + " dev lo"
+	return lines
 }
 
 // Excluded returns the lines of the addresses that are not advertised.
 func (i VRRPInstance) Excluded() []string {
 	var lines []string
 	for _, a := range i.Addresses {
-		if a.Addr() != i.Anchor {
+		if a.Addr() != i.Anchor && !slices.Contains(i.Also, a.Addr()) {
 			lines = append(lines, a.String())
 		}
 	}

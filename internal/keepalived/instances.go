@@ -15,8 +15,9 @@ type Claim struct {
 	VirtualRouterID vrrp.VirtualRouterID
 	// Six tells an instance that talks VRRP over IPv6.
 	Six bool
-	// Addresses are its virtual addresses.
-	Addresses []netip.Addr
+	// Addresses are its virtual addresses, Advertised those of them that its
+	// advertisements carry.
+	Addresses, Advertised []netip.Addr
 }
 
 // Claims reads the vrrp_instance blocks of a configuration, ours or anybody's. It
@@ -62,6 +63,9 @@ func Claims(text string) []Claim {
 				// The first advertised address tells the family (keepalived.conf(5)).
 				c.Six = c.Six || len(c.Addresses) == 0 && a.Is6() && block == "virtual_ipaddress"
 				c.Addresses = append(c.Addresses, a)
+				if block == "virtual_ipaddress" {
+					c.Advertised = append(c.Advertised, a)
+				}
 			}
 		}
 	}

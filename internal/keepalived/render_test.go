@@ -66,6 +66,11 @@ func cases() map[string]keepalived.Fragment {
 			i.Version, i.Interval, i.Anchor = 2, time.Second, netip.MustParseAddr("10.10.74.250")
 			i.Addresses = at("10.10.74.250/24", "10.10.74.251/32")
 		}),
+		"beside-the-python-charm-with-two-vips": one(func(i *keepalived.VRRPInstance) {
+			i.Version, i.Interval, i.Anchor = 2, time.Second, netip.MustParseAddr("10.10.74.250")
+			i.Addresses = at("10.10.74.250/32", "10.10.74.251/32", "2001:db8::250/128")
+			i.Also = []netip.Addr{netip.MustParseAddr("10.10.74.251")}
+		}),
 		"fastest": one(func(i *keepalived.VRRPInstance) {
 			i.Interval, i.Priority = 50*time.Millisecond, vrrp.Base(vrrp.Ranks-1)
 		}),
