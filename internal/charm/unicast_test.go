@@ -2,6 +2,7 @@ package charm_test
 
 import (
 	"fmt"
+	"net/netip"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -10,6 +11,7 @@ import (
 	"keepalived-charm/internal/endpoint"
 	"keepalived-charm/internal/healthcheck"
 	"keepalived-charm/internal/juju"
+	"keepalived-charm/internal/keepalived"
 	"keepalived-charm/internal/reconcile"
 )
 
@@ -28,6 +30,61 @@ func unicastUnit(n, planned int) charmtest.State {
 	s.Juju.Relate(endpoint.Cluster, "cluster:1")
 	s.Juju.Options["virtual_ip"], s.Juju.Options["vrrp_mode"], s.Juju.Planned = vip, "unicast", planned
 	return s
+}
+
+// pair is two units that know each other.
+func pair(t *testing.T) group {
+	t.Helper()
+	g := group{units: map[int]charmtest.State{}}
+	for n := range 2 {
+		g.units[n] = run(t, unicastUnit(n, 2), "install", "config-changed")
+	}
+	for range 2 {
+		g.run(t, 0, "cluster-relation-changed")
+		g.run(t, 1, "cluster-relation-changed")
+	}
+	return g
+}
+
+// sends is the list of addresses in a unit's configuration.
+func sends(s charmtest.State) []netip.Addr {
+	return keepalived.Peers(s.Host.Files[reconcile.Layout{Application: "keepalived"}.Fragment()])
+}
+
+func TestAUnicastUnitThatLeavesSendsToItsPeersUntilItStops(t *testing.T) {
+	for holds, reason := range map[bool]string{true: "", false: "while this unit leaves"} {
+		g := pair(t)
+		peer := []netip.Addr{netip.MustParseAddr("10.10.74.12")}
+		require.Equal(t, peer, sends(g.units[0]))
+		told := g.units[0].Juju.Own("cluster:1")["lists"]
+		s := with(g.units[0], func(s *charmtest.State) {
+			s.Host.Holds = holds
+			delete(s.Juju.Relations[endpoint.Cluster]["cluster:1"], unit(1))
+		})
+		out := charmtest.RunHook(t, charmtest.Hook{Name: "cluster-relation-departed", Departing: unit(0)}, s)
+		require.NoError(t, out.Err)
+		require.Equal(t, peer, sends(out.State))
+		require.Equal(t, reason, waits(t, out.State), "holder: %v", holds)
+		require.Equal(t, told, out.Juju.Own("cluster:1")["lists"])
+		s = with(out.State, func(s *charmtest.State) { delete(s.Juju.Relations, endpoint.Cluster) })
+		for _, hook := range []string{"website-relation-broken", "update-status"} {
+			s = run(t, s, hook)
+			require.Equal(t, peer, sends(s), hook)
+			require.Equal(t, reason, waits(t, s), hook)
+		}
+		require.Empty(t, sends(run(t, s, "stop")))
+	}
+}
+
+func TestAUnicastUnitForgetsAPeerThatLeaves(t *testing.T) {
+	g := pair(t)
+	s := with(g.units[0], func(s *charmtest.State) {
+		delete(s.Juju.Relations[endpoint.Cluster]["cluster:1"], unit(1))
+	})
+	out := charmtest.RunHook(t, charmtest.Hook{Name: "cluster-relation-departed", Departing: unit(1)}, s)
+	require.NoError(t, out.Err)
+	require.Equal(t, []netip.Addr{netip.MustParseAddr("10.10.74.11")}, sends(out.State), "its own address: nobody else is left")
+	require.Empty(t, waits(t, out.State))
 }
 
 func TestAUnicastUnitClaimsNothingBeforeItKnowsAllAndAllSendToIt(t *testing.T) {

@@ -117,3 +117,23 @@ func Password(fragment string) string {
 	}
 	return ""
 }
+
+// Peers lists the addresses that a fragment of the charm sends unicast
+// advertisements to.
+func Peers(fragment string) []netip.Addr {
+	var list []netip.Addr
+	words := tokens(fragment)
+	for n, w := range words {
+		if w != "unicast_peer" {
+			continue
+		}
+		for _, w := range words[min(n+2, len(words)):] {
+			a, err := netip.ParseAddr(w)
+			if err != nil {
+				break
+			}
+			list = append(list, a)
+		}
+	}
+	return list
+}

@@ -40,6 +40,14 @@ func TestParametersOfEveryRenderedFragmentAreFoundAgain(t *testing.T) {
 			require.True(t, ok, name)
 			require.Equal(t, i.Parameters, got, name)
 		}
+		peers := 0
+		for _, i := range f.Instances {
+			if i.Mode == vrrp.Unicast {
+				require.Equal(t, i.Peers, keepalived.Peers(text), name)
+				peers++
+			}
+		}
+		require.Equal(t, peers > 0, len(keepalived.Peers(text)) > 0, name)
 		_, ok := keepalived.ReadParameters(text, "charm_other")
 		require.False(t, ok)
 	}

@@ -68,6 +68,8 @@ type Desired struct {
 	peers     []peer
 	principal string
 	agreement agreement
+	// former are addresses that unicast advertisements go to, whoever is a peer now.
+	former []netip.Addr
 	// interfaces are those that the instance needs: without one of them it is in
 	// the FAULT state.
 	interfaces []string
@@ -122,7 +124,7 @@ func Desire(o Observed) (Desired, error) {
 		if d.secret, err = d.password(o); err != nil {
 			return Desired{}, err
 		}
-		d.agreement = d.agree(o)
+		d.agreement, d.former = d.agree(o), o.former()
 		o.Machine.Interfaces = o.Machine.without(floating)
 		if err := d.render(o, own); err != nil {
 			return Desired{}, err
@@ -281,17 +283,6 @@ func (d Desired) member(o Observed, own []netip.Addr) endpoint.Member {
 		}
 	}
 	return m
-}
-
-// sendsTo lists the peers' addresses for unicast advertisements.
-func (d Desired) sendsTo() []netip.Addr {
-	var list []netip.Addr
-	for _, p := range d.peers {
-		if p.address.IsValid() && p.address.Is6() == d.agreement.run.Anchor.Is6() && !slices.Contains(list, p.address) {
-			list = append(list, p.address)
-		}
-	}
-	return list
 }
 
 // unheard tells that a peer would not send its advertisements to this unit yet,

@@ -33,6 +33,8 @@ func (d *Desired) render(o Observed, own []netip.Addr) error {
 		switch {
 		case o.newcomer() && o.Planned > 1+len(d.peers):
 			d.agreement.aside = untilKnown
+		case d.deserted(o):
+			d.agreement.aside = untilGone
 		case d.unheard():
 			d.agreement.aside = untilListed
 		}
