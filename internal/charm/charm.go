@@ -6,6 +6,7 @@ package charm
 import (
 	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/juju/charm/v12/hooks"
 
@@ -37,8 +38,10 @@ type Model interface {
 type Machine interface {
 	Observe(reconcile.Layout) (reconcile.Machine, error)
 	Apply(reconcile.Layout, reconcile.Step) error
-	// Answers tells whether some machine answers at an address and port.
-	Answers(netip.AddrPort) bool
+	// Watch looks at an address and port until the returned function is called,
+	// which tells the longest time in which nobody answered, and whether somebody
+	// does in the end.
+	Watch(netip.AddrPort) func() (silent time.Duration, answers bool)
 	// Unreachable returns those of the peers' addresses at which nothing answers.
 	Unreachable([]netip.Addr) ([]netip.Addr, error)
 }

@@ -97,30 +97,35 @@ func (r *request) change(action reconcile.Action, leaving bool) (string, error) 
 	if err != nil {
 		return "", err
 	}
-	if err := r.m.Apply(l, reconcile.Step{Action: action}); err != nil {
-		return "", err
-	}
-	began := time.Now()
-	if r.obs.Machine, err = r.m.Observe(l); err != nil {
-		return "", err
-	}
-	if err := r.show(); err != nil {
-		return "", err
-	}
-	gap := "0s"
+	end := func() (time.Duration, bool) { return 0, true }
 	if leaving {
-		gap = r.watch(want, l, began)
+		end = r.m.Watch(want.Service())
 	}
-	r.obs.Machine, err = r.m.Observe(l)
-	if err != nil {
-		return "", err
+	err = r.m.Apply(l, reconcile.Step{Action: action})
+	if err == nil {
+		err = r.look(l)
 	}
-	return gap, r.show()
+	for began := time.Now(); err == nil && leaving && want.Holds(r.obs.Machine) && time.Since(began) < moveLimit; {
+		time.Sleep(lookPause)
+		r.obs.Machine, err = r.m.Observe(l)
+	}
+	silent, answers := end()
+	if err == nil {
+		err = r.look(l)
+	}
+	if !answers {
+		return "still going on", err
+	}
+	return silent.Round(time.Millisecond).String(), err
 }
 
-// show passes once and sets the status. Juju 4 refuses to set it in an action:
-// the next hook does.
-func (r *request) show() error {
+// look reads the machine, passes once and sets the status. Juju 4 refuses to set
+// it in an action: the next hook does.
+func (r *request) look(l reconcile.Layout) error {
+	var err error
+	if r.obs.Machine, err = r.m.Observe(l); err != nil {
+		return err
+	}
 	s, err := pass(r.obs, r.j, r.m)
 	if err != nil {
 		return err
@@ -129,21 +134,4 @@ func (r *request) show() error {
 		r.j.Log(err.Error())
 	}
 	return nil
-}
-
-// watch waits until the address has left and answers again.
-func (r *request) watch(want reconcile.Desired, l reconcile.Layout, began time.Time) string {
-	var left time.Time
-	for time.Since(began) < moveLimit {
-		if left.IsZero() {
-			if m, err := r.m.Observe(l); err == nil && !want.Holds(m) {
-				left = time.Now()
-			}
-		}
-		if !left.IsZero() && r.m.Answers(want.Service()) {
-			return time.Since(left).Round(time.Millisecond).String()
-		}
-		time.Sleep(lookPause)
-	}
-	return "more than " + moveLimit.String()
 }

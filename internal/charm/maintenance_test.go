@@ -34,7 +34,7 @@ func TestFailoverHandsOver(t *testing.T) {
 	require.Empty(t, out.Juju.Failure)
 	require.Equal(t, "keepalived/0", out.Juju.Results["from"])
 	require.Contains(t, out.Juju.Results["summary"], "handed over: VIP ready: standby for 10.10.74.250")
-	require.NotEmpty(t, out.Juju.Results["gap"])
+	require.Equal(t, "50ms", out.Juju.Results["gap"])
 	require.False(t, out.Host.Holds)
 }
 

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"keepalived-charm/internal/reconcile"
 )
@@ -39,7 +40,9 @@ func (m *machine) Apply(l reconcile.Layout, s reconcile.Step) error {
 	})
 }
 
-func (m *machine) Answers(netip.AddrPort) bool { return true }
+func (m *machine) Watch(netip.AddrPort) func() (time.Duration, bool) {
+	return func() (time.Duration, bool) { return 50 * time.Millisecond, true }
+}
 
 func (m *machine) Unreachable(asked []netip.Addr) ([]netip.Addr, error) {
 	if m.life.dead {
@@ -86,6 +89,8 @@ func (h *Host) apply(l reconcile.Layout, s reconcile.Step, amid bool) (known boo
 		h.Holds = false
 	case reconcile.Restart:
 		h.Keepalived.Starts++
+	case reconcile.Flush:
+		h.Stray = nil
 	case reconcile.Pin:
 		h.Pinned = slices.Clone(s.Addresses)
 		if amid {

@@ -47,6 +47,8 @@ type Host struct {
 	Heard vrrp.Priority
 	// Check is the health checker's verdict.
 	Check reconcile.CheckResult
+	// Stray are virtual IPs on eth0 that keepalived did not put there.
+	Stray []netip.Addr
 	// Pinned are addresses on the loopback device.
 	Pinned []netip.Addr
 	// Silent are addresses of peers at which nothing answers.
@@ -98,7 +100,7 @@ func NewHost(address string) Host {
 func (h Host) clone() Host {
 	h.Files, h.Checkers, h.Notifiers = maps.Clone(h.Files), maps.Clone(h.Checkers), maps.Clone(h.Notifiers)
 	h.Units, h.Settings = maps.Clone(h.Units), maps.Clone(h.Settings)
-	h.Pinned, h.Silent = slices.Clone(h.Pinned), slices.Clone(h.Silent)
+	h.Pinned, h.Silent, h.Stray = slices.Clone(h.Pinned), slices.Clone(h.Silent), slices.Clone(h.Stray)
 	h.Interfaces = slices.Clone(h.Interfaces)
 	for i := range h.Interfaces {
 		h.Interfaces[i].Addresses = slices.Clone(h.Interfaces[i].Addresses)
@@ -163,6 +165,9 @@ func (h Host) Stale(application string) []string {
 	if len(h.Pinned) > 0 {
 		list = append(list, fmt.Sprint("still pinned: ", h.Pinned))
 	}
+	if len(h.Stray) > 0 {
+		list = append(list, fmt.Sprint("stray: ", h.Stray))
+	}
 	return list
 }
 
@@ -215,10 +220,9 @@ func (h Host) observe(l reconcile.Layout) reconcile.Machine {
 		m.Version = "2.2.7"
 	}
 	for n := range m.Interfaces {
-		for _, a := range h.Pinned {
-			if m.Interfaces[n].Name == "lo" {
-				m.Interfaces[n].Addresses = append(m.Interfaces[n].Addresses, netip.PrefixFrom(a, a.BitLen()))
-			}
+		added := map[string][]netip.Addr{"lo": h.Pinned, "eth0": h.Stray}[m.Interfaces[n].Name]
+		for _, a := range added {
+			m.Interfaces[n].Addresses = append(m.Interfaces[n].Addresses, netip.PrefixFrom(a, a.BitLen()))
 		}
 	}
 	for _, p := range l.Files() {

@@ -47,6 +47,8 @@ func (h *Host) Apply(l reconcile.Layout, s reconcile.Step) error {
 		return h.followUps(l, s.FollowUps)
 	case reconcile.Forget:
 		return h.forget(l, s.FollowUps)
+	case reconcile.Flush:
+		return h.flushStray(l, s.Addresses)
 	case reconcile.Pin:
 		return h.pin(l, s.Addresses)
 	case reconcile.Pause:
@@ -121,7 +123,10 @@ func (h *Host) followUp(l reconcile.Layout, f reconcile.FollowUp) error {
 		if err := h.prepare(l); err != nil {
 			return err
 		}
-		return reloadOrStart(keepalivedService)
+		if err := reloadOrStart(keepalivedService); err != nil {
+			return err
+		}
+		return h.awaitElection(l)
 	case reconcile.RestartChecker:
 		if err := h.remove(l.Booted()); err != nil {
 			return err

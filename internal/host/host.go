@@ -73,9 +73,6 @@ func (h *Host) Observe(l reconcile.Layout) (reconcile.Machine, error) {
 	m.Paused = err == nil
 	m.Leftovers = len(h.leftovers()) > 0
 	m.BinaryCurrent = sameBinary(h.self, h.path(l.Binary()))
-	if err := observeNetwork(&m); err != nil {
-		return m, err
-	}
 	found, err := services(l)
 	if err != nil {
 		return m, err
@@ -83,11 +80,28 @@ func (h *Host) Observe(l reconcile.Layout) (reconcile.Machine, error) {
 	daemon := found[keepalivedService]
 	m.Active, m.CheckerActive = daemon.running(), found[l.CheckerService()].running()
 	m.NotifierActive = found[l.NotifierUnit()].running()
-	if daemon.state == "active" {
-		m.Instances = h.instances(daemon.pid)
-	}
 	m.Check = h.check(l)
-	return m, nil
+	return m, h.observeElection(l, daemon, &m)
+}
+
+// observeElection reads the network and asks the daemon, again while they do not
+// fit together: one of them is older than the other.
+func (h *Host) observeElection(l reconcile.Layout, daemon service, m *reconcile.Machine) error {
+	const tries = 4
+	for n := range tries {
+		m.Interfaces = nil
+		if err := observeNetwork(m); err != nil {
+			return err
+		}
+		if daemon.state == "active" {
+			m.Instances = h.instances(daemon.pid)
+		}
+		if m.Agreed(l.Instance()) || n == tries-1 {
+			return nil
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	return nil
 }
 
 // read returns the content of those files that exist.

@@ -101,16 +101,6 @@ func elsewhere(addresses []netip.Addr, than int) bool {
 	return true
 }
 
-// Answers tells whether some machine answers at an address and port: it accepts
-// the connection or refuses it.
-func (h *Host) Answers(target netip.AddrPort) bool {
-	c, err := net.DialTimeout("tcp", target.String(), 100*time.Millisecond)
-	if err == nil {
-		c.Close()
-	}
-	return err == nil || errors.Is(err, syscall.ECONNREFUSED)
-}
-
 // Unreachable asks each address's machine for its link-layer address, by sending
 // a datagram nobody reads (discard, RFC 863), and returns those that the kernel
 // got no answer from. All of them are on segments of this machine.

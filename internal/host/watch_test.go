@@ -1,0 +1,23 @@
+package host
+
+import (
+	"net"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestARefusedConnectionIsAnAnswer(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	target := netip.MustParseAddrPort(l.Addr().String())
+	end := New(t.TempDir(), "").Watch(target)
+	time.Sleep(20 * time.Millisecond)
+	require.NoError(t, l.Close())
+	time.Sleep(20 * time.Millisecond)
+	silent, answers := end()
+	require.Zero(t, silent)
+	require.True(t, answers)
+}
