@@ -100,6 +100,29 @@ func (m Machine) has(a netip.Addr) bool {
 	return slices.ContainsFunc(m.Interfaces, func(i Interface) bool { return i.has(a) })
 }
 
+// Agreed tells whether what the daemon says of an instance and what the kernel has
+// fit together. Read one after the other they may not, while the unit takes over.
+func (m Machine) Agreed(instance string) bool {
+	for _, i := range m.Instances {
+		if i.Name != instance {
+			continue
+		}
+		for _, a := range i.Addresses {
+			switch i.State {
+			case keepalived.Master:
+				if !m.has(a) {
+					return false
+				}
+			case keepalived.Backup, keepalived.Fault:
+				if m.hasOutside(a, "lo") {
+					return false
+				}
+			}
+		}
+	}
+	return true
+}
+
 // hasOutside tells whether an address is on another interface than that one.
 func (m Machine) hasOutside(a netip.Addr, than string) bool {
 	return slices.ContainsFunc(m.Interfaces, func(i Interface) bool { return i.Name != than && i.has(a) })

@@ -26,6 +26,10 @@ const (
 	// Test has keepalived test its configuration as it will be with the files of
 	// the step in place. It changes nothing.
 	Test Action = "test"
+	// Flush takes the addresses of the step from this machine, unless keepalived has
+	// become MASTER meanwhile: they were left behind, or added by hand, and another
+	// unit has them.
+	Flush Action = "flush"
 	// Pin puts the addresses of the step on the loopback device, where the machine
 	// answers for them while its VRRP instance changes over; Unpin ends it.
 	Pin Action = "pin"
@@ -146,6 +150,9 @@ func serve(d Desired, o Observed) []Step {
 	if !d.options.Notify {
 		steps = append(steps, d.stopNotifier(o.Machine)...)
 		delete(due, StartNotifier)
+	}
+	if stray := d.stray(o.Machine); len(stray) > 0 {
+		steps = append(steps, Step{Action: Flush, Addresses: stray})
 	}
 	if len(daemon) > 0 {
 		// First of all: what keepalived refuses leaves no trace, not even a debt.

@@ -132,6 +132,29 @@ func (d Desired) disagreement(m Machine) (missing, stray []netip.Addr) {
 	return missing, stray
 }
 
+// stray lists what is to be flushed: virtual IPs of a unit that is no MASTER or has
+// no daemon, and the address that stands for them in advertisements. While virtual
+// IPs are pinned, the unit has them and is not MASTER.
+func (d Desired) stray(m Machine) []netip.Addr {
+	if d.agreement.pin || slices.Contains(m.Owed, Unpin) {
+		return nil
+	}
+	state, reported := d.instanceOf(m)
+	if !reported {
+		if m.Active {
+			return nil // nobody knows
+		}
+		return slices.DeleteFunc(d.addresses(), func(a netip.Addr) bool { return !m.hasOutside(a, "lo") })
+	}
+	_, stray := d.disagreement(m)
+	for _, a := range state.Addresses {
+		if vrrp.IsAnchor(a) && state.State != keepalived.Master && state.State != keepalived.Init && m.has(a) {
+			stray = append(stray, a)
+		}
+	}
+	return stray
+}
+
 // progress tells of a change that all units have to make; empty without one.
 func (a agreement) progress() string {
 	if !a.moving {

@@ -62,6 +62,12 @@ func Anchor(id VirtualRouterID, six bool) netip.Addr {
 	return netip.AddrFrom4([4]byte{169, 254, byte(id), 112})
 }
 
+// IsAnchor tells whether an address is the anchor of some virtual router.
+func IsAnchor(a netip.Addr) bool {
+	b := a.AsSlice()
+	return len(b) > 2 && a == Anchor(VirtualRouterID(b[len(b)-2]), a.Is6())
+}
+
 // Constant tells whether the anchor is the constant one.
 func (p Parameters) Constant() bool {
 	return p.Anchor == Anchor(p.VirtualRouterID, p.Anchor.Is6())

@@ -1,0 +1,96 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/vishvananda/netlink"
+
+	"keepalived-charm/internal/keepalived"
+	"keepalived-charm/internal/reconcile"
+	"keepalived-charm/internal/vrrp"
+)
+
+// longestElection bounds how long a hook waits for an election, whatever the
+// advertisement interval: an outcome that comes later is told by the notifier.
+const longestElection = 2 * time.Second
+
+// awaitElection waits until the instance has found out who holds, itself or
+// another unit: right after a start or reload the daemon does not know yet, and
+// the status would have to say so. A standby that hears nobody takes over after
+// three advertisement intervals (RFC 9568 section 6.1, Active_Down_Interval).
+func (h *Host) awaitElection(l reconcile.Layout) error {
+	text, err := os.ReadFile(h.path(l.Fragment()))
+	if err != nil {
+		return nil // it serves nothing (any more)
+	}
+	p, ok := keepalived.ReadParameters(string(text), l.Instance())
+	if !ok {
+		return nil
+	}
+	for deadline := time.Now().Add(min(4*p.Interval+300*time.Millisecond, longestElection)); ; time.Sleep(50 * time.Millisecond) {
+		i, reported, err := h.instance(l)
+		decided := sameAddresses(i.Addresses, keepalived.VirtualAddresses(string(text))) && (i.State == keepalived.Master || i.State == keepalived.Fault || i.State == keepalived.Backup && i.MasterPriority > 0)
+		if err != nil || !reported || decided || time.Now().After(deadline) {
+			return err
+		}
+	}
+}
+
+// sameAddresses tells that a daemon has read what is written.
+func sameAddresses(read, written []netip.Addr) bool {
+	byValue := func(list []netip.Addr) []netip.Addr { return slices.SortedFunc(slices.Values(list), netip.Addr.Compare) }
+	return slices.Equal(byValue(read), byValue(written))
+}
+
+// instance asks the daemon for the application's instance; false when there is no
+// answer.
+func (h *Host) instance(l reconcile.Layout) (keepalived.InstanceState, bool, error) {
+	found, err := services(l)
+	if err != nil {
+		return keepalived.InstanceState{}, false, err
+	}
+	if daemon := found[keepalivedService]; daemon.state == "active" {
+		for _, i := range h.instances(daemon.pid) {
+			if i.Name == l.Instance() {
+				return i, true, nil
+			}
+		}
+	}
+	return keepalived.InstanceState{}, false, nil
+}
+
+// flushStray removes addresses that the unit has without being MASTER. It asks
+// again first: they are the unit's if it has become MASTER since. On the loopback
+// device only anchors are keepalived's.
+func (h *Host) flushStray(l reconcile.Layout, stray []netip.Addr) error {
+	i, reported, err := h.instance(l)
+	if err != nil || reported && i.State == keepalived.Master {
+		return err
+	}
+	all, err := netlink.AddrList(nil, netlink.FAMILY_ALL)
+	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
+		return fmt.Errorf("cannot list network addresses: %w", err)
+	}
+	for _, a := range all {
+		ip, ok := netip.AddrFromSlice(a.IP)
+		if ip = ip.Unmap(); !ok || !slices.Contains(stray, ip) {
+			continue
+		}
+		link, err := netlink.LinkByIndex(a.LinkIndex)
+		if err == nil && link.Attrs().Name == "lo" && !vrrp.IsAnchor(ip) {
+			continue
+		}
+		if err == nil {
+			err = netlink.AddrDel(link, &a)
+		}
+		if err != nil {
+			return fmt.Errorf("cannot remove stray address %s: %w", ip, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,193 @@
+package reconcile
+
+import (
+	"net/netip"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"keepalived-charm/internal/config"
+	"keepalived-charm/internal/endpoint"
+	"keepalived-charm/internal/healthcheck"
+	"keepalived-charm/internal/juju"
+	"keepalived-charm/internal/keepalived"
+	"keepalived-charm/internal/vrrp"
+)
+
+// circumstances are what a status is derived from.
+type circumstances struct {
+	*Desired
+	*Machine
+	state *keepalived.InstanceState
+}
+
+// holding is a unit that holds three virtual IPs, one peer beside it.
+func holding(vips ...string) circumstances {
+	l := Layout{Application: "keepalived"}
+	d := &Desired{Layout: l, unit: juju.Unit{Application: "keepalived"}, related: true,
+		agreement: agreement{run: vrrp.Parameters{VirtualRouterID: 23, Anchor: vrrp.Anchor(23, false)}},
+		peers:     []peer{{unit: juju.Unit{Application: "keepalived", Number: 1}, rank: 1, runs: &vrrp.Parameters{}}}}
+	eth0 := Interface{Name: "eth0", Up: true, Addresses: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/24")}}
+	state := keepalived.InstanceState{Name: l.Instance(), Interface: "eth0", State: keepalived.Master, VirtualRouterID: 23}
+	for _, v := range vips {
+		a := netip.MustParseAddr(v)
+		d.options.VirtualIPs = append(d.options.VirtualIPs, config.VirtualIP{Prefix: netip.PrefixFrom(a, a.BitLen())})
+		eth0.Addresses = append(eth0.Addresses, netip.PrefixFrom(a, a.BitLen()))
+		state.Addresses = append(state.Addresses, a)
+	}
+	m := &Machine{Active: true, Interfaces: []Interface{{Name: "lo", Up: true}, eth0}, Instances: []keepalived.InstanceState{state},
+		Check: CheckResult{Known: true, Healthy: true}}
+	return circumstances{d, m, &m.Instances[0]}
+}
+
+// standby makes a unit one that hears a priority.
+func (c circumstances) standby(heard vrrp.Priority) circumstances {
+	c.state.State, c.state.MasterPriority = keepalived.Backup, heard
+	c.drop(0)
+	return c
+}
+
+// drop takes the virtual IPs but the first few from the kernel.
+func (c circumstances) drop(left int) { c.Interfaces[1].Addresses = c.Interfaces[1].Addresses[:1+left] }
+
+func TestEveryConditionHasItsWords(t *testing.T) {
+	const one, two = "10.0.0.250", "10.0.0.250, 10.0.0.251, 10.0.0.252"
+	heard := vrrp.Base(1) + vrrp.HealthyWeight + vrrp.HolderWeight
+	seen := map[condition]bool{}
+	for claim, c := range map[string]struct {
+		of     condition
+		with   condition
+		count  int
+		change func(circumstances)
+		want   string
+	}{
+		"holder":            {holdsAll, -1, 1, func(circumstances) {}, "active: VIP ready: holds " + one},
+		"holder of three":   {holdsAll, -1, 3, func(circumstances) {}, "active: VIP ready: holds " + two},
+		"holder of many":    {holdsAll, -1, 5, func(circumstances) {}, "active: VIP ready: holds " + two + " and 2 more"},
+		"standby":           {standbyOf, -1, 3, func(c circumstances) { c.standby(heard) }, "active: VIP ready: standby for " + two + ", holder keepalived/1"},
+		"standby of nobody": {standbyAlone, -1, 1, func(c circumstances) { c.standby(255) }, "active: VIP ready: standby for " + one},
+		"nobody heard yet":  {electing, -1, 1, func(c circumstances) { c.standby(0) }, "waiting: electing a holder for " + one},
+		"just started": {electing, -1, 1, func(c circumstances) { c.standby(0).state.State = keepalived.Init },
+			"waiting: electing a holder for " + one},
+		"nothing to serve": {noVirtualIP, -1, 0, func(c circumstances) { c.Desired.Mode = Idle }, "blocked: Please configure virtual ips: juju config keepalived virtual_ip=ADDRESS"},
+		"handed over":      {released, -1, 1, func(c circumstances) { c.Desired.Mode = Released }, "maintenance: VIP handed over, serving nothing"},
+		"paused":           {paused, -1, 1, func(c circumstances) { c.Desired.paused = true }, "maintenance: paused, takes no VIP: juju run keepalived/0 resume"},
+		"no daemon":        {notRunning, -1, 1, func(c circumstances) { c.Active, c.Instances = false, nil }, "waiting: keepalived is not running: journalctl -u keepalived"},
+		"another daemon": {notReporting, -1, 1, func(c circumstances) { c.state.Name = "other" },
+			"waiting: keepalived does not run this unit's VRRP instance: see journalctl -u keepalived"},
+		"interface down": {linkDown, -1, 1, func(c circumstances) {
+			c.standby(0).state.State = keepalived.Fault
+			c.Interfaces[1].Up = false
+		}, "waiting: interface eth0 is down, no VIP can be held here: ip link show eth0"},
+		"fault": {daemonFault, -1, 1, func(c circumstances) { c.standby(0).state.State = keepalived.Fault }, "waiting: keepalived is in the FAULT state: journalctl -u keepalived"},
+		"aside for a moment": {standbyAlone, -1, 1, func(c circumstances) {
+			c.standby(0).state.State = keepalived.Fault
+			c.agreement.aside = untilAgreed
+		}, "active: VIP ready: standby for " + one},
+		"sick and out": {outOfElection, -1, 1, func(c circumstances) {
+			c.standby(0).state.State = keepalived.Fault
+			c.options.Policy.DropAllUnhealthy = true
+			c.Check = CheckResult{Known: true, Reason: "refused"}
+		}, "waiting: takes no VIP while its check fails: refused"},
+		"one address gone": {holdsSome, -1, 3, func(c circumstances) { c.drop(2) },
+			"waiting: holds 2 of 3 VIPs, keepalived is MASTER without 10.0.0.252: journalctl -u keepalived"},
+		"an address left": {holdsStray, -1, 1, func(c circumstances) { c.state.State = keepalived.Backup },
+			"waiting: has 10.0.0.250 though keepalived is BACKUP: journalctl -u keepalived"},
+		"failing check": {holdsAll, checkFails, 1, func(c circumstances) {
+			c.Check = CheckResult{Known: true, Reason: "refused"}
+			healthy := true
+			c.peers[0].healthy = &healthy
+		}, "active: VIP ready: holds " + one + "; check fails here: refused"},
+		"failing everywhere": {holdsAll, checkFailsEverywhere, 1, func(c circumstances) {
+			c.Check = CheckResult{Known: true, Reason: "refused"}
+			c.peers[0].healthy = new(bool)
+			c.options.Port, c.options.Check.Target = 443, "localhost:443"
+			c.options.Check.Type = healthcheck.TCP
+		}, "active: VIP ready: holds " + one + "; check fails on every unit: is port 443 right? Here: refused"},
+		"silent checker": {holdsAll, checkerSilent, 1, func(c circumstances) { c.Check = CheckResult{Silent: true} },
+			"active: VIP ready: holds " + one + "; the health checker is silent: see journalctl -u keepalived-checker-keepalived.service"},
+		"no peer relation": {holdsAll, noPeerRelation, 1, func(c circumstances) { c.related = false },
+			"active: VIP ready: holds " + one + "; no peer relation, units do not know each other: juju status --relations"},
+		"a change": {holdsAll, changing, 1, func(c circumstances) {
+			c.agreement = agreement{moving: true, wanted: vrrp.Parameters{VirtualRouterID: 51}}
+		},
+			"active: VIP ready: holds " + one + "; moving to virtual router ID 51"},
+		"a change with others": {holdsAll, changingReady, 1, func(c circumstances) {
+			c.agreement = agreement{moving: true, wanted: vrrp.Parameters{VirtualRouterID: 51}, next: &endpoint.Announcement{}, ready: 1, others: 2}
+		}, "active: VIP ready: holds " + one + "; moving to virtual router ID 51, 2 of 3 units ready"},
+		"a change that waits": {holdsAll, changingUpgraded, 1, func(c circumstances) {
+			c.agreement = agreement{moving: true, wanted: vrrp.Parameters{Version: 3}, planned: 3, upgraded: 1}
+		}, "active: VIP ready: holds " + one + "; moving to VRRP version 3 once all units are upgraded, 1 of 3 are"},
+	} {
+		t.Run(claim, func(t *testing.T) {
+			var vips []string
+			for n := range c.count {
+				vips = append(vips, netip.AddrFrom4([4]byte{10, 0, 0, byte(250 + n)}).String())
+			}
+			now := holding(vips...)
+			c.change(now)
+			require.Equal(t, c.want, now.Status(*now.Machine).String())
+			require.Equal(t, Wordings()[c.of].Level, now.Status(*now.Machine).Level)
+		})
+		seen[c.of], seen[c.with] = true, true
+	}
+	// Set by others: an error's text, and a step of a plan.
+	seen[cannotUse], seen[installing] = true, true
+	for n, w := range Wordings() {
+		require.True(t, seen[condition(n)], "%q has a test", w.Message)
+		require.NotEmpty(t, w.Message+w.Meaning)
+	}
+}
+
+// TestTheREADMEHasEveryWording: it is where people look a message up.
+func TestTheREADMEHasEveryWording(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	require.NoError(t, err)
+	require.True(t, strings.Contains(string(readme), WordingTable()), "README.md has this table:\n%s", WordingTable())
+	for _, w := range Wordings() {
+		require.NotContains(t, w.Message+w.Meaning, "|", "it is a cell of a table")
+		require.False(t, regexp.MustCompile(`\s$`).MatchString(w.Message), w.Message)
+		require.Equal(t, w.Level == "", strings.HasPrefix(w.Message, "; ") || strings.HasPrefix(w.Message, ", ") || strings.HasPrefix(w.Message, " "), w.Message)
+	}
+}
+
+func TestStrayAddressesAreFlushed(t *testing.T) {
+	const v = "10.0.0.250"
+	anchor := vrrp.Anchor(23, false)
+	for claim, c := range map[string]struct {
+		change func(circumstances)
+		want   []string
+	}{
+		"a holder has none":         {func(circumstances) {}, nil},
+		"a standby's":               {func(c circumstances) { c.state.State = keepalived.Backup }, []string{v}},
+		"without a daemon":          {func(c circumstances) { c.Active, c.Instances = false, nil }, []string{v}},
+		"a silent daemon may hold":  {func(c circumstances) { c.Instances = nil }, nil},
+		"a starting daemon as well": {func(c circumstances) { c.state.State = keepalived.Init }, nil},
+		"what is pinned stays": {func(c circumstances) {
+			c.state.State = keepalived.Backup
+			c.Owed = []FollowUp{Unpin}
+		}, nil},
+		"the loopback device is others'": {func(c circumstances) {
+			c.standby(1)
+			c.Interfaces[0].Addresses = []netip.Prefix{netip.MustParsePrefix(v + "/32")}
+		}, nil},
+		"but not the anchor on it": {func(c circumstances) {
+			c.standby(1)
+			c.state.Addresses = append(c.state.Addresses, anchor)
+			c.Interfaces[0].Addresses = []netip.Prefix{netip.PrefixFrom(anchor, 32)}
+		}, []string{anchor.String()}},
+	} {
+		t.Run(claim, func(t *testing.T) {
+			now := holding(v)
+			c.change(now)
+			var got []string
+			for _, a := range now.stray(*now.Machine) {
+				got = append(got, a.String())
+			}
+			require.Equal(t, c.want, got)
+		})
+	}
+}
