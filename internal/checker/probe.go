@@ -44,8 +44,8 @@ func newProber(c healthcheck.Check) (prober, error) {
 	return p, nil
 }
 
-// anyEndpoint tries the endpoints in turn until one works, and returns the first
-// error if none does.
+// anyEndpoint tries the endpoints in turn until one works. If none does it returns
+// the error of the first where somebody listens, else of the first.
 func anyEndpoint(ctx context.Context, all []netip.AddrPort, try func(context.Context, netip.AddrPort) error) error {
 	var first error
 	for _, at := range all {
@@ -53,7 +53,7 @@ func anyEndpoint(ctx context.Context, all []netip.AddrPort, try func(context.Con
 		if err == nil {
 			return nil
 		}
-		if first == nil {
+		if first == nil || errors.Is(first, syscall.ECONNREFUSED) && !errors.Is(err, syscall.ECONNREFUSED) {
 			first = err
 		}
 		if ctx.Err() != nil {

@@ -28,6 +28,9 @@ func (d *Desired) render(o Observed, own []netip.Addr) error {
 		main.Foreign = ForeignFile
 		d.Files[ForeignFile] = text
 	}
+	if ca := d.options.Check.CA; ca != "" {
+		d.Files[l.CheckerCA()] = ca
+	}
 	units := services{l, o.Event.Unit, d.options.Notify}
 	if d.agreement.aside == "" && !d.agreement.holds {
 		switch {

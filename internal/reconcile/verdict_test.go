@@ -1,12 +1,15 @@
 package reconcile_test
 
 import (
+	"maps"
+	"os"
 	"testing"
 
 	"github.com/juju/charm/v12/hooks"
 	"github.com/stretchr/testify/require"
 
 	"keepalived-charm/internal/endpoint"
+	"keepalived-charm/internal/healthcheck"
 	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/keepalived"
 	"keepalived-charm/internal/reconcile"
@@ -93,4 +96,32 @@ func TestACheckThatFailsEverywhereQuestionsItsTarget(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestTheCAIsAFileThatTheCheckerReads(t *testing.T) {
+	ca, err := os.ReadFile("testdata/ca.pem")
+	require.NoError(t, err)
+	o := observed()
+	o.Options["healthcheck_type"], o.Options["healthcheck_ca"], o.Options["status_notifications"] = "https", string(ca), false
+	d, err := reconcile.Desire(o)
+	require.NoError(t, err)
+	require.Equal(t, string(ca), d.Files[d.Layout.CheckerCA()])
+	c, err := healthcheck.Parse([]byte(d.Files[d.Layout.CheckerConfig()]))
+	require.NoError(t, err)
+	require.Equal(t, d.Layout.CheckerCA(), c.Check.CA)
+
+	o.Machine.Files = maps.Clone(d.Files)
+	o.Machine.Version, o.Machine.Active, o.Machine.CheckerActive, o.Machine.BinaryCurrent = "2.2.7", true, true, true
+	require.Empty(t, reconcile.Plan(d, o), "nothing is left to do")
+	o.Machine.Files[d.Layout.CheckerCA()] = "another"
+	var said []string
+	for _, s := range reconcile.Plan(d, o) {
+		said = append(said, s.String())
+	}
+	require.Equal(t, []string{"owe restart-checker", "write " + d.Layout.CheckerCA(), "do restart-checker"}, said)
+
+	o.Options["healthcheck_type"] = "tcp"
+	d, err = reconcile.Desire(o)
+	require.NoError(t, err)
+	require.NotContains(t, d.Files, d.Layout.CheckerCA())
 }
