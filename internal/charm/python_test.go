@@ -3,6 +3,7 @@ package charm_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -150,6 +151,20 @@ func TestAHolderThatIsTakenOverPinsItsAddresses(t *testing.T) {
 		require.Equal(t, want, pinned)
 		require.Empty(t, out.Host.Pinned)
 	}
+}
+
+// TestTheInterfaceOfThePythonCharmIsKeptUntilAllMove: it took that of the default
+// route, whatever subnet holds the address.
+func TestTheInterfaceOfThePythonCharmIsKeptUntilAllMove(t *testing.T) {
+	s := python(0)
+	s.Host.Interfaces = append(s.Host.Interfaces, reconcile.Interface{Name: "eth1", Up: true,
+		Addresses: []netip.Prefix{netip.MustParsePrefix("10.10.74.99/28"), netip.MustParsePrefix("10.10.74.249/29")}})
+	s = run(t, s, "upgrade-charm", "config-changed")
+	require.Contains(t, s.Host.Keepalived.Loaded, "    interface eth0\n")
+	require.Contains(t, s.Host.Keepalived.Loaded, "10.10.74.250/32 dev eth0\n")
+	s.Juju.Planned = 1
+	s = run(t, s, "update-status")
+	require.Contains(t, s.Host.Keepalived.Loaded, "    interface eth1\n", "the subnet decides")
 }
 
 func TestAllAddressesOfThePythonCharmAreAdvertised(t *testing.T) {

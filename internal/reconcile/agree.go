@@ -273,10 +273,6 @@ func (d Desired) pythonLeft(o Observed, current vrrp.Parameters) bool {
 	return !current.Constant() && 1+len(d.peers) < o.Planned
 }
 
-// mixed tells that this unit speaks as the Python charm does, because units of it
-// are left or were a moment ago.
-func (a agreement) mixed() bool { return !a.run.Constant() }
-
 // NeedsPlanned tells whether the decision depends on how many units the
 // application has.
 func NeedsPlanned(o Observed) bool {

@@ -192,6 +192,9 @@ func (d Desired) refuseTaken(o Observed, own []netip.Addr) error {
 // keepalived waits for it.
 func (d Desired) interfaceFor(o Observed, v netip.Addr) (string, error) {
 	m := o.Machine
+	if name := d.pythonInterface(m); name != "" {
+		return name, nil
+	}
 	inUse := keepalived.InterfaceOf(m.Files[d.Layout.Fragment()], v)
 	if name := d.options.Interface; name != "" {
 		if name != inUse && !slices.ContainsFunc(m.Interfaces, func(i Interface) bool { return i.Name == name }) {

@@ -83,11 +83,9 @@ func (d *Desired) instance(o Observed, own []netip.Addr) (keepalived.VRRPInstanc
 		Password:   d.runningPassword(m),
 		Priority:   d.base(),
 		TrackFile:  d.Layout.TrackFile(),
+		Also:       d.alsoAdvertised(m),
 	}
 	six := i.Anchor.Is6()
-	if d.agreement.mixed() {
-		i.Also = d.alsoAdvertised(m)
-	}
 	for _, v := range d.options.VirtualIPs {
 		name, err := d.interfaceFor(o, v.Addr())
 		if err != nil {
@@ -126,32 +124,6 @@ func (d Desired) spoken(m Machine) string {
 		}
 	}
 	return d.interfaces[0]
-}
-
-// alsoAdvertised lists what the Python charm advertises besides the anchor, as its
-// file says or, once that is replaced, as the fragment kept it.
-func (d Desired) alsoAdvertised(m Machine) []netip.Addr {
-	text, ours := m.Files[d.Layout.Fragment()]
-	if !ours {
-		text = m.Files[MainFile]
-	}
-	var list []netip.Addr
-	for _, claim := range keepalived.Claims(text) {
-		for _, a := range claim.Advertised {
-			if a != d.agreement.run.Anchor && a.Is6() == d.agreement.run.Anchor.Is6() && !slices.Contains(list, a) {
-				list = append(list, a)
-			}
-		}
-	}
-	return list
-}
-
-// base is the unit's base priority.
-func (d Desired) base() vrrp.Priority {
-	if d.agreement.mixed() {
-		return vrrp.MixedBase
-	}
-	return vrrp.Base(d.rank)
 }
 
 // primary is the interface's own address of a family, the first in Juju's order.

@@ -88,6 +88,12 @@ func (d *deployment) follow(t *testing.T, unit string) {
 	t.Helper()
 	since := time.Now()
 	require.NoError(t, d.StartAgent(d.ctx, unit))
+	d.followed(t, unit, since)
+}
+
+// followed waits for the upgrade of a unit.
+func (d *deployment) followed(t *testing.T, unit string, since time.Time) {
+	t.Helper()
 	_, err := d.Model.WaitEvent(d.ctx, since, func(e controller.Event) bool {
 		return e.Unit == unit && e.Kind == controller.HookEnd && e.Name == "config-changed"
 	})
@@ -131,8 +137,8 @@ func (d *deployment) untouched(t *testing.T) map[string]string {
 	return all
 }
 
-// upgradeInOrder measures one upgrade: the agents follow one by one in a random
-// order, with pauses.
+// upgradeInOrder measures one upgrade: the agents follow in a random order, with
+// pauses or all at once.
 func upgradeInOrder(t *testing.T, units int, seed uint64) {
 	d := python(t, units)
 	d.scenario(t, fmt.Sprintf("clients notice nothing of an upgrade of %d unit(s), seed %d", units, seed), func(t *testing.T) {
@@ -143,9 +149,15 @@ func upgradeInOrder(t *testing.T, units int, seed uint64) {
 		bags, services := d.published(t), d.untouched(t)
 		unnoticed(t, d.measure(t, 3*time.Second, func() {
 			d.refresh(t)
+			since, atOnce := time.Now(), r.IntN(4) == 0
 			for _, unit := range names {
-				time.Sleep(time.Duration(r.Int64N(int64(upgradePause))))
-				d.follow(t, unit)
+				if !atOnce {
+					time.Sleep(time.Duration(r.Int64N(int64(upgradePause))))
+				}
+				require.NoError(t, d.StartAgent(d.ctx, unit))
+			}
+			for _, unit := range names {
+				d.followed(t, unit, since)
 			}
 			d.settled(t)
 		}))

@@ -1,0 +1,53 @@
+package reconcile
+
+import (
+	"net/netip"
+	"slices"
+
+	"keepalived-charm/internal/config"
+	"keepalived-charm/internal/keepalived"
+	"keepalived-charm/internal/vrrp"
+)
+
+// mixed tells that this unit speaks as the Python charm does, because units of it
+// are left or were a moment ago.
+func (a agreement) mixed() bool { return !a.run.Constant() }
+
+// base is the unit's base priority.
+func (d Desired) base() vrrp.Priority {
+	if d.agreement.mixed() {
+		return vrrp.MixedBase
+	}
+	return vrrp.Base(d.rank)
+}
+
+// claimed is what the Python charm's file claims or, once that is replaced, what
+// the fragment kept of it; false in a group that is not mixed.
+func (d Desired) claimed(m Machine) (keepalived.Claim, bool) {
+	text, ours := m.Files[d.Layout.Fragment()]
+	if !ours && keepalived.IsPython(m.Files[MainFile]) {
+		text = m.Files[MainFile]
+	}
+	claims := keepalived.Claims(text)
+	if !d.agreement.mixed() || len(claims) == 0 {
+		return keepalived.Claim{}, false
+	}
+	return claims[0], true
+}
+
+// pythonInterface is where the Python charm has its virtual IP and speaks; empty in
+// a group that is not mixed. Units of that charm listen nowhere else.
+func (d Desired) pythonInterface(m Machine) string {
+	if c, ok := d.claimed(m); ok && config.Interface(c.Interface) {
+		return c.Interface
+	}
+	return ""
+}
+
+// alsoAdvertised lists what the Python charm advertises besides the anchor.
+func (d Desired) alsoAdvertised(m Machine) []netip.Addr {
+	c, _ := d.claimed(m)
+	return slices.DeleteFunc(c.Advertised, func(a netip.Addr) bool {
+		return a == d.agreement.run.Anchor || a.Is6() != d.agreement.run.Anchor.Is6()
+	})
+}
