@@ -37,6 +37,7 @@ func TestMachine(t *testing.T) {
 		{"keepalived is installed from the image, sysctls of net can be set", checkPackages},
 		{"haproxy answers with the machine's name", checkHAProxy},
 		{"a cable can be pulled, a partition keeps the carrier", checkCable},
+		{"a second interface comes and goes", checkSecondInterface},
 		{"a frozen machine answers no request and goes on when thawed", checkFreeze},
 		{"a killed machine comes back with its disk and without stale addresses", checkKill},
 		{"a machine that reboots itself comes back", checkReboot},

@@ -58,6 +58,26 @@ func checkCable(t *testing.T, ctx context.Context, _ *machine.Lab, m, other *mac
 	require.True(t, reaches(t, ctx, other, m))
 }
 
+func checkSecondInterface(t *testing.T, ctx context.Context, lab *machine.Lab, m, _ *machine.Machine) {
+	second := machine.Address{Interface: machine.SecondInterface, Prefix: m.Port().Second()}
+	has := func() []machine.Address {
+		all, err := m.Addresses(ctx)
+		require.NoError(t, err)
+		return all
+	}
+	require.NoError(t, lab.Network.Attach(ctx, lab.Client()))
+	require.NotContains(t, has(), second)
+	for range 2 {
+		require.NoError(t, lab.Network.Attach(ctx, m.Port()))
+		require.Contains(t, has(), second)
+		require.Equal(t, "juju-0", fetch(ctx, lab, second.Prefix.Addr().String()))
+		require.NoError(t, lab.Network.Detach(ctx, m.Port()))
+		require.NotContains(t, has(), second)
+	}
+	require.NoError(t, lab.Network.Attach(ctx, m.Port()))
+	// It goes with the power, which the next claims cut.
+}
+
 func checkFreeze(t *testing.T, ctx context.Context, lab *machine.Lab, m, other *machine.Machine) {
 	host := m.Port().IPv4.Addr().String()
 	require.NoError(t, m.Freeze())

@@ -47,19 +47,15 @@ const second = "keepalived-b"
 // probed probes several virtual IPs around one event and for a rest after it.
 func (d *deployment) probed(t *testing.T, rest time.Duration, event func(), vips ...netip.Addr) []lab.Measurement {
 	t.Helper()
-	if len(vips) == 0 {
+	all, err := d.MeasureAll(d.ctx, vips, rest, func(context.Context) error {
 		event()
-		time.Sleep(rest)
-		return nil
-	}
-	var inner []lab.Measurement
-	m, err := d.Measure(d.ctx, vips[0], 0, func(context.Context) error {
-		inner = d.probed(t, rest, event, vips[1:]...)
 		return nil
 	})
 	require.NoError(t, err)
-	t.Logf("%s: %v", vips[0], m)
-	return append([]lab.Measurement{m}, inner...)
+	for i, m := range all {
+		t.Logf("%s: %v", vips[i], m)
+	}
+	return all
 }
 
 // unnoticedBy requires that clients of no such address noticed an event.

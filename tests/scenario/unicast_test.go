@@ -1,0 +1,172 @@
+package scenario_test
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/vishvananda/netns"
+
+	"keepalived-charm/tests/controller"
+	"keepalived-charm/tests/lab"
+)
+
+// signalAgent sends a signal to the processes of a unit's agent.
+func (d *deployment) signalAgent(t *testing.T, unit, signal string) {
+	t.Helper()
+	d.run(t, d.machineOf(t, unit), "systemctl kill --signal="+signal+" jujud-unit-"+strings.ReplaceAll(unit, "/", "-")+".service")
+}
+
+// addresses lists where the units' advertisements come from.
+func (d *deployment) addresses(t *testing.T) map[string]netip.Addr {
+	t.Helper()
+	list := map[string]netip.Addr{}
+	for _, unit := range d.units() {
+		m, err := d.MachineOf(unit)
+		require.NoError(t, err)
+		list[unit] = m.Port().IPv4.Addr()
+	}
+	return list
+}
+
+// allListed requires that each unit sends its advertisements to all others and to
+// nobody else.
+func (d *deployment) allListed(t *testing.T) {
+	t.Helper()
+	for _, unit := range d.units() {
+		text := d.run(t, d.machineOf(t, unit), "sed -n '/unicast_peer/,/}/p' "+fragment)
+		require.Equal(t, len(d.units())-1, strings.Count(text, "\n")-2, "%s lists: %s", unit, text)
+		for other, address := range d.addresses(t) {
+			if other != unit {
+				require.Contains(t, text, address.String()+"\n", "%s sends to %s", unit, other)
+			}
+		}
+	}
+}
+
+// advertisements returns where the VRRP packets go that arrive in a network
+// namespace within a second.
+func advertisements(t *testing.T, path string) []netip.Addr {
+	t.Helper()
+	var found []netip.Addr
+	failed := make(chan error)
+	go func() {
+		runtime.LockOSThread() // for good: the thread ends here
+		var err error
+		found, err = listen(path)
+		failed <- err
+	}()
+	require.NoError(t, <-failed)
+	return found
+}
+
+// listen moves its thread into a network namespace.
+func listen(path string) ([]netip.Addr, error) {
+	const vrrp, ipv4 = 112, 0x0800
+	namespace, err := netns.GetFromPath(path)
+	if err != nil {
+		return nil, err
+	}
+	defer namespace.Close()
+	if err := netns.Set(namespace); err != nil {
+		return nil, err
+	}
+	network := binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, ipv4))
+	socket, err := syscall.Socket(syscall.AF_PACKET, syscall.SOCK_DGRAM|syscall.SOCK_CLOEXEC, int(network))
+	if err != nil {
+		return nil, err
+	}
+	defer syscall.Close(socket)
+	err = syscall.SetsockoptTimeval(socket, syscall.SOL_SOCKET, syscall.SO_RCVTIMEO, &syscall.Timeval{Usec: 100_000})
+	var found []netip.Addr
+	packet := make([]byte, 2048)
+	for end := time.Now().Add(time.Second); err == nil && time.Now().Before(end); {
+		n, from, silence := syscall.Recvfrom(socket, packet, 0)
+		if silence != nil || n < 20 || packet[9] != vrrp {
+			continue
+		}
+		if link, ok := from.(*syscall.SockaddrLinklayer); !ok || link.Pkttype == syscall.PACKET_OUTGOING {
+			continue
+		}
+		if a := netip.AddrFrom4([4]byte(packet[16:20])); !slices.Contains(found, a) {
+			found = append(found, a)
+		}
+	}
+	return found, err
+}
+
+func TestUnicast(t *testing.T) {
+	d := deploy(t, serving())
+	d.scenario(t, "once unicast is asked for units find each other, nothing goes to the multicast group any more, and nobody notices", func(t *testing.T) {
+		holder := d.ready(t)
+		require.Equal(t, []netip.Addr{netip.MustParseAddr("224.0.0.18")}, advertisements(t, d.Net.Client().NetNS))
+		unnoticed(t, d.measure(t, time.Second, func() { d.configure(t, "vrrp_mode=unicast") }))
+		require.Equal(t, holder, d.ready(t))
+		d.allListed(t)
+		// The switch floods multicast, so the client would see it.
+		require.Empty(t, advertisements(t, d.Net.Client().NetNS))
+		standby, err := d.Machine(d.standbys(t, holder)[0])
+		require.NoError(t, err)
+		require.Equal(t, []netip.Addr{standby.Port().IPv4.Addr()}, advertisements(t, standby.Port().NetNS))
+	})
+	d.scenario(t, "when the holder's machine dies another takes over, and its return is not noticed", func(t *testing.T) {
+		dead := d.ready(t)
+		moved(t, d.measure(t, 2*time.Second, func() { require.NoError(t, d.Kill(d.ctx, dead)) }), machineDies)
+		unnoticed(t, d.measure(t, 2*time.Second, func() { d.heal(t, dead) }))
+	})
+	d.newcomer(t)
+	d.scenario(t, "a removed standby is not noticed, and the others no longer send to it", func(t *testing.T) {
+		leaver := d.standbys(t, d.ready(t))[0]
+		unnoticed(t, d.measure(t, time.Second, func() { d.removeUnit(t, leaver) }))
+		d.allListed(t)
+	})
+	d.scenario(t, "a removed holder hands the virtual IP over before it goes", func(t *testing.T) {
+		holder := d.ready(t)
+		moved(t, d.measure(t, time.Second, func() { d.removeUnit(t, holder) }), handedOver)
+		d.updateStatus(t)
+		d.truthful(t, d.ready(t))
+		d.allListed(t)
+	})
+}
+
+// newcomer adds a unit whose peers learn of it late: it hears nobody meanwhile.
+func (d *deployment) newcomer(t *testing.T) {
+	d.scenario(t, "an added unit that nobody sends to yet claims nothing, and is not noticed", func(t *testing.T) {
+		holder := d.ready(t)
+		peers := d.units()
+		unnoticed(t, d.measure(t, 2*time.Second, func() {
+			for _, unit := range peers {
+				d.signalAgent(t, unit, "STOP")
+			}
+			require.NoError(t, d.AddUnits(d.ctx, "haproxy", 1))
+			var added string
+			require.NoError(t, d.Model.Wait(d.ctx, "the new unit to be at rest", func(s controller.Snapshot) bool {
+				for _, u := range s.Units {
+					if u.Application == "keepalived" && strings.HasPrefix(u.Workload.Message, "VIP ready") && u.Agent.Status == "idle" && !slices.Contains(peers, u.Name) {
+						added = u.Name
+					}
+				}
+				return added != ""
+			}))
+			time.Sleep(2 * time.Second) // longer than it would wait for advertisements
+			t.Log(d.workload(t, added).Message)
+			m, err := d.MachineOf(added)
+			require.NoError(t, err)
+			require.NotContains(t, d.holders(lab.VIP), m.Name)
+			for _, unit := range peers {
+				d.signalAgent(t, unit, "CONT")
+			}
+			d.settled(t)
+		}))
+		d.allListed(t)
+		require.Equal(t, holder, d.ready(t))
+		d.updateStatus(t)
+		d.truthful(t, holder)
+	})
+}
