@@ -211,6 +211,58 @@ func TestAHolderWhoseServiceDiesStepsAside(t *testing.T) {
 	}, 3*time.Second, 10*time.Millisecond)
 }
 
+func TestAHolderWhoseServiceHangsStepsAsideSoonAfterTheTimeout(t *testing.T) {
+	asRoot(t)
+	t.Parallel()
+	c := localConfig(t)
+	c.Peers = true
+	c.Check = healthcheck.Check{Type: healthcheck.TCP, Target: "127.0.0.1:80", Interval: 10 * healthcheck.DefaultInterval, Timeout: healthcheck.DefaultTimeout, Fall: 3, Rise: 1}
+	p := start(t, c)
+	var service net.Listener
+	p.inNamespace(func() (err error) {
+		if err = up("lo"); err == nil {
+			err = up("br0")
+		}
+		if err == nil {
+			err = address("br0", "192.0.2.10/32", true)
+		}
+		if err == nil {
+			service, err = net.Listen("tcp", "127.0.0.1:80")
+		}
+		return err
+	})
+	defer service.Close()
+	hangs := make(chan struct{})
+	go func() {
+		for conn, err := service.Accept(); err == nil; conn, err = service.Accept() {
+			conn.Close()
+			select {
+			case <-hangs:
+				return
+			default:
+			}
+		}
+	}()
+	p.becomes(healthyHolder)
+	close(hangs)
+	begun := time.Now()
+	p.inNamespace(func() error {
+		// Clients go on to come. The next ordinary check is 10 s away.
+		for time.Since(begun) < 5*time.Second && p.track() != trackText(vrrp.StepAside) {
+			conn, err := net.DialTimeout("tcp", "127.0.0.1:80", time.Second)
+			if err != nil {
+				return err
+			}
+			defer conn.Close()
+			time.Sleep(10 * time.Millisecond)
+		}
+		return nil
+	})
+	t.Logf("stepped aside after %v", time.Since(begun).Round(time.Millisecond))
+	require.Greater(t, time.Since(begun), time.Second, "it may have been a pause")
+	require.Less(t, time.Since(begun), 2200*time.Millisecond)
+}
+
 func TestRootIsGivenUpForGood(t *testing.T) {
 	asRoot(t)
 	t.Parallel()
