@@ -11,7 +11,7 @@ import (
 const (
 	// watchPace parts two looks, watchPatience bounds one.
 	watchPace     = 5 * time.Millisecond
-	watchPatience = 100 * time.Millisecond
+	watchPatience = 25 * time.Millisecond
 	// watchEnd bounds how long the end is put off until somebody answers.
 	watchEnd = 5 * time.Second
 )
