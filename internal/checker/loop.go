@@ -44,7 +44,7 @@ type loop struct {
 	prober   prober
 	hint     *listenHint
 	watch    *addressWatch
-	watched  map[string]bool // the instances' first addresses, as event text
+	watched  map[string]bool // all addresses, as event text; true for an instance's first
 
 	requests chan context.Context
 	outcomes chan outcome
@@ -175,8 +175,10 @@ func (l *loop) run(ctx context.Context) error {
 				l.watch.close()
 				l.watch = nil
 				l.rereadAt = time.Time{}
-			} else if l.watched[u.LinkAddress.IP.String()] {
+			} else if first, ours := l.watched[u.LinkAddress.IP.String()]; first {
 				l.readHolders()
+			} else if ours && u.NewAddr && !l.election.holdsAny() {
+				l.news.tell() // whoever put it there
 			}
 		case <-alarm.rings:
 		}

@@ -84,6 +84,9 @@ func (n *news) take(verdict verdict, holds []string) {
 
 // tell leaves the file; one that lies there says it already.
 func (n *news) tell() {
+	if n == nil {
+		return
+	}
 	f, err := n.dir.OpenFile(healthcheck.Pending, os.O_WRONLY|os.O_CREATE, 0o600)
 	if err == nil {
 		f.Close()

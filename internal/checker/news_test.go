@@ -137,6 +137,8 @@ func TestTheUnprivilegedCheckerTellsOfAddressesAndLinks(t *testing.T) {
 	eventually("the address comes")
 	p.inNamespace(func() error { return address("br0", "192.0.2.10/32", false) })
 	eventually("the address goes")
+	p.inNamespace(func() error { return address("br0", "192.0.2.11/32", true) })
+	eventually("a virtual IP comes to a unit that does not hold")
 	br0(netlink.LinkSetDown)
 	eventually("the interface goes down")
 }

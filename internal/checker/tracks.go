@@ -36,7 +36,9 @@ func (l *loop) openFiles(owner identity) error {
 		found := trackValue(text)
 		l.tracks[len(l.tracks)-1].value = found
 		l.election.members = append(l.election.members, member{found: found})
-		l.watched[i.Addresses[0].String()] = true
+		for n, a := range i.Addresses {
+			l.watched[a.String()] = n == 0
+		}
 	}
 	before := ""
 	if l.config.StatusFile != "" {

@@ -43,7 +43,9 @@ func (h *Host) awaitElection(l reconcile.Layout) error {
 
 // sameAddresses tells that a daemon has read what is written.
 func sameAddresses(read, written []netip.Addr) bool {
-	byValue := func(list []netip.Addr) []netip.Addr { return slices.SortedFunc(slices.Values(list), netip.Addr.Compare) }
+	byValue := func(list []netip.Addr) []netip.Addr {
+		return slices.SortedFunc(slices.Values(list), netip.Addr.Compare)
+	}
 	return slices.Equal(byValue(read), byValue(written))
 }
 

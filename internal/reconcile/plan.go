@@ -135,7 +135,7 @@ func serve(d Desired, o Observed) []Step {
 	}
 	daemon, others := changes(d, o.Machine)
 	due := d.due(o.Machine, slices.Concat(daemon, others))
-	if !o.Machine.Active {
+	if !o.Machine.Active || d.lacks(o.Machine) {
 		due[Reload] = true
 	}
 	if !o.Machine.CheckerActive || !o.Machine.BinaryCurrent || o.Machine.Booted {

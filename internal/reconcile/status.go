@@ -155,6 +155,14 @@ func (d Desired) stray(m Machine) []netip.Addr {
 	return stray
 }
 
+// lacks tells that a MASTER has lost virtual IPs that it has read. keepalived sees
+// to that by itself; where it does not, it is to read its configuration again.
+func (d Desired) lacks(m Machine) bool {
+	state, _ := d.instanceOf(m)
+	missing, _ := d.disagreement(m)
+	return slices.ContainsFunc(missing, func(a netip.Addr) bool { return slices.Contains(state.Addresses, a) })
+}
+
 // progress tells of a change that all units have to make; empty without one.
 func (a agreement) progress() string {
 	if !a.moving {

@@ -191,3 +191,14 @@ func TestStrayAddressesAreFlushed(t *testing.T) {
 		})
 	}
 }
+
+func TestAMasterThatLostAddressesReadsItsConfigurationAgain(t *testing.T) {
+	now := holding("10.0.0.250", "10.0.0.251")
+	require.False(t, now.lacks(*now.Machine))
+	now.drop(1)
+	require.True(t, now.lacks(*now.Machine))
+	now.state.Addresses = now.state.Addresses[:1]
+	require.False(t, now.lacks(*now.Machine), "one that it has not read is a change still to come")
+	now.standby(1)
+	require.False(t, now.lacks(*now.Machine))
+}
