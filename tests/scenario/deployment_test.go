@@ -20,7 +20,7 @@ import (
 const (
 	machineDies    = 2 * time.Second        // promised: 0.8 s
 	serviceDies    = 3 * time.Second        // promised: 1.5 s
-	serviceHangs   = 7 * time.Second        // by default: the interval and three times the timeout, 4 s
+	serviceHangs   = 4 * time.Second        // promised: 2 s, half of them the timeout
 	handedOver     = 300 * time.Millisecond // promised: 0.1 s
 	sharedAtMost   = 200 * time.Millisecond // one advertisement interval
 	deploymentLife = 5 * time.Minute
