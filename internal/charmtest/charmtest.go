@@ -52,7 +52,8 @@ func (s State) Stale() []string { return s.Host.Stale(s.Juju.Unit.Application) }
 
 // Hook is one hook or action to run.
 type Hook struct {
-	// Name is hooks/NAME's name; actions/NAME runs an action.
+	// Name is hooks/NAME's name; actions/NAME runs an action, Refresh what the notifier
+	// has Juju run.
 	Name string
 	// Relation is a relation hook's relation, the endpoint's first by default.
 	Relation juju.RelationID
@@ -64,6 +65,9 @@ type Hook struct {
 	// with the state as it is by then; the hook is killed when it returns false.
 	Between func(*State) bool
 }
+
+// Refresh is the name of what runs between hooks.
+const Refresh = "refresh"
 
 // Out is what a hook left behind.
 type Out struct {
@@ -90,7 +94,10 @@ func Run(t testing.TB, name string, in State) Out {
 func RunHook(t testing.TB, h Hook, in State) Out {
 	t.Helper()
 	out := Out{State: in.Clone()}
-	path := h.Name
+	path, do := h.Name, charm.Run
+	if path == Refresh {
+		path, do = "hooks/update-status", charm.Refresh
+	}
 	if !strings.Contains(path, "/") {
 		path = "hooks/" + path
 	}
@@ -112,7 +119,7 @@ func RunHook(t testing.TB, h Hook, in State) Out {
 	model := &model{t: t, state: &out.Juju, life: life}
 	machine := &machine{t: t, host: &out.Host, life: life, steps: &out.Steps}
 	out.Juju.Results, out.Juju.Failure = nil, ""
-	out.Err = charm.Run(ev, model, machine)
+	out.Err = do(ev, model, machine)
 	if out.Err == nil && !life.goesOn() {
 		out.Err = errDied
 	}
