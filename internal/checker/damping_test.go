@@ -1,6 +1,8 @@
 package checker
 
 import (
+	"fmt"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -65,49 +67,104 @@ func TestDampingNeverFailsManyTimesOver(t *testing.T) {
 	}
 }
 
-// unit is one of three in a table of what a cluster of elections does: the one
-// with the highest priority holds.
-type unit struct {
-	*election
-	base int
+// group is three elections that play against each other: the one with the highest
+// priority holds.
+type group struct {
+	units  []*election
+	holder int // -1: nobody
 }
 
-// cluster lets three elections play against each other, once per half second: each
-// unit's service works or not, the priorities follow, the best holds.
-func cluster(policy vrrp.Policy, works func(unit int, second float64) bool, seconds float64) (holders []int) {
-	var units []unit
-	for n := range 3 {
+func newGroup(policy vrrp.Policy) *group {
+	g := &group{holder: -1}
+	for range 3 {
 		e := newElection(healthyStandby)
 		e.policy = policy
-		units = append(units, unit{e, int(vrrp.Base(vrrp.Rank(n)))})
+		g.units = append(g.units, e)
 	}
+	return g
+}
+
+// tick lets every unit check once, and the best hold.
+func (g *group) tick(works func(unit int) bool, now time.Time) {
+	best, most := -1, 0
+	for n, e := range g.units {
+		e.observe(works(n), now)
+		e.expire(now)
+		v := e.value(0)
+		if p := int(vrrp.Base(vrrp.Rank(n))) + v; v != vrrp.StepAside && p > most {
+			best, most = n, p
+		}
+	}
+	for n, e := range g.units {
+		e.hold(0, n == best)
+	}
+	g.holder = best
+}
+
+// playGroup returns who held one after the other, with two checks a second.
+func playGroup(policy vrrp.Policy, works func(unit int, second float64) bool, seconds float64) (holders []int) {
+	g := newGroup(policy)
 	for second := 0.0; second < seconds; second += 0.5 {
-		best, most := -1, 0
-		for n, u := range units {
-			u.observe(works(n, second), at(second))
-			u.expire(at(second))
-			v := u.value(0)
-			if p := u.base + v; v != vrrp.StepAside && p > most {
-				best, most = n, p
-			}
-		}
-		for n, u := range units {
-			u.hold(0, n == best)
-		}
-		if len(holders) == 0 || holders[len(holders)-1] != best {
-			holders = append(holders, best)
+		g.tick(func(unit int) bool { return works(unit, second) }, at(second))
+		if len(holders) == 0 || holders[len(holders)-1] != g.holder {
+			holders = append(holders, g.holder)
 		}
 	}
 	return holders
+}
+
+// policies are all there are.
+func policies() []vrrp.Policy {
+	return []vrrp.Policy{{}, {Preempt: true}, {DropAllUnhealthy: true}, {Preempt: true, DropAllUnhealthy: true}}
+}
+
+// TestEveryPolicyKeepsItsPromises walks random services: whoever is held back, the
+// addresses are on a unit whose service works if there is one.
+func TestEveryPolicyKeepsItsPromises(t *testing.T) {
+	for _, policy := range policies() {
+		for seed := range uint64(100) {
+			random := rand.New(rand.NewPCG(seed, 11))
+			g := newGroup(policy)
+			up := []bool{true, true, true}
+			for tick := range 600 {
+				before := g.holder
+				g.tick(func(unit int) bool {
+					if tick > 0 && random.IntN(15) == 0 {
+						up[unit] = !up[unit]
+					}
+					return up[unit]
+				}, at(float64(tick)/2))
+				what := fmt.Sprintf("%+v, seed %d, tick %d", policy, seed, tick)
+				healthyUnits := 0
+				for _, e := range g.units {
+					if e.health.verdict == healthy {
+						healthyUnits++
+					}
+				}
+				switch {
+				case healthyUnits > 0:
+					require.GreaterOrEqual(t, g.holder, 0, what)
+					require.Equal(t, healthy, g.units[g.holder].health.verdict, what)
+				case policy.DropAllUnhealthy:
+					require.Equal(t, -1, g.holder, what)
+				default:
+					require.GreaterOrEqual(t, g.holder, 0, what)
+				}
+				if before >= 0 && !policy.Preempt && g.units[before].health.verdict == healthy {
+					require.Equal(t, before, g.holder, "a healthy holder is left alone: %s", what)
+				}
+			}
+		}
+	}
 }
 
 // flapping is a service that works for 3 s and then does not for 3 s.
 func flapping(second float64) bool { return int(second/3)%2 == 0 }
 
 func TestAFlappingServiceMovesTheAddressesOnce(t *testing.T) {
-	for _, policy := range []vrrp.Policy{{}, {Preempt: true}, {DropAllUnhealthy: true}, {Preempt: true, DropAllUnhealthy: true}} {
+	for _, policy := range policies() {
 		first := func(n int, second float64) bool { return n != 0 || flapping(second) }
-		require.Equal(t, []int{0, 1}, cluster(policy, first, 600), "%+v", policy)
+		require.Equal(t, []int{0, 1}, playGroup(policy, first, 600), "%+v", policy)
 	}
 }
 
@@ -119,12 +176,12 @@ func TestAUnitHeldBackServesWhenNoOtherCan(t *testing.T) {
 		}
 		return second < 20
 	}
-	require.Equal(t, []int{0, 1, 0}, cluster(vrrp.Policy{}, works, 40))
+	require.Equal(t, []int{0, 1, 0}, playGroup(vrrp.Policy{}, works, 40))
 }
 
 func TestWithPreemptTheAddressesComeBackAfterAMinute(t *testing.T) {
 	works := func(n int, second float64) bool { return n != 0 || second < 5 || second > 8 }
-	require.Equal(t, []int{0, 1}, cluster(vrrp.Policy{Preempt: true}, works, 60))
-	require.Equal(t, []int{0, 1, 0}, cluster(vrrp.Policy{Preempt: true}, works, 75))
-	require.Equal(t, []int{0, 1}, cluster(vrrp.Policy{}, works, 75))
+	require.Equal(t, []int{0, 1}, playGroup(vrrp.Policy{Preempt: true}, works, 60))
+	require.Equal(t, []int{0, 1, 0}, playGroup(vrrp.Policy{Preempt: true}, works, 75))
+	require.Equal(t, []int{0, 1}, playGroup(vrrp.Policy{}, works, 75))
 }
