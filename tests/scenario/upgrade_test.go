@@ -15,14 +15,14 @@ import (
 )
 
 var (
-	upgrades     = flag.Int("upgrades", 1, "how many upgrades of three units from the Python charm to measure, each in an order of its own")
-	firstUpgrade = flag.Uint64("first-upgrade", 1, "the seed of the first order")
+	upgrades     = flag.Int("upgrades", 2, "how many upgrades of three units from the Python charm to measure, each in an order of its own")
+	firstUpgrade = flag.Uint64("first-upgrade", 11, "the seed of the first order")
 )
 
 const (
 	// upgradePause is at most how long the agent of a unit waits after the one
 	// before: an upgrade's hooks take about three seconds, so some overlap.
-	upgradePause = 4 * time.Second
+	upgradePause = 6 * time.Second
 	// pythonInterval is the Python charm's advertisement interval.
 	pythonInterval = time.Second
 )
