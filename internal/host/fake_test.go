@@ -131,6 +131,11 @@ func (p programs) keepalived(args []string) int {
 		if err := os.WriteFile(p.path("tested"), []byte(string(text)+included), 0o600); err != nil {
 			panic(err)
 		}
+		for line := range strings.Lines(string(text) + included) {
+			if strings.HasPrefix(line, "odd ") {
+				fmt.Fprintf(os.Stderr, "warning: %s", line)
+			}
+		}
 		if refusal := p.says("refusal"); refusal != "" {
 			fmt.Fprintln(os.Stderr, strings.ReplaceAll(refusal, "FILE", file))
 		}

@@ -111,6 +111,28 @@ func TestARefusedConfigurationLeavesTheLiveFilesUntouched(t *testing.T) {
 	}
 }
 
+func TestWhatKeepalivedSaysOfAConfigurationFromBeforeTheCharmRefusesNothing(t *testing.T) {
+	for place, ours := range map[string]string{reconcile.MainFile: "", reconcile.ForeignFile: "include " + reconcile.FragmentDir + "/*.conf\n"} {
+		m := newMachine(t)
+		m.put(place, "odd script\n")
+		if ours != "" {
+			m.put(m.l.Fragment(), "old fragment\n")
+		}
+		for fragment, refused := range map[string]string{"vrrp_instance x\n": "", "odd fragment\n": "warning: odd fragment"} {
+			err := m.Apply(m.l, reconcile.Step{Action: reconcile.Test, Files: []reconcile.File{
+				{Path: reconcile.MainFile, Content: "include " + reconcile.ForeignFile + "\ninclude " + reconcile.FragmentDir + "/*.conf\n"},
+				{Path: m.l.Fragment(), Content: fragment},
+			}})
+			assert.Contains(t, m.says("tested"), "odd script")
+			if refused == "" {
+				assert.NoError(t, err, place)
+			} else {
+				assert.ErrorContains(t, err, refused, place)
+			}
+		}
+	}
+}
+
 func TestTheTestSeesTheWholeConfigurationToCome(t *testing.T) {
 	m := newMachine(t)
 	other := reconcile.Layout{Application: "other"}

@@ -30,21 +30,27 @@ func (h *Host) test(l reconcile.Layout, files []reconcile.File) error {
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command("keepalived", "--config-test", "--use-file", h.path(main))
-	cmd.Env = append(os.Environ(), "LC_ALL=C")
-	out, err := cmd.CombinedOutput()
+	said, err := configTest(h.path(main))
 	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
 		return fmt.Errorf("cannot test the configuration: %w", err)
 	}
-	if said := strings.TrimSpace(string(out)); err != nil || said != "" {
-		if said == "" {
-			said = err.Error()
+	if kept := h.foreign(); kept != "" && len(said) > 0 {
+		// What keepalived says of the machine owner's configuration alone, it said
+		// before the charm came.
+		before, failed := configTest(kept)
+		said = slices.DeleteFunc(said, func(line string) bool { return slices.Contains(before, line) })
+		if failed != nil && len(said) == 0 {
+			err = nil
 		}
-		first, _, _ := strings.Cut(said, "\n")
-		return &reconcile.Blocked{Message: "keepalived refuses the configuration, the last good one stays: " +
-			strings.ReplaceAll(first, h.path(candidate), reconcile.ConfigDir)}
 	}
-	return nil
+	switch {
+	case len(said) == 0 && err == nil:
+		return nil
+	case len(said) == 0:
+		said = []string{err.Error()}
+	}
+	return &reconcile.Blocked{Message: "keepalived refuses the configuration, the last good one stays: " +
+		strings.ReplaceAll(said[0], h.path(candidate), reconcile.ConfigDir)}
 }
 
 // configTest returns what keepalived says about a configuration, by line.
@@ -52,7 +58,13 @@ func configTest(path string) ([]string, error) {
 	cmd := exec.Command("keepalived", "--config-test", "--use-file", path)
 	cmd.Env = append(os.Environ(), "LC_ALL=C")
 	out, err := cmd.CombinedOutput()
-	return slices.DeleteFunc(strings.Split(string(out), "\n"), func(line string) bool { return strings.TrimSpace(line) == "" }), err
+	var said []string
+	for line := range strings.Lines(string(out)) {
+		if line = strings.TrimSpace(line); line != "" {
+			said = append(said, line)
+		}
+	}
+	return said, err
 }
 
 // foreign is where a configuration from before the charm lies now; empty when
