@@ -65,8 +65,7 @@ func (l *loop) begin(ctx context.Context, now time.Time) time.Time {
 // outcomes decide first.
 func (l *loop) following() time.Time {
 	h, check := &l.election.health, l.config.Check
-	if h.verdict == sick && l.round.running > 0 || l.round.running >= l.parallel ||
-		h.failed+l.round.running >= h.fall {
+	if l.round.running > 0 && (h.verdict == sick || l.round.running >= l.parallel || h.failed+l.round.running >= h.fall) {
 		return time.Time{}
 	}
 	return l.round.join(time.Duration(check.Timeout), h.retry(time.Duration(check.Interval)))

@@ -125,4 +125,8 @@ func TestACheckerThatDidNotRunBlamesNoService(t *testing.T) {
 	late(voidLimit + 2*time.Second)
 	late(voidLimit + 4*time.Second)
 	require.Equal(t, sick, l.election.health.verdict, "but not for ever")
+	now = now.Add(time.Hour)
+	l.voided = time.Time{}
+	late(0)
+	require.False(t, l.checkAt.IsZero(), "a sick service is checked again too")
 }
