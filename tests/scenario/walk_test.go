@@ -86,10 +86,12 @@ func TestRandomWalk(t *testing.T) {
 	})
 	start := time.Now()
 	for len(w.steps) < int(steps) {
-		for more := 1 + max(0, w.random.IntN(6)-3); more > 0; more-- {
+		for more := 1 + w.random.IntN(3); more > 0; more-- {
 			w.step()
 		}
+		from := time.Now()
 		w.settle()
+		w.explainSlow(from)
 	}
 	t.Logf("%d transitions in %v; %d settlings took an update-status", len(w.steps), time.Since(start).Round(time.Second), w.slow)
 }
@@ -128,6 +130,21 @@ func (w *walker) step() {
 	s.served = s.served && w.served()
 	w.steps[len(w.steps)-1] = s
 	w.t.Logf("%s %3d %s: %s", s.from.UTC().Format("15:04:05.000"), len(w.steps), s.kind, s.detail)
+}
+
+// explainSlow names the hooks that made a settling slow.
+func (w *walker) explainSlow(from time.Time) {
+	took := time.Since(from)
+	if took < 10*time.Second {
+		return
+	}
+	var hooks []string
+	for _, e := range w.Model.Events() {
+		if e.Kind == controller.HookEnd && e.Time.After(from) && e.Duration > time.Second {
+			hooks = append(hooks, fmt.Sprintf("%s %s %v", e.Unit, e.Name, e.Duration.Round(100*time.Millisecond)))
+		}
+	}
+	w.t.Logf("    settled after %v: %v", took.Round(time.Second), hooks)
 }
 
 // served tells that a client of lab.VIP must be served.
