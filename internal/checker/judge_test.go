@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	mathrand "math/rand/v2"
 	"slices"
 	"testing"
 	"time"
@@ -129,4 +130,32 @@ func TestACheckerThatDidNotRunBlamesNoService(t *testing.T) {
 	l.voided = time.Time{}
 	late(0)
 	require.False(t, l.checkAt.IsZero(), "a sick service is checked again too")
+}
+
+// TestCheckingNeverStops: whatever a service and the scheduler do, the next check
+// begins an interval and a timeout after the last at the latest.
+func TestCheckingNeverStops(t *testing.T) {
+	for seed := range uint64(20) {
+		random := mathrand.New(mathrand.NewPCG(seed, 3))
+		begun, _ := play(t, func(time.Duration) (time.Duration, error) {
+			switch random.IntN(5) {
+			case 0:
+				return time.Duration(random.IntN(1000)) * time.Millisecond, nil
+			case 1:
+				return time.Duration(random.IntN(1000)) * time.Millisecond, errors.New("refused")
+			case 2:
+				return time.Second, fmt.Errorf("hangs: %w", errTimeout)
+			case 3: // this process did not run
+				return time.Second + time.Duration(random.IntN(1000))*time.Millisecond, fmt.Errorf("hangs: %w", errTimeout)
+			}
+			return time.Millisecond, nil
+		}, 60)
+		last := time.Duration(0)
+		for _, b := range begun {
+			require.LessOrEqual(t, b-last, 3200*time.Millisecond, "seed %d", seed)
+			last = b
+		}
+		require.Greater(t, last, 56*time.Second, "seed %d", seed)
+		require.Less(t, len(begun), 60*7, "seed %d: no storm", seed)
+	}
 }
