@@ -19,8 +19,9 @@ type experiment struct {
 	// options are those that differ from the defaults; without virtual_ip it is VIP.
 	options map[string]string
 	rows    []*benchRow
-	// once keeps what takes long from being measured in every run.
-	once bool
+	// most bounds how often the rows are measured, 0 does not: for what takes long,
+	// and for what varies little.
+	most int
 }
 
 // benchRow is an event to measure. New ones go into benchRows.
@@ -84,7 +85,7 @@ const (
 	// asideGap is how long a holder whose service failed may not step aside
 	// again: meanwhile a second failure would take longer than users see.
 	asideGap = 10 * time.Second
-	// calm is the rest before a measurement, and jitter at most added to it, so
+	// calm is the rest before a fault, and jitter at most added to it, so
 	// that events fall anywhere between two health checks (1 s apart).
 	calm   = 1500 * time.Millisecond
 	jitter = time.Second
@@ -95,8 +96,8 @@ func (s *stage) perform(ctx context.Context, e experiment, runs int) error {
 	if err := s.arrange(ctx, e); err != nil {
 		return err
 	}
-	if e.once {
-		runs = 1
+	if e.most > 0 {
+		runs = min(runs, e.most)
 	}
 	for run := range runs {
 		for _, row := range e.rows {
@@ -122,7 +123,9 @@ func (s *stage) measure(ctx context.Context, row *benchRow) error {
 			pause(ctx, wait)
 		}
 	}
-	pause(ctx, calm+rand.N(jitter))
+	if row.Kind == bench.Fault {
+		pause(ctx, calm+rand.N(jitter))
+	}
 	from := time.Now()
 	var vips []netip.Addr
 	for _, t := range row.targets() {
