@@ -17,7 +17,7 @@ import (
 var handVIP = netip.MustParseAddr("10.10.74.200")
 
 // handmade installs and starts it. Neither owner nor mode are those that the
-// package or the charm would give the file.
+// package or the charm would give the file, and keepalived warns of its password.
 const handmade = `
 mkdir -p /etc/keepalived
 cat >/etc/keepalived/keepalived.conf <<'CONF'
@@ -29,6 +29,10 @@ vrrp_instance by_hand {
     interface eth0
     virtual_router_id 90
     priority 100
+    authentication {
+        auth_type PASS
+        auth_pass more-than-eight
+    }
     virtual_ipaddress {
         10.10.74.200/24
     }
