@@ -28,9 +28,9 @@ const (
 	Pause = 3500 * time.Millisecond
 	// LongestPause bounds the pause after failed runs, each of which doubles it.
 	LongestPause = time.Minute
-	// Tries is how many runs in a row may fail: with the pauses some 6 minutes,
+	// Tries is how many runs in a row may fail: with the pauses some 7 minutes,
 	// longer than Juju takes between two update-status hooks.
-	Tries = 9
+	Tries = 11
 	// Limit is how long one run may take; mostly it waits for other hooks on the
 	// machine to end.
 	Limit = 2 * time.Minute
