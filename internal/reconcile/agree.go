@@ -87,7 +87,7 @@ func (d Desired) agree(o Observed) agreement {
 	current, serving := d.running(o.Machine)
 	a := agreement{run: current, wanted: wanted, holds: serving && o.Machine.has(current.Anchor)}
 	switch {
-	case !serving, d.told.Runs == nil && current.Constant() && !a.holds:
+	case !serving, o.untold() && current.Constant() && !a.holds:
 		// A hook that was killed may have left files of which nobody was told.
 		a = d.join(a, o)
 	case d.pythonLeft(o, current):
@@ -279,7 +279,7 @@ func (d Desired) pythonLeft(o Observed, current vrrp.Parameters) bool {
 func NeedsPlanned(o Observed) bool {
 	d := Desired{Layout: Layout{o.Event.Unit.Application}}
 	current, serving := d.running(o.Machine)
-	return serving && !current.Constant() || o.told().Runs == nil && len(o.peers()) == 0 || o.newcomer()
+	return serving && !current.Constant() || (!serving || o.untold()) && len(o.peers()) == 0 || o.newcomer()
 }
 
 // Probe lists the addresses of peers when it matters whether they are lost: while

@@ -120,6 +120,13 @@ func (o Observed) told() endpoint.Member {
 	return endpoint.ReadMember(nil)
 }
 
+// untold tells that this unit has told its peers nothing yet.
+func (o Observed) untold() bool {
+	return slices.ContainsFunc(o.Relations, func(r Relation) bool {
+		return r.Endpoint == endpoint.Cluster && endpoint.ReadMember(r.Own).Runs == nil
+	})
+}
+
 // ownAddresses returns the addresses of this machine that are its own: what Juju
 // lists, whatever the order, without addresses that keepalived put there.
 func (o Observed) ownAddresses(floating map[netip.Addr]bool) []netip.Addr {
