@@ -203,10 +203,17 @@ func (d *deployment) updateStatus(t *testing.T) {
 // workload is a unit's status as juju status shows it.
 func (d *deployment) workload(t *testing.T, unit string) controller.Status {
 	t.Helper()
-	u, ok := d.Model.Status().Unit(unit)
-	require.True(t, ok, "there is a unit %s", unit)
-	require.Equal(t, "idle", u.Agent.Status, "agent of %s: %s", unit, u.Agent.Message)
-	return u.Workload
+	deadline := time.Now().Add(10 * time.Second)
+	for {
+		u, ok := d.Model.Status().Unit(unit)
+		require.True(t, ok, "there is a unit %s", unit)
+		// After a move the notifier has every agent run something by itself.
+		if u.Agent.Status != "executing" || time.Now().After(deadline) {
+			require.Equal(t, "idle", u.Agent.Status, "agent of %s: %s", unit, u.Agent.Message)
+			return u.Workload
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
 }
 
 // allSay requires one status of every unit.

@@ -1,0 +1,321 @@
+package scenario_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"keepalived-charm/tests/controller"
+	"keepalived-charm/tests/lab"
+)
+
+// promptly is how soon a status follows what happened, as promised.
+const promptly = 5 * time.Second
+
+// TestStatusFollows is about juju status without update-status: the lab's model
+// never fires it by itself.
+func TestStatusFollows(t *testing.T) {
+	d := deploy(t, nil)
+	d.firstConfiguration(t)
+	d.moves(t)
+	d.strangers(t)
+	d.linkFaults(t)
+	d.controllerAway(t)
+	d.flapping(t)
+	d.withoutNotifications(t)
+}
+
+// message is what a unit shows now.
+func (d *deployment) message(unit string) string {
+	u, _ := d.Model.Status().Unit(unit)
+	return u.Workload.Status + ": " + u.Workload.Message
+}
+
+// follows waits until every unit in wants shows what its function accepts, and
+// tells how long that took since an instant.
+func (d *deployment) follows(t *testing.T, since time.Time, wants map[string]func(string) bool) {
+	t.Helper()
+	var wrong []string
+	for {
+		wrong = wrong[:0]
+		for unit, right := range wants {
+			if m := d.message(unit); !right(m) {
+				wrong = append(wrong, unit+": "+m)
+			}
+		}
+		took := time.Since(since)
+		if len(wrong) == 0 {
+			t.Logf("right after %.1f s", took.Seconds())
+			return
+		}
+		require.Less(t, took, promptly, "still wrong: %v", wrong)
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// begins accepts a message that begins like this.
+func begins(with string) func(string) bool {
+	return func(s string) bool { return strings.HasPrefix(s, with) }
+}
+
+// roles is what the units' statuses are to be with a holder; down are machines of
+// which nothing is expected.
+func (d *deployment) roles(t *testing.T, holder string, down ...string) map[string]func(string) bool {
+	t.Helper()
+	wants := map[string]func(string) bool{}
+	for _, unit := range d.units() {
+		id := d.machineOf(t, unit)
+		switch {
+		case id == holder:
+			wants[unit] = begins("active: VIP ready: holds " + lab.VIP.String())
+		default:
+			wants[unit] = begins(fmt.Sprintf("active: VIP ready: standby for %s, holder %s", lab.VIP, d.unitOn(t, holder)))
+		}
+		for _, m := range down {
+			if m == id {
+				delete(wants, unit)
+			}
+		}
+	}
+	return wants
+}
+
+// writes counts the workload statuses that units wrote since an instant.
+func (d *deployment) writes(since time.Time) map[string]int {
+	counts := map[string]int{}
+	for _, e := range d.Model.Events() {
+		if e.Kind == controller.StatusSet && e.Name == string(controller.WorkloadStatus) && !e.Time.Before(since) {
+			counts[e.Unit]++
+		}
+	}
+	return counts
+}
+
+// calm waits until nothing has happened in the model for longer than a notifier
+// pauses, and returns the holder.
+func (d *deployment) calm(t *testing.T) string {
+	t.Helper()
+	const rest = 5 * time.Second
+	require.Eventually(t, func() bool {
+		events := d.Model.Events()
+		return len(events) > 0 && time.Since(events[len(events)-1].Time) > rest
+	}, time.Minute, 100*time.Millisecond)
+	return d.ready(t)
+}
+
+// otherHolder waits for another holder.
+func (d *deployment) otherHolder(t *testing.T, than string) (string, time.Time) {
+	t.Helper()
+	holder := ""
+	require.Eventually(t, func() bool {
+		id, err := d.Holder(lab.VIP)
+		holder = id
+		return err == nil && id != than
+	}, 15*time.Second, 10*time.Millisecond, "the VIP leaves machine %s", than)
+	return holder, time.Now()
+}
+
+// atMostOne requires one write per unit, none for some.
+func (d *deployment) atMostOne(t *testing.T, since time.Time) {
+	t.Helper()
+	counts := d.writes(since)
+	t.Logf("status writes: %v", counts)
+	for unit, n := range counts {
+		require.LessOrEqual(t, n, 1, "%s writes its status once", unit)
+	}
+}
+
+func (d *deployment) firstConfiguration(t *testing.T) {
+	d.scenario(t, "the first configuration is shown as it turns out", func(t *testing.T) {
+		for _, unit := range d.units() {
+			require.Equal(t, "blocked: Please configure virtual ips: juju config keepalived virtual_ip=ADDRESS", d.message(unit))
+		}
+		since := time.Now()
+		require.NoError(t, d.Model.SetConfig("keepalived", map[string]string{"virtual_ip": lab.VIP.String()}))
+		holder, moved := d.otherHolder(t, "")
+		d.follows(t, moved, d.roles(t, holder))
+		t.Logf("%.1f s after juju config; status writes: %v", time.Since(since).Seconds(), d.writes(since))
+	})
+}
+
+func (d *deployment) moves(t *testing.T) {
+	d.scenario(t, "a holder's dead machine is shown by the others", func(t *testing.T) {
+		dead := d.calm(t)
+		since := time.Now()
+		require.NoError(t, d.Kill(d.ctx, dead))
+		holder, moved := d.otherHolder(t, dead)
+		d.follows(t, moved, d.roles(t, holder, dead))
+		time.Sleep(promptly)
+		d.atMostOne(t, since)
+		since = time.Now()
+		d.heal(t, dead)
+		d.follows(t, since, d.roles(t, holder))
+	})
+	d.scenario(t, "a dead service is shown where it is, and its holder everywhere", func(t *testing.T) {
+		sick := d.calm(t)
+		since := time.Now()
+		d.run(t, sick, "systemctl stop haproxy.service")
+		holder, moved := d.otherHolder(t, sick)
+		wants := d.roles(t, holder)
+		wants[d.unitOn(t, sick)] = func(s string) bool { return strings.Contains(s, "standby") && strings.Contains(s, "check fails here") }
+		d.follows(t, moved, wants)
+		time.Sleep(promptly)
+		d.atMostOne(t, since)
+		since = time.Now()
+		d.run(t, sick, "systemctl start haproxy.service")
+		d.follows(t, since.Add(time.Second), d.roles(t, holder)) // a second for the check to pass twice
+	})
+	for claim, standby := range map[string]bool{"a holder": false, "a standby": true} {
+		d.scenario(t, claim+"'s keepalived that is stopped by hand is started again and shown as it is", func(t *testing.T) {
+			id := d.calm(t)
+			holder := id
+			since := time.Now()
+			if standby {
+				id = d.standbys(t, id)[0]
+			}
+			d.run(t, id, "systemctl stop keepalived.service")
+			if !standby {
+				holder, since = d.otherHolder(t, id)
+			}
+			d.follows(t, since, d.roles(t, holder))
+			require.Eventually(t, func() bool {
+				r, err := d.Exec(d.ctx, id, "systemctl is-active keepalived.service")
+				return err == nil && r.Code == 0
+			}, time.Until(since.Add(promptly)), 50*time.Millisecond)
+		})
+	}
+}
+
+// strangers are addresses that somebody adds or removes by hand.
+func (d *deployment) strangers(t *testing.T) {
+	d.scenario(t, "a virtual IP added by hand to a standby is taken away again", func(t *testing.T) {
+		holder := d.calm(t)
+		other := d.standbys(t, holder)[0]
+		since := time.Now()
+		d.run(t, other, "ip address add "+lab.VIP.String()+"/32 dev eth0")
+		require.Eventually(t, func() bool { return len(d.holders(lab.VIP)) == 1 }, promptly, 10*time.Millisecond)
+		t.Logf("gone after %.1f s", time.Since(since).Seconds())
+		require.Equal(t, holder, d.waitHolder(t))
+		require.Empty(t, d.writes(since))
+	})
+	d.scenario(t, "a virtual IP removed by hand is held by somebody again", func(t *testing.T) {
+		was := d.calm(t)
+		d.run(t, was, "ip address delete "+lab.VIP.String()+"/32 dev eth0")
+		holder, moved := d.otherHolder(t, "")
+		d.follows(t, moved, d.roles(t, holder))
+		time.Sleep(time.Second)
+		require.Equal(t, holder, d.waitHolder(t))
+	})
+}
+
+func (d *deployment) linkFaults(t *testing.T) {
+	for claim, standby := range map[string]bool{"a holder": false, "a standby": true} {
+		d.scenario(t, claim+" whose network is down says so", func(t *testing.T) {
+			cut := d.calm(t)
+			holder := cut
+			if standby {
+				cut = d.standbys(t, cut)[0]
+			}
+			m, err := d.Machine(cut)
+			require.NoError(t, err)
+			since := time.Now()
+			require.NoError(t, m.LinkDown(d.ctx))
+			if !standby {
+				holder, since = d.otherHolder(t, cut)
+			}
+			wants := d.roles(t, holder)
+			wants[d.unitOn(t, cut)] = begins("waiting: interface eth0 is down")
+			d.follows(t, since, wants)
+			time.Sleep(promptly) // news within a notifier's pause would wait for its end
+			since = time.Now()
+			require.NoError(t, m.LinkUp(d.ctx))
+			d.follows(t, since, d.roles(t, holder))
+		})
+	}
+}
+
+func (d *deployment) controllerAway(t *testing.T) {
+	d.scenario(t, "a move while the controller is away is shown after it, and nothing piles up", func(t *testing.T) {
+		from := d.calm(t)
+		d.Model.Down()
+		t.Cleanup(d.Model.Up)
+		for range 3 {
+			d.run(t, from, "systemctl restart keepalived.service")
+			from, _ = d.otherHolder(t, from)
+			time.Sleep(time.Second)
+		}
+		time.Sleep(promptly)
+		notifiers := 0
+		for _, unit := range d.units() {
+			id := d.machineOf(t, unit)
+			require.Equal(t, "0", strings.TrimSpace(d.run(t, id, "pgrep --count --full '^/usr/bin/juju-exec' || true")), "no run waits")
+			// The brackets keep the pattern from finding the shell that has it.
+			running := strings.TrimSpace(d.run(t, id, "pgrep --count --full '[k]eepalived-charm notify' || true"))
+			require.Contains(t, []string{"0", "1"}, running, "one notifier tries again at most")
+			notifiers += len(strings.TrimLeft(running, "0"))
+			require.Empty(t, strings.TrimSpace(d.run(t, id, "systemctl list-units --failed --no-legend --plain 'keepalived*'")))
+		}
+		require.NotZero(t, notifiers)
+		since := time.Now()
+		d.Model.Up()
+		for _, unit := range d.units() {
+			_, err := d.Model.WaitEvent(d.ctx, since, func(e controller.Event) bool {
+				return e.Unit == unit && e.Kind == controller.AgentConnected
+			})
+			require.NoError(t, err)
+		}
+		since = time.Now()
+		require.NoError(t, d.Model.TriggerUpdateStatus())
+		d.follows(t, since, d.roles(t, from))
+	})
+}
+
+func (d *deployment) flapping(t *testing.T) {
+	d.scenario(t, "ten moves in twenty seconds cost a few writes", func(t *testing.T) {
+		holder := d.calm(t)
+		since, moved := time.Now(), time.Time{}
+		for n := range 10 {
+			time.Sleep(time.Until(since.Add(time.Duration(n) * 2 * time.Second)))
+			d.run(t, holder, "systemctl restart keepalived.service")
+			holder, moved = d.otherHolder(t, holder)
+		}
+		t.Logf("ten moves in %.1f s", time.Since(since).Seconds())
+		d.follows(t, moved, d.roles(t, holder))
+		counts, commands := d.writes(since), 0
+		for _, e := range d.Model.Events() {
+			if e.Kind == controller.CommandsBegin && !e.Time.Before(since) {
+				commands++
+			}
+		}
+		t.Logf("status writes: %v, runs: %d", counts, commands)
+		for unit, n := range counts {
+			require.LessOrEqual(t, n, 10, "%s writes less than once a move", unit)
+		}
+	})
+}
+
+func (d *deployment) withoutNotifications(t *testing.T) {
+	d.scenario(t, "without notifications the status follows at the next hook", func(t *testing.T) {
+		d.calm(t)
+		d.configure(t, "status_notifications=false")
+		holder := d.calm(t)
+		for _, unit := range d.units() {
+			require.Empty(t, strings.TrimSpace(d.run(t, d.machineOf(t, unit), "systemctl list-unit-files --no-legend 'keepalived-notifier*' || true")))
+		}
+		since := time.Now()
+		d.run(t, holder, "systemctl restart keepalived.service")
+		holder, _ = d.otherHolder(t, holder)
+		time.Sleep(promptly)
+		require.Empty(t, d.writes(since))
+		ctx, cancel := context.WithTimeout(d.ctx, promptly)
+		defer cancel()
+		since = time.Now()
+		require.NoError(t, d.Model.TriggerUpdateStatus())
+		require.NoError(t, d.Model.Settled(ctx))
+		d.follows(t, since, d.roles(t, holder))
+	})
+}
