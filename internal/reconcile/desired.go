@@ -281,8 +281,9 @@ func (d Desired) member(o Observed, own []netip.Addr) endpoint.Member {
 		if m.Aside = d.agreement.aside; m.Aside == "" && d.paused {
 			m.Aside = untilResumed
 		}
-		if m.Since = o.told().Since; d.master(o.Machine) {
-			m.Since = d.reign(o.Machine)
+		m.Since = o.told().Since
+		if began := d.reign(o.Machine); began > 0 && d.master(o.Machine) {
+			m.Since = began
 		}
 	}
 	return m
