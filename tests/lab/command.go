@@ -30,6 +30,13 @@ func commands() []command {
 		{"status", "", "applications, units, relations, and who holds which address", showStatus},
 		{"deploy", "CHARM [APPLICATION] [-n UNITS]", "deploy haproxy, keepalived (again under another name), kubernetes-worker, ...", deploy},
 		{"config", "APPLICATION [KEY=VALUE ...]", "show or set options; KEY= sets an empty string", configure},
+		{"refresh", "", "upgrade keepalived, once deployed as keepalived-python, to the charm of this lab",
+			func(ctx context.Context, l *Lab, args []string, out io.Writer) error {
+				if len(args) > 0 {
+					return errUsage
+				}
+				return l.Refresh()
+			}},
 		{"integrate", "APPLICATION:ENDPOINT APPLICATION[:ENDPOINT]", "relate two applications", two(func(l *Lab, a, b string) error {
 			_, err := l.Model.Integrate(a, b)
 			return err
@@ -159,6 +166,8 @@ func deploy(ctx context.Context, l *Lab, args []string, _ io.Writer) error {
 	switch charm {
 	case l.charm.Meta.Name:
 		return l.Deploy(ctx, charm, application, 0, nil)
+	case "keepalived-python":
+		return l.DeployPython(nil)
 	case "haproxy", "kubeapi-load-balancer":
 		return l.Deploy(ctx, charm, application, n, nil)
 	}
