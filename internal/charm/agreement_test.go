@@ -20,17 +20,13 @@ func rest(t *testing.T, c *charmtest.Cluster) {
 	t.Helper()
 	for round := range 40 {
 		before := c.String()
-		for _, n := range c.Nodes {
-			for n.Busy() {
-				c.Step(n)
-			}
-		}
+		work(c, c.Nodes...)
 		c.Pass(3)
 		for _, n := range c.Nodes {
-			n.Pending = append(n.Pending, "update-status")
-			for n.Busy() {
-				c.Step(n)
+			if n.Agent {
+				n.Await("update-status")
 			}
+			work(c, n)
 		}
 		if round > 1 && c.String() == before {
 			return
@@ -82,6 +78,69 @@ func newCluster(t *testing.T, units int) *charmtest.Cluster {
 	rest(t, c)
 	agreed(t, c, "deployed")
 	return c
+}
+
+// work lets some units run the hooks they have to come.
+func work(c *charmtest.Cluster, nodes ...*charmtest.Node) {
+	for _, n := range nodes {
+		for n.Busy() {
+			c.Step(n)
+		}
+	}
+}
+
+// TestUnicastEndsTheReignsOfUnitsThatDoNotHearEachOther: each of them announces the
+// change, the last announcement counts.
+func TestUnicastEndsTheReignsOfUnitsThatDoNotHearEachOther(t *testing.T) {
+	c := newCluster(t, 3)
+	c.Filtered = true
+	c.Pass(1)
+	require.Len(t, c.Serving(), 3, "the network lets no advertisement through")
+	c.Set(map[string]any{"vrrp_mode": "unicast"})
+	rest(t, c)
+	agreed(t, c, "unicast")
+}
+
+func TestAHolderWhoseAgentDiesAfterItsAnnouncementServesOn(t *testing.T) {
+	c := newCluster(t, 3)
+	holder := c.Serving()[0]
+	gaps := c.Gaps
+	c.Set(map[string]any{"router_id": 42})
+	work(c, holder)
+	require.Contains(t, holder.Juju.Status.Message, "; moving to virtual router ID 42, 1 of 3 units ready")
+	holder.Agent = false
+	work(c, c.Nodes...)
+	c.Pass(3600)
+	require.Equal(t, []*charmtest.Node{holder}, c.Serving())
+	require.Equal(t, gaps, c.Gaps)
+
+	c.PowerOff(holder)
+	require.Empty(t, c.Serving(), "the others stand aside")
+	c.Pass(2)
+	require.Len(t, c.Serving(), 1, "but not when nobody answers")
+	rest(t, c)
+	agreed(t, c, "the others change over without it")
+
+	c.PowerOn(holder)
+	c.Pass(3600)
+	require.Len(t, c.Serving(), 1, "it speaks as before, which nobody else does: it stands aside")
+	require.NotEqual(t, holder, c.Serving()[0])
+	holder.Agent = true
+	rest(t, c)
+	agreed(t, c, "it has followed")
+}
+
+func TestAfterAPowerCutOfAllOneServesWithoutAnyHook(t *testing.T) {
+	c := newCluster(t, 3)
+	for _, n := range c.Nodes {
+		c.PowerOff(n)
+	}
+	for _, n := range c.Nodes {
+		c.PowerOn(n)
+	}
+	require.Empty(t, c.Serving())
+	c.Pass(2)
+	require.Len(t, c.Serving(), 1)
 }
 
 // TestAChangeOverHasOneHolderWhateverTheOrderOfHooks walks random orders of

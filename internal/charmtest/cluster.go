@@ -21,6 +21,8 @@ type Cluster struct {
 	Nodes []*Node
 	// Options are the application's.
 	Options map[string]any
+	// Filtered tells that the network lets no multicast through.
+	Filtered bool
 	// Gaps counts how often nobody answered at the virtual IPs any more, be it for
 	// as long as an election takes.
 	Gaps int

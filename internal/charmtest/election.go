@@ -58,7 +58,7 @@ func (n *Node) silent() bool {
 // hears tells whether a gets the advertisements of b.
 func (c *Cluster) hears(a, b *Node) bool {
 	return a != b && !c.cut[pair(a, b)] && !b.silent() && a.vrrp.Understands(b.vrrp.Parameters) &&
-		(b.vrrp.Mode == vrrp.Multicast || slices.Contains(b.vrrp.unicast, a.address()))
+		(b.vrrp.Mode == vrrp.Multicast && !c.Filtered || b.vrrp.Mode == vrrp.Unicast && slices.Contains(b.vrrp.unicast, a.address()))
 }
 
 // elect lets the daemons elect. It remembers when nobody was left in between.
@@ -127,6 +127,7 @@ func (c *Cluster) Serving() []*Node {
 // answered at the virtual IPs for long enough.
 func (c *Cluster) Pass(seconds float64) {
 	c.now += seconds
+	c.elect()
 	if c.served || c.now-c.silence < deadAfter {
 		return
 	}
