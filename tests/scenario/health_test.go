@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"maps"
 	"math/big"
 	"net"
 	"strings"
@@ -79,10 +80,8 @@ systemctl reload haproxy`)
 	}
 	https := map[string]string{"healthcheck_type": "https", "port": "9443", "healthcheck_host": "www.example.com"}
 	with := func(name, value string) map[string]string {
-		values := map[string]string{name: value}
-		for k, v := range https {
-			values[k] = v
-		}
+		values := maps.Clone(https)
+		values[name] = value
 		return values
 	}
 	for _, row := range []struct {
