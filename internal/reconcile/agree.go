@@ -29,6 +29,12 @@ import (
 // at whose address nothing answers count as lost: nobody waits for them or follows
 // them. A unit that comes back from the dead with other parameters than the rest
 // stands aside until it has changed over.
+//
+// What remains: a hook acts on what it read when it began. When the holder is lost,
+// or a lost unit comes back, between the two, there may be two holders until the
+// hooks have run that the databags then published cause. A unit that was cut off
+// from the others, yet not switched off, holds beside them from when it is
+// connected again to the end of its next hook.
 type agreement struct {
 	// run is what the configuration says after this hook.
 	run vrrp.Parameters
@@ -115,8 +121,8 @@ func (d Desired) lead(a agreement, m Machine) agreement {
 	if a.run == a.wanted {
 		return a
 	}
-	// Others that understand the new parameters need no care. If the holder goes
-	// first: a standby that learns a longer interval late would take over meanwhile.
+	// Units that understand each other need no care, if the holder goes first: a
+	// standby that learns a longer interval late would take over meanwhile.
 	if a.wanted.Understands(a.run) || d.takesPart(a.wanted) {
 		a.run = a.wanted
 		return a
@@ -240,32 +246,6 @@ func (d Desired) master(m Machine) bool {
 	return slices.ContainsFunc(m.Instances, func(i keepalived.InstanceState) bool {
 		return i.Name == d.Layout.Instance() && i.State == keepalived.Master
 	})
-}
-
-// alone tells that no other unit of the group serves, not even a lost one.
-func (d Desired) alone() bool {
-	return !slices.ContainsFunc(d.peers, func(p peer) bool { return p.runs != nil })
-}
-
-// serving returns the peers that serve, without the lost ones.
-func (d Desired) serving() []peer {
-	return slices.DeleteFunc(slices.Clone(d.peers), func(p peer) bool { return p.runs == nil || p.lost })
-}
-
-// takesPart tells whether some peer takes part in the election with these
-// parameters.
-func (d Desired) takesPart(wanted vrrp.Parameters) bool {
-	return slices.ContainsFunc(d.serving(), func(p peer) bool { return p.aside == "" && *p.runs == wanted })
-}
-
-// announces tells whether some peer is about to change over.
-func (d Desired) announces() bool {
-	return slices.ContainsFunc(d.serving(), func(p peer) bool { return p.next != nil })
-}
-
-// differs tells whether some peer takes part in an election of its own.
-func (d Desired) differs(run vrrp.Parameters) bool {
-	return slices.ContainsFunc(d.serving(), func(p peer) bool { return p.aside == "" && !run.Understands(*p.runs) })
 }
 
 // pythonLeft tells whether units of the Python charm may be left: with its

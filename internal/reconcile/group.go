@@ -57,6 +57,32 @@ func (o Observed) peers() []peer {
 	return peers
 }
 
+// alone tells that no other unit of the group serves, not even a lost one.
+func (d Desired) alone() bool {
+	return !slices.ContainsFunc(d.peers, func(p peer) bool { return p.runs != nil })
+}
+
+// serving returns the peers that serve, without the lost ones.
+func (d Desired) serving() []peer {
+	return slices.DeleteFunc(slices.Clone(d.peers), func(p peer) bool { return p.runs == nil || p.lost })
+}
+
+// takesPart tells whether some peer takes part in the election with these
+// parameters.
+func (d Desired) takesPart(wanted vrrp.Parameters) bool {
+	return slices.ContainsFunc(d.serving(), func(p peer) bool { return p.aside == "" && *p.runs == wanted })
+}
+
+// announces tells whether some peer is about to change over.
+func (d Desired) announces() bool {
+	return slices.ContainsFunc(d.serving(), func(p peer) bool { return p.next != nil })
+}
+
+// differs tells whether some peer takes part in an election of its own.
+func (d Desired) differs(run vrrp.Parameters) bool {
+	return slices.ContainsFunc(d.serving(), func(p peer) bool { return p.aside == "" && !run.Understands(*p.runs) })
+}
+
 // untilKnown is what a unit stands aside for that sends its advertisements to each
 // peer alone and does not know them all yet: Juju tells of peers in hooks after the
 // one that starts the service. What it would not hear meanwhile it would take over.
