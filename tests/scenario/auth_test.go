@@ -20,7 +20,7 @@ const (
 
 // deaf is longer than a unit of VRRP version 2 waits for advertisements that it
 // accepts, at an interval of one second.
-const deaf = 5 * time.Second
+const deaf = 4 * time.Second
 
 func TestAuthentication(t *testing.T) {
 	d := deploy(t, serving())

@@ -210,12 +210,11 @@ func (d *deployment) twoApplications(t *testing.T) (booted string) {
 			other   netip.Addr
 		}{
 			second:       {map[string]string{"advert_interval": "0.3", "vip_hostname": "b.example.com"}, lab.VIP},
-			"keepalived": {map[string]string{"virtual_ip": lab.VIP.String() + ",10.10.74.252", "preempt": "true"}, otherVIP},
+			"keepalived": {map[string]string{"virtual_ip": lab.VIP.String() + ",10.10.74.252"}, otherVIP},
 		} {
 			d.unnoticedBy(t, func() { d.set(t, application, c.options) }, c.other, handVIP)
 			d.say(t, application, "active", "VIP ready")
 		}
-		d.set(t, "keepalived", map[string]string{"virtual_ip": lab.VIP.String(), "preempt": "false"})
 	})
 	d.scenario(t, "the virtual IPs of both applications leave a dead machine", func(t *testing.T) {
 		booted = d.ready(t)
