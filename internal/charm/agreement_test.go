@@ -166,7 +166,7 @@ func TestAChangeOverHasOneHolderWhateverTheOrderOfHooks(t *testing.T) {
 func walk(t *testing.T, seed uint64, events int) {
 	r := rand.New(rand.NewPCG(seed, 3))
 	c := newCluster(t, 2+r.IntN(4))
-	w := walker{c: c, r: r, stale: map[*charmtest.Node]bool{}, fresh: map[*charmtest.Node]bool{}}
+	w := walker{c: c, r: r, faults: seed%2 == 0, splits: seed%4 == 0, stale: map[*charmtest.Node]bool{}, fresh: map[*charmtest.Node]bool{}}
 	verbose := os.Getenv("SEED") != ""
 	for range events {
 		gaps := c.Gaps
@@ -195,9 +195,11 @@ func walk(t *testing.T, seed uint64, events int) {
 }
 
 type walker struct {
-	c       *charmtest.Cluster
-	r       *rand.Rand
-	changes int
+	c *charmtest.Cluster
+	r *rand.Rand
+	// faults lets machines and services fail, splits the network.
+	faults, splits bool
+	changes        int
 	// stale are units whose hook saw the world before the last fault: what they
 	// decided may be wrong until their next hook has ended.
 	stale map[*charmtest.Node]bool
@@ -243,7 +245,7 @@ func (w *walker) event() (what string, fault bool) {
 	case e >= 197 && len(c.Nodes) < 6:
 		c.Add()
 		return "add a unit", false
-	case e == 196:
+	case e == 196 && w.splits:
 		w.broken()
 		if w.split {
 			w.mend()
@@ -266,7 +268,7 @@ func (w *walker) event() (what string, fault bool) {
 	case e < 16:
 		n.Agent = !n.Agent
 		return fmt.Sprint("agent of ", n.Juju.Unit, n.Agent), false
-	case e < 20:
+	case e < 20 && w.faults:
 		w.broken()
 		if n.Up {
 			c.PowerOff(n)
@@ -274,7 +276,7 @@ func (w *walker) event() (what string, fault bool) {
 		}
 		c.PowerOn(n)
 		return fmt.Sprint("power on ", n.Juju.Unit), false
-	case e < 23:
+	case e < 23 && w.faults:
 		w.broken()
 		n.Sick = !n.Sick
 		c.Pass(0)
