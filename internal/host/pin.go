@@ -120,26 +120,39 @@ func (h *Host) Unreachable(addresses []netip.Addr) ([]netip.Addr, error) {
 	if err := probeNeighbours(addresses); err != nil {
 		return nil, err
 	}
-	var silent []netip.Addr
-	for deadline := time.Now().Add(4 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+	failed := map[netip.Addr]bool{}
+	for begun := time.Now(); ; time.Sleep(50 * time.Millisecond) {
 		entries, err := neighbourEntries()
 		if err != nil {
 			return nil, err
 		}
-		silent = silent[:0]
-		pending := false
-		for _, a := range addresses {
-			switch state := entries[a].State; {
-			case state&netlink.NUD_FAILED != 0:
-				silent = append(silent, a)
-			case state&(netlink.NUD_INCOMPLETE|netlink.NUD_PROBE) != 0:
-				pending = true
-			}
-		}
-		if !pending || time.Now().After(deadline) {
+		silent, pending := unanswered(addresses, entries, failed)
+		if !pending || time.Since(begun) > askLimit {
 			return silent, nil
 		}
 	}
+}
+
+// askLimit is a second more than the kernel asks for.
+const askLimit = 4 * time.Second
+
+// unanswered lists the addresses that gave no answer yet, and tells whether one of
+// them still may. An advertisement sent to a peer whose entry has failed has the
+// kernel begin anew at once, so failed remembers which did.
+func unanswered(addresses []netip.Addr, entries map[netip.Addr]netlink.Neigh, failed map[netip.Addr]bool) (silent []netip.Addr, pending bool) {
+	for _, a := range addresses {
+		switch state := entries[a].State; {
+		case state&netlink.NUD_FAILED != 0:
+			failed[a] = true
+		case state&(netlink.NUD_INCOMPLETE|netlink.NUD_PROBE) != 0:
+			pending = pending || !failed[a]
+		default:
+			delete(failed, a)
+			continue
+		}
+		silent = append(silent, a)
+	}
+	return silent, pending
 }
 
 // probeNeighbours has the kernel ask for link-layer addresses it already knows.
