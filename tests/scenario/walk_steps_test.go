@@ -24,9 +24,12 @@ type transition struct {
 // mostMachines and leastMachines bound how many units the walk has.
 const mostMachines, leastMachines = 4, 2
 
+// staggeredKind are options that the units learn of one after the other.
+const staggeredKind = "options one by one"
+
 func transitions() []transition {
 	all := []transition{
-		{"options one by one", 5, nil, (*walker).staggered},
+		{staggeredKind, 5, nil, (*walker).staggered},
 		{"hook killed", 4, func(w *walker) bool { return len(w.alive()) > 0 }, (*walker).killsHook},
 		{"service stops", 3, (*walker).somebodyWell, func(w *walker) string {
 			return w.breakService(stopped, "systemctl stop haproxy.service")
@@ -118,6 +121,9 @@ func (w *walker) pickOptions() map[string]string {
 func (w *walker) set(options map[string]string) {
 	w.t.Helper()
 	maps.Copy(w.options, options)
+	for name := range options {
+		w.touched[name] = true
+	}
 	require.NoError(w.t, w.Model.SetConfig("keepalived", options))
 }
 

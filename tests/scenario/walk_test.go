@@ -2,7 +2,6 @@ package scenario_test
 
 import (
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"os"
@@ -16,7 +15,6 @@ import (
 
 	"keepalived-charm/tests/controller"
 	"keepalived-charm/tests/lab"
-	"keepalived-charm/tests/probe"
 )
 
 // The walk's length is what fits into two minutes; WALK_STEPS=200 walks further
@@ -43,6 +41,8 @@ type walker struct {
 	steps []walkStep
 	// slow counts the settlings that took an update-status hook.
 	slow int
+	// touched are the options that were set since the last settling.
+	touched map[string]bool
 }
 
 // fault is what is wrong with a service.
@@ -61,6 +61,9 @@ type walkStep struct {
 	from   time.Time
 	// served tells that clients of lab.VIP are to be served before and after it.
 	served bool
+	// quiet tells that nothing happened until the next settling that clients of
+	// lab.VIP may notice.
+	quiet bool
 }
 
 // TestRandomWalk does random things to a deployment, one to three at a time, lets
@@ -79,6 +82,9 @@ func TestRandomWalk(t *testing.T) {
 		report, err := client.Stop()
 		require.NoError(t, err)
 		t.Log("\n" + w.losses(report))
+		require.Empty(t, w.noticed(report), "changes of options cost no connection")
+	})
+	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("WALK_SEED=%d", seed)
 			w.explain(t)
@@ -86,12 +92,15 @@ func TestRandomWalk(t *testing.T) {
 	})
 	start := time.Now()
 	for len(w.steps) < int(steps) {
+		first := len(w.steps)
+		w.touched = map[string]bool{}
 		for more := 1 + w.random.IntN(3); more > 0; more-- {
 			w.step()
 		}
 		from := time.Now()
 		w.settle()
 		w.explainSlow(from)
+		w.markQuiet(first)
 	}
 	t.Logf("%d transitions in %v; %d settlings took an update-status", len(w.steps), time.Since(start).Round(time.Second), w.slow)
 }
@@ -189,41 +198,3 @@ func (w *walker) healthy() []string {
 
 // one picks one at random.
 func one[T any](w *walker, from ...T) T { return from[w.random.IntN(len(from))] }
-
-// losses sums up, by kind of transition, what clients of lab.VIP noticed.
-func (w *walker) losses(report probe.Report) string {
-	type sum struct {
-		steps, lost int
-		longest     time.Duration
-	}
-	sums := map[string]sum{}
-	for _, s := range w.steps {
-		one := sums[s.kind]
-		one.steps++
-		sums[s.kind] = one
-	}
-	const unserved = "(nobody could serve)"
-	for _, gap := range report.Gaps {
-		kind := "(before the walk)"
-		for i, s := range w.steps {
-			if s.from.After(gap.From) {
-				break
-			}
-			if kind = s.kind; !s.served || i > 0 && !w.steps[i-1].served {
-				kind = unserved
-			}
-		}
-		one := sums[kind]
-		one.lost += gap.Lost
-		one.longest = max(one.longest, gap.Length())
-		sums[kind] = one
-	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "%-28s %5s %6s %8s\n", "kind", "times", "lost", "longest")
-	for _, kind := range slices.Sorted(maps.Keys(sums)) {
-		s := sums[kind]
-		fmt.Fprintf(&b, "%-28s %5d %6d %8v\n", kind, s.steps, s.lost, s.longest.Round(10*time.Millisecond))
-	}
-	fmt.Fprintf(&b, "%d of %d connections lost", report.Lost, report.Attempts)
-	return b.String()
-}
