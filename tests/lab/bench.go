@@ -55,7 +55,7 @@ func (l *Lab) Bench(ctx context.Context, o BenchOptions) error {
 	s := &stage{Lab: l, vip: VIP, set: map[string]string{}, faults: map[string]time.Time{}}
 	for _, e := range experiments {
 		if failed := s.perform(ctx, e, o.Runs); failed != nil {
-			failed = fmt.Errorf("cannot measure %q: %w", e.rows[0].Event, failed)
+			failed = fmt.Errorf("cannot measure every row: %w", failed)
 			s.say("%v", failed)
 			err = errors.Join(err, failed)
 		}

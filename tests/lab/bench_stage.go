@@ -2,6 +2,7 @@ package lab
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -99,15 +100,19 @@ func (s *stage) perform(ctx context.Context, e experiment, runs int) error {
 	if e.most > 0 {
 		runs = min(runs, e.most)
 	}
+	var err error
 	for run := range runs {
 		for _, row := range e.rows {
 			s.say("%s (%d of %d)", row.Event, run+1, runs)
-			if err := s.measure(ctx, row); err != nil {
-				return err
+			if failed := s.measure(ctx, row); failed != nil {
+				err = errors.Join(err, fmt.Errorf("%s: %w", row.Event, failed))
+				if s.settle(ctx) != nil {
+					return err
+				}
 			}
 		}
 	}
-	return nil
+	return err
 }
 
 // measure does one run of a row, on a settled lab that it settles again.
