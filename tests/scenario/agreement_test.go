@@ -125,7 +125,10 @@ func (d *deployment) deadMachine(t *testing.T) {
 		standbys := d.standbys(t, holder)
 		dead, alive := standbys[0], standbys[1]
 		require.NoError(t, d.Kill(d.ctx, dead))
-		unnoticed(t, d.measure(t, time.Second, func() { d.configure(t, "router_id=31") }))
+		unnoticed(t, d.measure(t, time.Second, func() {
+			d.configure(t, "router_id=31")
+			d.updateStatus(t)
+		}))
 		d.agreed(t, holder, alive)
 		unnoticed(t, d.measure(t, 2*time.Second, func() { d.heal(t, dead) }))
 		d.agreed(t, holder, alive, dead)
