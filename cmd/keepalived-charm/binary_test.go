@@ -230,7 +230,7 @@ func TestTheBinaryAsACharm(t *testing.T) {
 	}
 	s := newStage(t)
 	first := s.run("/charm/dispatch", "config-changed")
-	assert.LessOrEqual(t, first.hookTools(), 16+peers, "%s", strings.Join(first.calls, "\n"))
+	assert.LessOrEqual(t, first.hookTools(), 15+peers, "%s", strings.Join(first.calls, "\n"))
 	assert.Contains(t, s.text("etc/keepalived/charm.d/keepalived.conf"), "10.10.74.250/32")
 	assert.Contains(t, s.text("fake/bag-website:3-keepalived-0"), `"private-address":"10.10.74.250"`)
 	assert.Contains(t, s.text("fake/bag-loadbalancer:4-keepalived-0"), `"public-address":"10.10.74.250"`)

@@ -90,6 +90,16 @@ func passAndShow(obs reconcile.Observed, j Model, m Machine) error {
 	return j.SetStatus(status)
 }
 
+// tellsVersion picks the hooks that show keepalived's version: those after which it
+// may be another one, and the regular one. Each hook tool costs.
+func tellsVersion(h hooks.Kind) bool {
+	switch h {
+	case hooks.Install, hooks.Start, hooks.UpgradeCharm, hooks.UpdateStatus, hooks.PostSeriesUpgrade:
+		return true
+	}
+	return false
+}
+
 // idle tells hooks that bring nothing to do.
 func idle(h hooks.Kind) bool { return h == hooks.CollectMetrics || h == hooks.MeterStatusChanged }
 
@@ -117,7 +127,7 @@ func pass(obs reconcile.Observed, j Model, m Machine) (juju.Status, error) {
 			}
 		}
 	}
-	if obs.Event.Endpoint == "" && obs.Machine.Version != "" {
+	if tellsVersion(obs.Event.Hook) && obs.Machine.Version != "" {
 		if err := j.SetWorkloadVersion(obs.Machine.Version); err != nil {
 			return juju.Status{}, err
 		}
