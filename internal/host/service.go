@@ -17,8 +17,13 @@ type service struct {
 	pid   int
 }
 
+// running counts a service that is being stopped: a start would cancel the stop.
 func (s service) running() bool {
-	return s.state == "active" || s.state == "reloading" || s.state == "activating"
+	switch s.state {
+	case "active", "reloading", "activating", "deactivating":
+		return true
+	}
+	return false
 }
 
 // services asks systemd for keepalived and an application's units, by name.

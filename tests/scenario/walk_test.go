@@ -17,9 +17,9 @@ import (
 	"keepalived-charm/tests/lab"
 )
 
-// The walk's length is what fits into two minutes; WALK_STEPS=200 walks further
-// and WALK_SEED=n walks the way of an earlier run once more (go test -timeout=1h
-// for a long one).
+// The walk's length is what fits into two minutes, and the suite always walks the
+// same way; WALK_STEPS=200 walks further, WALK_SEED=n another way (go test
+// -timeout=1h for a long one).
 const (
 	walkSteps = 25
 	// stepLife bounds one transition with the settling after it, on average.
@@ -69,7 +69,7 @@ type walkStep struct {
 // TestRandomWalk does random things to a deployment, one to three at a time, lets
 // it come to rest and requires everything that must hold whatever happened.
 func TestRandomWalk(t *testing.T) {
-	seed, steps := walkNumber(t, "WALK_SEED", time.Now().UnixNano()%1000000), walkNumber(t, "WALK_STEPS", walkSteps)
+	seed, steps := walkNumber(t, "WALK_SEED", 2), walkNumber(t, "WALK_STEPS", walkSteps)
 	t.Logf("a walk of %d transitions, to be repeated with WALK_SEED=%d", steps, seed)
 	w := &walker{t: t, random: rand.New(rand.NewPCG(uint64(seed), 0)), options: serving(), services: map[string]fault{}, dark: map[string]bool{}}
 	w.deployment = newDeploymentFor(t, deploymentLife+time.Duration(steps)*stepLife, controller.Config{RetryMin: time.Second, RetryMax: 2 * time.Second})

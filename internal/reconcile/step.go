@@ -1,0 +1,88 @@
+package reconcile
+
+import (
+	"net/netip"
+	"strings"
+)
+
+// Action is what a step does to the machine.
+type Action string
+
+// The actions, roughly in the order of a plan.
+const (
+	// InstallPackage gets keepalived from the machine's package archive.
+	InstallPackage Action = "install keepalived"
+	// Owe remembers Step.FollowUps before the files change.
+	Owe Action = "owe"
+	// StopChecker, StopNotifier and StopKeepalived end a service; keepalived hands its virtual
+	// IPs over with priority 0 (RFC 9568 section 6.4.3).
+	StopChecker    Action = "stop health checker"
+	StopNotifier   Action = "stop notifier"
+	StopKeepalived Action = "stop keepalived"
+	// InstallBinary copies the charm's binary to Layout.Binary.
+	InstallBinary Action = "install binary"
+	// Test has keepalived test its configuration as it will be with the files of
+	// the step in place. It changes nothing.
+	Test Action = "test"
+	// Flush takes the addresses of the step from this machine, unless keepalived has
+	// become MASTER meanwhile: they were left behind, or added by hand, and another
+	// unit has them.
+	Flush Action = "flush"
+	// Pin puts the addresses of the step on the loopback device, where the machine
+	// answers for them while its VRRP instance changes over; Unpin ends it.
+	Pin Action = "pin"
+	// Write writes or removes the files of the step.
+	Write Action = "write"
+	// Do carries out the follow-ups of the step and forgets them.
+	Do Action = "do"
+	// Forget forgets follow-ups that nobody is left to carry out.
+	Forget Action = "forget"
+	// Pause and Resume keep the unit out of the election and let it in again;
+	// HandOver gives away what it holds, once; Restart restarts keepalived. They
+	// are an operator's actions and in no plan.
+	Pause    Action = "pause"
+	Resume   Action = "resume"
+	HandOver Action = "hand over"
+	Restart  Action = "restart keepalived"
+	// RemoveState removes the application's directories.
+	RemoveState Action = "remove state"
+	// RemoveLeftovers removes what the Python charm left beside the charm's files.
+	RemoveLeftovers Action = "remove leftovers of the Python charm"
+	// RemovePackage removes keepalived when the charm installed it.
+	RemovePackage Action = "remove keepalived"
+)
+
+// File is a file to write, or to remove.
+type File struct {
+	Path, Content string
+	Remove        bool
+}
+
+// Step is one change of the machine.
+type Step struct {
+	Action Action
+	Files  []File
+	// FollowUps are what Owe remembers, Do carries out and Forget drops.
+	FollowUps []FollowUp
+	// Addresses are what Pin pins.
+	Addresses []netip.Addr
+}
+
+// String shows the step in one line of the unit's log.
+func (s Step) String() string {
+	words := []string{string(s.Action)}
+	for _, f := range s.Files {
+		if f.Remove {
+			words = append(words, "-"+f.Path)
+		} else {
+			words = append(words, f.Path)
+		}
+	}
+	for _, f := range s.FollowUps {
+		words = append(words, string(f))
+	}
+	for _, a := range s.Addresses {
+		words = append(words, a.String())
+	}
+	return strings.Join(words, " ")
+}
