@@ -377,7 +377,7 @@ func TestAnOldVerdictIsNone(t *testing.T) {
 
 func TestServicesThatAreAboutToRunCount(t *testing.T) {
 	m := newMachine(t)
-	for state, want := range map[string]bool{"active": true, "reloading": true, "activating": true, "inactive": false, "failed": false, "deactivating": false} {
+	for state, want := range map[string]bool{"active": true, "reloading": true, "activating": true, "inactive": false, "failed": false, "deactivating": true} {
 		m.set(t, m.l.CheckerService(), state+" 0")
 		require.Equal(t, want, m.observe().CheckerActive, state)
 	}
