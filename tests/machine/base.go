@@ -26,9 +26,6 @@ const CacheEnv = "KEEPALIVED_LAB_CACHE"
 // DefaultCache is where base images are kept unless CacheEnv says otherwise.
 const DefaultCache = "/var/cache/keepalived-lab"
 
-// defaultMirror is used when the host's apt knows no Debian archive.
-const defaultMirror = "http://deb.debian.org/debian"
-
 //go:embed base.sh
 var baseScript string
 
@@ -127,9 +124,13 @@ func buildBase(ctx context.Context, cache, dir string, progress io.Writer) error
 // runBuild runs the recipe in a mount namespace of its own, so that a build which dies leaves no
 // mount behind.
 func runBuild(ctx context.Context, build, log string, progress io.Writer) error {
+	mirror, err := hostMirror(ctx)
+	if err != nil {
+		return err
+	}
 	cmd := exec.CommandContext(ctx, "/bin/bash", "-c", baseScript)
 	cmd.Stdout = progress
-	cmd.Env = append(os.Environ(), "ROOT="+filepath.Join(build, "rootfs"), "LOG="+log, "MIRROR="+hostMirror(ctx))
+	cmd.Env = append(os.Environ(), "ROOT="+filepath.Join(build, "rootfs"), "LOG="+log, "MIRROR="+mirror)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS, Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = 5 * time.Second
@@ -138,20 +139,20 @@ func runBuild(ctx context.Context, build, log string, progress io.Writer) error 
 
 // hostMirror is the archive the host's own apt takes Debian 12 from, so that the image can be built
 // wherever the host can install packages.
-func hostMirror(ctx context.Context) string {
+func hostMirror(ctx context.Context) (string, error) {
 	out, err := exec.CommandContext(ctx, "apt-get", "indextargets",
 		"--format", "$(RELEASE) $(COMPONENT) $(REPO_URI)", "Created-By: Packages").Output()
 	if err != nil {
-		return defaultMirror
+		return "", fmt.Errorf("cannot ask apt for its archives: %w", err)
 	}
 	lines := bufio.NewScanner(bytes.NewReader(out))
 	for lines.Scan() {
 		fields := strings.Fields(lines.Text())
 		if len(fields) == 3 && fields[0] == "bookworm" && fields[1] == "main" && strings.HasPrefix(fields[2], "http") {
-			return strings.TrimSuffix(fields[2], "/")
+			return strings.TrimSuffix(fields[2], "/"), nil
 		}
 	}
-	return defaultMirror
+	return "", errors.New("cannot find an archive of Debian 12 (bookworm main) in apt's sources: add one and run apt-get update")
 }
 
 // lockFile takes an exclusive lock, which ends with the process at the latest.

@@ -15,7 +15,7 @@ import (
 )
 
 var (
-	upgrades     = flag.Int("upgrades", 2, "how many upgrades of three units from the Python charm to measure, each in an order of its own")
+	upgrades     = flag.Int("upgrades", 1, "how many upgrades of three units from the Python charm to measure, each in an order of its own")
 	firstUpgrade = flag.Uint64("first-upgrade", 11, "the seed of the first order")
 )
 

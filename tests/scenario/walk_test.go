@@ -17,11 +17,11 @@ import (
 	"keepalived-charm/tests/lab"
 )
 
-// The walk's length is what fits into two minutes, and the suite always walks the
+// The walk's length is what fits into a minute or so, and the suite always walks the
 // same way; WALK_STEPS=200 walks further, WALK_SEED=n another way (go test
 // -timeout=1h for a long one).
 const (
-	walkSteps = 25
+	walkSteps = 12
 	// stepLife bounds one transition with the settling after it, on average.
 	stepLife = 15 * time.Second
 )
