@@ -24,7 +24,7 @@ func (p *Port) second() string { return fmt.Sprintf("side%d", p.host) }
 // Attach gives a port a second interface, on a network that only second interfaces share. It goes
 // when the machine loses power and does not come back by itself.
 func (n *Network) Attach(ctx context.Context, port *Port) error {
-	if err := shell(ctx, attachScript, n.sw, port.ns, port.second(), port.Second().String()); err != nil {
+	if err := shell(ctx, attachScript, n.sw, port.ns, port.second(), port.Second().String(), fmt.Sprintf("52:54:00:76:00:%02x", port.host)); err != nil {
 		return fmt.Errorf("cannot attach second interface of %s: %w", port.Name, err)
 	}
 	return nil

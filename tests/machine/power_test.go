@@ -14,7 +14,7 @@ import (
 
 // fetch is what the client gets from the machine's service, empty after half a second of silence.
 func fetch(ctx context.Context, lab *machine.Lab, host string) string {
-	out, err := lab.ClientCommand(ctx, "bash", "-c",
+	out, err := lab.ClientCommand(ctx, "timeout", "5", "bash", "-c",
 		`exec 3<>/dev/tcp/"$0"/443 && printf 'GET / HTTP/1.0\r\n\r\n' >&3 && timeout 0.5 tail -n 1 <&3`, host).Output()
 	if err != nil {
 		return ""
