@@ -114,7 +114,7 @@ func checkKill(t *testing.T, ctx context.Context, lab *machine.Lab, m, other *ma
 	lab.OnPower(log.note)
 	_, err := m.Run(ctx, "ip address add 10.10.74.250/32 dev eth0; echo kept >/root/kept; logger -t lab before the cut")
 	require.NoError(t, err)
-	require.Len(t, addresses(t, ctx, m), 3)
+	require.Len(t, addresses(t, ctx, m), 4, "its own two, that of the second interface, the added one")
 	start := time.Now()
 	require.NoError(t, m.Kill(ctx))
 	t.Logf("killed in %s", time.Since(start).Round(time.Millisecond))
