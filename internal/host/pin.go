@@ -14,12 +14,16 @@ import (
 
 	"github.com/vishvananda/netlink"
 
+	"keepalived-charm/internal/keepalived"
 	"keepalived-charm/internal/reconcile"
 )
 
 // unpinLimit bounds how long pinned addresses wait for their instance: a new one
 // is MASTER after three advertisement intervals, with the default after 0.7 s.
 const unpinLimit = 5 * time.Second
+
+// reloadLimit is how long keepalived takes at most to begin with a reload.
+const reloadLimit = 1500 * time.Millisecond
 
 func pinned(l reconcile.Layout) string { return filepath.Join(l.State(), "pinned") }
 
@@ -65,8 +69,11 @@ func (h *Host) unpin(l reconcile.Layout) error {
 	if err != nil {
 		return fmt.Errorf("cannot unpin addresses: %w", err)
 	}
-	for deadline := time.Now().Add(unpinLimit); time.Now().Before(deadline) && !elsewhere(addresses, lo.Attrs().Index); {
-		time.Sleep(20 * time.Millisecond)
+	since := h.pinnedSince(l)
+	for deadline := time.Now().Add(unpinLimit); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		if h.changedOver(l, since) && elsewhere(addresses, lo.Attrs().Index) {
+			break
+		}
 	}
 	for _, a := range addresses {
 		if err := netlink.AddrDel(lo, single(a)); err != nil && !errors.Is(err, syscall.EADDRNOTAVAIL) {
@@ -74,6 +81,33 @@ func (h *Host) unpin(l reconcile.Layout) error {
 		}
 	}
 	return h.remove(pinned(l))
+}
+
+// pinnedSince is when the addresses were pinned.
+func (h *Host) pinnedSince(l reconcile.Layout) time.Time {
+	info, err := os.Stat(h.path(pinned(l)))
+	if err != nil {
+		return time.Time{}
+	}
+	return info.ModTime()
+}
+
+// changedOver tells whether the instance became MASTER after the addresses were
+// pinned. systemctl reload returns before keepalived has read anything: until then
+// the old instance still has the addresses, which proves nothing. One that goes
+// on as MASTER without a break is believed after reloadLimit.
+func (h *Host) changedOver(l reconcile.Layout, since time.Time) bool {
+	found, err := services(l)
+	if err != nil || found[keepalivedService].state != "active" {
+		return false
+	}
+	for _, i := range h.instances(found[keepalivedService].pid) {
+		if i.Name == l.Instance() && i.State == keepalived.Master {
+			began := time.UnixMicro(int64(i.LastTransition * 1e6))
+			return began.After(since) || time.Since(since) > reloadLimit
+		}
+	}
+	return false
 }
 
 // single is an address alone, without its subnet.
