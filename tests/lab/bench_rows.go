@@ -62,7 +62,7 @@ func defaultFaults() []*benchRow {
 			event: script("systemctl stop keepalived || true"),
 			rest:  rest,
 		}, {
-			target: faultRow("holder's machine is shut down", bench.Reference{}, 0.2),
+			target: faultRow("holder's machine is shut down", bench.Reference{}, 0.1),
 			event:  shutDown,
 			rest:   rest,
 		}, {
