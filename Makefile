@@ -10,7 +10,7 @@ ARCHS := amd64 arm64 ppc64el riscv64 s390x
 HOST_ARCH := $(patsubst ppc64le,ppc64el,$(shell go env GOHOSTARCH 2>/dev/null))
 ARCH ?= $(HOST_ARCH)
 FUZZTIME ?= 30s
-LAB_TIMEOUT ?= 30m
+LAB_TIMEOUT ?= 60m
 RUNS ?= 5
 BUSY ?= 1m
 # Without --abbrev the length would depend on how many objects a clone has.
