@@ -45,7 +45,7 @@ func (d *deployment) serviceFaults(t *testing.T) {
 			holder := d.waitHolder(t)
 			require.NotEqual(t, sick, holder)
 			d.updateStatus(t)
-			require.Contains(t, d.workload(t, d.unitOn(t, sick)).Message, "check fails here")
+			require.Contains(t, d.workload(t, d.unitOn(t, sick)).Message, "check fails ")
 			require.Equal(t, "VIP ready: holds "+lab.VIP.String(), d.workload(t, d.unitOn(t, holder)).Message)
 			unnoticed(t, d.measure(t, 2*time.Second, func() { require.Equal(t, holder, d.repaired(t)) }))
 			d.updateStatus(t)
@@ -71,7 +71,7 @@ func (d *deployment) serviceFaults(t *testing.T) {
 		require.Len(t, d.holders(lab.VIP), 1)
 		d.updateStatus(t)
 		for _, unit := range d.units() {
-			require.Contains(t, d.workload(t, unit).Message, "check fails here")
+			require.Contains(t, d.workload(t, unit).Message, "check fails ")
 		}
 		keeper, err := d.Holder(lab.VIP)
 		require.NoError(t, err)
