@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"time"
 
+	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/reconcile"
 )
 
 // These actions wait for what VRRP does, with this patience.
 const (
 	moveLimit = 10 * time.Second
+	hearLimit = 3 * time.Second
 	lookPause = 20 * time.Millisecond
 )
 
@@ -110,6 +112,11 @@ func (r *request) change(action reconcile.Action, leaving bool) (string, error) 
 		r.obs.Machine, err = r.m.Observe(l)
 	}
 	silent, answers := end()
+	// A unit that takes part anew has to hear the holder before it can name it.
+	for began := time.Now(); err == nil && status(r.obs).Level == juju.Waiting && time.Since(began) < hearLimit; {
+		time.Sleep(lookPause)
+		r.obs.Machine, err = r.m.Observe(l)
+	}
 	if err == nil {
 		err = r.look(l)
 	}
