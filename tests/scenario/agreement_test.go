@@ -1,6 +1,7 @@
 package scenario_test
 
 import (
+	"context"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -12,10 +13,15 @@ import (
 )
 
 // TestAgreement changes what all units must agree on while clients watch: hooks
-// run at different times, one agent is away, a machine is dead.
+// run at different times, up to LAB_APART (1s unless it is set) from one unit to
+// the next, one agent is away, a machine is dead.
 func TestAgreement(t *testing.T) {
+	apart := duration(t, "LAB_APART", time.Second)
 	d := deploy(t, serving())
-	d.everyParameter(t)
+	ctx, cancel := context.WithTimeout(context.Background(), deploymentLife+50*apart)
+	defer cancel()
+	d.ctx = ctx
+	d.everyParameter(t, apart)
 	d.absentAgent(t)
 	d.deadMachine(t)
 	d.holderLostHalfWay(t)
@@ -62,7 +68,7 @@ func (d *deployment) agreed(t *testing.T, ids ...string) {
 }
 
 // everyParameter changes each parameter while the agents go on at different times.
-func (d *deployment) everyParameter(t *testing.T) {
+func (d *deployment) everyParameter(t *testing.T, apart time.Duration) {
 	for _, row := range []struct{ claim, option, value string }{
 		{"virtual router ID", "router_id", "24"},
 		{"unicast", "vrrp_mode", "unicast"},
@@ -84,7 +90,7 @@ func (d *deployment) everyParameter(t *testing.T) {
 				require.NoError(t, d.Model.SetConfig("keepalived", map[string]string{row.option: row.value}))
 				for _, id := range order {
 					d.hold(t, id, false)
-					time.Sleep(rand.N(time.Second))
+					time.Sleep(rand.N(apart))
 				}
 				d.settled(t)
 			}))

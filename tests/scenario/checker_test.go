@@ -3,7 +3,6 @@ package scenario_test
 import (
 	"context"
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -133,12 +132,7 @@ func (d *deployment) checkerCost(t *testing.T) {
 
 // TestBusyMachines keeps every core busy for LAB_BUSY, 20 s unless it is set.
 func TestBusyMachines(t *testing.T) {
-	span := 20 * time.Second
-	if text := os.Getenv("LAB_BUSY"); text != "" {
-		var err error
-		span, err = time.ParseDuration(text)
-		require.NoError(t, err, "LAB_BUSY is a duration such as 5m")
-	}
+	span := duration(t, "LAB_BUSY", 20*time.Second)
 	d := deploy(t, serving())
 	ctx, cancel := context.WithTimeout(context.Background(), deploymentLife+span)
 	defer cancel()

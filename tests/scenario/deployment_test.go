@@ -270,3 +270,15 @@ func moved(t *testing.T, m lab.Measurement, bound time.Duration) {
 
 // holders lists the machines whose kernel has an address.
 func (d *deployment) holders(a netip.Addr) []string { return d.Holders.Holders(a) }
+
+// duration is what the environment says, or usual where it says nothing.
+func duration(t *testing.T, variable string, usual time.Duration) time.Duration {
+	t.Helper()
+	text := os.Getenv(variable)
+	if text == "" {
+		return usual
+	}
+	d, err := time.ParseDuration(text)
+	require.NoError(t, err, "%s is a duration such as 5m", variable)
+	return d
+}
