@@ -20,7 +20,7 @@ func waits(t *testing.T, s charmtest.State) string {
 	t.Helper()
 	c, err := healthcheck.Parse([]byte(s.Host.Files[reconcile.Layout{Application: "keepalived"}.CheckerConfig()]))
 	require.NoError(t, err)
-	return c.Aside
+	return c.Aside()
 }
 
 // unicastUnit is a unit that knows no peer yet.

@@ -52,7 +52,7 @@ func (n *Node) config() healthcheck.Config {
 func (n *Node) silent() bool {
 	c, config := n.checker(), n.config()
 	return n.vrrp.Version == 0 || n.Sick && config.Policy.DropAllUnhealthy ||
-		c.Starts != n.again && (config.Aside != "" || c.Starts == n.unconfirmed)
+		c.Starts != n.again && (len(config.Instances) > 0 && config.Aside() != "" || c.Starts == n.unconfirmed)
 }
 
 // hears tells whether a gets the advertisements of b.

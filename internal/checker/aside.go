@@ -18,10 +18,32 @@ const (
 	deadAfter = 2 * time.Second
 )
 
-// standAside looks at a virtual IP until it has been dead for deadAfter, and then
-// tells so once. A unit that waits for the others to change over must not be the
-// reason that nobody takes the address over when their holder is lost.
-func standAside(ctx context.Context, target string, dead chan<- struct{}) {
+// untilHook is what a unit stands aside for after a boot.
+const untilHook = "until a hook has run since the boot"
+
+// standAside takes those instances out of the election that are to stand aside.
+func (l *loop) standAside(ctx context.Context) {
+	booted := l.booted && !l.election.holdsAny()
+	for i, t := range l.tracks {
+		reason := t.Aside
+		if reason == "" && booted {
+			reason = untilHook
+		}
+		if reason == "" {
+			continue
+		}
+		l.election.members[i].out = true
+		l.log.Printf("instance %s stands aside: %s", t.Name, reason)
+		if t.Watch != "" {
+			go awaitDeath(ctx, t.Watch, i, l.dead)
+		}
+	}
+}
+
+// awaitDeath looks at a virtual IP until it has been dead for deadAfter, and then
+// names its instance once. A unit that waits for the others to change over must not
+// be the reason that nobody takes the address over when their holder is lost.
+func awaitDeath(ctx context.Context, target string, instance int, dead chan<- int) {
 	answered := time.Now()
 	ticks := time.NewTicker(watchInterval)
 	defer ticks.Stop()
@@ -29,7 +51,7 @@ func standAside(ctx context.Context, target string, dead chan<- struct{}) {
 		if answers(ctx, target) {
 			answered = time.Now()
 		} else if time.Since(answered) >= deadAfter {
-			close(dead)
+			dead <- instance
 			return
 		}
 		select {

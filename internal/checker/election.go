@@ -18,13 +18,13 @@ type election struct {
 	health  health
 	damping damping
 	members []member
-	// aside keeps every instance out, whatever the verdict.
-	aside bool
 }
 
 // member is this unit's part in one VRRP instance.
 type member struct {
 	holder bool
+	// out keeps the instance out, whatever the verdict.
+	out bool
 	// found is the value that the track file had at the start: until the first
 	// verdict its health counts.
 	found int
@@ -107,7 +107,7 @@ func (e *election) expire(now time.Time) time.Time {
 func (e *election) value(i int) int {
 	m := e.members[i]
 	switch {
-	case e.aside:
+	case m.out:
 		return vrrp.StepAside
 	case e.health.verdict == unknown:
 		return e.initial(m)

@@ -50,7 +50,7 @@ type loop struct {
 	outcomes chan outcome
 	// parallel is how many checks may run at a time.
 	parallel int
-	dead     chan struct{} // closed when the virtual IP died while aside
+	dead     chan int // instances whose virtual IP died while they stood aside
 
 	local bool // the target is on this machine
 	round round
@@ -77,9 +77,10 @@ func newLoop(c healthcheck.Config, owner identity, log *log.Logger) (*loop, erro
 	l := &loop{
 		config:   c,
 		log:      log,
-		election: election{policy: c.Policy, peers: c.Peers, aside: c.Aside != ""},
+		election: election{policy: c.Policy, peers: c.Peers},
 		watched:  map[string]bool{},
 		parallel: parallel(c.Check),
+		dead:     make(chan int, len(c.Instances)),
 	}
 	l.requests, l.outcomes = make(chan context.Context, l.parallel), make(chan outcome, l.parallel)
 	l.election.health = health{fall: c.Check.Fall, rise: c.Check.Rise}
@@ -134,16 +135,7 @@ func (l *loop) run(ctx context.Context) error {
 			go l.check(ctx)
 		}
 	}
-	if l.booted && !l.election.aside && !l.election.holdsAny() {
-		l.election.aside, l.config.Aside = true, "until a hook has run since the boot"
-	}
-	if l.election.aside {
-		l.log.Printf("%s stands aside: %s", l.config.Application, l.config.Aside)
-		if l.config.Watch != "" {
-			l.dead = make(chan struct{})
-			go standAside(ctx, l.config.Watch, l.dead)
-		}
-	}
+	l.standAside(ctx)
 	asked := make(chan os.Signal, 1)
 	signal.Notify(asked, StepAside)
 	defer signal.Stop(asked)
@@ -166,10 +158,9 @@ func (l *loop) run(ctx context.Context) error {
 		case <-asked:
 			l.election.stepAside(time.Now())
 			l.log.Printf("%s steps aside because it was asked to", l.config.Application)
-		case <-l.dead:
-			l.dead = nil
-			l.election.aside = false
-			l.log.Printf("%s takes part again: nobody answers at %s", l.config.Application, l.config.Watch)
+		case i := <-l.dead:
+			l.election.members[i].out = false
+			l.log.Printf("instance %s takes part again: nobody answers at %s", l.tracks[i].Name, l.tracks[i].Watch)
 		case u, ok := <-l.watch.updates:
 			if !ok {
 				l.watch.close()

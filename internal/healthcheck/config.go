@@ -31,13 +31,6 @@ type Config struct {
 	StatusFile string `json:"status_file,omitempty"`
 	// Check says what is checked, and how.
 	Check Check `json:"check"`
-	// Aside, when not empty, keeps the unit out of the election and says for what:
-	// a word for people and for telling one occasion from another. The unit takes
-	// part again by itself when Watch has not answered for a while; without Watch
-	// it stays aside.
-	Aside string `json:"aside,omitempty"`
-	// Watch is ADDRESS:PORT of a virtual IP; a refused connection is an answer.
-	Watch string `json:"watch,omitempty"`
 	// Booted is a file that is there from the machine's boot until a hook has looked
 	// at this configuration. A unit that finds it stands aside as well, unless it
 	// holds an instance: the others may have changed over while it was away.
@@ -65,6 +58,13 @@ type Instance struct {
 	// Addresses are the virtual IPs; the unit holds the instance while the first
 	// is on Interface.
 	Addresses []netip.Addr `json:"addresses"`
+	// Aside, when not empty, keeps the unit out of the instance's election and says
+	// for what: a word for people and for telling one occasion from another. The unit
+	// takes part again by itself when Watch has not answered for a while; without
+	// Watch it stays aside.
+	Aside string `json:"aside,omitempty"`
+	// Watch is ADDRESS:PORT of a virtual IP; a refused connection is an answer.
+	Watch string `json:"watch,omitempty"`
 }
 
 // Duration is a time.Duration that is written as text, such as "1s" or "150ms".
@@ -135,11 +135,16 @@ func (c Config) Validate() error {
 	if c.StatusFile != "" && !plainPath(c.StatusFile) {
 		return fmt.Errorf("status file %q is not an absolute path", c.StatusFile)
 	}
+	watched := false
 	names, files := map[string]bool{}, map[string]bool{c.StatusFile: true}
 	for _, i := range c.Instances {
 		if err := i.validate(); err != nil {
 			return err
 		}
+		if i.Watch != "" && i.Aside == "" && c.Booted == "" {
+			return fmt.Errorf("instance %q has something to watch, but nothing to stand aside for", i.Name)
+		}
+		watched = watched || i.Watch != ""
 		if names[i.Name] {
 			return fmt.Errorf("instance %q is named twice", i.Name)
 		}
@@ -148,14 +153,8 @@ func (c Config) Validate() error {
 		}
 		names[i.Name], files[i.TrackFile] = true, true
 	}
-	if c.Booted != "" && (!plainPath(c.Booted) || c.Watch == "") {
+	if c.Booted != "" && (!plainPath(c.Booted) || !watched) {
 		return fmt.Errorf("file of the boot %q is not an absolute path, or there is nothing to watch", c.Booted)
-	}
-	if c.Watch != "" && c.Aside == "" && c.Booted == "" {
-		return errors.New("there is something to watch, but nothing to stand aside for")
-	}
-	if _, err := netip.ParseAddrPort(c.Watch); c.Watch != "" && err != nil {
-		return fmt.Errorf("watch %q is not ADDRESS:PORT", c.Watch)
 	}
 	if c.News != "" && !plainPath(c.News) {
 		return fmt.Errorf("directory for news %q is not an absolute path", c.News)
@@ -179,12 +178,26 @@ func (i Instance) validate() error {
 	case len(i.Addresses) == 0:
 		return fmt.Errorf("instance %q has no address", i.Name)
 	}
+	if _, err := netip.ParseAddrPort(i.Watch); i.Watch != "" && err != nil {
+		return fmt.Errorf("instance %q: watch %q is not ADDRESS:PORT", i.Name, i.Watch)
+	}
 	for _, a := range i.Addresses {
 		if !a.IsValid() || a.IsUnspecified() || a.Zone() != "" || a.Is4In6() {
 			return fmt.Errorf("instance %q: %q is not an address it can hold", i.Name, a)
 		}
 	}
 	return nil
+}
+
+// Aside tells what every instance of the unit stands aside for; empty when one takes
+// part.
+func (c Config) Aside() string {
+	for _, i := range c.Instances {
+		if i.Aside == "" {
+			return ""
+		}
+	}
+	return c.Instances[0].Aside
 }
 
 // plainPath tells an absolute path in its shortest form.

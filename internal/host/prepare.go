@@ -26,14 +26,16 @@ func Prepare(config string) error {
 	if err != nil {
 		return fmt.Errorf("cannot prepare for keepalived: %s: %w", config, err)
 	}
-	adjustment := 0
-	if booted, err := markBoot(c); err != nil {
+	booted, err := markBoot(c)
+	if err != nil {
 		return err
-	} else if booted || c.Aside != "" {
-		adjustment = vrrp.StepAside
 	}
 	var stale []netip.Addr
 	for _, i := range c.Instances {
+		adjustment := 0
+		if booted || i.Aside != "" {
+			adjustment = vrrp.StepAside
+		}
 		if err := makeTrackFile(i.TrackFile, adjustment); err != nil {
 			return err
 		}

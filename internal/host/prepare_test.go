@@ -18,9 +18,9 @@ func TestAStartRightAfterABootIsMarked(t *testing.T) {
 	c := healthcheck.Config{
 		Application: "keepalived",
 		Instances: []healthcheck.Instance{{Name: "charm_keepalived", TrackFile: filepath.Join(run, "priority"), Interface: "lo",
-			Addresses: []netip.Addr{netip.MustParseAddr("169.254.23.112")}}},
-		Check: healthcheck.Check{Type: healthcheck.None},
-		Watch: "10.10.74.250:443", Booted: filepath.Join(run, "booted"),
+			Addresses: []netip.Addr{netip.MustParseAddr("169.254.23.112")}, Watch: "10.10.74.250:443"}},
+		Check:  healthcheck.Check{Type: healthcheck.None},
+		Booted: filepath.Join(run, "booted"),
 	}
 	text, err := c.Marshal()
 	require.NoError(t, err)

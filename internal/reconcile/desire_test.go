@@ -160,7 +160,7 @@ func FuzzDesire(f *testing.F) {
 		c, err := healthcheck.Parse([]byte(d.Files[d.Layout.CheckerConfig()]))
 		require.NoError(t, err)
 		require.Equal(t, d.Layout.TrackFile(), c.Instances[0].TrackFile)
-		require.NotContains(t, c.Aside, "\n")
+		require.NotContains(t, c.Aside(), "\n")
 		for _, s := range reconcile.Plan(d, o) {
 			require.NotContains(t, s.String(), "\n")
 		}

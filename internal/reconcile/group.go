@@ -100,7 +100,7 @@ func (o Observed) newcomer() bool {
 		return true
 	}
 	c, err := healthcheck.Parse([]byte(text))
-	return err == nil && c.Aside == untilKnown
+	return err == nil && c.Aside() == untilKnown
 }
 
 // related tells whether there is a peer relation.

@@ -181,15 +181,16 @@ func (d Desired) checker(i keepalived.VRRPInstance) healthcheck.Config {
 		c.News = d.Layout.News()
 		c.Links = d.interfaces
 	}
-	if c.Aside = d.agreement.aside; d.paused {
-		c.Aside = untilResumed // even when nobody answers: no Watch
+	i0 := &c.Instances[0]
+	if i0.Aside = d.agreement.aside; d.paused {
+		i0.Aside = untilResumed // even when nobody answers: no Watch
 		return c
 	}
 	if c.Peers {
 		c.Booted = d.Layout.Booted()
 	}
-	if c.Aside != "" || c.Booted != "" {
-		c.Watch = netip.AddrPortFrom(d.options.VirtualIPs[0].Addr(), uint16(d.options.Port)).String()
+	if i0.Aside != "" || c.Booted != "" {
+		i0.Watch = netip.AddrPortFrom(d.options.VirtualIPs[0].Addr(), uint16(d.options.Port)).String()
 	}
 	return c
 }
