@@ -44,6 +44,9 @@ func (h *Host) Apply(l reconcile.Layout, s reconcile.Step) error {
 	case reconcile.Write:
 		return h.put(s.Files)
 	case reconcile.Do:
+		if err := h.sweep(l); err != nil {
+			return err
+		}
 		return h.followUps(l, s.FollowUps)
 	case reconcile.Forget:
 		return h.forget(l, s.FollowUps)
@@ -209,6 +212,9 @@ func (h *Host) installBinary(l reconcile.Layout) error {
 // removeState removes the application's directories, and those that it shared
 // once they are empty.
 func (h *Host) removeState(l reconcile.Layout) error {
+	if err := h.sweep(l); err != nil {
+		return err
+	}
 	for _, dir := range []string{l.Run(), l.State()} {
 		if err := os.RemoveAll(h.path(dir)); err != nil {
 			return fmt.Errorf("cannot remove %s: %w", dir, err)

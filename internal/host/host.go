@@ -198,8 +198,31 @@ func (h *Host) write(path, content string, mode fs.FileMode) error {
 	if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
 		return fmt.Errorf("cannot write %s: %w", path, err)
 	}
-	if err := renameio.WriteFile(target, []byte(content), mode, renameio.WithStaticPermissions(mode)); err != nil {
+	err := renameio.WriteFile(target, []byte(content), mode, renameio.WithTempDir(filepath.Dir(target)), renameio.WithStaticPermissions(mode))
+	if err != nil {
 		return fmt.Errorf("cannot write %s: %w", path, err)
+	}
+	return nil
+}
+
+// sweep removes what writes of an application's files left that were killed:
+// renameio's drafts, named as the file with a dot before and a number behind.
+func (h *Host) sweep(l reconcile.Layout) error {
+	files := append(l.Files(), l.Binary(), l.Paused(), pinned(l), settingsBefore, installedMark, installingMark)
+	for _, f := range reconcile.FollowUps() {
+		files = append(files, filepath.Join(l.Owed(), string(f)))
+	}
+	for _, f := range files {
+		dir, name := filepath.Split(f)
+		drafts, err := filepath.Glob(h.path(dir, "."+name+"[0-9]*"))
+		if err != nil {
+			return fmt.Errorf("cannot look for drafts of %s: %w", f, err)
+		}
+		for _, d := range drafts {
+			if err := os.Remove(d); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return fmt.Errorf("cannot remove a draft: %w", err)
+			}
+		}
 	}
 	return nil
 }

@@ -58,6 +58,7 @@ func Build(ctx context.Context, progress io.Writer) (Programs, error) {
 		{"agent/juju35", ".", "unit-agent-3.5"},
 		{".", "./cmd/hooktool", "hooktool"},
 		{".", "./cmd/lab-probe", "lab-probe"},
+		{".", "./cmd/lab-killer", "lab-killer"},
 	} {
 		timer := time.AfterFunc(5*time.Second, func() {
 			fmt.Fprintf(progress, "building %s (the first time takes some minutes)\n", b.program)

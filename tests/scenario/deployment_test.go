@@ -44,9 +44,15 @@ func newDeployment(t *testing.T) *deployment {
 // newDeploymentFor is newDeployment with another life and another controller.
 func newDeploymentFor(t *testing.T, life time.Duration, model controller.Config) *deployment {
 	t.Helper()
+	return newDeploymentOf(t, charmFile, life, model)
+}
+
+// newDeploymentOf is newDeploymentFor with another charm.
+func newDeploymentOf(t *testing.T, charm string, life time.Duration, model controller.Config) *deployment {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), life)
 	t.Cleanup(cancel)
-	l, err := lab.New(ctx, lab.Options{Charm: charmFile, Progress: os.Stderr, Patience: patience, Model: model})
+	l, err := lab.New(ctx, lab.Options{Charm: charm, Progress: os.Stderr, Patience: patience, Model: model})
 	require.NoError(t, err)
 	stop := machine.CloseOnSignal(l.Net)
 	d := &deployment{Lab: l, ctx: ctx}

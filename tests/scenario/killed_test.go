@@ -1,0 +1,350 @@
+package scenario_test
+
+import (
+	"archive/zip"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"keepalived-charm/tests/controller"
+	"keepalived-charm/tests/lab"
+)
+
+// killerDir is where lab-killer has its orders on a machine.
+const killerDir = "/run/lab-killer"
+
+// killable is the packed charm with a dispatch that lab-killer runs.
+func killable(t *testing.T) string {
+	t.Helper()
+	packed, err := zip.OpenReader(charmFile)
+	require.NoError(t, err)
+	defer packed.Close()
+	path := filepath.Join(t.TempDir(), "keepalived.charm")
+	f, err := os.Create(path)
+	require.NoError(t, err)
+	w := zip.NewWriter(f)
+	for _, entry := range packed.File {
+		head := entry.FileHeader
+		if head.Name == "dispatch" {
+			head.Name = "dispatch.real"
+			wrapper := zip.FileHeader{Name: "dispatch", Method: zip.Deflate}
+			wrapper.SetMode(0o755)
+			out, err := w.CreateHeader(&wrapper)
+			require.NoError(t, err)
+			_, err = io.WriteString(out, "#!/bin/sh\nexec /opt/juju-lab/bin/lab-killer \"${0%/*}/dispatch.real\" \"$@\"\n")
+			require.NoError(t, err)
+		}
+		in, err := entry.OpenRaw()
+		require.NoError(t, err)
+		out, err := w.CreateRaw(&head)
+		require.NoError(t, err)
+		_, err = io.Copy(out, in)
+		require.NoError(t, err)
+	}
+	require.NoError(t, w.Close())
+	require.NoError(t, f.Close())
+	return path
+}
+
+// killedChange is a change during which hooks are killed; most of them are taken
+// back by the next one.
+type killedChange struct {
+	claim string
+	make  func(t *testing.T)
+	// outage bounds what clients may see; negative: the virtual IP serves only
+	// before or only after. still says that it may not move.
+	outage time.Duration
+	still  bool
+	// strata is how many points are tried unless all are asked for.
+	strata int
+	// points are those of an undisturbed run, by machine.
+	points map[string][]string
+	want   string
+	tried  int
+}
+
+func TestHooksKilledAtEverySystemCall(t *testing.T) {
+	all := os.Getenv("KILL_POINTS") == "all"
+	life := deploymentLife
+	if all {
+		life = 2 * time.Hour
+	}
+	d := newDeploymentOf(t, killable(t), life, controller.Config{})
+	require.NoError(t, d.Standard(d.ctx, serving()))
+	d.ready(t)
+	seed := uint64(time.Now().UnixNano())
+	if s := os.Getenv("KILL_SEED"); s != "" {
+		var err error
+		seed, err = strconv.ParseUint(s, 10, 64)
+		require.NoError(t, err)
+	}
+	t.Logf("KILL_SEED=%d; KILL_POINTS=all tries every point", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	set := func(options ...string) func(*testing.T) {
+		return func(t *testing.T) {
+			values := map[string]string{}
+			for _, o := range options {
+				name, value, _ := strings.Cut(o, "=")
+				values[name] = value
+			}
+			require.NoError(t, d.Model.SetConfig("keepalived", values))
+			d.settled(t)
+		}
+	}
+	vip := lab.VIP.String()
+	for _, pair := range [][2]*killedChange{
+		{
+			{claim: "a virtual IP is added", make: set("virtual_ip=" + vip + "," + otherVIP.String()), still: true, strata: 12},
+			{claim: "a virtual IP is removed", make: set("virtual_ip=" + vip), still: true, strata: 12},
+		}, {
+			{claim: "the virtual router ID changes", make: set("router_id=51"), outage: machineDies, strata: 12},
+			{claim: "the virtual router ID changes back", make: set("router_id=23"), outage: machineDies, strata: 12},
+		}, {
+			{claim: "the only virtual IP is removed", make: set("virtual_ip="), outage: -1, strata: 9},
+			{claim: "the first virtual IP is configured", make: set("virtual_ip=" + vip), outage: -1, strata: 9},
+		},
+	} {
+		if pattern := os.Getenv("KILL_CHANGE"); !regexp.MustCompile(pattern).MatchString(pair[0].claim) {
+			continue
+		}
+		d.killedPair(t, pair, all, random)
+	}
+}
+
+// killedPair makes two changes in turn, first undisturbed, then with every unit's
+// hooks killed at one point each, until enough points were tried.
+func (d *deployment) killedPair(t *testing.T, pair [2]*killedChange, all bool, random *rand.Rand) {
+	for _, c := range pair {
+		d.scenario(t, c.claim+", undisturbed", func(t *testing.T) {
+			d.orders(t, nil)
+			c.make(t)
+			c.points = d.pointsPassed(t)
+			for id, list := range c.points {
+				t.Logf("%d points on machine %s:\n%s", len(list), id, strings.Join(list, ""))
+			}
+			d.updateStatus(t)
+			c.want = d.state(t)
+		})
+	}
+	plans := [2][]map[string]int{d.deaths(pair[0], all, random), d.deaths(pair[1], all, random)}
+	for n := range max(len(plans[0]), len(plans[1])) {
+		for i, c := range pair {
+			var deadly map[string]int
+			if n < len(plans[i]) {
+				deadly = plans[i][n]
+			}
+			d.scenario(t, fmt.Sprintf("%s, hooks die at %v", c.claim, deadly), func(t *testing.T) { d.killed(t, c, deadly) })
+			if t.Failed() {
+				return
+			}
+		}
+	}
+	for _, c := range pair {
+		t.Logf("%s: %d points on all units, killed at %d of them", c.claim, count3(c.points), c.tried)
+	}
+}
+
+func count3(points map[string][]string) int {
+	n := 0
+	for _, list := range points {
+		n += len(list)
+	}
+	return n
+}
+
+// deaths choose, round by round, a point for each machine: in every stratum a
+// random one, or all.
+func (d *deployment) deaths(c *killedChange, all bool, random *rand.Rand) []map[string]int {
+	var rounds []map[string]int
+	for _, id := range slices.Sorted(maps.Keys(c.points)) {
+		n := len(c.points[id])
+		rounds1 := c.strata / len(c.points)
+		if all {
+			rounds1 = n
+		}
+		for r := range rounds1 {
+			from, to := r*n/rounds1, (r+1)*n/rounds1
+			if r == len(rounds) {
+				rounds = append(rounds, map[string]int{})
+			}
+			rounds[r][id] = 1 + from + random.IntN(max(1, to-from))
+		}
+	}
+	// Units are not to die at the same point of the same hook each time.
+	if all {
+		for i, id := range slices.Sorted(maps.Keys(c.points)) {
+			rotate(rounds, id, i*len(rounds)/len(c.points))
+		}
+	}
+	return rounds
+}
+
+func rotate(rounds []map[string]int, id string, by int) {
+	values := make([]int, len(rounds))
+	for r := range rounds {
+		values[(r+by)%len(rounds)] = rounds[r][id]
+	}
+	for r := range rounds {
+		delete(rounds[r], id)
+		if values[r] > 0 {
+			rounds[r][id] = values[r]
+		}
+	}
+}
+
+// killed makes a change whose hooks die and requires that all ends as if they had
+// not.
+func (d *deployment) killed(t *testing.T, c *killedChange, deadly map[string]int) {
+	d.orders(t, deadly)
+	if c.outage < 0 {
+		c.make(t)
+	} else {
+		m := d.measure(t, 0, func() { c.make(t) })
+		require.LessOrEqual(t, m.Outage, c.outage)
+		require.LessOrEqual(t, m.Shared, sharedAtMost)
+		if c.still {
+			unnoticed(t, m)
+		}
+	}
+	for id, list := range d.pointsPassed(t) {
+		if at := deadly[id]; at > 0 && at <= len(list) {
+			c.tried++
+			t.Logf("machine %s died at %d of %d: %s", id, at, len(c.points[id]), list[at-1])
+		}
+	}
+	// What Juju does not run again, a killed refresh, the next hook makes good.
+	for round := range 3 {
+		d.updateStatus(t)
+		got := d.state(t)
+		if got == c.want {
+			return
+		}
+		if round == 2 {
+			require.Equal(t, c.want, got)
+		}
+		t.Logf("not there after update-status %d", round+1)
+	}
+}
+
+// orders tells every machine's killer at which point to kill, 0 for nowhere.
+func (d *deployment) orders(t *testing.T, deadly map[string]int) {
+	t.Helper()
+	for _, m := range d.Net.Machines() {
+		id := strings.TrimPrefix(m.Name, "juju-")
+		d.run(t, id, fmt.Sprintf("mkdir -p %[1]s; rm -f %[1]s/points; echo %[2]d >%[1]s/at", killerDir, deadly[id]))
+	}
+}
+
+// pointsPassed takes the orders back and returns what was counted, by machine.
+func (d *deployment) pointsPassed(t *testing.T) map[string][]string {
+	t.Helper()
+	points := map[string][]string{}
+	for _, m := range d.Net.Machines() {
+		id := strings.TrimPrefix(m.Name, "juju-")
+		text := d.run(t, id, fmt.Sprintf("rm -f %[1]s/at; cat %[1]s/points 2>/dev/null || true", killerDir))
+		points[id] = slices.Collect(strings.Lines(text))
+	}
+	return points
+}
+
+// stateScript prints what an undisturbed and a killed run must leave alike: every
+// file of ours with its owner, mode and content, services, kernel settings.
+const stateScript = `
+dirs="/etc/keepalived /etc/sysctl.d /etc/systemd/system /var/lib/keepalived-charm /run/keepalived-charm"
+find $dirs -printf '%p %y %m %u %g %l\n' 2>/dev/null | sort
+grep --recursive --with-filename '' /etc/keepalived /etc/sysctl.d /etc/systemd/system/*keepalived* 2>/dev/null | sort
+find /var/lib/keepalived-charm -type f -exec sha256sum {} + 2>/dev/null | sort -k 2
+systemctl show --property=Id,ActiveState,UnitFileState keepalived.service keepalived-checker-keepalived.service keepalived-notifier-keepalived.path
+find /tmp -maxdepth 1 -name '.*'
+grep -H . /proc/sys/net/ipv4/ip_nonlocal_bind /proc/sys/net/ipv6/ip_nonlocal_bind
+`
+
+// daemonScript prints what the daemon says of itself.
+const daemonScript = `
+pid=$(systemctl show --property=MainPID --value keepalived.service)
+[ "$pid" -gt 0 ] || { echo '[]'; exit 0; }
+rm -f /tmp/keepalived.json
+kill -$(keepalived --signum=JSON) $pid
+for n in $(seq 50); do sleep 0.02; grep -q '"stats"' /tmp/keepalived.json 2>/dev/null && break; done
+sleep 0.02
+cat /tmp/keepalived.json 2>/dev/null || echo '[]'
+rm -f /tmp/keepalived.json
+`
+
+// daemon is what a machine's daemon runs; master tells whether it holds.
+func (d *deployment) daemon(t *testing.T, id string) (text string, master int) {
+	t.Helper()
+	var instances []struct{ Data map[string]any }
+	require.NoError(t, json.Unmarshal([]byte(d.run(t, id, daemonScript)), &instances))
+	for _, i := range instances {
+		for _, key := range []string{"iname", "ifp_ifname", "vrid", "version", "base_priority", "adver_int", "vips", "evips"} {
+			text += fmt.Sprintf("%s=%v ", key, i.Data[key])
+		}
+		master += count(i.Data["state"] == 2.0)
+	}
+	return text, master
+}
+
+// state is the whole deployment as text, without who happens to hold the virtual
+// IPs and how often something was agreed upon.
+func (d *deployment) state(t *testing.T) string {
+	t.Helper()
+	var b strings.Builder
+	holders, masters := 0, 0
+	for _, unit := range d.units() {
+		id := d.machineOf(t, unit)
+		fmt.Fprintf(&b, "machine %s\n%s", id, d.run(t, id, stateScript))
+		daemon, master := d.daemon(t, id)
+		masters += master
+		s := d.workload(t, unit)
+		message := s.Status + ": " + s.Message
+		if holds := regexp.MustCompile(`^active: VIP ready: holds `); holds.MatchString(message) {
+			holders++
+		}
+		fmt.Fprintf(&b, "%s\n%s\n", roleless(message), daemon)
+	}
+	fmt.Fprintf(&b, "%d say that they hold, %d daemons are MASTER\n", holders, masters)
+	for _, vip := range []string{lab.VIP.String(), otherVIP.String()} {
+		n := 0
+		for _, m := range d.Net.Machines() {
+			addresses, err := m.Addresses(d.ctx)
+			require.NoError(t, err)
+			for _, a := range addresses {
+				n += count(a.Prefix.Addr().String() == vip)
+			}
+		}
+		fmt.Fprintf(&b, "%s is on %d\n", vip, n)
+	}
+	for id, members := range d.databags() {
+		for unit, bag := range members {
+			for key, value := range bag {
+				if key != "since" && key != "round" {
+					fmt.Fprintf(&b, "%03d %s %s=%s\n", id, unit, key, value)
+				}
+			}
+		}
+	}
+	lines := strings.Split(b.String(), "\n")
+	at := slices.IndexFunc(lines, func(s string) bool { return strings.Contains(s, "say that they hold") })
+	slices.SortFunc(lines[at:], cmp.Compare[string])
+	return strings.Join(lines, "\n")
+}
+
+// roleless says of a holder and of a standby the same.
+func roleless(message string) string {
+	message = regexp.MustCompile(`(holds|standby for) `).ReplaceAllString(message, "")
+	return regexp.MustCompile(`, holder keepalived/\d+`).ReplaceAllString(message, "")
+}
