@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -106,7 +107,12 @@ func table() []option {
 		{"healthcheck_rise", 2, whole(1, 20, func(o *Options, n int) { o.Check.Rise = n })},
 		{"all_unhealthy", "keep", oneOf(func(o *Options, s string) { o.Policy.DropAllUnhealthy = s == "drop" }, "keep", "drop")},
 		{"preempt", false, boolean(func(o *Options, b bool) { o.Policy.Preempt = b })},
-		{"vrrp_version", "auto", oneOf((*Options).setVersion, "auto", "2", "3")},
+		{"vrrp_version", "auto", func(o *Options, raw any) string {
+			if must := oneOf((*Options).setVersion, "auto", "2", "3")(o, raw); must != "" {
+				return must
+			}
+			return o.versionFits()
+		}},
 		{"vrrp_mode", "multicast", oneOf(func(o *Options, s string) { o.Mode = vrrp.Mode(s) }, "multicast", "unicast")},
 		{optionSecret, "", text((*Options).setAuthSecret)},
 		{"advert_interval", 0.2, (*Options).setAdvertInterval},
@@ -165,6 +171,16 @@ func (o *Options) setVersion(s string) {
 	if s == "2" {
 		o.Version = 2
 	}
+}
+
+// versionFits comes after virtual_ip in the table. Version 2 knows IPv4 alone (RFC
+// 3768 section 1.2); beside one IPv4 address its advertisements do for IPv6 ones too.
+func (o *Options) versionFits() string {
+	four := func(v VirtualIP) bool { return v.Addr().Is4() }
+	if o.Version == 2 && len(o.VirtualIPs) > 0 && !slices.ContainsFunc(o.VirtualIPs, four) {
+		return "auto or 3 while every address in virtual_ip is IPv6"
+	}
+	return ""
 }
 
 // The bounds of the advertisement interval over all VRRP versions.

@@ -179,3 +179,21 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestVersion2NeedsAnIPv4Address(t *testing.T) {
+	for _, c := range []struct{ claim, version, addresses, fault string }{
+		{"IPv6 alone", "2", "2001:db8::250, 2001:db8::251", `option vrrp_version is "2", must be auto or 3 while every address in virtual_ip is IPv6`},
+		{"both families", "2", "2001:db8::250, 10.10.74.250", ""},
+		{"IPv4 alone", "2", "10.10.74.250", ""},
+		{"nothing yet", "2", "", ""},
+		{"IPv6 alone with version 3", "3", "2001:db8::250", ""},
+		{"IPv6 alone with the default", "auto", "2001:db8::250", ""},
+	} {
+		_, err := config.Parse(map[string]any{"vrrp_version": c.version, "virtual_ip": c.addresses, "advert_interval": json.Number("1")})
+		if c.fault == "" {
+			require.NoError(t, err, c.claim)
+		} else {
+			require.EqualError(t, err, c.fault, c.claim)
+		}
+	}
+}
