@@ -81,7 +81,11 @@ func optionChanges() map[string]optionChange {
 			return map[string]string{"advert_interval": one(w, "0.1", "0.2", "0.5", "1"), "vrrp_version": "auto"}
 		}},
 		"vrrp_version": {1, func(w *walker) map[string]string {
-			return map[string]string{"advert_interval": "1", "vrrp_version": one(w, "2", "3")}
+			version := one(w, "2", "3")
+			if !hasIPv4(w.options["virtual_ip"]) {
+				version = "3"
+			}
+			return map[string]string{"advert_interval": "1", "vrrp_version": version}
 		}},
 	}
 }
@@ -97,8 +101,14 @@ func (w *walker) pickAddresses() map[string]string {
 	if !slices.Contains(list, lab.VIP.String()) && w.random.IntN(6) > 0 {
 		list[0] = lab.VIP.String()
 	}
+	if w.options["vrrp_version"] == "2" && !hasIPv4(strings.Join(list, ",")) {
+		list[0] = lab.VIP.String()
+	}
 	return map[string]string{"virtual_ip": strings.Join(list, ",")}
 }
+
+// hasIPv4 tells whether VRRP version 2 can serve these addresses.
+func hasIPv4(addresses string) bool { return strings.Contains(addresses, ".") }
 
 func (w *walker) pickCheck() map[string]string {
 	check := map[string]string{
