@@ -75,6 +75,9 @@ func failover(r request) (map[string]string, error) {
 	if !want.Holds(r.obs.Machine) {
 		return nil, fmt.Errorf("cannot fail over: this unit holds nothing (%s)", status(r.obs).Message)
 	}
+	if want.Spread() {
+		return nil, errors.New("cannot fail over: with spread=true each virtual IP returns to its unit at once; pause keeps them away")
+	}
 	if err := want.Successor(); err != nil {
 		return nil, fmt.Errorf("cannot fail over: %w", err)
 	}
@@ -101,7 +104,7 @@ func (r *request) change(action reconcile.Action, leaving bool) (string, error) 
 	}
 	end := func() (time.Duration, bool) { return 0, true }
 	if leaving {
-		end = r.m.Watch(want.Service())
+		end = r.m.Watch(want.Service(r.obs.Machine))
 	}
 	err = r.m.Apply(l, reconcile.Step{Action: action})
 	if err == nil {

@@ -45,6 +45,9 @@ type Options struct {
 	// AuthSecret is the URI of the user secret with the password of VRRP version
 	// 2; empty for none.
 	AuthSecret string
+	// Spread shares the virtual IPs out over the units, each with a VRRP instance of
+	// its own; their virtual router IDs count up from VirtualRouterID.
+	Spread bool
 	// Notify brings the units' statuses up to date right after a move.
 	Notify bool
 }
@@ -107,6 +110,7 @@ func table() []option {
 		{"healthcheck_rise", 2, whole(1, 20, func(o *Options, n int) { o.Check.Rise = n })},
 		{"all_unhealthy", "keep", oneOf(func(o *Options, s string) { o.Policy.DropAllUnhealthy = s == "drop" }, "keep", "drop")},
 		{"preempt", false, boolean(func(o *Options, b bool) { o.Policy.Preempt = b })},
+		{"spread", false, boolean(func(o *Options, b bool) { o.Spread = b })},
 		{"vrrp_version", "auto", func(o *Options, raw any) string {
 			if must := oneOf((*Options).setVersion, "auto", "2", "3")(o, raw); must != "" {
 				return must

@@ -1,6 +1,7 @@
 package endpoint
 
 import (
+	"maps"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -23,16 +24,10 @@ type Member struct {
 	Address netip.Addr
 	// Lists are the peers that this unit sends advertisements to in unicast mode.
 	Lists []netip.Addr
-	// Runs are the parameters in use; nil while the unit serves nothing.
-	Runs *vrrp.Parameters
-	// Next announces, while this unit holds the virtual IPs, the parameters it is
-	// about to change to.
-	Next *Announcement
-	// Round is the last announcement's, withdrawn or not.
-	Round int
-	// Aside is what this unit stands aside for: the text of an announcement, or a
-	// word for people; empty while it takes part.
-	Aside string
+	// Router is the unit's part in the first virtual router, More holds the others by
+	// number, from 1.
+	Router
+	More map[int]Router
 	// Healthy is the verdict of this unit's health checker, nil without one. Databag
 	// leaves it out: it is told apart, see Verdict.
 	Healthy *bool
@@ -101,23 +96,14 @@ func (m Member) Databag() juju.Databag {
 		"addresses": joinAddresses(m.Addresses),
 		"address":   "",
 		"lists":     joinAddresses(m.Lists),
-		"vrrp":      "",
-		"next":      "",
-		"aside":     m.Aside,
-		"round":     "",
 		"since":     "",
 	}
 	if m.Address.IsValid() {
 		bag["address"] = m.Address.String()
 	}
-	if m.Runs != nil {
-		bag["vrrp"] = m.Runs.String()
-	}
-	if m.Next != nil {
-		bag["next"] = m.Next.String()
-	}
-	if m.Round > 0 {
-		bag["round"] = strconv.Itoa(m.Round)
+	maps.Copy(bag, m.Router.databag(0))
+	for number, r := range m.More {
+		maps.Copy(bag, r.databag(number))
 	}
 	if m.Since > 0 {
 		bag["since"] = strconv.FormatInt(m.Since, 10)
@@ -142,17 +128,22 @@ func ReadMember(bag juju.Databag) Member {
 		Rank:      -1,
 		Addresses: splitAddresses(bag["addresses"]),
 		Lists:     splitAddresses(bag["lists"]),
-		Next:      ParseAnnouncement(bag["next"]),
-		Aside:     bag["aside"],
+		Router:    readRouter(bag, 0),
+	}
+	for k := range bag {
+		if found := moreKeys.FindStringSubmatch(k); found != nil {
+			if m.More == nil {
+				m.More = map[int]Router{}
+			}
+			number, _ := strconv.Atoi(found[1]) // the pattern says so
+			m.More[number] = readRouter(bag, number)
+		}
 	}
 	if u, err := juju.ParseUnit(bag["principal"]); err == nil {
 		m.Principal = u
 	}
 	if n, err := strconv.Atoi(bag["rank"]); err == nil && n >= 0 {
 		m.Rank = n
-	}
-	if n, err := strconv.Atoi(bag["round"]); err == nil && n > 0 {
-		m.Round = n
 	}
 	if n, err := strconv.ParseInt(bag["since"], 10, 64); err == nil && n > 0 {
 		m.Since = n
@@ -163,9 +154,6 @@ func ReadMember(bag juju.Databag) Member {
 	if b := bag["healthy"]; b == "true" || b == "false" {
 		healthy := b == "true"
 		m.Healthy = &healthy
-	}
-	if p, ok := vrrp.ParseParameters(bag["vrrp"]); ok {
-		m.Runs = &p
 	}
 	return m
 }

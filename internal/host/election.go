@@ -19,7 +19,7 @@ import (
 // advertisement interval: an outcome that comes later is told by the notifier.
 const longestElection = 2 * time.Second
 
-// awaitElection waits until the instance has found out who holds, itself or
+// awaitElection waits until every instance has found out who holds, itself or
 // another unit: right after a start or reload the daemon does not know yet, and
 // the status would have to say so. A standby that hears nobody takes over after
 // three advertisement intervals (RFC 9568 section 6.1, Active_Down_Interval).
@@ -28,14 +28,20 @@ func (h *Host) awaitElection(l reconcile.Layout) error {
 	if err != nil {
 		return nil // it serves nothing (any more)
 	}
-	p, ok := keepalived.ReadParameters(string(text), l.Instance())
-	if !ok {
-		return nil
+	var longest time.Duration
+	written := map[string][]netip.Addr{}
+	for _, c := range keepalived.Claims(string(text)) {
+		if p, ok := keepalived.ReadParameters(string(text), c.Name); ok {
+			longest, written[c.Name] = max(longest, p.Interval), c.Addresses
+		}
 	}
-	for deadline := time.Now().Add(min(4*p.Interval+300*time.Millisecond, longestElection)); ; time.Sleep(50 * time.Millisecond) {
-		i, reported, err := h.instance(l)
-		decided := sameAddresses(i.Addresses, keepalived.VirtualAddresses(string(text))) && (i.State == keepalived.Master || i.State == keepalived.Fault || i.State == keepalived.Backup && i.MasterPriority > 0)
-		if err != nil || !reported || decided || time.Now().After(deadline) {
+	for deadline := time.Now().Add(min(4*longest+300*time.Millisecond, longestElection)); ; time.Sleep(50 * time.Millisecond) {
+		instances, err := h.own(l)
+		undecided := slices.ContainsFunc(instances, func(i keepalived.InstanceState) bool {
+			return !sameAddresses(i.Addresses, written[i.Name]) || i.State == keepalived.Init || i.State == keepalived.Backup && i.MasterPriority == 0
+		})
+		decided := !undecided && len(instances) >= len(written)
+		if err != nil || len(instances) == 0 || decided || time.Now().After(deadline) {
 			return err
 		}
 	}
@@ -49,30 +55,27 @@ func sameAddresses(read, written []netip.Addr) bool {
 	return slices.Equal(byValue(read), byValue(written))
 }
 
-// instance asks the daemon for the application's instance; false when there is no
-// answer.
-func (h *Host) instance(l reconcile.Layout) (keepalived.InstanceState, bool, error) {
+// own asks the daemon for the application's instances; none when there is no answer.
+func (h *Host) own(l reconcile.Layout) ([]keepalived.InstanceState, error) {
 	found, err := services(l)
-	if err != nil {
-		return keepalived.InstanceState{}, false, err
+	if err != nil || found[keepalivedService].state != "active" {
+		return nil, err
 	}
-	if daemon := found[keepalivedService]; daemon.state == "active" {
-		for _, i := range h.instances(daemon.pid) {
-			if i.Name == l.Instance() {
-				return i, true, nil
-			}
-		}
-	}
-	return keepalived.InstanceState{}, false, nil
+	return slices.DeleteFunc(h.instances(found[keepalivedService].pid), func(i keepalived.InstanceState) bool { return !l.Owns(i.Name) }), nil
 }
 
 // flushStray removes addresses that the unit has without being MASTER. It asks
 // again first: they are the unit's if it has become MASTER since. On the loopback
 // device only anchors are keepalived's.
 func (h *Host) flushStray(l reconcile.Layout, stray []netip.Addr) error {
-	i, reported, err := h.instance(l)
-	if err != nil || reported && i.State == keepalived.Master {
+	instances, err := h.own(l)
+	if err != nil {
 		return err
+	}
+	for _, i := range instances {
+		if i.State == keepalived.Master {
+			stray = slices.DeleteFunc(slices.Clone(stray), func(a netip.Addr) bool { return slices.Contains(i.Addresses, a) })
+		}
 	}
 	all, err := netlink.AddrList(nil, netlink.FAMILY_ALL)
 	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {

@@ -96,7 +96,7 @@ func (h *Host) observeElection(l reconcile.Layout, daemon service, m *reconcile.
 		if daemon.state == "active" {
 			m.Instances = h.instances(daemon.pid)
 		}
-		if m.Agreed(l.Instance()) || n == tries-1 {
+		if m.Agreed(l) || n == tries-1 {
 			return nil
 		}
 		time.Sleep(50 * time.Millisecond)

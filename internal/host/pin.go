@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -71,7 +72,7 @@ func (h *Host) unpin(l reconcile.Layout) error {
 	}
 	since := h.pinnedSince(l)
 	for deadline := time.Now().Add(unpinLimit); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-		if h.changedOver(l, since) && elsewhere(addresses, lo.Attrs().Index) {
+		if h.changedOver(l, addresses, since) && elsewhere(addresses, lo.Attrs().Index) {
 			break
 		}
 	}
@@ -92,22 +93,26 @@ func (h *Host) pinnedSince(l reconcile.Layout) time.Time {
 	return info.ModTime()
 }
 
-// changedOver tells whether the instance became MASTER after the addresses were
-// pinned. systemctl reload returns before keepalived has read anything: until then
-// the old instance still has the addresses, which proves nothing. One that goes
-// on as MASTER without a break is believed after reloadLimit.
-func (h *Host) changedOver(l reconcile.Layout, since time.Time) bool {
-	found, err := services(l)
-	if err != nil || found[keepalivedService].state != "active" {
+// changedOver tells whether the instances that have the pinned addresses became MASTER
+// after those were pinned. systemctl reload returns before keepalived has read
+// anything: until then the old instances still have the addresses, which proves
+// nothing. One that goes on as MASTER without a break is believed after reloadLimit.
+func (h *Host) changedOver(l reconcile.Layout, addresses []netip.Addr, since time.Time) bool {
+	instances, err := h.own(l)
+	if err != nil {
 		return false
 	}
-	for _, i := range h.instances(found[keepalivedService].pid) {
-		if i.Name == l.Instance() && i.State == keepalived.Master {
-			began := time.UnixMicro(int64(i.LastTransition * 1e6))
-			return began.After(since) || time.Since(since) > reloadLimit
+	for _, a := range addresses {
+		n := slices.IndexFunc(instances, func(i keepalived.InstanceState) bool { return slices.Contains(i.Addresses, a) })
+		if n < 0 || instances[n].State != keepalived.Master {
+			return false
+		}
+		began := time.UnixMicro(int64(instances[n].LastTransition * 1e6))
+		if !began.After(since) && time.Since(since) <= reloadLimit {
+			return false
 		}
 	}
-	return false
+	return true
 }
 
 // single is an address alone, without its subnet.

@@ -11,6 +11,8 @@ import (
 // Claim is what an instance of some configuration claims for itself on this
 // machine: one interface and family has room for one user of each ID.
 type Claim struct {
+	// Name is the instance's.
+	Name            string
 	Interface       string
 	VirtualRouterID vrrp.VirtualRouterID
 	// Six tells an instance that talks VRRP over IPv6.
@@ -42,7 +44,7 @@ func Claims(text string) []Claim {
 			depth = max(0, depth-1)
 			continue
 		case w == "vrrp_instance" && depth == 0:
-			claims = append(claims, Claim{})
+			claims = append(claims, Claim{Name: next})
 		}
 		if len(claims) == 0 || depth == 0 {
 			continue
@@ -107,12 +109,15 @@ func InterfaceOf(fragment string, address netip.Addr) string {
 	return ""
 }
 
-// Password returns the first auth_pass of a fragment; empty when it has none.
-func Password(fragment string) string {
-	words := tokens(fragment)
-	for n, w := range words {
-		if w == "auth_pass" && n+1 < len(words) && words[n+1] != "}" {
-			return words[n+1]
+// Password returns the auth_pass of an instance; empty when it has none.
+func Password(fragment, instance string) string {
+	words, name := tokens(fragment), ""
+	for n, w := range words[:max(0, len(words)-1)] {
+		switch next := words[n+1]; {
+		case w == "vrrp_instance":
+			name = next
+		case w == "auth_pass" && name == instance && next != "}":
+			return next
 		}
 	}
 	return ""

@@ -36,8 +36,8 @@ import (
 // from the others, yet not switched off, holds beside them from when it is
 // connected again to the end of its next hook.
 type agreement struct {
-	// run is what the configuration says after this hook.
-	run vrrp.Parameters
+	// was and run are what the configuration says before and after this hook.
+	was, run vrrp.Parameters
 	// next is this unit's own announcement. aside, when not empty, keeps it out of
 	// the election and says for what: an announcement, or a word for people.
 	next  *endpoint.Announcement
@@ -63,14 +63,18 @@ const (
 )
 
 // target is what the options ask for.
-func target(o config.Options) vrrp.Parameters {
+func (d Desired) target() vrrp.Parameters {
+	o := d.options
 	six := !slices.ContainsFunc(o.VirtualIPs, func(v config.VirtualIP) bool { return v.Addr().Is4() })
+	id := o.VirtualRouterID + vrrp.VirtualRouterID(d.Layout.Router)
 	return vrrp.Parameters{
 		Version:         o.Version,
 		Mode:            o.Mode,
-		VirtualRouterID: o.VirtualRouterID,
+		VirtualRouterID: id,
 		Interval:        o.AdvertInterval,
-		Anchor:          vrrp.Anchor(o.VirtualRouterID, six),
+		Anchor:          vrrp.Anchor(id, six),
+		Auth:            vrrp.Fingerprint(d.secret),
+		Spread:          o.Spread && d.Layout.Router == 0,
 	}
 }
 
@@ -80,20 +84,23 @@ func (d Desired) running(m Machine) (vrrp.Parameters, bool) {
 	if p, ok := keepalived.ReadParameters(m.Files[d.Layout.Fragment()], d.Layout.Instance()); ok {
 		return p, true
 	}
-	if len(m.Neighbours) > 0 {
+	if len(m.Neighbours) > 0 || d.Layout.Router > 0 {
 		return vrrp.Parameters{}, false
 	}
 	return keepalived.ReadPython(m.Files[MainFile])
 }
 
 // agree decides on the parameters.
-func (d Desired) agree(o Observed) agreement {
-	wanted := target(d.options)
-	wanted.Auth = vrrp.Fingerprint(d.secret)
+func (d Desired) agree(o Observed) (a agreement) {
+	wanted := d.target()
 	current, serving := d.running(o.Machine)
-	a := agreement{run: current, wanted: wanted, holds: serving && o.Machine.has(current.Anchor)}
+	a = agreement{was: current, run: current, wanted: wanted, holds: serving && o.Machine.has(current.Anchor)}
+	if serving && d.occupied(wanted.VirtualRouterID) {
+		a.wanted = current // another router has yet to leave it
+		defer func() { a.wanted, a.moving = wanted, true }()
+	}
 	switch {
-	case !serving, o.untold() && current.Constant() && !a.holds:
+	case !serving, d.related && d.told.Runs == nil && current.Constant() && !a.holds:
 		// A hook that was killed may have left files of which nobody was told.
 		a = d.join(a, o)
 	case d.pythonLeft(o, current):
@@ -134,16 +141,16 @@ func (d Desired) lead(a agreement, m Machine) agreement {
 		return a
 	}
 	for _, p := range d.peers {
-		if p.runs == nil || p.lost && *p.runs == a.wanted {
+		if p.Runs == nil || p.lost && *p.Runs == a.wanted {
 			continue
 		}
 		a.others++
 		// A lost unit that comes back finds the announcement, if it was there before.
-		if p.aside == a.next.String() || p.lost && d.told.Next != nil && *d.told.Next == *a.next {
+		if p.Aside == a.next.String() || p.lost && d.told.Next != nil && *d.told.Next == *a.next {
 			a.ready++
 		}
 	}
-	if a.ready == a.others {
+	if a.ready == a.others && d.gathered(a, m) {
 		a.run, a.pin, a.next = a.wanted, true, nil
 	}
 	return a
@@ -155,9 +162,9 @@ func (d Desired) follow(a agreement) agreement {
 	open := false
 	for _, p := range d.serving() {
 		if promised != nil && p.unit == promised.Holder {
-			open = p.next != nil && *p.next == *promised
-			if *p.runs == promised.Parameters && d.acceptable(*p.runs) {
-				a.run = *p.runs
+			open = p.Next != nil && *p.Next == *promised
+			if *p.Runs == promised.Parameters && d.acceptable(*p.Runs) {
+				a.run = *p.Runs
 			}
 		}
 	}
@@ -183,8 +190,8 @@ func (d Desired) follow(a agreement) agreement {
 func (d Desired) join(a agreement, o Observed) agreement {
 	a.run = a.wanted
 	for _, p := range d.serving() {
-		if d.acceptable(*p.runs) && (a.run == a.wanted || p.aside == "") {
-			a.run = *p.runs
+		if d.acceptable(*p.Runs) && (a.run == a.wanted || p.Aside == "") {
+			a.run = *p.Runs
 		}
 	}
 	if len(d.peers) == 0 && o.Planned > 1 {
@@ -213,7 +220,7 @@ func (d Desired) announce(wanted vrrp.Parameters, since int64) *endpoint.Announc
 		return &a
 	}
 	for _, p := range d.peers {
-		a.Round = max(a.Round, p.round)
+		a.Round = max(a.Round, p.Round)
 	}
 	a.Round++
 	return &a
@@ -224,8 +231,8 @@ func (d Desired) announce(wanted vrrp.Parameters, since int64) *endpoint.Announc
 func (d Desired) leader(wanted vrrp.Parameters, own *endpoint.Announcement) *endpoint.Announcement {
 	last := own
 	for _, p := range d.serving() {
-		if p.next != nil && p.next.Parameters == wanted && p.next.Holder == p.unit && (last == nil || p.next.After(*last)) {
-			last = p.next
+		if p.Next != nil && p.Next.Parameters == wanted && p.Next.Holder == p.unit && (last == nil || p.Next.After(*last)) {
+			last = p.Next
 		}
 	}
 	return last
@@ -257,7 +264,7 @@ func (d Desired) pythonLeft(o Observed, current vrrp.Parameters) bool {
 // NeedsPlanned tells whether the decision depends on how many units the
 // application has.
 func NeedsPlanned(o Observed) bool {
-	d := Desired{Layout: Layout{o.Event.Unit.Application}}
+	d := Desired{Layout: o.layout()}
 	current, serving := d.running(o.Machine)
 	return serving && !current.Constant() || (!serving || o.untold()) && len(o.peers()) == 0 || o.newcomer()
 }
@@ -270,16 +277,35 @@ func Probe(o Observed) []netip.Addr {
 	if err != nil || d.Mode != Serving {
 		return nil
 	}
-	a := d.agreement
-	differ := slices.ContainsFunc(d.peers, func(p peer) bool { return p.runs != nil && *p.runs != a.run })
-	if !a.moving && (a.holds || a.aside == "" && !differ) {
+	if !slices.ContainsFunc(d.parts(), Desired.doubts) {
 		return nil
 	}
 	var list []netip.Addr
 	for _, p := range d.peers {
-		if p.runs != nil && p.address.IsValid() {
+		if p.Runs != nil && p.address.IsValid() {
 			list = append(list, p.address)
 		}
 	}
 	return list
+}
+
+// doubts tells that it matters whether peers are lost: not all run what the options
+// say.
+func (d Desired) doubts() bool {
+	a := d.agreement
+	differ := slices.ContainsFunc(d.peers, func(p peer) bool { return p.Runs != nil && *p.Runs != a.run })
+	return a.moving || !a.holds && (a.aside != "" || differ)
+}
+
+// occupied tells that a peer uses a virtual router ID for another router.
+func (d Desired) occupied(id vrrp.VirtualRouterID) bool {
+	return slices.ContainsFunc(d.serving(), func(p peer) bool {
+		for number, r := range p.member.More {
+			if number != d.Layout.Router && r.Runs != nil && r.Runs.VirtualRouterID == id {
+				return true
+			}
+		}
+		first := p.member.Runs
+		return d.Layout.Router > 0 && first != nil && first.VirtualRouterID == id
+	})
 }

@@ -60,5 +60,5 @@ func (d Desired) runningPassword(m Machine) string {
 	case vrrp.Fingerprint(d.secret):
 		return d.secret
 	}
-	return keepalived.Password(m.Files[d.Layout.Fragment()])
+	return keepalived.Password(m.Files[d.Layout.Fragment()], d.Layout.Instance())
 }

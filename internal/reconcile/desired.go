@@ -66,6 +66,9 @@ type Desired struct {
 	peers     []peer
 	principal string
 	agreement agreement
+	// routers is this unit as each of several routers concerns it; empty while there
+	// is one.
+	routers []Desired
 	// former are addresses that unicast advertisements go to, whoever is a peer now.
 	former []netip.Addr
 	// interfaces are those that the instance needs: without one of them it is in
@@ -73,6 +76,11 @@ type Desired struct {
 	interfaces []string
 	// related tells that there is a peer relation.
 	related bool
+	// spread tells that there are several routers, gathers that this unit is about to
+	// hold all of them.
+	spread, gathers bool
+	// leaving tells a unit whose peers are being taken away.
+	leaving bool
 	// paused tells that an operator keeps this unit out of the election.
 	paused bool
 	unit   juju.Unit
@@ -83,6 +91,8 @@ type Desired struct {
 	// unconfirmed tells that the health checker waits for a hook to look at its
 	// configuration, as it does after a boot.
 	unconfirmed bool
+	// speaks is the interface where advertisements travel.
+	speaks string
 	// address is where peers send unicast advertisements to this unit.
 	address netip.Addr
 }
@@ -92,7 +102,7 @@ type Desired struct {
 func Desire(o Observed) (Desired, error) {
 	d := Desired{
 		Mode:        modeOf(o.Event.Hook),
-		Layout:      Layout{o.Event.Unit.Application},
+		Layout:      o.layout(),
 		Files:       map[string]string{},
 		Publish:     map[juju.RelationID]juju.Databag{},
 		peers:       o.peers(),
@@ -123,6 +133,10 @@ func Desire(o Observed) (Desired, error) {
 			return Desired{}, err
 		}
 		d.agreement, d.former = d.agree(o), o.former()
+		d.leaving = o.leaving()
+		if d.routers, err = d.share(o); err != nil {
+			return Desired{}, err
+		}
 		o.Machine.Interfaces = o.Machine.without(floating)
 		if err := d.render(o, own); err != nil {
 			return Desired{}, err
@@ -131,6 +145,8 @@ func Desire(o Observed) (Desired, error) {
 	d.publish(o, own)
 	return d, nil
 }
+
+func (o Observed) layout() Layout { return Layout{Application: o.Event.Unit.Application} }
 
 // floating tells the addresses that keepalived may have put on this machine:
 // those of the installed configuration, neighbours and the Python charm included.

@@ -19,12 +19,9 @@ type peer struct {
 	// address is where unicast advertisements go, lists who this peer sends to.
 	address netip.Addr
 	lists   []netip.Addr
-	runs    *vrrp.Parameters
-	next    *endpoint.Announcement
-	// round is the last announcement that this peer made, aside what it stands
-	// aside for.
-	round int
-	aside string
+	// member is all that it has told, Router what it told of the router concerned.
+	member endpoint.Member
+	endpoint.Router
 	// lost tells that nothing answers at its address.
 	lost    bool
 	healthy *bool
@@ -45,7 +42,7 @@ func (o Observed) peers() []peer {
 				continue
 			}
 			p := peer{unit: u, rank: natural(u), addresses: m.Addresses, address: m.Address, lists: m.Lists,
-				runs: m.Runs, next: m.Next, round: m.Round, aside: m.Aside, healthy: m.Healthy,
+				member: m, Router: m.Router, healthy: m.Healthy,
 				lost: slices.Contains(o.Machine.Unreachable, m.Address)}
 			if m.Rank >= 0 {
 				p.rank = vrrp.Rank(m.Rank % vrrp.Ranks)
@@ -59,43 +56,44 @@ func (o Observed) peers() []peer {
 
 // alone tells that no other unit of the group serves, not even a lost one.
 func (d Desired) alone() bool {
-	return !slices.ContainsFunc(d.peers, func(p peer) bool { return p.runs != nil })
+	return !slices.ContainsFunc(d.peers, func(p peer) bool { return p.Runs != nil })
 }
 
 // serving returns the peers that serve, without the lost ones.
 func (d Desired) serving() []peer {
-	return slices.DeleteFunc(slices.Clone(d.peers), func(p peer) bool { return p.runs == nil || p.lost })
+	return slices.DeleteFunc(slices.Clone(d.peers), func(p peer) bool { return p.Runs == nil || p.lost })
 }
 
 // takesPart tells whether some peer takes part in the election with these
 // parameters.
 func (d Desired) takesPart(wanted vrrp.Parameters) bool {
-	return slices.ContainsFunc(d.serving(), func(p peer) bool { return p.aside == "" && *p.runs == wanted })
+	return slices.ContainsFunc(d.serving(), func(p peer) bool { return p.Aside == "" && *p.Runs == wanted })
 }
 
 // announces tells whether some peer is about to change over.
 func (d Desired) announces() bool {
-	return slices.ContainsFunc(d.serving(), func(p peer) bool { return p.next != nil })
+	return slices.ContainsFunc(d.serving(), func(p peer) bool { return p.Next != nil })
 }
 
 // differs tells whether some peer takes part in an election of its own.
 func (d Desired) differs(run vrrp.Parameters) bool {
-	return slices.ContainsFunc(d.serving(), func(p peer) bool { return p.aside == "" && !run.Understands(*p.runs) })
+	return slices.ContainsFunc(d.serving(), func(p peer) bool { return p.Aside == "" && !run.Understands(*p.Runs) })
 }
 
 // untilKnown is what a unit stands aside for that sends its advertisements to each
-// peer alone and does not know them all yet: Juju tells of peers in hooks after the
-// one that starts the service. What it would not hear meanwhile it would take over.
+// peer alone, or shares virtual IPs out, and does not know all peers yet: Juju tells of
+// them in hooks after the one that starts the service. What it would not hear
+// meanwhile, or believes its own, it would take over.
 const untilKnown = "until this unit knows all others"
 
 // newcomer tells a unit that has never known all its peers and needs to. One that
 // did goes on with those it knows: another that is planned may never come.
 func (o Observed) newcomer() bool {
 	options, err := config.Parse(o.Options)
-	if err != nil || options.Mode != vrrp.Unicast {
+	if err != nil || options.Mode != vrrp.Unicast && !options.Spread {
 		return false
 	}
-	text, configured := o.Machine.Files[Layout{o.Event.Unit.Application}.CheckerConfig()]
+	text, configured := o.Machine.Files[o.layout().CheckerConfig()]
 	if !configured {
 		return true
 	}

@@ -3,6 +3,8 @@ package reconcile
 import (
 	"path"
 	"slices"
+	"strconv"
+	"strings"
 
 	"keepalived-charm/internal/healthcheck"
 )
@@ -22,7 +24,11 @@ const (
 )
 
 // Layout tells where one application keeps its files.
-type Layout struct{ Application string }
+type Layout struct {
+	Application string
+	// Router is the number of the virtual router that Instance and TrackFile are of.
+	Router int
+}
 
 // Fragment is the application's part of the configuration.
 func (l Layout) Fragment() string { return path.Join(FragmentDir, l.Application+".conf") }
@@ -74,7 +80,12 @@ func (l Layout) Owed() string { return path.Join(l.State(), "owed") }
 func (l Layout) Run() string { return path.Join(RunRoot, l.Application) }
 
 // TrackFile is the file through which the health checker adjusts the priority.
-func (l Layout) TrackFile() string { return path.Join(l.Run(), "priority") }
+func (l Layout) TrackFile() string {
+	if l.Router == 0 {
+		return path.Join(l.Run(), "priority")
+	}
+	return path.Join(l.Run(), "priority-"+strconv.Itoa(l.Router))
+}
 
 // Booted is the file that is there from the machine's boot until a hook has looked
 // at the configuration. Until then the unit stands aside while others serve.
@@ -94,7 +105,31 @@ func (l Layout) Pending() []string {
 }
 
 // Instance is the VRRP instance's name.
-func (l Layout) Instance() string { return "charm_" + l.Application }
+func (l Layout) Instance() string {
+	if l.Router == 0 {
+		return "charm_" + l.Application
+	}
+	// No application's name has an underscore.
+	return "charm_" + l.Application + "_" + strconv.Itoa(l.Router)
+}
+
+// Owns tells whether a VRRP instance is the application's.
+func (l Layout) Owns(instance string) bool {
+	_, ours := l.number(instance)
+	return ours
+}
+
+// number is the number of the virtual router that an instance is of.
+func (l Layout) number(instance string) (int, bool) {
+	l.Router = 0
+	rest, ours := strings.CutPrefix(instance, l.Instance())
+	if rest == "" {
+		return 0, ours
+	}
+	n, err := strconv.Atoi(strings.TrimPrefix(rest, "_"))
+	l.Router = n
+	return n, err == nil && n > 0 && l.Instance() == instance
+}
 
 // Files lists every file whose content the charm manages or must know.
 func (l Layout) Files() []string {

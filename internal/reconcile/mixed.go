@@ -15,10 +15,17 @@ func (a agreement) mixed() bool { return !a.run.Constant() }
 
 // base is the unit's base priority.
 func (d Desired) base() vrrp.Priority {
-	if d.agreement.mixed() {
+	switch {
+	case d.agreement.mixed():
 		return vrrp.MixedBase
+	case !d.spread:
+		return vrrp.Base(d.rank)
+	case d.gathers:
+		return vrrp.Foremost
+	case d.leaving:
+		return vrrp.Base(vrrp.Ranks - 1) // its peers are unknown to it by now
 	}
-	return vrrp.Base(d.rank)
+	return vrrp.Base(d.turn(d.rank))
 }
 
 // claimed is what the Python charm's file claims or, once that is replaced, what

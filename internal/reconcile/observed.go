@@ -100,11 +100,12 @@ func (m Machine) has(a netip.Addr) bool {
 	return slices.ContainsFunc(m.Interfaces, func(i Interface) bool { return i.has(a) })
 }
 
-// Agreed tells whether what the daemon says of an instance and what the kernel has
-// fit together. Read one after the other they may not, while the unit takes over.
-func (m Machine) Agreed(instance string) bool {
+// Agreed tells whether what the daemon says of an application's instances and what the
+// kernel has fit together. Read one after the other they may not, while the unit takes
+// over.
+func (m Machine) Agreed(l Layout) bool {
 	for _, i := range m.Instances {
-		if i.Name != instance {
+		if !l.Owns(i.Name) {
 			continue
 		}
 		for _, a := range i.Addresses {

@@ -24,7 +24,7 @@ func Plan(d Desired, o Observed) []Step {
 // Settle lists what a unit still owes when the operator's options keep it from
 // deciding anything new: the last good configuration is carried through.
 func Settle(o Observed) []Step {
-	l := Layout{o.Event.Unit.Application}
+	l := o.layout()
 	for _, path := range []string{MainFile, l.Fragment(), l.CheckerUnit(), l.CheckerConfig()} {
 		if _, written := o.Machine.Files[path]; !written {
 			return nil // there is no good configuration yet
@@ -51,13 +51,14 @@ func serve(d Desired, o Observed) []Step {
 	}
 	daemon, others := changes(d, o.Machine)
 	due := d.due(o.Machine, slices.Concat(daemon, others))
-	if !o.Machine.Active || d.lacks(o.Machine) {
+	if !o.Machine.Active || d.lacking(o.Machine) {
 		due[Reload] = true
 	}
 	if !o.Machine.CheckerActive || !o.Machine.BinaryCurrent || o.Machine.Booted {
 		due[RestartChecker] = true
 	}
-	if d.agreement.pin && len(daemon) > 0 {
+	pins := d.pins(o.Machine)
+	if len(pins) > 0 && len(daemon) > 0 {
 		due[Unpin] = true
 	}
 	if d.options.Notify && !o.Machine.NotifierActive {
@@ -67,7 +68,7 @@ func serve(d Desired, o Observed) []Step {
 		steps = append(steps, d.stopNotifier(o.Machine)...)
 		delete(due, StartNotifier)
 	}
-	if stray := d.stray(o.Machine); len(stray) > 0 {
+	if stray := d.strays(o.Machine); len(stray) > 0 {
 		steps = append(steps, Step{Action: Flush, Addresses: stray})
 	}
 	if len(daemon) > 0 {
@@ -78,8 +79,8 @@ func serve(d Desired, o Observed) []Step {
 	if !o.Machine.BinaryCurrent {
 		steps = append(steps, Step{Action: InstallBinary})
 	}
-	if d.agreement.pin && len(daemon) > 0 {
-		steps = append(steps, Step{Action: Pin, Addresses: d.held(o.Machine)})
+	if len(pins) > 0 && len(daemon) > 0 {
+		steps = append(steps, Step{Action: Pin, Addresses: pins})
 	}
 	if len(daemon) > 0 {
 		steps = append(steps, Step{Action: Write, Files: daemon})
@@ -88,7 +89,8 @@ func serve(d Desired, o Observed) []Step {
 		steps = append(steps, Step{Action: Write, Files: others})
 	}
 	list := ordered(due)
-	if reload, checker := slices.Index(list, Reload), slices.Index(list, RestartChecker); d.agreement.aside != "" && reload >= 0 && checker >= 0 {
+	aside := slices.ContainsFunc(d.parts(), func(p Desired) bool { return p.agreement.aside != "" })
+	if reload, checker := slices.Index(list, Reload), slices.Index(list, RestartChecker); aside && reload >= 0 && checker >= 0 {
 		// A unit that is to stand aside falls silent before its daemon changes.
 		list[reload], list[checker] = RestartChecker, Reload
 	}

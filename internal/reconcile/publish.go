@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 
@@ -21,20 +22,42 @@ func (d Desired) member(o Observed, own []netip.Addr) endpoint.Member {
 	if d.Mode == Serving {
 		m.Address = d.address
 		m.Lists = d.sendsTo()
-		m.Runs = &d.agreement.run
-		m.Next = d.agreement.next
-		if m.Round = d.told.Round; m.Next != nil {
-			m.Round = m.Next.Round
-		}
-		if m.Aside = d.agreement.aside; m.Aside == "" && d.paused {
-			m.Aside = untilResumed
-		}
+		m.Router = d.router()
 		m.Since = o.told().Since
-		if began := d.reign(o.Machine); began > 0 && d.master(o.Machine) {
-			m.Since = began
+		reign := int64(0)
+		for _, p := range d.parts() {
+			if p.Layout.Router > 0 {
+				if m.More == nil {
+					m.More = map[int]endpoint.Router{}
+				}
+				m.More[p.Layout.Router] = p.router()
+			} else if p.spread {
+				m.Router.VirtualIPs = p.addresses()
+			}
+			if p.master(o.Machine) {
+				reign = max(reign, p.reign(o.Machine))
+			}
+		}
+		if reign > 0 {
+			m.Since = reign
 		}
 	}
 	return m
+}
+
+// router is what this unit tells its peers of its part in a router.
+func (d Desired) router() endpoint.Router {
+	r := endpoint.Router{Runs: &d.agreement.run, Next: d.agreement.next, Round: d.told.Round, Aside: d.agreement.aside}
+	if r.Next != nil {
+		r.Round = r.Next.Round
+	}
+	if r.Aside == "" && d.paused {
+		r.Aside = untilResumed
+	}
+	if d.Layout.Router > 0 {
+		r.VirtualIPs = d.addresses()
+	}
+	return r
 }
 
 // unheard tells that a peer would not send its advertisements to this unit yet,
@@ -66,7 +89,11 @@ func (d Desired) publish(o Observed, own []netip.Addr) {
 		if len(service.Addresses) == 0 && r.Endpoint != endpoint.Cluster && r.Own["port"] == "" {
 			continue // nothing was published, so nothing is withdrawn
 		}
-		if changes := endpoint.Changes(want, r.Own); len(changes) > 0 {
+		changes := endpoint.Changes(want, r.Own)
+		if r.Endpoint == endpoint.Cluster {
+			maps.Copy(changes, endpoint.Former(want, r.Own))
+		}
+		if len(changes) > 0 {
 			d.Publish[r.ID] = changes
 		}
 	}

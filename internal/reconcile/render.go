@@ -4,7 +4,6 @@ import (
 	"net/netip"
 	"slices"
 
-	"keepalived-charm/internal/healthcheck"
 	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/keepalived"
 	"keepalived-charm/internal/vrrp"
@@ -16,12 +15,20 @@ func keepalivedAddresses(text string) []netip.Addr { return keepalived.VirtualAd
 // render fills Files with everything a serving unit needs.
 func (d *Desired) render(o Observed, own []netip.Addr) error {
 	l := d.Layout
-	instance, err := d.instance(o, own)
-	if err != nil {
+	if err := d.place(o, own); err != nil {
 		return err
 	}
-	if err := d.refuseClash(o, instance); err != nil {
-		return err
+	parts := d.parts()
+	var instances []keepalived.VRRPInstance
+	for _, p := range parts {
+		i, err := p.instance(o)
+		if err != nil {
+			return err
+		}
+		if err := d.refuseClash(o, i); err != nil {
+			return err
+		}
+		instances = append(instances, i)
 	}
 	main := keepalived.Main{Fragments: FragmentDir}
 	if text, ok := o.Machine.foreignText(); ok {
@@ -32,22 +39,16 @@ func (d *Desired) render(o Observed, own []netip.Addr) error {
 		d.Files[l.CheckerCA()] = ca
 	}
 	units := services{l, o.Event.Unit, d.options.Notify}
-	if d.agreement.aside == "" && !d.agreement.holds {
-		switch {
-		case o.newcomer() && o.Planned > 1+len(d.peers):
-			d.agreement.aside = untilKnown
-		case d.deserted(o):
-			d.agreement.aside = untilGone
-		case d.unheard():
-			d.agreement.aside = untilListed
-		}
+	for n := range parts {
+		parts[n].agreement.aside = parts[n].unready(o)
 	}
+	d.agreement = parts[0].agreement
 	files := map[string]func() (string, error){
 		MainFile: main.Render,
 		l.Fragment(): keepalived.Fragment{Application: l.Application,
-			Instances: []keepalived.VRRPInstance{instance}}.Render,
+			Instances: instances}.Render,
 		l.CheckerConfig(): func() (string, error) {
-			text, err := d.checker(instance).Marshal()
+			text, err := d.checker(parts, instances).Marshal()
 			return string(text), err
 		},
 		SysctlFile:      func() (string, error) { return templates.Render("sysctl.conf", nil) },
@@ -60,11 +61,28 @@ func (d *Desired) render(o Observed, own []netip.Addr) error {
 		files[names[1]] = func() (string, error) { return templates.Render("notifier.service", units) }
 	}
 	for path, text := range files {
+		var err error
 		if d.Files[path], err = text(); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// unready returns what this unit stands aside for in a router; what it does not know
+// or hear yet is part of that.
+func (d Desired) unready(o Observed) string {
+	switch a := d.agreement; {
+	case a.aside != "" || a.holds:
+		return a.aside
+	case o.newcomer() && o.Planned > 1+len(d.peers):
+		return untilKnown
+	case d.deserted(o):
+		return untilGone
+	case d.unheard():
+		return untilListed
+	}
+	return ""
 }
 
 // services is what the systemd templates print.
@@ -74,42 +92,57 @@ type services struct {
 	Notify bool
 }
 
-// instance is the application's VRRP instance on this unit.
-func (d *Desired) instance(o Observed, own []netip.Addr) (keepalived.VRRPInstance, error) {
+// place finds the interfaces of the virtual IPs, and where advertisements travel:
+// where the first virtual IP of their family is, those of all routers.
+func (d *Desired) place(o Observed, own []netip.Addr) error {
+	six := d.agreement.run.Anchor.Is6()
+	for _, v := range d.options.VirtualIPs {
+		name, err := d.interfaceFor(o, v.Addr())
+		if err != nil {
+			return err
+		}
+		if !slices.Contains(d.interfaces, name) {
+			d.interfaces = append(d.interfaces, name)
+		}
+		if d.speaks == "" && v.Addr().Is6() == six {
+			d.speaks = name
+		}
+	}
+	if d.speaks == "" {
+		d.speaks = d.spoken(o.Machine)
+	}
+	d.address = primary(o.Machine, d.speaks, own, six)
+	for n := range d.routers {
+		d.routers[n].interfaces, d.routers[n].speaks, d.routers[n].address = d.interfaces, d.speaks, d.address
+	}
+	return nil
+}
+
+// instance is a VRRP instance of the application on this unit.
+func (d Desired) instance(o Observed) (keepalived.VRRPInstance, error) {
 	m := o.Machine
 	i := keepalived.VRRPInstance{
 		Name:       d.Layout.Instance(),
+		Interface:  d.speaks,
 		Parameters: d.agreement.run,
 		Password:   d.runningPassword(m),
 		Priority:   d.base(),
 		TrackFile:  d.Layout.TrackFile(),
 		Also:       d.alsoAdvertised(m),
+		Peers:      d.sendsTo(),
 	}
-	six := i.Anchor.Is6()
 	for _, v := range d.options.VirtualIPs {
 		name, err := d.interfaceFor(o, v.Addr())
 		if err != nil {
-			return keepalived.VRRPInstance{}, err
+			return i, err
 		}
 		i.Addresses = append(i.Addresses, keepalived.VirtualAddress{Prefix: onLink(m, name, v.Prefix), Interface: name})
-		if !slices.Contains(d.interfaces, name) {
-			d.interfaces = append(d.interfaces, name)
-		}
-		// Advertisements travel where the first virtual IP of their family is.
-		if i.Interface == "" && v.Addr().Is6() == six {
-			i.Interface = name
-		}
 	}
-	if i.Interface == "" {
-		i.Interface = d.spoken(m)
-	}
-	d.address = primary(m, i.Interface, own, six)
-	i.Peers = d.sendsTo()
 	if len(i.Peers) == 0 {
 		i.Peers = []netip.Addr{d.address} // nobody else yet; an empty list would mean multicast
 	}
 	if i.Mode == vrrp.Unicast && !d.address.IsValid() {
-		return keepalived.VRRPInstance{}, &Blocked{"interface " + i.Interface +
+		return i, &Blocked{"interface " + i.Interface +
 			" has no address of the virtual IPs' family, which vrrp_mode=unicast needs"}
 	}
 	return i, nil
@@ -150,47 +183,4 @@ func onLink(m Machine, iface string, v netip.Prefix) netip.Prefix {
 		}
 	}
 	return v
-}
-
-// checker is the health checker's configuration for an instance.
-func (d Desired) checker(i keepalived.VRRPInstance) healthcheck.Config {
-	// The anchor tells who holds; the others are what a crashed daemon may leave.
-	anchor := healthcheck.Instance{Name: i.Name, TrackFile: i.TrackFile, Interface: "lo", Addresses: []netip.Addr{i.Anchor}}
-	for _, a := range i.Addresses {
-		if a.Addr() == i.Anchor {
-			anchor.Interface = a.Interface
-		} else {
-			anchor.Addresses = append(anchor.Addresses, a.Addr())
-		}
-	}
-	check := d.options.Check.Check
-	if d.options.Check.CA != "" {
-		check.CA = d.Layout.CheckerCA()
-	}
-	policy := d.options.Policy
-	policy.Mixed = d.agreement.mixed()
-	c := healthcheck.Config{
-		Application: d.Layout.Application,
-		Instances:   []healthcheck.Instance{anchor},
-		Policy:      policy,
-		Peers:       len(d.peers) > 0 || d.agreement.planned > 1,
-		StatusFile:  d.Layout.StatusFile(),
-		Check:       check,
-	}
-	if d.options.Notify {
-		c.News = d.Layout.News()
-		c.Links = d.interfaces
-	}
-	i0 := &c.Instances[0]
-	if i0.Aside = d.agreement.aside; d.paused {
-		i0.Aside = untilResumed // even when nobody answers: no Watch
-		return c
-	}
-	if c.Peers {
-		c.Booted = d.Layout.Booted()
-	}
-	if i0.Aside != "" || c.Booted != "" {
-		i0.Watch = netip.AddrPortFrom(d.options.VirtualIPs[0].Addr(), uint16(d.options.Port)).String()
-	}
-	return c
 }

@@ -40,8 +40,8 @@ func (d Desired) Status(m Machine) juju.Status {
 	case d.paused:
 		return say(paused, "UNIT", d.unit.String())
 	}
-	s := d.role(m)
-	s.Message += d.agreement.progress()
+	s := d.roles(m)
+	s.Message += d.progress()
 	if !d.dropsOut(m) {
 		s.Message += d.failing(m.Check)
 	}
@@ -103,71 +103,18 @@ func (d Desired) dropsOut(m Machine) bool {
 	return state.State == keepalived.Fault && m.Check.Known && !m.Check.Healthy && d.options.Policy.DropAllUnhealthy
 }
 
-// instanceOf is what the daemon says of this unit's instance; false if nothing.
-func (d Desired) instanceOf(m Machine) (keepalived.InstanceState, bool) {
-	for _, i := range m.Instances {
-		if i.Name == d.Layout.Instance() {
-			return i, true
+// progress tells of a change that all units have to make, the first router's that
+// has to; empty without one.
+func (d Desired) progress() string {
+	for _, p := range d.parts() {
+		if p.agreement.moving {
+			return p.agreement.progress()
 		}
 	}
-	return keepalived.InstanceState{}, false
+	return ""
 }
 
-// disagreement lists where daemon and kernel differ: virtual IPs that a MASTER
-// lacks, and those that a unit has which is none. Addresses of others are nobody's
-// business here, and what is pinned to the loopback device belongs there.
-func (d Desired) disagreement(m Machine) (missing, stray []netip.Addr) {
-	state, reported := d.instanceOf(m)
-	if !reported {
-		return nil, nil
-	}
-	for _, a := range d.addresses() {
-		switch on := m.hasOutside(a, "lo"); {
-		case state.State == keepalived.Master && !m.has(a):
-			missing = append(missing, a)
-		case (state.State == keepalived.Backup || state.State == keepalived.Fault) && on:
-			stray = append(stray, a)
-		}
-	}
-	return missing, stray
-}
-
-// stray lists what is to be flushed: virtual IPs of a unit that is no MASTER or has
-// no daemon, and the address that stands for them in advertisements. While virtual
-// IPs are pinned, the unit has them and is not MASTER.
-func (d Desired) stray(m Machine) []netip.Addr {
-	if d.agreement.pin || slices.Contains(m.Owed, Unpin) {
-		return nil
-	}
-	state, reported := d.instanceOf(m)
-	if !reported {
-		if m.Active {
-			return nil // nobody knows
-		}
-		return slices.DeleteFunc(d.addresses(), func(a netip.Addr) bool { return !m.hasOutside(a, "lo") })
-	}
-	_, stray := d.disagreement(m)
-	for _, a := range state.Addresses {
-		if vrrp.IsAnchor(a) && state.State != keepalived.Master && state.State != keepalived.Init && m.has(a) {
-			stray = append(stray, a)
-		}
-	}
-	return stray
-}
-
-// lacks tells that a MASTER has lost virtual IPs that it has read. keepalived sees
-// to that by itself; where it does not, it is to read its configuration again.
-func (d Desired) lacks(m Machine) bool {
-	state, _ := d.instanceOf(m)
-	missing, _ := d.disagreement(m)
-	return slices.ContainsFunc(missing, func(a netip.Addr) bool { return slices.Contains(state.Addresses, a) })
-}
-
-// progress tells of a change that all units have to make; empty without one.
 func (a agreement) progress() string {
-	if !a.moving {
-		return ""
-	}
 	var words []string
 	for _, c := range []struct {
 		differs bool
@@ -178,6 +125,7 @@ func (a agreement) progress() string {
 		{a.run.Mode != a.wanted.Mode, string(a.wanted.Mode)},
 		{a.run.Interval != a.wanted.Interval, fmt.Sprintf("an advertisement interval of %v", a.wanted.Interval)},
 		{a.run.Auth != a.wanted.Auth, "other authentication"},
+		{a.run.Spread != a.wanted.Spread, map[bool]string{true: "virtual IPs spread over the units", false: "all virtual IPs on one unit"}[a.wanted.Spread]},
 		{a.run.Anchor.Is6() != a.wanted.Anchor.Is6(), "VRRP over the other address family"},
 	} {
 		if c.differs {
@@ -206,7 +154,7 @@ func (d Desired) holder(state keepalived.InstanceState) string {
 		return ""
 	}
 	for _, p := range d.peers {
-		if p.rank == c.Rank {
+		if d.turn(p.rank) == c.Rank {
 			return p.unit.String()
 		}
 	}
@@ -215,19 +163,6 @@ func (d Desired) holder(state keepalived.InstanceState) string {
 
 func (d Desired) interfaceDown(m Machine, name string) bool {
 	return !slices.ContainsFunc(m.Interfaces, func(i Interface) bool { return i.Name == name && i.Up })
-}
-
-func (d Desired) addresses() []netip.Addr {
-	var all []netip.Addr
-	for _, v := range d.options.VirtualIPs {
-		all = append(all, v.Addr())
-	}
-	return all
-}
-
-// held returns the virtual IPs that the kernel has.
-func (d Desired) held(m Machine) []netip.Addr {
-	return slices.DeleteFunc(d.addresses(), func(a netip.Addr) bool { return !m.has(a) })
 }
 
 // list shows up to three addresses and counts the others.

@@ -29,7 +29,7 @@ func holding(vips ...string) circumstances {
 	l := Layout{Application: "keepalived"}
 	d := &Desired{Layout: l, unit: juju.Unit{Application: "keepalived"}, related: true,
 		agreement: agreement{run: vrrp.Parameters{VirtualRouterID: 23, Anchor: vrrp.Anchor(23, false)}},
-		peers:     []peer{{unit: juju.Unit{Application: "keepalived", Number: 1}, rank: 1, runs: &vrrp.Parameters{}}}}
+		peers:     []peer{{unit: juju.Unit{Application: "keepalived", Number: 1}, rank: 1, Router: endpoint.Router{Runs: &vrrp.Parameters{}}}}}
 	eth0 := Interface{Name: "eth0", Up: true, Addresses: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/24")}}
 	state := keepalived.InstanceState{Name: l.Instance(), Interface: "eth0", State: keepalived.Master, VirtualRouterID: 23}
 	for _, v := range vips {
@@ -184,7 +184,7 @@ func TestStrayAddressesAreFlushed(t *testing.T) {
 			now := holding(v)
 			c.change(now)
 			var got []string
-			for _, a := range now.stray(*now.Machine) {
+			for _, a := range now.strays(*now.Machine) {
 				got = append(got, a.String())
 			}
 			require.Equal(t, c.want, got)

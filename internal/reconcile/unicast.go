@@ -43,7 +43,7 @@ func (o Observed) former() []netip.Addr {
 			return nil
 		}
 	}
-	return keepalived.Peers(o.Machine.Files[Layout{o.Event.Unit.Application}.Fragment()])
+	return keepalived.Peers(o.Machine.Files[o.layout().Fragment()])
 }
 
 // leaving tells a unit whose peers are being taken away.

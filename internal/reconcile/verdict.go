@@ -50,7 +50,7 @@ func (d Desired) failing(c CheckResult) string {
 func (d Desired) everywhere() bool {
 	failing := 0
 	for _, p := range d.peers {
-		if p.runs == nil {
+		if p.Runs == nil {
 			continue
 		}
 		if p.healthy == nil || *p.healthy {

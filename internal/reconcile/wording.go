@@ -24,6 +24,8 @@ type condition int
 const (
 	holdsAll condition = iota
 	standbyOf
+	sharesIn
+	sharesNone
 	standbyAlone
 	electing
 	noVirtualIP
@@ -39,6 +41,8 @@ const (
 	holdsSome
 	holdsStray
 	// Those that are added to another message.
+	shareOf
+	shareOfNobody
 	changing
 	changingUpgraded
 	changingReady
@@ -55,6 +59,8 @@ func Wordings() []Wording {
 		holdsAll:     {juju.Active, "VIP ready: holds ADDRESSES", "This unit has the virtual IPs."},
 		standbyOf:    {juju.Active, "VIP ready: standby for ADDRESSES, holder UNIT", "This unit takes over when the holder fails. It hears the holder's advertisements."},
 		standbyAlone: {juju.Active, "VIP ready: standby for ADDRESSES", "The same; who holds them is not known here: the unit is changing over, or the holder's advertisements carry no priority of a known unit."},
+		sharesIn:     {juju.Active, "VIP ready: holds COUNT of ALL VIPs, ADDRESSES", "With spread=true: the virtual IPs of this unit, and whom it hears for the others."},
+		sharesNone:   {juju.Active, "VIP ready: holds none of ALL VIPs", "With spread=true: this unit takes over when a holder fails."},
 		electing:     {juju.Waiting, "electing a holder for ADDRESSES", "The daemon has just started and heard no holder yet; it takes a second. For longer: advertisements do not arrive, see vrrp_mode."},
 		noVirtualIP:  {juju.Blocked, NoVirtualIP + ": juju config APPLICATION virtual_ip=ADDRESS", "There is nothing to serve."},
 		cannotUse:    {juju.Blocked, "option NAME is VALUE, must be WHAT", "The option cannot be used. The last good configuration goes on. Other blocked messages name their cause the same way."},
@@ -70,6 +76,8 @@ func Wordings() []Wording {
 		holdsSome:  {juju.Waiting, "holds COUNT of ALL VIPs, keepalived is MASTER without ADDRESSES: journalctl -u keepalived", "Somebody took addresses away. Every pass puts them back; this shows when that did not work."},
 		holdsStray: {juju.Waiting, "has ADDRESSES though keepalived is STATE: journalctl -u keepalived", "An address was left behind or added by hand. Every pass removes it; this shows when that did not work."},
 
+		shareOf:              {"", "; UNIT holds ADDRESSES", "With spread=true."},
+		shareOfNobody:        {"", "; holder unknown of ADDRESSES", "With spread=true: as for a standby without a named holder."},
 		changing:             {"", "; moving to WHAT", "All units change an option together, one hook after the other; it needs nobody."},
 		changingUpgraded:     {"", " once all units are upgraded, COUNT of ALL are", "Units of the Python charm are left."},
 		changingReady:        {"", ", COUNT of ALL units ready", "The holder waits for the others to stand aside."},

@@ -38,6 +38,9 @@ type Parameters struct {
 	// Auth tells one password of version 2 from another without giving it away:
 	// four hexadecimal digits of a digest; empty without authentication.
 	Auth string
+	// Spread tells that the group has a virtual router for each of its virtual IPs
+	// instead of one for all; said of the first.
+	Spread bool
 }
 
 var fingerprint = regexp.MustCompile(`^[0-9a-f]{4}$`)
@@ -90,6 +93,9 @@ func (p Parameters) String() string {
 	if p.Auth != "" {
 		s += " auth=" + p.Auth
 	}
+	if p.Spread {
+		s += " spread=true"
+	}
 	return s
 }
 
@@ -112,7 +118,7 @@ func ParseParameters(s string) (Parameters, bool) {
 	if err != nil {
 		return Parameters{}, false
 	}
-	p = Parameters{Version: version, Mode: Mode(values["mode"]), VirtualRouterID: router, Interval: interval, Anchor: anchor, Auth: values["auth"]}
+	p = Parameters{Version: version, Mode: Mode(values["mode"]), VirtualRouterID: router, Interval: interval, Anchor: anchor, Auth: values["auth"], Spread: values["spread"] == "true"}
 	return p, p.String() == s && (p.Mode == Multicast || p.Mode == Unicast) && (version == 2 || version == 3) &&
 		(p.Auth == "" || fingerprint.MatchString(p.Auth))
 }

@@ -21,6 +21,7 @@ func TestParametersAreReadAsTheyWereWritten(t *testing.T) {
 		parameters(),
 		{Version: 2, Mode: vrrp.Unicast, VirtualRouterID: 255, Interval: 40950 * time.Millisecond, Anchor: vrrp.Anchor(255, true)},
 		{Version: 2, Mode: vrrp.Multicast, VirtualRouterID: 1, Interval: time.Second, Anchor: netip.MustParseAddr("10.10.74.250")},
+		{Version: 3, Mode: vrrp.Multicast, VirtualRouterID: 1, Interval: time.Second, Anchor: vrrp.Anchor(1, false), Spread: true},
 	} {
 		got, ok := vrrp.ParseParameters(p.String())
 		require.True(t, ok, "%s", p)

@@ -33,6 +33,9 @@ type Priority int
 const (
 	// Ranks is how many distinct ranks there are.
 	Ranks = 50
+	// Foremost is a base priority above that of every rank: the unit that has it takes
+	// the addresses from its equals, the sums keep their order.
+	Foremost Priority = Ranks + 1
 	// HolderWeight is added while the unit holds the virtual IPs. It exceeds the
 	// largest difference between two bases, so equals do not pre-empt a holder.
 	HolderWeight = 52

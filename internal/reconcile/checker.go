@@ -1,0 +1,59 @@
+package reconcile
+
+import (
+	"net/netip"
+
+	"keepalived-charm/internal/healthcheck"
+	"keepalived-charm/internal/keepalived"
+)
+
+// checker is the health checker's configuration.
+func (d Desired) checker(parts []Desired, instances []keepalived.VRRPInstance) healthcheck.Config {
+	check := d.options.Check.Check
+	if d.options.Check.CA != "" {
+		check.CA = d.Layout.CheckerCA()
+	}
+	policy := d.options.Policy
+	policy.Mixed = d.agreement.mixed()
+	// Every router has its home.
+	policy.Preempt = policy.Preempt || parts[0].spread
+	c := healthcheck.Config{
+		Application: d.Layout.Application,
+		Policy:      policy,
+		Peers:       len(d.peers) > 0 || d.agreement.planned > 1,
+		StatusFile:  d.Layout.StatusFile(),
+		Check:       check,
+	}
+	if d.options.Notify {
+		c.News = d.Layout.News()
+		c.Links = d.interfaces
+	}
+	if c.Peers && !d.paused {
+		c.Booted = d.Layout.Booted()
+	}
+	for n, i := range instances {
+		c.Instances = append(c.Instances, parts[n].checked(i, c.Booted != ""))
+	}
+	return c
+}
+
+// checked is a VRRP instance as the health checker knows it.
+func (d Desired) checked(i keepalived.VRRPInstance, booted bool) healthcheck.Instance {
+	// The anchor tells who holds; the others are what a crashed daemon may leave.
+	h := healthcheck.Instance{Name: i.Name, TrackFile: i.TrackFile, Interface: "lo", Addresses: []netip.Addr{i.Anchor}}
+	for _, a := range i.Addresses {
+		if a.Addr() == i.Anchor {
+			h.Interface = a.Interface
+		} else {
+			h.Addresses = append(h.Addresses, a.Addr())
+		}
+	}
+	if h.Aside = d.agreement.aside; d.paused {
+		h.Aside = untilResumed // even when nobody answers: no Watch
+		return h
+	}
+	if vips := d.addresses(); len(vips) > 0 && (h.Aside != "" || booted) {
+		h.Watch = netip.AddrPortFrom(vips[0], uint16(d.options.Port)).String()
+	}
+	return h
+}

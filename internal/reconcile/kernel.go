@@ -1,0 +1,110 @@
+package reconcile
+
+import (
+	"net/netip"
+	"slices"
+
+	"keepalived-charm/internal/keepalived"
+	"keepalived-charm/internal/vrrp"
+)
+
+// instanceOf is what the daemon says of this unit's instance; false if nothing.
+func (d Desired) instanceOf(m Machine) (keepalived.InstanceState, bool) {
+	for _, i := range m.Instances {
+		if i.Name == d.Layout.Instance() {
+			return i, true
+		}
+	}
+	return keepalived.InstanceState{}, false
+}
+
+// disagreement lists where daemon and kernel differ: virtual IPs that a MASTER
+// lacks, and those that a unit has which is none. Addresses of others are nobody's
+// business here, and what is pinned to the loopback device belongs there.
+func (d Desired) disagreement(m Machine) (missing, stray []netip.Addr) {
+	state, reported := d.instanceOf(m)
+	if !reported {
+		return nil, nil
+	}
+	for _, a := range d.addresses() {
+		switch on := m.hasOutside(a, "lo"); {
+		case state.State == keepalived.Master && !m.has(a):
+			missing = append(missing, a)
+		case (state.State == keepalived.Backup || state.State == keepalived.Fault) && on:
+			stray = append(stray, a)
+		}
+	}
+	return missing, stray
+}
+
+// strays lists what is to be flushed: virtual IPs of a unit that is no MASTER or has
+// no daemon, and the address that stands for them in advertisements. While virtual
+// IPs are pinned, the unit has them and is not MASTER.
+func (d Desired) strays(m Machine) []netip.Addr {
+	if slices.Contains(m.Owed, Unpin) || slices.ContainsFunc(d.parts(), func(p Desired) bool { return p.agreement.pin }) {
+		return nil
+	}
+	var list []netip.Addr
+	for _, p := range d.parts() {
+		list = append(list, p.stray(m)...)
+	}
+	return list
+}
+
+func (d Desired) stray(m Machine) []netip.Addr {
+	state, reported := d.instanceOf(m)
+	if !reported {
+		if m.Active {
+			return nil // nobody knows
+		}
+		return slices.DeleteFunc(d.addresses(), func(a netip.Addr) bool { return !m.hasOutside(a, "lo") })
+	}
+	_, stray := d.disagreement(m)
+	for _, a := range state.Addresses {
+		if vrrp.IsAnchor(a) && state.State != keepalived.Master && state.State != keepalived.Init && m.has(a) {
+			stray = append(stray, a)
+		}
+	}
+	return stray
+}
+
+// lacking tells that some router's MASTER has lost virtual IPs.
+func (d Desired) lacking(m Machine) bool {
+	return slices.ContainsFunc(d.parts(), func(p Desired) bool { return p.lacks(m) })
+}
+
+// lacks tells that a MASTER has lost virtual IPs that it has read. keepalived sees
+// to that by itself; where it does not, it is to read its configuration again.
+func (d Desired) lacks(m Machine) bool {
+	state, _ := d.instanceOf(m)
+	missing, _ := d.disagreement(m)
+	return slices.ContainsFunc(missing, func(a netip.Addr) bool { return slices.Contains(state.Addresses, a) })
+}
+
+func (d Desired) addresses() []netip.Addr {
+	var all []netip.Addr
+	for _, v := range d.options.VirtualIPs {
+		all = append(all, v.Addr())
+	}
+	return all
+}
+
+// held returns the virtual IPs that the kernel has.
+func (d Desired) held(m Machine) []netip.Addr {
+	return slices.DeleteFunc(d.addresses(), func(a netip.Addr) bool { return !m.has(a) })
+}
+
+// pins lists the addresses under which the configuration changes: those of routers
+// that this unit holds and changes, all when their number changes.
+func (d Desired) pins(m Machine) []netip.Addr {
+	if a := d.agreement; a.pin && a.was.Spread != a.run.Spread {
+		return d.held(m)
+	}
+	var list []netip.Addr
+	for _, p := range d.parts() {
+		if p.agreement.pin {
+			list = append(list, p.held(m)...)
+		}
+	}
+	return list
+}

@@ -1,0 +1,190 @@
+package reconcile
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+
+	"keepalived-charm/internal/config"
+	"keepalived-charm/internal/endpoint"
+	"keepalived-charm/internal/keepalived"
+	"keepalived-charm/internal/vrrp"
+)
+
+// With option spread the group has several virtual routers, each with a VRRP
+// instance, an agreement and an election of its own. Number k carries the k-th
+// virtual IP and has the virtual router ID router_id + k; a virtual IP keeps its
+// number for as long as any unit serves it, whatever happens to the list. The j-th
+// IPv4 and the j-th IPv6 address share a router.
+//
+// Whether there is one router or several is a parameter of router 0, so units change
+// it together:
+//
+//   - To several: the holder has all virtual IPs. When the others stand aside it
+//     changes over under pinned addresses and holds each router. The others follow,
+//     and each takes by plain pre-emption what is its own.
+//   - To one: the holder of router 0 announces it and takes all routers, as it then
+//     has the highest base priority. A unit that stands aside for the announcement
+//     does so in every router that it has lost. When all have, the holder changes over.
+
+// at returns this unit as router k concerns it: what it and its peers have told of
+// that router, and no other.
+func (d Desired) at(k int) Desired {
+	router := func(m endpoint.Member) endpoint.Router {
+		if k == 0 {
+			return m.Router
+		}
+		return m.More[k]
+	}
+	d.Layout.Router = k
+	d.told.Router = router(d.told)
+	d.agreement, d.routers = agreement{}, nil
+	peers := slices.Clone(d.peers)
+	for n := range peers {
+		peers[n].Router = router(peers[n].member)
+	}
+	d.peers = peers
+	return d
+}
+
+// parts returns this unit as each of its routers concerns it.
+func (d Desired) parts() []Desired {
+	if len(d.routers) == 0 {
+		return []Desired{d}
+	}
+	return d.routers
+}
+
+// share divides the virtual IPs among routers and agrees on each.
+func (d Desired) share(o Observed) ([]Desired, error) {
+	if !d.agreement.run.Spread {
+		return nil, nil
+	}
+	routers, err := d.numbers(o)
+	if err != nil {
+		return nil, err
+	}
+	order := slices.Sorted(maps.Keys(routers))
+	if d.agreement.was.Constant() && d.agreement.was.VirtualRouterID < d.options.VirtualRouterID {
+		slices.Reverse(order) // the next one's virtual router ID becomes free first
+	}
+	next := d.agreement.next
+	d.spread, d.gathers = true, next != nil && !next.Parameters.Spread
+	var parts []Desired
+	for _, k := range order {
+		part := d.at(k)
+		part.agreement = d.agreement
+		if k > 0 {
+			part.agreement = part.agree(o)
+			part.agreement.aside = cmp.Or(d.out(part.agreement.holds), part.agreement.aside)
+		}
+		part.options.VirtualIPs = routers[k]
+		if taken := slices.ContainsFunc(parts, func(p Desired) bool {
+			return p.agreement.run.VirtualRouterID == part.agreement.run.VirtualRouterID
+		}); taken && part.agreement.was.Constant() {
+			part.agreement.run, part.agreement.pin, part.agreement.moving = part.agreement.was, false, true
+		}
+		parts = append(parts, part)
+	}
+	slices.SortFunc(parts, func(a, b Desired) int { return a.Layout.Router - b.Layout.Router })
+	return parts, nil
+}
+
+// out tells what this unit stands aside for in every router but the first; empty for
+// nothing.
+func (d Desired) out(holds bool) string {
+	// A unit that came back to units that have one router for all virtual IPs.
+	if slices.ContainsFunc(d.serving(), func(p peer) bool { return p.Aside == "" && !p.Runs.Spread }) {
+		return untilAgreed
+	}
+	if a := endpoint.ParseAnnouncement(d.agreement.aside); a != nil && !a.Parameters.Spread && !holds {
+		return d.agreement.aside
+	}
+	return ""
+}
+
+// gathered tells whether this unit may change over to one router for all virtual
+// IPs: it holds every router and the others stand aside in all of them.
+func (d Desired) gathered(a agreement, m Machine) bool {
+	if !a.run.Spread || a.wanted.Spread {
+		return true
+	}
+	for _, c := range keepalived.Claims(m.Files[d.Layout.Fragment()]) {
+		if p, ok := keepalived.ReadParameters(m.Files[d.Layout.Fragment()], c.Name); ok && !m.has(p.Anchor) {
+			return false
+		}
+	}
+	for _, p := range d.serving() {
+		for _, r := range p.member.More {
+			if r.Runs != nil && r.Aside != a.next.String() {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// numbers gives every virtual IP its router: the one that a unit has it in, or the
+// lowest without an address of its family.
+func (d Desired) numbers(o Observed) (map[int][]config.VirtualIP, error) {
+	type place struct {
+		number int
+		six    bool
+	}
+	known, taken := map[netip.Addr]int{}, map[place]bool{}
+	note := func(number int, addresses []netip.Addr) {
+		for _, a := range addresses {
+			if before, ok := known[a]; !ok || number < before {
+				known[a] = number
+			}
+			taken[place{number, a.Is6()}] = true
+		}
+	}
+	if fragment := o.Machine.Files[d.Layout.Fragment()]; d.agreement.was.Spread {
+		for _, c := range keepalived.Claims(fragment) {
+			if number, ours := d.Layout.number(c.Name); ours {
+				note(number, slices.DeleteFunc(c.Addresses, vrrp.IsAnchor))
+			}
+		}
+	}
+	for _, p := range d.serving() {
+		note(0, p.VirtualIPs)
+		for number, r := range p.member.More {
+			note(number, r.VirtualIPs)
+		}
+	}
+	routers := map[int][]config.VirtualIP{0: nil} // the first speaks for the unit
+	for _, v := range d.options.VirtualIPs {
+		number, ok := known[v.Addr()]
+		for !ok && taken[place{number, v.Addr().Is6()}] {
+			number++
+		}
+		taken[place{number, v.Addr().Is6()}] = true
+		if last := int(d.options.VirtualRouterID) + number; last > 255 {
+			return nil, &config.Invalid{Option: "router_id", Value: fmt.Sprint(d.options.VirtualRouterID),
+				Must: fmt.Sprintf("%d at most: spread gives each virtual IP a virtual router ID, counting up to 255", 255-number)}
+		}
+		routers[number] = append(routers[number], v)
+	}
+	return routers, nil
+}
+
+// home is the rank of the unit that is to hold the router: they go round the units
+// of the group, whether those serve now or not.
+func (d Desired) home() vrrp.Rank {
+	if !d.spread {
+		return 0
+	}
+	ranks := []vrrp.Rank{d.rank}
+	for _, p := range d.peers {
+		ranks = append(ranks, p.rank)
+	}
+	slices.Sort(ranks)
+	return ranks[d.Layout.Router%len(ranks)]
+}
+
+// turn is the place of a rank in the order in which units take the router over: its
+// home's comes first.
+func (d Desired) turn(r vrrp.Rank) vrrp.Rank { return (r - d.home() + vrrp.Ranks) % vrrp.Ranks }
