@@ -200,6 +200,8 @@ type walker struct {
 	// faults lets machines and services fail, splits the network.
 	faults, splits bool
 	changes        int
+	// changed are the changes of options; the usual ones when it is nil.
+	changed []map[string]any
 	// stale are units whose hook saw the world before the last fault: what they
 	// decided may be wrong until their next hook has ended.
 	stale map[*charmtest.Node]bool
@@ -256,10 +258,14 @@ func (w *walker) event() (what string, fault bool) {
 		return fmt.Sprint("no network from ", n.Juju.Unit, " to another"), true
 	case e < 8 && w.changes < 6:
 		w.changes++
-		change := []map[string]any{
+		list := []map[string]any{
 			{"router_id": 23 + r.IntN(3)}, {"preempt": r.IntN(2) == 0}, {"all_unhealthy": "drop"}, {"all_unhealthy": "keep"}, {"vrrp_mode": "multicast"}, {"vrrp_mode": "unicast"}, {"vrrp_version": "2", "advert_interval": 1.0},
 			{"vrrp_version": "3", "advert_interval": 1.0}, {"advert_interval": 0.3, "vrrp_version": "3"}, {"virtual_ip": vip + " 10.10.74.251"}, {"virtual_ip": vip},
-		}[r.IntN(11)]
+		}
+		if w.changed != nil {
+			list = w.changed
+		}
+		change := list[r.IntN(len(list))]
 		c.Set(change)
 		return fmt.Sprint("set ", change), false
 	case e < 12:

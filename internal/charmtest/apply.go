@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"keepalived-charm/internal/healthcheck"
 	"keepalived-charm/internal/reconcile"
 )
 
@@ -86,7 +87,7 @@ func (h *Host) apply(l reconcile.Layout, s reconcile.Step, amid bool) (known boo
 	case reconcile.Resume:
 		delete(h.Files, l.Paused())
 	case reconcile.HandOver:
-		h.Holds = false
+		h.Holds, h.Roles = false, nil
 	case reconcile.Restart:
 		h.Keepalived.Starts++
 	case reconcile.Flush:
@@ -204,8 +205,14 @@ func (h *Host) reload(l reconcile.Layout) error {
 	if !h.Installed {
 		return fmt.Errorf("cannot reload-or-restart: keepalived.service not found")
 	}
-	if _, serves := h.Files[l.CheckerConfig()]; serves {
-		h.Files[l.TrackFile()] = "0    \n"
+	if text, serves := h.Files[l.CheckerConfig()]; serves {
+		c, err := healthcheck.Parse([]byte(text))
+		if err != nil {
+			return err
+		}
+		for _, i := range c.Instances {
+			h.Files[i.TrackFile] = "0    \n"
+		}
 	}
 	switch {
 	case h.Keepalived.Running:
@@ -258,7 +265,7 @@ func (h *Host) stopChecker(l reconcile.Layout, amid bool) error {
 
 // powerOff is a power cut: what is on disk stays.
 func (h *Host) powerOff() {
-	h.Keepalived.Running, h.Keepalived.Loaded, h.Pinned, h.Holds = false, "", nil, false
+	h.Keepalived.Running, h.Keepalived.Loaded, h.Pinned, h.Holds, h.Roles = false, "", nil, false, nil
 	for application, c := range h.Checkers {
 		h.Checkers[application] = Checker{Enabled: c.Enabled, Starts: c.Starts}
 	}

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 
 	"keepalived-charm/internal/endpoint"
@@ -26,14 +27,16 @@ type Cluster struct {
 	// Gaps counts how often nobody answered at the virtual IPs any more, be it for
 	// as long as an election takes.
 	Gaps int
+	// GapsAt counts them for each virtual IP.
+	GapsAt map[netip.Addr]int
 
 	t   testing.TB
 	now float64 // seconds since 1970
 	cut map[[2]int]bool
-	// served tells that somebody answers at the virtual IPs, silence when that was
-	// last so.
-	served  bool
-	silence float64
+	// served are the virtual IPs at which somebody answers, heard is when that was last
+	// so.
+	served map[netip.Addr]bool
+	heard  map[netip.Addr]float64
 }
 
 // Node is one unit with its machine.
@@ -53,11 +56,11 @@ type Node struct {
 	met    bool         // its hooks see the others
 	bag    juju.Databag // as the others see it
 	hook   *running
-	vrrp   voice
-	master bool
-	// again is the start of the health checker that takes part again although it
-	// was told to stand aside; unconfirmed the one that a boot made.
-	again, unconfirmed int
+	voices []*voice
+	// again is the start of the health checker with which an instance takes part again
+	// although it was told to stand aside; unconfirmed the one that a boot made.
+	again       map[string]int
+	unconfirmed int
 }
 
 // running is a hook on its way.
@@ -72,7 +75,7 @@ const peers = juju.RelationID("cluster:1")
 
 // NewCluster returns an application without units.
 func NewCluster(t testing.TB, options map[string]any) *Cluster {
-	c := &Cluster{t: t, Options: options, cut: map[[2]int]bool{}, now: 1e9}
+	c := &Cluster{t: t, Options: options, cut: map[[2]int]bool{}, heard: map[netip.Addr]float64{}, GapsAt: map[netip.Addr]int{}, now: 1e9}
 	t.Cleanup(func() {
 		for _, n := range c.Nodes {
 			n.die()
@@ -85,7 +88,7 @@ func NewCluster(t testing.TB, options map[string]any) *Cluster {
 func (c *Cluster) Add() *Node {
 	number := len(c.Nodes)
 	s := NewState(number)
-	n := &Node{State: &s, number: number, Member: true, Up: true, Agent: true, again: -1, unconfirmed: -1,
+	n := &Node{State: &s, number: number, Member: true, Up: true, Agent: true, again: map[string]int{}, unconfirmed: -1,
 		Pending: []string{"install", "config-changed", "start", "cluster-relation-joined"}}
 	n.bag = maps.Clone(s.Juju.Own(peers))
 	c.Nodes = append(c.Nodes, n)
@@ -202,7 +205,7 @@ func (c *Cluster) KillHook(n *Node) { n.die() }
 // PowerOff cuts a machine's power.
 func (c *Cluster) PowerOff(n *Node) {
 	n.die()
-	n.Up, n.master = false, false
+	n.Up = false
 	n.Host.powerOff()
 	c.elect()
 }
@@ -236,8 +239,18 @@ func (c *Cluster) String() string {
 		if n.hook != nil {
 			hook = ", running"
 		}
-		text += fmt.Sprintf("unit %d: member %v, up %v, agent %v, sick %v, holds %v, silent %v, pinned %v, pending %v%s, status %q\n  runs %v\n  bag %v\n",
-			n.number, n.Member, n.Up, n.Agent, n.Sick, n.master, n.silent(), n.Host.Pinned, n.Pending, hook, n.Juju.Status.Message, n.vrrp.Parameters, n.bag)
+		text += fmt.Sprintf("unit %d: member %v, up %v, agent %v, sick %v, pinned %v, pending %v%s, status %q\n",
+			n.number, n.Member, n.Up, n.Agent, n.Sick, n.Host.Pinned, n.Pending, hook, n.Juju.Status.Message)
+		for _, v := range n.voices {
+			text += fmt.Sprintf("  %s: holds %v, silent %v, priority %d, runs %v, %v\n", v.name, v.master, v.silent, v.priority, v.Parameters, v.addresses)
+		}
+		text += fmt.Sprintf("  bag %v\n", n.bag)
 	}
 	return text
+}
+
+// words splits an option that lists addresses.
+func words(option any) []string {
+	text, _ := option.(string)
+	return strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' })
 }

@@ -9,36 +9,50 @@ import (
 	"keepalived-charm/internal/vrrp"
 )
 
-// deadAfter is how long the virtual IPs must be silent, in seconds, until a unit
-// that stands aside takes part again (internal/checker).
+// deadAfter is how long a virtual IP must be silent, in seconds, until a unit
+// that stands aside for it takes part again (internal/checker).
 const deadAfter = 2
 
-// voice is what a unit's VRRP instance sends.
+// voice is what one of a unit's VRRP instances sends.
 type voice struct {
+	node *Node
+	name string
 	vrrp.Parameters
-	priority int
-	unicast  []netip.Addr
+	priority  int
+	unicast   []netip.Addr
+	addresses []netip.Addr
+	master    bool
+	// since is when it became or ceased to be MASTER.
+	since float64
+	// silent tells that it takes no part: the instance is in the FAULT state.
+	silent bool
 }
 
 // listen reads what the daemon has loaded. A new instance starts as BACKUP.
 func (n *Node) listen() {
-	l := n.Layout()
-	p, ok := keepalived.ReadParameters(n.Host.Keepalived.Loaded, l.Instance())
-	if !n.Up || !n.Host.Keepalived.Running || !ok {
-		n.vrrp, n.master = voice{}, false
+	before := n.voices
+	n.voices = nil
+	if !n.Up || !n.Host.Keepalived.Running {
 		return
 	}
-	if !p.Understands(n.vrrp.Parameters) {
-		n.master = false
-	}
-	n.vrrp = voice{Parameters: p}
+	config := n.config()
 	for _, i := range instances(n.Host.Keepalived.Loaded) {
-		n.vrrp.priority, n.vrrp.unicast = i.priority, i.peers
-	}
-	policy := n.config().Policy
-	n.vrrp.priority += max(0, policy.Adjustment(!n.Sick, n.master))
-	if n.silent() {
-		n.master = false
+		p, ok := keepalived.ReadParameters(n.Host.Keepalived.Loaded, i.name)
+		if !ok {
+			continue
+		}
+		p.Spread = false // nothing in an advertisement tells
+		v := &voice{node: n, name: i.name, Parameters: p, unicast: i.peers, silent: n.silent(config, i.name)}
+		for _, a := range i.addresses {
+			v.addresses = append(v.addresses, a.Addr())
+		}
+		for _, was := range before {
+			if was.name == i.name && p.Understands(was.Parameters) {
+				v.master, v.since = was.master && !v.silent, was.since
+			}
+		}
+		v.priority = i.priority + max(0, config.Policy.Adjustment(!n.Sick, v.master))
+		n.voices = append(n.voices, v)
 	}
 }
 
@@ -48,91 +62,154 @@ func (n *Node) config() healthcheck.Config {
 	return c
 }
 
-// silent tells that the unit takes no part: its instance is in the FAULT state.
-func (n *Node) silent() bool {
-	c, config := n.checker(), n.config()
-	return n.vrrp.Version == 0 || n.Sick && config.Policy.DropAllUnhealthy ||
-		c.Starts != n.again && (len(config.Instances) > 0 && config.Aside() != "" || c.Starts == n.unconfirmed)
+// silent tells that the health checker keeps an instance out.
+func (n *Node) silent(config healthcheck.Config, instance string) bool {
+	starts := n.checker().Starts
+	if n.Sick && config.Policy.DropAllUnhealthy {
+		return true
+	}
+	aside := slices.ContainsFunc(config.Instances, func(i healthcheck.Instance) bool { return i.Name == instance && i.Aside != "" })
+	return starts != n.again[instance] && (aside || starts == n.unconfirmed)
 }
 
 // hears tells whether a gets the advertisements of b.
-func (c *Cluster) hears(a, b *Node) bool {
-	return a != b && !c.cut[pair(a, b)] && !b.silent() && a.vrrp.Understands(b.vrrp.Parameters) &&
-		(b.vrrp.Mode == vrrp.Multicast && !c.Filtered || b.vrrp.Mode == vrrp.Unicast && slices.Contains(b.vrrp.unicast, a.address()))
+func (c *Cluster) hears(a, b *voice) bool {
+	return a.node != b.node && !c.cut[pair(a.node, b.node)] && !b.silent && a.Understands(b.Parameters) &&
+		(b.Mode == vrrp.Multicast && !c.Filtered || b.Mode == vrrp.Unicast && slices.Contains(b.unicast, a.node.address()))
 }
 
-// elect lets the daemons elect. It remembers when nobody was left in between.
+// voices returns those of all units.
+func (c *Cluster) voices() []*voice {
+	var all []*voice
+	for _, n := range c.Nodes {
+		all = append(all, n.voices...)
+	}
+	return all
+}
+
+// elect lets the daemons elect. It remembers what nobody answered at in between.
 func (c *Cluster) elect() {
 	before := c.served
 	for _, n := range c.Nodes {
 		n.listen()
 	}
 	c.yield()
-	if before && len(c.Serving()) == 0 {
-		c.Gaps++
+	for _, v := range c.vips() {
+		if before[v] && len(c.Holders(v)) == 0 {
+			c.Gaps++
+			c.GapsAt[v]++
+		}
 	}
 	for best := c.next(); best != nil; best = c.next() {
-		best.master, best.Host.Since = true, c.now
-		best.listen()
+		best.master, best.since = true, c.now
+		best.node.listen()
 		c.yield()
 	}
 	for _, n := range c.Nodes {
-		n.Host.Holds = n.master
+		n.Host.Roles = map[string]Role{}
+		for _, v := range n.voices {
+			r := Role{Holds: v.master, Since: v.since}
+			for _, other := range c.voices() {
+				if other.master && c.hears(v, other) {
+					r.Heard = vrrp.Priority(other.priority)
+				}
+			}
+			n.Host.Roles[v.name] = r
+		}
 	}
-	if c.served = len(c.Serving()) > 0; c.served {
-		c.silence = c.now
+	c.served = map[netip.Addr]bool{}
+	note := func(list []netip.Addr) {
+		for _, a := range list {
+			c.served[a], c.heard[a] = true, c.now
+		}
+	}
+	for _, n := range c.Nodes {
+		note(n.Host.Pinned)
+		for _, v := range n.voices {
+			if v.master {
+				note(v.addresses)
+			}
+		}
 	}
 }
 
 // yield ends the reign of those that hear a better holder.
 func (c *Cluster) yield() {
-	for _, n := range c.Nodes {
-		n.master = n.master && !slices.ContainsFunc(c.Nodes, func(other *Node) bool {
-			return other.master && c.hears(n, other) && other.beats(n)
-		})
+	all := c.voices()
+	for _, v := range all {
+		if v.master && slices.ContainsFunc(all, func(other *voice) bool {
+			return other.master && c.hears(v, other) && other.beats(v)
+		}) {
+			v.master, v.since = false, c.now
+		}
 	}
 }
 
-// next returns the best unit that hears no holder, or only one that it beats; nil
+// next returns the best instance that hears no holder, or only one that it beats; nil
 // for none.
-func (c *Cluster) next() *Node {
-	var best *Node
-	for _, n := range c.Nodes {
-		if n.master || n.silent() || slices.ContainsFunc(c.Nodes, func(other *Node) bool {
-			return other.master && c.hears(n, other) && !n.beats(other)
+func (c *Cluster) next() *voice {
+	var best *voice
+	all := c.voices()
+	for _, v := range all {
+		if v.master || v.silent || slices.ContainsFunc(all, func(other *voice) bool {
+			return other.master && c.hears(v, other) && !v.beats(other)
 		}) {
 			continue
 		}
-		if best == nil || n.beats(best) {
-			best = n
+		if best == nil || v.beats(best) {
+			best = v
 		}
 	}
 	return best
 }
 
 // beats tells who wins an election (RFC 9568 section 6.4.3).
-func (n *Node) beats(other *Node) bool {
-	if n.vrrp.priority != other.vrrp.priority {
-		return n.vrrp.priority > other.vrrp.priority
+func (v *voice) beats(other *voice) bool {
+	if v.priority != other.priority {
+		return v.priority > other.priority
 	}
-	return other.address().Less(n.address())
+	return other.node.address().Less(v.node.address())
 }
 
-// Serving returns the units whose machines answer at the virtual IPs.
+// vips are the virtual IPs that the option names.
+func (c *Cluster) vips() []netip.Addr {
+	var list []netip.Addr
+	for _, word := range words(c.Options["virtual_ip"]) {
+		if a, err := netip.ParseAddr(word); err == nil {
+			list = append(list, a)
+		}
+	}
+	return list
+}
+
+// Holders returns the units whose machines answer at a virtual IP.
+func (c *Cluster) Holders(vip netip.Addr) []*Node {
+	return slices.DeleteFunc(slices.Clone(c.Nodes), func(n *Node) bool {
+		return !n.Up || !slices.Contains(n.Host.Pinned, vip) && !slices.ContainsFunc(n.voices, func(v *voice) bool {
+			return v.master && slices.Contains(v.addresses, vip)
+		})
+	})
+}
+
+// Serving returns the units whose machines answer at any virtual IP.
 func (c *Cluster) Serving() []*Node {
-	return slices.DeleteFunc(slices.Clone(c.Nodes), func(n *Node) bool { return !n.Up || !n.master && len(n.Host.Pinned) == 0 })
+	return slices.DeleteFunc(slices.Clone(c.Nodes), func(n *Node) bool {
+		return !n.Up || len(n.Host.Pinned) == 0 && !slices.ContainsFunc(n.voices, func(v *voice) bool { return v.master })
+	})
 }
 
-// Pass lets time pass. Units that stand aside take part again when nobody has
-// answered at the virtual IPs for long enough.
+// Pass lets time pass. Instances that stand aside take part again when nobody has
+// answered at their first virtual IP for long enough.
 func (c *Cluster) Pass(seconds float64) {
 	c.now += seconds
 	c.elect()
-	if c.served || c.now-c.silence < deadAfter {
-		return
-	}
 	for _, n := range c.Nodes {
-		n.again = n.checker().Starts
+		for _, i := range n.config().Instances {
+			watched, err := netip.ParseAddrPort(i.Watch)
+			if err == nil && !c.served[watched.Addr()] && c.now-c.heard[watched.Addr()] >= deadAfter {
+				n.again[i.Name] = n.checker().Starts
+			}
+		}
 	}
 	c.elect()
 }

@@ -45,6 +45,9 @@ type Host struct {
 	// Heard is the priority in the last advertisement that a standby received; zero:
 	// none. A new machine hears somebody who is none of its peers.
 	Heard vrrp.Priority
+	// Roles are the instances' parts in their elections, by name; where it is nil Holds,
+	// Since and Heard are of all.
+	Roles map[string]Role
 	// Check is the health checker's verdict.
 	Check reconcile.CheckResult
 	// Stray are virtual IPs on eth0 that keepalived did not put there.
@@ -55,6 +58,21 @@ type Host struct {
 	Silent []netip.Addr
 	// Refuse makes keepalived's configuration test fail on a file that contains it.
 	Refuse string
+}
+
+// Role is an instance's part in its election.
+type Role struct {
+	Holds bool
+	Since float64
+	Heard vrrp.Priority
+}
+
+// role is an instance's.
+func (h Host) role(instance string) Role {
+	if h.Roles == nil {
+		return Role{h.Holds, h.Since, h.Heard}
+	}
+	return h.Roles[instance]
 }
 
 // Daemon is keepalived.
@@ -99,6 +117,7 @@ func NewHost(address string) Host {
 
 func (h Host) clone() Host {
 	h.Files, h.Checkers, h.Notifiers = maps.Clone(h.Files), maps.Clone(h.Checkers), maps.Clone(h.Notifiers)
+	h.Roles = maps.Clone(h.Roles)
 	h.Units, h.Settings = maps.Clone(h.Units), maps.Clone(h.Settings)
 	h.Pinned, h.Silent, h.Stray = slices.Clone(h.Pinned), slices.Clone(h.Silent), slices.Clone(h.Stray)
 	h.Interfaces = slices.Clone(h.Interfaces)
@@ -237,10 +256,11 @@ func (h Host) observe(l reconcile.Layout) reconcile.Machine {
 	}
 	if h.Keepalived.Running {
 		for _, i := range instances(h.Keepalived.Loaded) {
-			state := i.report(h.Holds, h.Heard)
-			state.LastTransition = h.Since
+			r := h.role(i.name)
+			state := i.report(r.Holds, r.Heard)
+			state.LastTransition = r.Since
 			m.Instances = append(m.Instances, state)
-			if h.Holds {
+			if r.Holds {
 				i.hold(m.Interfaces)
 			}
 		}

@@ -81,9 +81,12 @@ func (d Desired) share(o Observed) ([]Desired, error) {
 			part.agreement.aside = cmp.Or(d.out(part.agreement.holds), part.agreement.aside)
 		}
 		part.options.VirtualIPs = routers[k]
-		if taken := slices.ContainsFunc(parts, func(p Desired) bool {
-			return p.agreement.run.VirtualRouterID == part.agreement.run.VirtualRouterID
-		}); taken && part.agreement.was.Constant() {
+		id := part.agreement.run.VirtualRouterID
+		taken := slices.ContainsFunc(parts, func(p Desired) bool { return p.agreement.run.VirtualRouterID == id })
+		switch fresh := part.agreement.was == (vrrp.Parameters{}); {
+		case fresh && k > 0 && (taken || part.occupied(id)):
+			continue // another router has yet to leave it
+		case taken:
 			part.agreement.run, part.agreement.pin, part.agreement.moving = part.agreement.was, false, true
 		}
 		parts = append(parts, part)
@@ -126,35 +129,59 @@ func (d Desired) gathered(a agreement, m Machine) bool {
 	return true
 }
 
-// numbers gives every virtual IP its router: the one that a unit has it in, or the
-// lowest without an address of its family.
-func (d Desired) numbers(o Observed) (map[int][]config.VirtualIP, error) {
-	type place struct {
-		number int
-		six    bool
-	}
-	known, taken := map[netip.Addr]int{}, map[place]bool{}
-	note := func(number int, addresses []netip.Addr) {
-		for _, a := range addresses {
-			if before, ok := known[a]; !ok || number < before {
-				known[a] = number
+// place is room for one virtual IP: a router and an address family.
+type place struct {
+	number int
+	six    bool
+}
+
+// places tells the router of each virtual IP that some unit has, and which places are
+// taken. Who takes part in a router is believed first, who does not know its peers
+// not at all: it counts by itself.
+func (d Desired) places(o Observed) (known map[netip.Addr]int, taken map[place]bool) {
+	known, taken = map[netip.Addr]int{}, map[place]bool{}
+	weak := map[netip.Addr]int{}
+	note := func(number int, r endpoint.Router) {
+		where := known
+		switch r.Aside {
+		case "":
+		case untilKnown:
+			return
+		default:
+			where = weak
+		}
+		for _, a := range r.VirtualIPs {
+			if before, ok := where[a]; !ok || number < before {
+				where[a] = number
 			}
 			taken[place{number, a.Is6()}] = true
 		}
 	}
-	if fragment := o.Machine.Files[d.Layout.Fragment()]; d.agreement.was.Spread {
-		for _, c := range keepalived.Claims(fragment) {
+	if d.agreement.was.Spread {
+		for _, c := range keepalived.Claims(o.Machine.Files[d.Layout.Fragment()]) {
 			if number, ours := d.Layout.number(c.Name); ours {
-				note(number, slices.DeleteFunc(c.Addresses, vrrp.IsAnchor))
+				note(number, endpoint.Router{VirtualIPs: slices.DeleteFunc(c.Addresses, vrrp.IsAnchor), Aside: d.at(number).told.Aside})
 			}
 		}
 	}
 	for _, p := range d.serving() {
-		note(0, p.VirtualIPs)
+		note(0, p.member.Router)
 		for number, r := range p.member.More {
-			note(number, r.VirtualIPs)
+			note(number, r)
 		}
 	}
+	for a, number := range weak {
+		if _, ok := known[a]; !ok {
+			known[a] = number
+		}
+	}
+	return known, taken
+}
+
+// numbers gives every virtual IP its router: the one that a unit has it in, or the
+// lowest without an address of its family.
+func (d Desired) numbers(o Observed) (map[int][]config.VirtualIP, error) {
+	known, taken := d.places(o)
 	routers := map[int][]config.VirtualIP{0: nil} // the first speaks for the unit
 	for _, v := range d.options.VirtualIPs {
 		number, ok := known[v.Addr()]

@@ -53,6 +53,26 @@ func (c circumstances) standby(heard vrrp.Priority) circumstances {
 // drop takes the virtual IPs but the first few from the kernel.
 func (c circumstances) drop(left int) { c.Interfaces[1].Addresses = c.Interfaces[1].Addresses[:1+left] }
 
+// spreadOut gives each virtual IP a router whose holder is unit 0, this one, or another.
+func (c circumstances) spreadOut(holders ...int) {
+	c.Desired.spread, c.Instances = true, nil
+	vips := c.options.VirtualIPs
+	c.drop(0)
+	for k, holder := range holders {
+		part := c.at(k)
+		part.agreement, part.options.VirtualIPs = c.agreement, vips[k:k+1]
+		state := keepalived.InstanceState{Name: part.Layout.Instance(), Interface: "eth0", State: keepalived.Master}
+		if holder == 0 {
+			c.Interfaces[1].Addresses = append(c.Interfaces[1].Addresses, vips[k].Prefix)
+		} else {
+			state.State = keepalived.Backup
+			state.MasterPriority = vrrp.Base(part.turn(vrrp.Rank(holder))) + vrrp.HealthyWeight
+		}
+		c.Instances = append(c.Instances, state)
+		c.routers = append(c.routers, part)
+	}
+}
+
 func TestEveryConditionHasItsWords(t *testing.T) {
 	const one, two = "10.0.0.250", "10.0.0.250, 10.0.0.251, 10.0.0.252"
 	heard := vrrp.Base(1) + vrrp.HealthyWeight + vrrp.HolderWeight
@@ -121,6 +141,14 @@ func TestEveryConditionHasItsWords(t *testing.T) {
 		"a change that waits": {holdsAll, changingUpgraded, 1, func(c circumstances) {
 			c.agreement = agreement{moving: true, wanted: vrrp.Parameters{Version: 3}, planned: 3, upgraded: 1}
 		}, "active: VIP ready: holds " + one + "; moving to VRRP version 3 once all units are upgraded, 1 of 3 are"},
+		"holder of one of three": {sharesIn, shareOf, 3, func(c circumstances) { c.spreadOut(0, 1, 1) },
+			"active: VIP ready: holds 1 of 3 VIPs, 10.0.0.250; keepalived/1 holds 10.0.0.251, 10.0.0.252"},
+		"holder of none": {sharesNone, shareOfNobody, 3, func(c circumstances) { c.spreadOut(1, 1, 7) },
+			"active: VIP ready: holds none of 3 VIPs; keepalived/1 holds 10.0.0.250, 10.0.0.251; holder unknown of 10.0.0.252"},
+		"holder of one, nobody heard yet": {electing, -1, 2, func(c circumstances) {
+			c.spreadOut(0, 1)
+			c.Instances[1].MasterPriority = 0
+		}, "waiting: electing a holder for 10.0.0.251"},
 	} {
 		t.Run(claim, func(t *testing.T) {
 			var vips []string

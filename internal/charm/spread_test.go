@@ -1,0 +1,160 @@
+package charm_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"slices"
+	"strconv"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"keepalived-charm/internal/charmtest"
+	"keepalived-charm/internal/endpoint"
+)
+
+const three3 = "10.10.74.250 10.10.74.251 10.10.74.252"
+
+// spreadOut is an application whose virtual IPs are shared out over its units.
+func spreadOut(t *testing.T, units int, vips string) *charmtest.Cluster {
+	c := charmtest.NewCluster(t, clusterOptions())
+	c.Options["virtual_ip"], c.Options["spread"] = vips, true
+	for range units {
+		c.Add()
+	}
+	rest(t, c)
+	return c
+}
+
+// holders tells for each virtual IP which unit answers at it, -1 for none; two fail
+// the test.
+func holders(t *testing.T, c *charmtest.Cluster, vips ...string) []int {
+	t.Helper()
+	var list []int
+	for _, v := range vips {
+		h := c.Holders(netip.MustParseAddr(v))
+		require.LessOrEqual(t, len(h), 1, "%s has two holders\n%s", v, c)
+		if len(h) == 0 {
+			list = append(list, -1)
+		} else {
+			list = append(list, slices.Index(c.Nodes, h[0]))
+		}
+	}
+	return list
+}
+
+func TestSpreadGivesEachUnitOne(t *testing.T) {
+	vips := []string{"10.10.74.250", "10.10.74.251", "10.10.74.252"}
+	c := spreadOut(t, 3, three3)
+	require.Equal(t, []int{0, 1, 2}, holders(t, c, vips...), "%s", c)
+	require.Equal(t, "active: VIP ready: holds 1 of 3 VIPs, 10.10.74.251; keepalived/0 holds 10.10.74.250; keepalived/2 holds 10.10.74.252",
+		c.Nodes[1].Juju.Status.String())
+
+	c.PowerOff(c.Nodes[1])
+	require.Equal(t, []int{0, 2, 2}, holders(t, c, vips...), "only its own moves")
+	rest(t, c)
+	require.Equal(t, []int{0, 2, 2}, holders(t, c, vips...))
+	c.PowerOn(c.Nodes[1])
+	rest(t, c)
+	require.Equal(t, []int{0, 1, 2}, holders(t, c, vips...), "and returns")
+
+	gaps := c.Gaps
+	c.Set(map[string]any{"spread": false})
+	rest(t, c)
+	agreed(t, c, "one for all again")
+	require.Equal(t, gaps, c.Gaps)
+	c.Set(map[string]any{"spread": true})
+	rest(t, c)
+	require.Equal(t, []int{0, 1, 2}, holders(t, c, vips...))
+	require.Equal(t, gaps, c.Gaps)
+	c.Set(map[string]any{"router_id": 24})
+	rest(t, c)
+	require.Equal(t, []int{0, 1, 2}, holders(t, c, vips...))
+	require.Equal(t, gaps, c.Gaps)
+	for k, want := range []string{"vrid=24 ", "vrid=25 ", "vrid=26 "} {
+		require.Contains(t, c.Nodes[0].Juju.Own("cluster:1")[[]string{"vrrp", "vrrp-1", "vrrp-2"}[k]], want, "%s", c)
+	}
+}
+
+// TestSpreadHasOneHolderEachWhateverTheOrderOfHooks walks random orders of changes and
+// hooks, and of faults in every second walk. SEED=N shows one walk, WALKS=N takes more.
+func TestSpreadHasOneHolderEachWhateverTheOrderOfHooks(t *testing.T) {
+	t.Parallel()
+	from, count := 0, 30
+	if n, err := strconv.Atoi(os.Getenv("WALKS")); err == nil {
+		count = n
+	}
+	if n, err := strconv.Atoi(os.Getenv("SEED")); err == nil {
+		from, count = n, 1
+	}
+	for seed := from; seed < from+count; seed++ {
+		spreadWalk(t, uint64(seed), 120)
+	}
+}
+
+func spreadWalk(t *testing.T, seed uint64, events int) {
+	r := rand.New(rand.NewPCG(seed, 5))
+	c := spreadOut(t, 2+r.IntN(3), three3)
+	w := walker{c: c, r: r, faults: seed%2 == 0, stale: map[*charmtest.Node]bool{}, fresh: map[*charmtest.Node]bool{}, changed: []map[string]any{
+		{"spread": true}, {"spread": false}, {"virtual_ip": three3}, {"virtual_ip": "10.10.74.250 10.10.74.252"},
+		{"virtual_ip": "10.10.74.252 10.10.74.251 10.10.74.250 10.10.74.253"}, {"vrrp_mode": "unicast"}, {"vrrp_mode": "multicast"},
+		{"router_id": 23}, {"router_id": 24}, {"router_id": 22}, {"advert_interval": 0.3}, {"all_unhealthy": "drop"}, {"all_unhealthy": "keep"},
+	}}
+	verbose := os.Getenv("SEED") != ""
+	for range events {
+		gaps := always(c)
+		what, fault := w.event()
+		if verbose {
+			fmt.Println(what)
+			fmt.Println(c)
+		}
+		if fault || len(w.stale) > 0 {
+			continue
+		}
+		for _, v := range []string{"250", "251", "252", "253"} {
+			holders := c.Holders(netip.MustParseAddr("10.10.74." + v))
+			require.LessOrEqual(t, len(holders), 1, "seed %d: %s: two holders of %s\n%s", seed, what, v, c)
+		}
+		if !slices.ContainsFunc(c.Nodes, func(n *charmtest.Node) bool { return n.Up && n.Sick }) {
+			require.Equal(t, gaps, always(c), "seed %d: %s: a gap\n%s", seed, what, c)
+		}
+	}
+	for _, n := range c.Nodes {
+		n.Agent, n.Sick = true, false
+		if !n.Up && n.Member {
+			c.PowerOn(n)
+		}
+	}
+	rest(t, c)
+	settledSpread(t, c, fmt.Sprint("seed ", seed))
+}
+
+// always counts the gaps of the virtual IPs that are never taken away.
+func always(c *charmtest.Cluster) int {
+	return c.GapsAt[netip.MustParseAddr("10.10.74.250")] + c.GapsAt[netip.MustParseAddr("10.10.74.252")]
+}
+
+// settledSpread asserts that nothing is on its way any more and each virtual IP has a
+// holder; with spread nobody has more than one more than another.
+func settledSpread(t *testing.T, c *charmtest.Cluster, claim string) {
+	t.Helper()
+	if c.Options["spread"] == false {
+		agreed(t, c, claim)
+	}
+	for _, n := range c.Nodes {
+		if !n.Member {
+			continue
+		}
+		require.NotContains(t, n.Juju.Status.Message, "moving", "%s\n%s", claim, c)
+		require.NotContains(t, n.Host.Checkers["keepalived"].Config, `"aside"`, "%s\n%s", claim, c)
+		require.Empty(t, n.Stale(), "%s\n%s", claim, c)
+		for k, r := range endpoint.ReadMember(n.Juju.Own("cluster:1")).More {
+			require.Nil(t, r.Next, "%s: router %d\n%s", claim, k, c)
+		}
+	}
+	for _, v := range []string{"250", "252"} {
+		require.Len(t, c.Holders(netip.MustParseAddr("10.10.74."+v)), 1, "%s: %s\n%s", claim, v, c)
+	}
+}
