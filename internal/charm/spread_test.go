@@ -97,7 +97,7 @@ func TestSpreadHasOneHolderEachWhateverTheOrderOfHooks(t *testing.T) {
 func spreadWalk(t *testing.T, seed uint64, events int) {
 	r := rand.New(rand.NewPCG(seed, 5))
 	c := spreadOut(t, 2+r.IntN(3), three3)
-	w := walker{c: c, r: r, faults: seed%2 == 0, stale: map[*charmtest.Node]bool{}, fresh: map[*charmtest.Node]bool{}, changed: []map[string]any{
+	w := walker{c: c, r: r, faults: seed%2 == 0, splits: seed%4 == 0, stale: map[*charmtest.Node]bool{}, fresh: map[*charmtest.Node]bool{}, changed: []map[string]any{
 		{"spread": true}, {"spread": false}, {"virtual_ip": three3}, {"virtual_ip": "10.10.74.250 10.10.74.252"},
 		{"virtual_ip": "10.10.74.252 10.10.74.251 10.10.74.250 10.10.74.253"}, {"vrrp_mode": "unicast"}, {"vrrp_mode": "multicast"},
 		{"router_id": 23}, {"router_id": 24}, {"router_id": 22}, {"advert_interval": 0.3}, {"all_unhealthy": "drop"}, {"all_unhealthy": "keep"},
@@ -110,7 +110,7 @@ func spreadWalk(t *testing.T, seed uint64, events int) {
 			fmt.Println(what)
 			fmt.Println(c)
 		}
-		if fault || len(w.stale) > 0 {
+		if fault || w.split || len(w.stale) > 0 {
 			continue
 		}
 		for _, v := range []string{"250", "251", "252", "253"} {
@@ -127,6 +127,7 @@ func spreadWalk(t *testing.T, seed uint64, events int) {
 			c.PowerOn(n)
 		}
 	}
+	w.mend()
 	rest(t, c)
 	settledSpread(t, c, fmt.Sprint("seed ", seed))
 }

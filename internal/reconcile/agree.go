@@ -125,7 +125,7 @@ func (d Desired) agree(o Observed) (a agreement) {
 
 // lead decides for a unit that holds the virtual IPs.
 func (d Desired) lead(a agreement, m Machine) agreement {
-	if a.run == a.wanted {
+	if a.run == a.wanted || d.ends {
 		return a
 	}
 	// Units that understand each other need no care, if the holder goes first: a

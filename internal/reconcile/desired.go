@@ -76,9 +76,9 @@ type Desired struct {
 	interfaces []string
 	// related tells that there is a peer relation.
 	related bool
-	// spread tells that there are several routers, gathers that this unit is about to
-	// hold all of them.
-	spread, gathers bool
+	// spread tells that there are several routers, ends that there is to be one again,
+	// gathers that this unit is about to hold all of them for that.
+	spread, ends, gathers bool
 	// leaving tells a unit whose peers are being taken away.
 	leaving bool
 	// paused tells that an operator keeps this unit out of the election.

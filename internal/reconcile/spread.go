@@ -70,8 +70,9 @@ func (d Desired) share(o Observed) ([]Desired, error) {
 	if d.agreement.was.Constant() && d.agreement.was.VirtualRouterID < d.options.VirtualRouterID {
 		slices.Reverse(order) // the next one's virtual router ID becomes free first
 	}
-	next := d.agreement.next
+	next, aside := d.agreement.next, endpoint.ParseAnnouncement(d.agreement.aside)
 	d.spread, d.gathers = true, next != nil && !next.Parameters.Spread
+	d.ends = d.gathers || aside != nil && !aside.Parameters.Spread
 	var parts []Desired
 	for _, k := range order {
 		part := d.at(k)
@@ -102,7 +103,7 @@ func (d Desired) out(holds bool) string {
 	if slices.ContainsFunc(d.serving(), func(p peer) bool { return p.Aside == "" && !p.Runs.Spread }) {
 		return untilAgreed
 	}
-	if a := endpoint.ParseAnnouncement(d.agreement.aside); a != nil && !a.Parameters.Spread && !holds {
+	if d.ends && !d.gathers && !holds {
 		return d.agreement.aside
 	}
 	return ""
