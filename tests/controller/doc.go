@@ -12,7 +12,7 @@
 // their databags.
 //
 // Of secrets there are those of the operator ([Controller.AddSecret]). Not
-// modelled: secrets of charms, storage, resources, payloads, cross-model relations
-// and series upgrades (their facades answer "nothing there"), users and
-// permissions, and most of what Juju refuses at deploy or refresh time.
+// modelled: secrets of charms, storage, resources, payloads and cross-model
+// relations (their facades answer "nothing there"), users and permissions, and most
+// of what Juju refuses at deploy or refresh time.
 package controller

@@ -41,18 +41,6 @@ func noStorage(r *call) (any, error) {
 	})
 }
 
-func watchUpgradeSeries(r *call) (any, error) {
-	return r.eachOwn(func(*unit) (any, error) {
-		return r.notify(func() string { return "" }), nil
-	})
-}
-
-func noUpgradeSeries(r *call) (any, error) {
-	return r.eachOwn(func(u *unit) (any, error) {
-		return nil, notFound("upgrade series lock for machine", u.machine)
-	})
-}
-
 func currentModel(r *call) (any, error) {
 	return map[string]any{"name": r.c.cfg.ModelName, "uuid": r.c.cfg.ModelUUID, "type": "iaas"}, nil
 }

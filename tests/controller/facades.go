@@ -107,8 +107,9 @@ var facades = map[string]handler{
 	"Uniter.Read":                    readLeaderData,
 	"Uniter.WatchLeadershipSettings": watchLeaderData,
 
-	"Uniter.WatchUpgradeSeriesNotifications": watchUpgradeSeries,
-	"Uniter.UpgradeSeriesUnitStatus":         noUpgradeSeries,
+	"Uniter.WatchUpgradeSeriesNotifications": watchUpgrade,
+	"Uniter.UpgradeSeriesUnitStatus":         upgradeStatus,
+	"Uniter.SetUpgradeSeriesUnitStatus":      setUpgradeStatus,
 	"Uniter.WatchUnitStorageAttachments":     watchNothing,
 	"Uniter.UnitStorageAttachments":          noStorage,
 	"Uniter.StorageAttachmentLife":           noResults,

@@ -18,6 +18,7 @@ type machine struct {
 	id        string
 	addresses []Address
 	down      bool
+	upgrade   *upgrade // of its base; nil when there is none
 }
 
 // AddMachine adds a machine with the given id and addresses; the first address is

@@ -70,6 +70,8 @@ type killedChange struct {
 	still  bool
 	// strata is how many points are tried unless all are asked for.
 	strata int
+	// state is what must be the same in the end, nil for deployment.state.
+	state func(t *testing.T) string
 	// points are those of an undisturbed run, by machine.
 	points map[string][]string
 	want   string
@@ -83,11 +85,18 @@ func TestHooksKilledAtEverySystemCall(t *testing.T) {
 		life = 2 * time.Hour
 	}
 	d := newDeploymentOf(t, killable(t), life, controller.Config{})
-	require.NoError(t, d.Standard(d.ctx, serving()))
+	require.NoError(t, d.Deploy(d.ctx, "haproxy", "haproxy", 3, nil))
+	before := map[string][]string{}
+	for _, m := range d.Net.Machines() {
+		id := strings.TrimPrefix(m.Name, "juju-")
+		before[id] = d.content(t, id)
+	}
+	require.NoError(t, d.Deploy(d.ctx, "keepalived", "keepalived", 0, serving()))
+	_, err := d.Model.Integrate("haproxy", "keepalived:juju-info")
+	require.NoError(t, err)
 	d.ready(t)
 	seed := uint64(time.Now().UnixNano())
 	if s := os.Getenv("KILL_SEED"); s != "" {
-		var err error
 		seed, err = strconv.ParseUint(s, 10, 64)
 		require.NoError(t, err)
 	}
@@ -107,15 +116,16 @@ func TestHooksKilledAtEverySystemCall(t *testing.T) {
 	vip := lab.VIP.String()
 	for _, pair := range [][2]*killedChange{
 		{
-			{claim: "a virtual IP is added", make: set("virtual_ip=" + vip + "," + otherVIP.String()), still: true, strata: 12},
-			{claim: "a virtual IP is removed", make: set("virtual_ip=" + vip), still: true, strata: 12},
+			{claim: "a virtual IP is added", make: set("virtual_ip=" + vip + "," + otherVIP.String()), still: true, strata: 3},
+			{claim: "a virtual IP is removed", make: set("virtual_ip=" + vip), still: true, strata: 3},
 		}, {
-			{claim: "the virtual router ID changes", make: set("router_id=51"), outage: machineDies, strata: 12},
-			{claim: "the virtual router ID changes back", make: set("router_id=23"), outage: machineDies, strata: 12},
+			{claim: "the virtual router ID changes", make: set("router_id=51"), outage: machineDies, strata: 3},
+			{claim: "the virtual router ID changes back", make: set("router_id=23"), outage: machineDies, strata: 3},
 		}, {
-			{claim: "the only virtual IP is removed", make: set("virtual_ip="), outage: -1, strata: 9},
-			{claim: "the first virtual IP is configured", make: set("virtual_ip=" + vip), outage: -1, strata: 9},
+			{claim: "the only virtual IP is removed", make: set("virtual_ip="), outage: -1, strata: 3},
+			{claim: "the first virtual IP is configured", make: set("virtual_ip=" + vip), outage: -1, strata: 3},
 		},
+		d.leaving(before),
 	} {
 		if pattern := os.Getenv("KILL_CHANGE"); !regexp.MustCompile(pattern).MatchString(pair[0].claim) {
 			continue
@@ -128,6 +138,9 @@ func TestHooksKilledAtEverySystemCall(t *testing.T) {
 // hooks killed at one point each, until enough points were tried.
 func (d *deployment) killedPair(t *testing.T, pair [2]*killedChange, all bool, random *rand.Rand) {
 	for _, c := range pair {
+		if c.state == nil {
+			c.state = d.state
+		}
 		d.scenario(t, c.claim+", undisturbed", func(t *testing.T) {
 			d.orders(t, nil)
 			c.make(t)
@@ -136,7 +149,7 @@ func (d *deployment) killedPair(t *testing.T, pair [2]*killedChange, all bool, r
 				t.Logf("%d points on machine %s", len(list), id)
 			}
 			d.updateStatus(t)
-			c.want = d.state(t)
+			c.want = c.state(t)
 		})
 	}
 	plans := [2][]map[string]int{d.deaths(pair[0], all, random), d.deaths(pair[1], all, random)}
@@ -165,27 +178,41 @@ func countPoints(points map[string][]string) int {
 	return n
 }
 
+// reader are the starts of programs that only read: to die there is to die at the
+// next point.
+var reader = regexp.MustCompile(`^start(ed)? \S*/(config-get|network-get|relation-ids|relation-list|relation-get|goal-state|status-get|` +
+	`keepalived --version|keepalived --signum|systemctl show)`)
+
 // deaths choose, round by round, a point for each machine: with all every point
-// on one of the units, else a random one in every stratum.
+// on one of the units, else a random one in every stratum of those that count.
 func (d *deployment) deaths(c *killedChange, all bool, random *rand.Rand) []map[string]int {
 	var rounds []map[string]int
-	ids := slices.Sorted(maps.Keys(c.points))
-	for i, id := range ids {
-		n := len(c.points[id])
-		strata := c.strata / len(ids)
-		if all {
-			strata = (n + len(ids) - 1 - i) / len(ids)
-		}
-		for r := range strata {
+	add := func(id string, deadly []int) {
+		for r, n := range deadly {
 			if r == len(rounds) {
 				rounds = append(rounds, map[string]int{})
 			}
-			from, to := r*n/strata, (r+1)*n/strata
-			rounds[r][id] = 1 + from + random.IntN(max(1, to-from))
-			if all {
-				rounds[r][id] = 1 + i + r*len(ids)
+			rounds[r][id] = n
+		}
+	}
+	ids := slices.Sorted(maps.Keys(c.points))
+	for i, id := range ids {
+		var matter, deadly []int
+		for n, point := range c.points[id] {
+			if all && n%len(ids) == i {
+				deadly = append(deadly, n+1)
+			}
+			if !reader.MatchString(point) {
+				matter = append(matter, n+1)
 			}
 		}
+		if strata := c.strata / len(ids); !all && len(matter) >= strata {
+			for r := range strata {
+				from, to := r*len(matter)/strata, (r+1)*len(matter)/strata
+				deadly = append(deadly, matter[from+random.IntN(to-from)])
+			}
+		}
+		add(id, deadly)
 	}
 	return rounds
 }
@@ -213,7 +240,7 @@ func (d *deployment) killed(t *testing.T, c *killedChange, deadly map[string]int
 	// What Juju does not run again, a killed refresh, the next hook makes good.
 	for round := range 3 {
 		d.updateStatus(t)
-		got := d.state(t)
+		got := c.state(t)
 		if got == c.want {
 			return
 		}
@@ -289,8 +316,12 @@ func (d *deployment) state(t *testing.T) string {
 	t.Helper()
 	var b strings.Builder
 	holders, masters := 0, 0
-	for _, unit := range d.units() {
-		id := d.machineOf(t, unit)
+	for _, m := range d.Net.Machines() {
+		id := strings.TrimPrefix(m.Name, "juju-")
+		unit, serves := d.UnitOn("keepalived", id)
+		if !serves {
+			continue
+		}
 		fmt.Fprintf(&b, "machine %s\n%s", id, d.run(t, id, stateScript))
 		daemon, master := d.daemon(t, id)
 		masters += master
@@ -322,10 +353,55 @@ func (d *deployment) state(t *testing.T) string {
 			}
 		}
 	}
-	lines := strings.Split(b.String(), "\n")
+	lines := strings.Split(nameless(b.String()), "\n")
 	at := slices.IndexFunc(lines, func(s string) bool { return strings.Contains(s, "say that they hold") })
 	slices.SortFunc(lines[at:], cmp.Compare[string])
 	return strings.Join(lines, "\n")
+}
+
+// nameless is a text about units with other numbers.
+func nameless(text string) string {
+	text = regexp.MustCompile(`keepalived/\d+`).ReplaceAllString(text, "keepalived/N")
+	text = regexp.MustCompile(`haproxy/\d+`).ReplaceAllString(text, "haproxy/N")
+	text = regexp.MustCompile(`unit-keepalived-\d+`).ReplaceAllString(text, "unit-keepalived-N")
+	return regexp.MustCompile(`(rank=|priority |base_priority=)\d+`).ReplaceAllString(text, "${1}N")
+}
+
+// leaving are the end and the beginning of two units, one of them the holder.
+func (d *deployment) leaving(before map[string][]string) [2]*killedChange {
+	var leavers []string
+	gone := func(t *testing.T) string {
+		for _, id := range leavers {
+			d.asBefore(t, id, before[id])
+		}
+		return ""
+	}
+	return [2]*killedChange{
+		{claim: "two units are removed, one of them the holder's", outage: machineDies, strata: 3, state: gone, make: func(t *testing.T) {
+			holder := d.ready(t)
+			leavers = []string{holder, d.standbys(t, holder)[0]}
+			slices.Sort(leavers)
+			var units []string
+			for _, id := range leavers {
+				units = append(units, d.unitOn(t, id))
+				principal, ok := d.UnitOn("haproxy", id)
+				require.True(t, ok)
+				require.NoError(t, d.Model.RemoveUnit(principal))
+			}
+			require.NoError(t, d.Model.Wait(d.ctx, "the units to go", func(s controller.Snapshot) bool {
+				return !slices.ContainsFunc(units, func(name string) bool { _, there := s.Unit(name); return there })
+			}))
+			d.settled(t)
+		}},
+		{claim: "two units are added", still: true, strata: 3, make: func(t *testing.T) {
+			for _, id := range leavers {
+				_, err := d.Model.AddUnit("haproxy", id)
+				require.NoError(t, err)
+			}
+			d.settled(t)
+			d.ready(t)
+		}},
+	}
 }
 
 // roleless says of a holder and of a standby the same.

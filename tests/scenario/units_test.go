@@ -35,6 +35,7 @@ cat >/etc/keepalived/keepalived.conf <<'CONF'
 apt-get --quiet --yes update >&2
 apt-get --quiet --yes install keepalived >&2
 systemctl restart keepalived.service
+echo 1 >/proc/sys/net/ipv4/ip_nonlocal_bind
 sleep 4
 ip -4 address show | grep -q 10.10.74.77
 `
@@ -56,6 +57,7 @@ func TestUnitsComeAndGo(t *testing.T) {
 		d.truthful(t, holder)
 	})
 	d.unitAdded(t)
+	delete(before, d.baseUpgraded(t)) // a boot changes too much for comparison
 	d.scenario(t, "a removed standby is not noticed", func(t *testing.T) {
 		holder := d.ready(t)
 		leaver := d.standbys(t, holder)[0]
@@ -119,6 +121,39 @@ func (d *deployment) unitAdded(t *testing.T) {
 		d.updateStatus(t)
 		d.truthful(t, holder)
 	})
+}
+
+// baseUpgraded returns the machine that it upgraded, and booted.
+func (d *deployment) baseUpgraded(t *testing.T) (id string) {
+	d.scenario(t, "a holder whose machine's base is upgraded hands over and comes back as a standby", func(t *testing.T) {
+		id = d.ready(t)
+		unit := d.unitOn(t, id)
+		moved(t, d.measure(t, time.Second, func() {
+			require.NoError(t, d.Model.PrepareUpgrade(d.ctx, id, "ubuntu@24.04/stable"))
+		}), handedOver)
+		require.NotEqual(t, id, d.waitHolder(t))
+		said := d.workload(t, unit)
+		require.Equal(t, "maintenance: VIP handed over, serving nothing", said.Status+": "+said.Message)
+		m, err := d.Machine(id)
+		require.NoError(t, err)
+		since := time.Now()
+		unnoticed(t, d.measure(t, time.Second, func() {
+			d.configure(t, "vip_hostname=upgraded.example.com")
+			require.NoError(t, m.Reboot(d.ctx))
+			d.settled(t)
+			d.updateStatus(t)
+		}))
+		require.Empty(t, d.Model.Hooks(unit, since), "no hook runs until the upgrade is complete")
+		unnoticed(t, d.measure(t, 2*time.Second, func() {
+			require.NoError(t, d.Model.CompleteUpgrade(d.ctx, id))
+			d.settled(t)
+		}))
+		holder := d.ready(t)
+		d.configure(t, "vip_hostname=")
+		d.updateStatus(t)
+		d.truthful(t, holder)
+	})
+	return id
 }
 
 // removeUnit removes the principal unit on a machine, and keepalived's with it.
