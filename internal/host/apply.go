@@ -29,7 +29,7 @@ func (h *Host) Apply(l reconcile.Layout, s reconcile.Step) error {
 	case reconcile.InstallPackage:
 		return h.installPackage()
 	case reconcile.RemovePackage:
-		return h.removePackage()
+		return h.removePackage(l)
 	case reconcile.Owe:
 		for _, f := range s.FollowUps {
 			if err := h.write(filepath.Join(l.Owed(), string(f)), "", 0o600); err != nil {
@@ -257,8 +257,18 @@ func apt(args ...string) error {
 }
 
 // removePackage removes the package when the charm installed it, and the last
-// directory of the charm.
-func (h *Host) removePackage() error {
+// directory of the charm; what it depends on stays, as apt leaves it. Another
+// application that serves nothing just now, but did, does so in its turn.
+func (h *Host) removePackage(l reconcile.Layout) error {
+	entries, err := os.ReadDir(h.path(reconcile.StateRoot))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("cannot look for other applications: %w", err)
+	}
+	for _, e := range entries {
+		if e.IsDir() && e.Name() != l.Application {
+			return nil
+		}
+	}
 	if _, err := os.Stat(h.path(installedMark)); err == nil {
 		if err := apt("purge", "keepalived"); err != nil {
 			return fmt.Errorf("cannot remove keepalived: %w", err)

@@ -289,6 +289,34 @@ func TestOnlyAPackageThatTheCharmInstalledIsRemoved(t *testing.T) {
 	require.Empty(t, m.says("calls"))
 }
 
+func TestThePackageStaysForAnApplicationThatServesNothingJustNow(t *testing.T) {
+	m := newMachine(t)
+	other := reconcile.Layout{Application: "lb-two"}
+	m.apply(reconcile.Step{Action: reconcile.InstallPackage})
+	m.put(other.Binary(), "x")
+	m.calls()
+	m.apply(reconcile.Step{Action: reconcile.RemoveState})
+	m.apply(reconcile.Step{Action: reconcile.RemovePackage})
+	require.Empty(t, m.says("calls"))
+	m.l = other
+	m.apply(reconcile.Step{Action: reconcile.RemoveState})
+	m.apply(reconcile.Step{Action: reconcile.RemovePackage})
+	require.Contains(t, m.calls()[0], "purge keepalived", "the last one removes it")
+	require.NoDirExists(t, m.in(reconcile.StateRoot))
+}
+
+func TestWhatAKilledWriteLeftIsSwept(t *testing.T) {
+	m := newMachine(t)
+	dir := filepath.Dir(m.l.Fragment())
+	for _, name := range []string{".keepalived.conf4711", ".keepalived.conf.swp", "keepalived.conf4711"} {
+		m.put(filepath.Join(dir, name), "x")
+	}
+	m.apply(reconcile.Step{Action: reconcile.Do, FollowUps: []reconcile.FollowUp{reconcile.DaemonReload}})
+	require.NoFileExists(t, m.in(filepath.Join(dir, ".keepalived.conf4711")))
+	require.FileExists(t, m.in(filepath.Join(dir, ".keepalived.conf.swp")), "an editor's is none of ours")
+	require.FileExists(t, m.in(filepath.Join(dir, "keepalived.conf4711")))
+}
+
 func TestStalePackageListsDoNotMatterAMissingPackageDoes(t *testing.T) {
 	m := newMachine(t)
 	m.set(t, "apt-fails", "update")

@@ -144,6 +144,10 @@ func elsewhere(addresses []netip.Addr, than int) bool {
 // a datagram nobody reads (discard, RFC 863), and returns those that the kernel
 // got no answer from. All of them are on segments of this machine.
 func (h *Host) Unreachable(addresses []netip.Addr) ([]netip.Addr, error) {
+	before, err := neighbourEntries()
+	if err != nil {
+		return nil, err
+	}
 	for _, a := range addresses {
 		c, err := net.Dial("udp", netip.AddrPortFrom(a, 9).String())
 		if err == nil {
@@ -165,6 +169,9 @@ func (h *Host) Unreachable(addresses []netip.Addr) ([]netip.Addr, error) {
 		if err != nil {
 			return nil, err
 		}
+		for _, a := range addresses {
+			failed[a] = failed[a] || before[a].State&netlink.NUD_FAILED != 0 && time.Since(begun) > stillLimit
+		}
 		silent, pending := unanswered(addresses, entries, failed)
 		if !pending || time.Since(begun) > askLimit {
 			return silent, nil
@@ -172,8 +179,14 @@ func (h *Host) Unreachable(addresses []netip.Addr) ([]netip.Addr, error) {
 	}
 }
 
-// askLimit is a second more than the kernel asks for.
-const askLimit = 4 * time.Second
+const (
+	// askLimit is a second more than the kernel asks for.
+	askLimit = 4 * time.Second
+	// stillLimit is for an address that the kernel has asked for in vain three times
+	// before, and that nobody has answered for since: one that is back answers in
+	// milliseconds. So one hook waits for a dead peer, and those that follow hardly.
+	stillLimit = 500 * time.Millisecond
+)
 
 // unanswered lists the addresses that gave no answer yet, and tells whether one of
 // them still may. An advertisement sent to a peer whose entry has failed has the

@@ -1,15 +1,10 @@
 package scenario_test
 
 import (
-	"archive/zip"
-	"cmp"
-	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -22,42 +17,6 @@ import (
 	"keepalived-charm/tests/controller"
 	"keepalived-charm/tests/lab"
 )
-
-// killerDir is where lab-killer has its orders on a machine.
-const killerDir = "/run/lab-killer"
-
-// killable is the packed charm with a dispatch that lab-killer runs.
-func killable(t *testing.T) string {
-	t.Helper()
-	packed, err := zip.OpenReader(charmFile)
-	require.NoError(t, err)
-	defer packed.Close()
-	path := filepath.Join(t.TempDir(), "keepalived.charm")
-	f, err := os.Create(path)
-	require.NoError(t, err)
-	w := zip.NewWriter(f)
-	for _, entry := range packed.File {
-		head := entry.FileHeader
-		if head.Name == "dispatch" {
-			head.Name = "dispatch.real"
-			wrapper := zip.FileHeader{Name: "dispatch", Method: zip.Deflate}
-			wrapper.SetMode(0o755)
-			out, err := w.CreateHeader(&wrapper)
-			require.NoError(t, err)
-			_, err = io.WriteString(out, "#!/bin/sh\nexec /opt/juju-lab/bin/lab-killer \"${0%/*}/dispatch.real\" \"$@\"\n")
-			require.NoError(t, err)
-		}
-		in, err := entry.OpenRaw()
-		require.NoError(t, err)
-		out, err := w.CreateRaw(&head)
-		require.NoError(t, err)
-		_, err = io.Copy(out, in)
-		require.NoError(t, err)
-	}
-	require.NoError(t, w.Close())
-	require.NoError(t, f.Close())
-	return path
-}
 
 // killedChange is a change during which hooks are killed; most of them are taken
 // back by the next one.
@@ -80,7 +39,7 @@ type killedChange struct {
 
 func TestHooksKilledAtEverySystemCall(t *testing.T) {
 	all := os.Getenv("KILL_POINTS") == "all"
-	life := deploymentLife
+	life := 2 * deploymentLife
 	if all {
 		life = 2 * time.Hour
 	}
@@ -251,122 +210,6 @@ func (d *deployment) killed(t *testing.T, c *killedChange, deadly map[string]int
 	}
 }
 
-// orders tells every machine's killer at which point to kill, 0 for nowhere.
-func (d *deployment) orders(t *testing.T, deadly map[string]int) {
-	t.Helper()
-	for _, m := range d.Net.Machines() {
-		id := strings.TrimPrefix(m.Name, "juju-")
-		d.run(t, id, fmt.Sprintf("mkdir -p %[1]s; rm -f %[1]s/points; echo %[2]d >%[1]s/at", killerDir, deadly[id]))
-	}
-}
-
-// pointsPassed takes the orders back and returns what was counted, by machine.
-func (d *deployment) pointsPassed(t *testing.T) map[string][]string {
-	t.Helper()
-	points := map[string][]string{}
-	for _, m := range d.Net.Machines() {
-		id := strings.TrimPrefix(m.Name, "juju-")
-		text := d.run(t, id, fmt.Sprintf("rm -f %[1]s/at; cat %[1]s/points 2>/dev/null || true", killerDir))
-		points[id] = slices.Collect(strings.Lines(text))
-	}
-	return points
-}
-
-// stateScript prints what an undisturbed and a killed run must leave alike: every
-// file of ours with its owner, mode and content, services, kernel settings.
-const stateScript = `
-dirs="/etc/keepalived /etc/sysctl.d /etc/systemd/system /var/lib/keepalived-charm /run/keepalived-charm"
-find $dirs ! -path '*/news/*' ! -name keepalived-ended -printf '%p %y %m %u %g %l\n' 2>/dev/null | sort
-grep --recursive --with-filename '' /etc/keepalived /etc/sysctl.d /etc/systemd/system/*keepalived* 2>/dev/null | sort
-find /var/lib/keepalived-charm -type f -exec sha256sum {} + 2>/dev/null | sort -k 2
-systemctl show --property=Id,ActiveState,UnitFileState keepalived.service keepalived-checker-keepalived.service keepalived-notifier-keepalived.path
-find /tmp -maxdepth 1 -name '.*'
-grep -H . /proc/sys/net/ipv4/ip_nonlocal_bind /proc/sys/net/ipv6/ip_nonlocal_bind
-`
-
-// daemonScript prints what the daemon says of itself.
-const daemonScript = `
-pid=$(systemctl show --property=MainPID --value keepalived.service)
-[ "$pid" -gt 0 ] || { echo '[]'; exit 0; }
-rm -f /tmp/keepalived.json
-kill -$(keepalived --signum=JSON) $pid
-for n in $(seq 50); do sleep 0.02; grep -q '"stats"' /tmp/keepalived.json 2>/dev/null && break; done
-sleep 0.02
-cat /tmp/keepalived.json 2>/dev/null || echo '[]'
-rm -f /tmp/keepalived.json
-`
-
-// daemon is what a machine's daemon runs; master tells whether it holds.
-func (d *deployment) daemon(t *testing.T, id string) (text string, master int) {
-	t.Helper()
-	var instances []struct{ Data map[string]any }
-	require.NoError(t, json.Unmarshal([]byte(d.run(t, id, daemonScript)), &instances))
-	for _, i := range instances {
-		for _, key := range []string{"iname", "ifp_ifname", "vrid", "version", "base_priority", "adver_int", "vips", "evips"} {
-			text += fmt.Sprintf("%s=%v ", key, i.Data[key])
-		}
-		master += count(i.Data["state"] == 2.0)
-	}
-	return text, master
-}
-
-// state is the whole deployment as text, without who happens to hold the virtual
-// IPs and how often something was agreed upon.
-func (d *deployment) state(t *testing.T) string {
-	t.Helper()
-	var b strings.Builder
-	holders, masters := 0, 0
-	for _, m := range d.Net.Machines() {
-		id := strings.TrimPrefix(m.Name, "juju-")
-		unit, serves := d.UnitOn("keepalived", id)
-		if !serves {
-			continue
-		}
-		fmt.Fprintf(&b, "machine %s\n%s", id, d.run(t, id, stateScript))
-		daemon, master := d.daemon(t, id)
-		masters += master
-		s := d.workload(t, unit)
-		message := s.Status + ": " + s.Message
-		if holds := regexp.MustCompile(`^active: VIP ready: holds `); holds.MatchString(message) {
-			holders++
-		}
-		fmt.Fprintf(&b, "%s\n%s\n", roleless(message), daemon)
-	}
-	fmt.Fprintf(&b, "%d say that they hold, %d daemons are MASTER\n", holders, masters)
-	for _, vip := range []string{lab.VIP.String(), otherVIP.String()} {
-		n := 0
-		for _, m := range d.Net.Machines() {
-			addresses, err := m.Addresses(d.ctx)
-			require.NoError(t, err)
-			for _, a := range addresses {
-				n += count(a.Prefix.Addr().String() == vip)
-			}
-		}
-		fmt.Fprintf(&b, "%s is on %d\n", vip, n)
-	}
-	for id, members := range d.databags() {
-		for unit, bag := range members {
-			for key, value := range bag {
-				if key != "since" && key != "round" {
-					fmt.Fprintf(&b, "%03d %s %s=%s\n", id, unit, key, value)
-				}
-			}
-		}
-	}
-	lines := strings.Split(nameless(b.String()), "\n")
-	at := slices.IndexFunc(lines, func(s string) bool { return strings.Contains(s, "say that they hold") })
-	slices.SortFunc(lines[at:], cmp.Compare[string])
-	return strings.Join(lines, "\n")
-}
-
-// nameless is a text about units with other numbers.
-func nameless(text string) string {
-	text = regexp.MustCompile(`keepalived/\d+`).ReplaceAllString(text, "keepalived/N")
-	text = regexp.MustCompile(`haproxy/\d+`).ReplaceAllString(text, "haproxy/N")
-	text = regexp.MustCompile(`unit-keepalived-\d+`).ReplaceAllString(text, "unit-keepalived-N")
-	return regexp.MustCompile(`(rank=|priority |base_priority=)\d+`).ReplaceAllString(text, "${1}N")
-}
-
 // leaving are the end and the beginning of two units, one of them the holder.
 func (d *deployment) leaving(before map[string][]string) [2]*killedChange {
 	var leavers []string
@@ -402,10 +245,4 @@ func (d *deployment) leaving(before map[string][]string) [2]*killedChange {
 			d.ready(t)
 		}},
 	}
-}
-
-// roleless says of a holder and of a standby the same.
-func roleless(message string) string {
-	message = regexp.MustCompile(`(holds|standby for) `).ReplaceAllString(message, "")
-	return regexp.MustCompile(`, holder keepalived/\d+`).ReplaceAllString(message, "")
 }

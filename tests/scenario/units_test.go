@@ -57,13 +57,13 @@ func TestUnitsComeAndGo(t *testing.T) {
 		d.truthful(t, holder)
 	})
 	d.unitAdded(t)
-	delete(before, d.baseUpgraded(t)) // a boot changes too much for comparison
+	booted := d.baseUpgraded(t)
 	d.scenario(t, "a removed standby is not noticed", func(t *testing.T) {
 		holder := d.ready(t)
 		leaver := d.standbys(t, holder)[0]
 		unnoticed(t, d.measure(t, time.Second, func() { d.removeUnit(t, leaver) }))
 		if was, known := before[leaver]; known {
-			d.asBefore(t, leaver, was)
+			d.asBefore(t, leaver, was, booted)
 			delete(before, leaver)
 		}
 	})
@@ -72,28 +72,59 @@ func TestUnitsComeAndGo(t *testing.T) {
 		moved(t, d.measure(t, time.Second, func() { d.removeUnit(t, holder) }), handedOver)
 		require.NotEqual(t, holder, d.waitHolder(t))
 		if was, known := before[holder]; known {
-			d.asBefore(t, holder, was)
+			d.asBefore(t, holder, was, booted)
 			delete(before, holder)
 		}
 		d.updateStatus(t)
 		d.truthful(t, d.ready(t))
 	})
-	d.scenario(t, "without the relation to the principal nothing of keepalived is left", func(t *testing.T) {
-		require.NoError(t, d.Model.RemoveRelation("haproxy:juju-info", "keepalived:juju-info"))
-		d.settled(t)
-		require.NoError(t, d.Model.Wait(d.ctx, "the units to go", func(s controller.Snapshot) bool {
-			for _, u := range s.Units {
-				if u.Application == "keepalived" {
-					return false
-				}
+	for _, row := range []struct {
+		claim  string
+		remove func() error
+	}{
+		{"without the relation to the principal nothing of keepalived is left", func() error {
+			return d.Model.RemoveRelation("haproxy:juju-info", "keepalived:juju-info")
+		}},
+		{"without the application nothing of keepalived is left", func() error { return d.Model.RemoveApplication("keepalived") }},
+	} {
+		d.scenario(t, row.claim, func(t *testing.T) {
+			if len(d.units()) == 0 {
+				_, err := d.Model.Integrate("haproxy", "keepalived:juju-info")
+				require.NoError(t, err)
 			}
-			return true
-		}))
-		require.Empty(t, d.holders(lab.VIP))
-		for id, was := range before {
-			d.asBefore(t, id, was)
+			d.ready(t)
+			require.Less(t, d.gapsBeforeTheEnd(t, func() {
+				require.NoError(t, row.remove())
+				d.gone(t, "keepalived")
+			}), handedOver)
+			require.Empty(t, d.holders(lab.VIP))
+			for id, was := range before {
+				d.asBefore(t, id, was, booted)
+			}
+		})
+	}
+}
+
+// gapsBeforeTheEnd connects to the virtual IP until nobody answers any more, and
+// returns the longest time before in which nobody did.
+func (d *deployment) gapsBeforeTheEnd(t *testing.T, event func()) time.Duration {
+	t.Helper()
+	c, err := d.Probe(d.ctx, lab.VIP)
+	require.NoError(t, err)
+	require.NoError(t, c.WaitGood(d.ctx))
+	event()
+	report, err := c.Stop()
+	require.NoError(t, err)
+	var longest time.Duration
+	open := false
+	for _, gap := range report.Gaps {
+		t.Logf("nobody answered for %v, for good: %v", gap.Length(), gap.Open)
+		if open = gap.Open; !open {
+			longest = max(longest, gap.Length())
 		}
-	})
+	}
+	require.True(t, open, "in the end nobody answers")
+	return longest
 }
 
 func (d *deployment) unitAdded(t *testing.T) {

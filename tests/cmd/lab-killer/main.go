@@ -4,9 +4,9 @@
 //
 //	lab-killer PROGRAM ARGUMENT ...
 //
-// Without the file Dir/at the program simply runs. The file's number says at which
-// point to kill, 0 for nowhere; points are counted over all runs that follow, in
-// Dir/points, one line each.
+// Without the file /run/lab-killer/at the program simply runs. The file's number says
+// at which point to kill, 0 for nowhere; points are counted over all runs that follow,
+// in /run/lab-killer/points, one line each.
 package main
 
 import (
@@ -21,21 +21,19 @@ import (
 	"syscall"
 )
 
-// Dir is where the killer finds its orders and keeps its count.
-const Dir = "/run/lab-killer"
-
 func main() {
-	if err := run(os.Args[1:]); err != nil {
+	if err := run(os.Args[1:], "/run/lab-killer"); err != nil {
 		fmt.Fprintln(os.Stderr, "lab-killer:", err)
 		os.Exit(1)
 	}
 }
 
-func run(args []string) error {
+// run finds its orders in dir and keeps its count there.
+func run(args []string, dir string) error {
 	if len(args) == 0 {
 		return errors.New("cannot run nothing: give a program and its arguments")
 	}
-	at, err := os.ReadFile(filepath.Join(Dir, "at"))
+	at, err := os.ReadFile(filepath.Join(dir, "at"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return syscall.Exec(args[0], args, os.Environ())
 	}
@@ -44,9 +42,9 @@ func run(args []string) error {
 	}
 	deadly, err := strconv.Atoi(strings.TrimSpace(string(at)))
 	if err != nil {
-		return fmt.Errorf("cannot read %s/at: %w", Dir, err)
+		return fmt.Errorf("cannot read %s/at: %w", dir, err)
 	}
-	c, err := openCount(deadly)
+	c, err := openCount(dir, deadly)
 	if err != nil {
 		return err
 	}
@@ -72,8 +70,8 @@ type count struct {
 	out            *os.File
 }
 
-func openCount(deadly int) (*count, error) {
-	path := filepath.Join(Dir, "points")
+func openCount(dir string, deadly int) (*count, error) {
+	path := filepath.Join(dir, "points")
 	text, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("cannot count points: %w", err)

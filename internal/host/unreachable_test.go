@@ -1,0 +1,57 @@
+package host_test
+
+import (
+	"net/netip"
+	"os"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"keepalived-charm/internal/host"
+)
+
+// TestADeadPeerIsWaitedForOnce asks a real kernel for addresses that nobody has.
+func TestADeadPeerIsWaitedForOnce(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root may make a network namespace; CI runs this as root")
+	}
+	runtime.LockOSThread() // and never unlocked: the thread ends with the test
+	require.NoError(t, unix.Unshare(unix.CLONE_NEWNET))
+	attributes := netlink.NewLinkAttrs()
+	attributes.Name = "eth0"
+	link := &netlink.Veth{LinkAttrs: attributes, PeerName: "peer"}
+	require.NoError(t, netlink.LinkAdd(link))
+	peer, err := netlink.LinkByName("peer")
+	require.NoError(t, err)
+	require.NoError(t, netlink.LinkSetUp(link))
+	require.NoError(t, netlink.LinkSetUp(peer))
+	address, err := netlink.ParseAddr("10.10.74.11/24")
+	require.NoError(t, err)
+	require.NoError(t, netlink.AddrAdd(link, address))
+	m := host.New("/", "")
+	dead := []netip.Addr{netip.MustParseAddr("10.10.74.12"), netip.MustParseAddr("10.10.74.13")}
+
+	began := time.Now()
+	silent, err := m.Unreachable(dead)
+	require.NoError(t, err)
+	require.Equal(t, dead, silent)
+	first := time.Since(began)
+	require.Greater(t, first, 2*time.Second, "the kernel has asked three times")
+
+	began = time.Now()
+	silent, err = m.Unreachable(dead)
+	require.NoError(t, err)
+	require.Equal(t, dead, silent)
+	require.Less(t, time.Since(began), first*3/4)
+
+	// One that is back is heard at once.
+	back := &netlink.Neigh{LinkIndex: link.Attrs().Index, IP: dead[0].AsSlice(), HardwareAddr: peer.Attrs().HardwareAddr, State: netlink.NUD_PERMANENT}
+	require.NoError(t, netlink.NeighSet(back))
+	silent, err = m.Unreachable(dead)
+	require.NoError(t, err)
+	require.Equal(t, dead[1:], silent)
+}
