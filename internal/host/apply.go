@@ -215,7 +215,7 @@ func (h *Host) removeState(l reconcile.Layout) error {
 	if err := h.sweep(l); err != nil {
 		return err
 	}
-	for _, dir := range []string{l.Run(), l.State()} {
+	for _, dir := range []string{l.Run(), l.State(), silentFile} {
 		if err := os.RemoveAll(h.path(dir)); err != nil {
 			return fmt.Errorf("cannot remove %s: %w", dir, err)
 		}

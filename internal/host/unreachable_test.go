@@ -32,7 +32,7 @@ func TestADeadPeerIsWaitedForOnce(t *testing.T) {
 	address, err := netlink.ParseAddr("10.10.74.11/24")
 	require.NoError(t, err)
 	require.NoError(t, netlink.AddrAdd(link, address))
-	m := host.New("/", "")
+	m := host.New(t.TempDir(), "")
 	dead := []netip.Addr{netip.MustParseAddr("10.10.74.12"), netip.MustParseAddr("10.10.74.13")}
 
 	began := time.Now()
@@ -42,6 +42,13 @@ func TestADeadPeerIsWaitedForOnce(t *testing.T) {
 	first := time.Since(began)
 	require.Greater(t, first, 2*time.Second, "the kernel has asked three times")
 
+	began = time.Now()
+	silent, err = m.Unreachable(dead)
+	require.NoError(t, err)
+	require.Equal(t, dead, silent)
+	require.Less(t, time.Since(began), first*3/4)
+
+	// The kernel is still asking.
 	began = time.Now()
 	silent, err = m.Unreachable(dead)
 	require.NoError(t, err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -103,6 +104,9 @@ func (s *stage) perform(ctx context.Context, e experiment, runs int) error {
 	var err error
 	for run := range runs {
 		for _, row := range e.rows {
+			if row.Kind == bench.Fault && !slices.ContainsFunc(row.targets(), func(t *target) bool { return t.picked }) {
+				continue // a change may be what the next one starts from
+			}
 			s.say("%s (%d of %d)", row.Event, run+1, runs)
 			if failed := s.measure(ctx, row); failed != nil {
 				err = errors.Join(err, fmt.Errorf("%s: %w", row.Event, failed))

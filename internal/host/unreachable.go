@@ -1,0 +1,161 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/vishvananda/netlink"
+
+	"keepalived-charm/internal/reconcile"
+)
+
+// silentFile remembers which addresses did not answer last, for silentFor.
+const (
+	silentFile = reconcile.RunRoot + "/silent"
+	silentFor  = time.Minute
+)
+
+const (
+	// askLimit is a second more than the kernel asks for.
+	askLimit = 4 * time.Second
+	// stillLimit is for an address that the kernel has just asked for in vain: one
+	// that is back answers in milliseconds. So of the hooks of one change the first
+	// waits for a dead peer, and those that follow hardly.
+	stillLimit = 500 * time.Millisecond
+)
+
+// Unreachable asks each address's machine for its link-layer address, by sending
+// a datagram nobody reads (discard, RFC 863), and returns those that the kernel
+// got no answer from. All of them are on segments of this machine.
+func (h *Host) Unreachable(addresses []netip.Addr) ([]netip.Addr, error) {
+	still, err := h.stillSilent()
+	if err != nil {
+		return nil, err
+	}
+	for _, a := range addresses {
+		c, err := net.Dial("udp", netip.AddrPortFrom(a, 9).String())
+		if err == nil {
+			_, err = c.Write([]byte{0})
+			c.Close()
+		}
+		if err != nil && !errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, syscall.EHOSTUNREACH) {
+			return nil, fmt.Errorf("cannot ask for %s: %w", a, err)
+		}
+	}
+	// An entry from before proves nothing: the kernel is to ask anew, three times
+	// a second apart (arp(7), ucast_solicit and mcast_solicit).
+	if err := probeNeighbours(addresses); err != nil {
+		return nil, err
+	}
+	failed := map[netip.Addr]bool{}
+	for begun := time.Now(); ; time.Sleep(50 * time.Millisecond) {
+		entries, err := neighbourEntries()
+		if err != nil {
+			return nil, err
+		}
+		for a := range still {
+			failed[a] = failed[a] || time.Since(begun) > stillLimit
+		}
+		silent, pending := unanswered(addresses, entries, failed)
+		if !pending || time.Since(begun) > askLimit {
+			return silent, h.rememberSilent(silent)
+		}
+	}
+}
+
+// stillSilent lists the addresses that did not answer a moment ago and have been
+// heard by nobody on this machine since.
+func (h *Host) stillSilent() (map[netip.Addr]bool, error) {
+	still := map[netip.Addr]bool{}
+	info, err := os.Stat(h.path(silentFile))
+	if err != nil || time.Since(info.ModTime()) > silentFor {
+		return still, nil
+	}
+	text, err := os.ReadFile(h.path(silentFile))
+	if err != nil {
+		return nil, fmt.Errorf("cannot read %s: %w", silentFile, err)
+	}
+	entries, err := neighbourEntries()
+	if err != nil {
+		return nil, err
+	}
+	for word := range strings.FieldsSeq(string(text)) {
+		a, err := netip.ParseAddr(word)
+		if err == nil && entries[a].State&(netlink.NUD_FAILED|netlink.NUD_INCOMPLETE) != 0 {
+			still[a] = true
+		}
+	}
+	return still, nil
+}
+
+// rememberSilent keeps who did not answer for the hooks that follow.
+func (h *Host) rememberSilent(silent []netip.Addr) error {
+	if len(silent) == 0 {
+		return h.remove(silentFile)
+	}
+	var words []string
+	for _, a := range silent {
+		words = append(words, a.String())
+	}
+	return h.write(silentFile, strings.Join(words, "\n"), 0o600)
+}
+
+// unanswered lists the addresses that gave no answer yet, and tells whether one of
+// them still may. An advertisement sent to a peer whose entry has failed has the
+// kernel begin anew at once, so failed remembers which did.
+func unanswered(addresses []netip.Addr, entries map[netip.Addr]netlink.Neigh, failed map[netip.Addr]bool) (silent []netip.Addr, pending bool) {
+	for _, a := range addresses {
+		switch state := entries[a].State; {
+		case state&netlink.NUD_FAILED != 0:
+			failed[a] = true
+		case state&(netlink.NUD_INCOMPLETE|netlink.NUD_PROBE) != 0:
+			pending = pending || !failed[a]
+		default:
+			delete(failed, a)
+			continue
+		}
+		silent = append(silent, a)
+	}
+	return silent, pending
+}
+
+// probeNeighbours has the kernel ask for link-layer addresses it already knows.
+func probeNeighbours(addresses []netip.Addr) error {
+	entries, err := neighbourEntries()
+	if err != nil {
+		return err
+	}
+	for _, a := range addresses {
+		n, known := entries[a]
+		if !known || n.State&(netlink.NUD_REACHABLE|netlink.NUD_STALE|netlink.NUD_DELAY) == 0 {
+			continue
+		}
+		n.State = netlink.NUD_PROBE
+		if err := netlink.NeighSet(&n); err != nil {
+			return fmt.Errorf("cannot ask for %s: %w", a, err)
+		}
+	}
+	return nil
+}
+
+// neighbourEntries returns the kernel's neighbour table by address; states are
+// those of rtnetlink(7), NUD_*.
+func neighbourEntries() (map[netip.Addr]netlink.Neigh, error) {
+	list, err := netlink.NeighList(0, netlink.FAMILY_ALL)
+	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
+		return nil, fmt.Errorf("cannot list neighbours: %w", err)
+	}
+	entries := map[netip.Addr]netlink.Neigh{}
+	for _, n := range list {
+		if ip, ok := netip.AddrFromSlice(n.IP); ok {
+			entries[ip.Unmap()] = n
+		}
+	}
+	return entries, nil
+}
