@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -35,8 +36,13 @@ The systemd services of the charm start it as:
   keepalived-charm checker --config FILE   check the service, adjust priorities
   keepalived-charm prepare --config FILE   before keepalived starts: make the
                                            track files, flush stale virtual IPs
+  keepalived-charm ended --config FILE     after it ended: note how
   keepalived-charm notify --unit UNIT FILE ...
                                            after news: have Juju run refresh
+
+The action run-checks starts it as:
+
+  keepalived-charm check --config FILE     check the service once, unprivileged
 
 What Juju runs for notify, in the charm's directory, as juju exec would:
 
@@ -55,7 +61,7 @@ func run(args []string, getenv func(string) string) error {
 		case "--version":
 			fmt.Println(version)
 			return nil
-		case "checker", "prepare":
+		case "checker", "check", "prepare", "ended":
 			return service(args[1], args[2:])
 		case "notify":
 			return news(args[2:])
@@ -121,6 +127,14 @@ func service(mode string, args []string) error {
 		return fmt.Errorf("cannot run %s: it takes --config FILE and nothing else", mode)
 	case mode == "prepare":
 		return host.Prepare(*config)
+	case mode == "ended":
+		return host.Ended(*config, os.Getenv)
+	case mode == "check":
+		once, err := checker.CheckOnce(context.Background(), *config)
+		if err != nil {
+			return err
+		}
+		return json.NewEncoder(os.Stdout).Encode(once)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()

@@ -32,7 +32,7 @@ func (l *loop) standAside(ctx context.Context) {
 		if reason == "" {
 			continue
 		}
-		l.election.members[i].out = true
+		l.election.members[i].out, l.chronicle.instances[i].aside = true, reason
 		l.log.Printf("instance %s stands aside: %s", t.Name, reason)
 		if t.Watch != "" {
 			go awaitDeath(ctx, t.Watch, i, l.dead)

@@ -11,13 +11,10 @@ package checker
 
 import (
 	"context"
-	"fmt"
 	"log"
 	"os"
 	"runtime"
 	"runtime/debug"
-
-	"keepalived-charm/internal/healthcheck"
 )
 
 // Run checks what the configuration file at path says until ctx is done. As
@@ -29,13 +26,9 @@ func Run(ctx context.Context, path string, log *log.Logger) error {
 	runtime.GOMAXPROCS(1)
 	debug.SetGCPercent(25)
 
-	data, err := os.ReadFile(path)
+	config, err := readConfig(path)
 	if err != nil {
-		return fmt.Errorf("cannot read checker configuration: %w", err)
-	}
-	config, err := healthcheck.Parse(data)
-	if err != nil {
-		return fmt.Errorf("cannot use checker configuration %s: %w", path, err)
+		return err
 	}
 	owner := ownIdentity()
 	if os.Geteuid() == 0 {

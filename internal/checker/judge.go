@@ -95,7 +95,9 @@ func (l *loop) judge(o outcome) {
 		l.checkAt = l.following()
 	}
 	l.status.checked(o)
+	l.status.data.InARow = max(h.passes, h.failed)
 	if changed {
+		l.judged(o)
 		l.tell(o, aside)
 	}
 }

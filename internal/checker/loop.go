@@ -40,11 +40,18 @@ type loop struct {
 	tracks   []track
 	status   statusWriter
 	news     *news // nil: nobody wants to know
-	service  serviceManager
-	prober   prober
-	hint     *listenHint
-	watch    *addressWatch
-	watched  map[string]bool // all addresses, as event text; true for an instance's first
+	// before is what the checker that ran before said last.
+	before    Status
+	chronicle chronicle
+	journal   *journal // nil: there is no history
+	links     *linkWatch
+	ears      []*listener
+	heardAt   time.Time
+	service   serviceManager
+	prober    prober
+	hint      *listenHint
+	watch     *addressWatch
+	watched   map[string]bool // all addresses, as event text; true for an instance's first
 
 	requests chan context.Context
 	outcomes chan outcome
@@ -101,6 +108,10 @@ func newLoop(c healthcheck.Config, owner identity, log *log.Logger) (*loop, erro
 		l.booted = err == nil
 	}
 	l.election.resume(time.Now())
+	l.chronicle, l.heardAt = newChronicle(c), time.Now()
+	l.journal = openJournal(c.History, log)
+	l.openEars()
+	l.links = watchLinks(c.Links, log)
 	l.hint = newListenHint(c.Check)
 	l.service = newServiceManager()
 	return l, nil
@@ -113,6 +124,15 @@ func (l *loop) close() {
 	l.hint.close()
 	l.status.close()
 	l.news.close()
+	l.chronicle.finish(time.Now())
+	l.journal.write(l.chronicle.take())
+	l.journal.close()
+	for _, ear := range l.ears {
+		ear.close()
+	}
+	if l.links != nil {
+		l.links.close()
+	}
 	if l.watch != nil {
 		l.watch.close()
 	}
@@ -136,6 +156,7 @@ func (l *loop) run(ctx context.Context) error {
 		}
 	}
 	l.standAside(ctx)
+	l.recall(now)
 	asked := make(chan os.Signal, 1)
 	signal.Notify(asked, StepAside)
 	defer signal.Stop(asked)
@@ -156,10 +177,12 @@ func (l *loop) run(ctx context.Context) error {
 		case o := <-l.outcomes:
 			l.judge(o)
 		case <-asked:
-			l.election.stepAside(time.Now())
+			l.chronicle.asked = time.Now()
+			l.election.stepAside(l.chronicle.asked)
 			l.log.Printf("%s steps aside because it was asked to", l.config.Application)
 		case i := <-l.dead:
 			l.election.members[i].out = false
+			l.takesPart(i)
 			l.log.Printf("instance %s takes part again: nobody answers at %s", l.tracks[i].Name, l.tracks[i].Watch)
 		case u, ok := <-l.watch.updates:
 			if !ok {
@@ -171,6 +194,8 @@ func (l *loop) run(ctx context.Context) error {
 			} else if ours && u.NewAddr && !l.election.holdsAny() {
 				l.news.tell() // whoever put it there
 			}
+		case c := <-l.links.changes:
+			l.linkChanged(c, time.Now())
 		case <-alarm.rings:
 		}
 	}
@@ -214,6 +239,7 @@ func (l *loop) check(ctx context.Context) {
 
 // step does all that is due and returns when the next thing is.
 func (l *loop) step(ctx context.Context, now time.Time) (time.Time, error) {
+	l.hear(now)
 	if !now.Before(l.rereadAt) {
 		if err := l.reread(now); err != nil {
 			return time.Time{}, err
@@ -232,6 +258,7 @@ func (l *loop) step(ctx context.Context, now time.Time) (time.Time, error) {
 		sooner(l.begin(ctx, now))
 	}
 	sooner(l.election.expire(now))
+	sooner(l.chronicle.expire(now))
 	l.status.heldBack(l.election.damping.until)
 	l.apply(now)
 	sooner(l.status.due())

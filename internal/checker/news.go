@@ -1,16 +1,11 @@
 package checker
 
 import (
-	"encoding/json"
 	"fmt"
 	"log"
 	"os"
 	"slices"
 	"strings"
-	"sync/atomic"
-	"time"
-
-	"github.com/vishvananda/netlink"
 
 	"keepalived-charm/internal/healthcheck"
 )
@@ -18,12 +13,11 @@ import (
 // news leaves a file for the notifier, who brings the unit's status up to date. It
 // keeps the directory open, as the path to it is closed to the checker's user.
 type news struct {
-	dir  *os.Root
-	log  *log.Logger
-	done chan struct{}
+	dir *os.Root
+	log *log.Logger
 	// told is the condition of which others know.
 	told   condition
-	broken atomic.Bool // the last file could not be made
+	broken bool // the last file could not be made
 }
 
 // condition is what the unit's status depends on and the checker knows.
@@ -33,9 +27,8 @@ type condition struct {
 }
 
 // openNews opens the directory at path, makes it if need be and gives it to owner.
-// before is the text of the status file of the checker that ran last: what it said
-// is no news.
-func openNews(path string, before string, owner identity, log *log.Logger) (*news, error) {
+// before is what the checker that ran last said: that is no news.
+func openNews(path string, before Status, owner identity, log *log.Logger) (*news, error) {
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return nil, fmt.Errorf("cannot make the directory for news: %w", err)
 	}
@@ -46,17 +39,15 @@ func openNews(path string, before string, owner identity, log *log.Logger) (*new
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the directory for news: %w", err)
 	}
-	n := &news{dir: dir, log: log, done: make(chan struct{}), told: condition{verdict: unknown.String()}}
-	var s Status
-	if json.Unmarshal([]byte(before), &s) == nil && s.Verdict != "" {
-		n.told = condition{s.Verdict, holdings(s.Holds)}
+	n := &news{dir: dir, log: log, told: condition{verdict: unknown.String()}}
+	if before.Verdict != "" {
+		n.told = condition{before.Verdict, holdings(before.Holds)}
 	}
 	return n, nil
 }
 
 func (n *news) close() {
 	if n != nil {
-		close(n.done)
 		n.dir.Close()
 	}
 }
@@ -91,65 +82,8 @@ func (n *news) tell() {
 	if err == nil {
 		f.Close()
 	}
-	if before := n.broken.Swap(err != nil); err != nil && !before {
+	if before := n.broken; err != nil && !before {
 		n.log.Printf("cannot tell of news, the unit's status follows at the next hook: %v", err)
 	}
-}
-
-// watchLinks tells when one of these network interfaces goes down or comes up, or
-// appears or disappears, until the news are closed. How it finds them at the start
-// is no news.
-func (n *news) watchLinks(names []string) {
-	if n == nil || len(names) == 0 {
-		return
-	}
-	up := map[string]bool{}
-	for _, name := range names {
-		up[name] = linkUp(name)
-	}
-	for {
-		updates, stop := make(chan netlink.LinkUpdate, 16), make(chan struct{})
-		// Subscribing takes no privilege; having it list what there is does.
-		if err := netlink.LinkSubscribe(updates, stop); err != nil {
-			n.log.Printf("cannot watch network interfaces, the unit's status follows at the next hook: %v", err)
-			return
-		}
-		n.follow(updates, up)
-		close(stop)
-		select {
-		case <-n.done:
-			return
-		case <-time.After(time.Second): // the kernel dropped events
-		}
-	}
-}
-
-// follow takes in changes until there are no more, first those before it began.
-func (n *news) follow(updates <-chan netlink.LinkUpdate, up map[string]bool) {
-	for {
-		for name, was := range up {
-			if now := linkUp(name); now != was {
-				up[name] = now
-				n.tell()
-			}
-		}
-		select {
-		case <-n.done:
-			return
-		case _, ok := <-updates:
-			if !ok {
-				return
-			}
-		}
-	}
-}
-
-// linkUp tells an interface that can carry traffic, as far as the kernel knows.
-func linkUp(name string) bool {
-	link, err := netlink.LinkByName(name)
-	if err != nil {
-		return false
-	}
-	state := link.Attrs().OperState
-	return state == netlink.OperUp || state == netlink.OperUnknown
+	n.broken = err != nil
 }

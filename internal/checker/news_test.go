@@ -27,7 +27,7 @@ func taken(t *testing.T, dir string) bool {
 
 func TestOnlyWhatChangesIsNews(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run", "news")
-	n, err := openNews(dir, "", ownIdentity(), log.New(os.Stderr, "", 0))
+	n, err := openNews(dir, Status{}, ownIdentity(), log.New(os.Stderr, "", 0))
 	require.NoError(t, err)
 	defer n.close()
 	for _, step := range []struct {
@@ -56,9 +56,9 @@ func TestOnlyWhatChangesIsNews(t *testing.T) {
 
 func TestWhatTheCheckerBeforeSaidIsNoNews(t *testing.T) {
 	dir := t.TempDir()
-	before := Status{Verdict: "healthy", Holds: []string{"VI_1"}}.text()
-	open := func(text string) *news {
-		n, err := openNews(dir, text, ownIdentity(), log.New(os.Stderr, "", 0))
+	before := Status{Verdict: "healthy", Holds: []string{"VI_1"}}
+	open := func(before Status) *news {
+		n, err := openNews(dir, before, ownIdentity(), log.New(os.Stderr, "", 0))
 		require.NoError(t, err)
 		t.Cleanup(n.close)
 		return n
@@ -69,14 +69,14 @@ func TestWhatTheCheckerBeforeSaidIsNoNews(t *testing.T) {
 	require.False(t, taken(t, dir))
 	open(before).take(unknown, nil)
 	require.True(t, taken(t, dir), "a loss while no checker ran is")
-	open("{").take(unknown, []string{"VI_1"})
+	open(Status{}).take(unknown, []string{"VI_1"})
 	require.True(t, taken(t, dir), "an unreadable status says nothing")
 }
 
 func TestNewsThatCannotBeToldAreLoggedOnce(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "news")
 	var said bytes.Buffer
-	n, err := openNews(dir, "", ownIdentity(), log.New(&said, "", 0))
+	n, err := openNews(dir, Status{}, ownIdentity(), log.New(&said, "", 0))
 	require.NoError(t, err)
 	defer n.close()
 	require.NoError(t, os.RemoveAll(dir))
@@ -86,7 +86,6 @@ func TestNewsThatCannotBeToldAreLoggedOnce(t *testing.T) {
 	require.Contains(t, said.String(), "the unit's status follows at the next hook")
 	var nobody *news
 	nobody.take(healthy, nil)
-	nobody.watchLinks([]string{"eth0"})
 	nobody.close()
 }
 

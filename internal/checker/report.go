@@ -88,7 +88,7 @@ func (w *statusWriter) hold(instance string, holder bool) {
 
 // due is when write has something to do.
 func (w *statusWriter) due() time.Time {
-	if w.news {
+	if w.news || len(w.data.Heard) > 0 {
 		return w.written.Add(statusInterval)
 	}
 	return w.written.Add(rereadInterval)

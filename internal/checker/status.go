@@ -3,13 +3,15 @@ package checker
 import (
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"os"
 	"strings"
 	"time"
 )
 
 // Status is what the checker tells hooks about itself. It is written at a change of
-// the verdict, at other changes at most once per second, and every 5 seconds.
+// the verdict, at other changes at most once per second, and every 5 seconds; every
+// second while another machine is heard.
 type Status struct {
 	// Verdict is healthy, sick, or unknown before the first verdict.
 	Verdict string `json:"verdict"`
@@ -20,6 +22,8 @@ type Status struct {
 	// HeldBack is until when a unit whose service failed is held back, zero if it
 	// is not: meanwhile it takes the addresses from sick units only.
 	HeldBack time.Time `json:"held_back,omitzero"`
+	// Aside is what instances stand aside for, by name.
+	Aside map[string]string `json:"aside,omitempty"`
 	// Holds names the instances whose address this unit has.
 	Holds []string `json:"holds,omitempty"`
 	// LastError is the cause of the last failed check, shortened; empty once a
@@ -27,9 +31,25 @@ type Status struct {
 	LastError string `json:"last_error,omitempty"`
 	// LastDurationMS is how long the last check took, in milliseconds.
 	LastDurationMS float64 `json:"last_duration_ms"`
+	// InARow is how many checks in a row came to the last one's result.
+	InARow int `json:"in_a_row"`
 	// Checks and StepAsides count since the checker started.
 	Checks     uint64 `json:"checks"`
 	StepAsides uint64 `json:"step_asides"`
+	// Heard are the other machines whose advertisements came since the checker
+	// started, as many as there is room for.
+	Heard []Heard `json:"heard,omitempty"`
+}
+
+// Heard is what another machine's VRRP advertisements told.
+type Heard struct {
+	Instance string     `json:"instance"`
+	Address  netip.Addr `json:"address"`
+	// Priority and Last are those of the last advertisement of a holder.
+	Priority int       `json:"priority,omitempty"`
+	Last     time.Time `json:"last,omitzero"`
+	// Released is when it handed over by priority 0, zero if it has not since Last.
+	Released time.Time `json:"released,omitzero"`
 }
 
 const (
@@ -47,7 +67,14 @@ func (s Status) text() string {
 			return string(data) + strings.Repeat(" ", statusSize-1-len(data)) + "\n"
 		}
 		// Hundreds of instances: name as many as there is room for.
-		s.Holds = s.Holds[:len(s.Holds)/2]
+		switch {
+		case len(s.Heard) > 0:
+			s.Heard = s.Heard[:len(s.Heard)/2]
+		case len(s.Aside) > 0:
+			s.Aside = nil
+		default:
+			s.Holds = s.Holds[:len(s.Holds)/2]
+		}
 	}
 }
 

@@ -1,7 +1,9 @@
 package checker
 
 import (
+	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"keepalived-charm/internal/healthcheck"
@@ -40,17 +42,22 @@ func (l *loop) openFiles(owner identity) error {
 			l.watched[a.String()] = n == 0
 		}
 	}
-	before := ""
+	var before Status
 	if l.config.StatusFile != "" {
 		file, err := openInPlace(l.config.StatusFile, l.status.data.text(), owner)
 		if err != nil {
 			return err
 		}
 		l.status.file = file
-		if before, err = file.read(); err != nil {
+		text, err := file.read()
+		if err != nil {
 			return err
 		}
+		if json.Unmarshal([]byte(text), &before) != nil {
+			before = Status{}
+		}
 	}
+	l.before = before
 	if l.config.News == "" {
 		return nil
 	}
@@ -61,7 +68,6 @@ func (l *loop) openFiles(owner identity) error {
 		return nil
 	}
 	l.news = news
-	go news.watchLinks(l.config.Links)
 	return nil
 }
 
@@ -74,8 +80,11 @@ func (l *loop) readHolders() {
 		return
 	}
 	l.local = l.hint.applies(addresses)
+	now := time.Now()
+	l.hear(now)
 	for i, t := range l.tracks {
 		holder := addresses.holds(t.Instance)
+		l.chronicle.hold(i, holder, slices.Contains(l.before.Holds, t.Name), now)
 		if !l.election.hold(i, holder) {
 			continue
 		}
@@ -134,6 +143,10 @@ func (l *loop) apply(now time.Time) {
 		t.value, t.broken = want, false
 	}
 	l.news.take(l.election.health.verdict, l.status.data.Holds)
+	l.journal.write(l.chronicle.take())
+	if !now.Before(l.status.due()) {
+		l.status.data.Heard = l.chronicle.heard()
+	}
 	if line := l.status.write(now, l.log); line != "" {
 		l.service.status(line)
 	}

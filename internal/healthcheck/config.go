@@ -41,6 +41,9 @@ type Config struct {
 	News string `json:"news,omitempty"`
 	// Links are the network interfaces of the virtual IPs.
 	Links []string `json:"links,omitempty"`
+	// History is the directory of the unit's journal (package history); empty means
+	// that nothing is noted.
+	History string `json:"history,omitempty"`
 }
 
 // Pending is the name of the empty file that says that there are news.
@@ -53,6 +56,8 @@ type Instance struct {
 	// TrackFile is the absolute path of the instance's track file. It is written
 	// in place and must not be replaced while the checker runs.
 	TrackFile string `json:"track_file"`
+	// VirtualRouterID is whose advertisements are listened for; zero: nobody's.
+	VirtualRouterID vrrp.VirtualRouterID `json:"virtual_router_id,omitempty"`
 	// Interface carries the addresses.
 	Interface string `json:"interface"`
 	// Addresses are the virtual IPs; the unit holds the instance while the first
@@ -159,6 +164,9 @@ func (c Config) Validate() error {
 	if c.News != "" && !plainPath(c.News) {
 		return fmt.Errorf("directory for news %q is not an absolute path", c.News)
 	}
+	if c.History != "" && !plainPath(c.History) {
+		return fmt.Errorf("directory of the history %q is not an absolute path", c.History)
+	}
 	for _, link := range c.Links {
 		if !interfaceName.MatchString(link) {
 			return fmt.Errorf("%q is not an interface name", link)
@@ -173,6 +181,8 @@ func (i Instance) validate() error {
 		return fmt.Errorf("instance %q is not a plain name", i.Name)
 	case !plainPath(i.TrackFile):
 		return fmt.Errorf("instance %q: track file %q is not an absolute path", i.Name, i.TrackFile)
+	case i.VirtualRouterID < 0 || i.VirtualRouterID > 255:
+		return fmt.Errorf("instance %q: virtual router ID %d is not within 1-255", i.Name, i.VirtualRouterID)
 	case !interfaceName.MatchString(i.Interface):
 		return fmt.Errorf("instance %q: %q is not an interface name", i.Name, i.Interface)
 	case len(i.Addresses) == 0:

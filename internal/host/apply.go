@@ -25,6 +25,7 @@ const (
 
 // Apply carries out one step of a plan. Every step may be carried out again.
 func (h *Host) Apply(l reconcile.Layout, s reconcile.Step) error {
+	h.noteAction(l, s.Action)
 	switch s.Action {
 	case reconcile.InstallPackage:
 		return h.installPackage()
@@ -42,7 +43,7 @@ func (h *Host) Apply(l reconcile.Layout, s reconcile.Step) error {
 	case reconcile.Test:
 		return h.test(l, s.Files)
 	case reconcile.Write:
-		return h.put(s.Files)
+		return h.put(l, s.Files)
 	case reconcile.Do:
 		if err := h.sweep(l); err != nil {
 			return err
@@ -76,8 +77,9 @@ func (h *Host) Apply(l reconcile.Layout, s reconcile.Step) error {
 	return fmt.Errorf("cannot %s: this machine knows no such step", s.Action)
 }
 
-func (h *Host) put(files []reconcile.File) error {
+func (h *Host) put(l reconcile.Layout, files []reconcile.File) error {
 	for _, f := range files {
+		h.noteParameters(l, f)
 		var err error
 		switch {
 		case f.Remove:

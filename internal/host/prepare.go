@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"keepalived-charm/internal/healthcheck"
+	"keepalived-charm/internal/history"
 	"keepalived-charm/internal/vrrp"
 )
 
@@ -18,13 +19,13 @@ import (
 // makes after a boot keep the unit out of the election until the health checker
 // lets it in.
 func Prepare(config string) error {
-	text, err := os.ReadFile(config)
+	c, err := readChecker(config)
 	if err != nil {
-		return fmt.Errorf("cannot prepare for keepalived: %w", err)
+		return err
 	}
-	c, err := healthcheck.Parse(text)
-	if err != nil {
-		return fmt.Errorf("cannot prepare for keepalived: %s: %w", config, err)
+	began := history.KeepalivedStarts
+	if _, err := os.Stat(c.Instances[0].TrackFile); errors.Is(err, fs.ErrNotExist) {
+		began = history.MachineBooted
 	}
 	booted, err := markBoot(c)
 	if err != nil {
@@ -41,7 +42,13 @@ func Prepare(config string) error {
 		}
 		stale = append(stale, i.Addresses...)
 	}
-	return flush(stale)
+	if err := flush(stale); err != nil {
+		return err
+	}
+	if c.History != "" {
+		noteIn(c.History, history.Entry{Event: began})
+	}
+	return nil
 }
 
 // markBoot makes the file that tells of a boot, when keepalived starts for the

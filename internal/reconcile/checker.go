@@ -23,10 +23,11 @@ func (d Desired) checker(parts []Desired, instances []keepalived.VRRPInstance) h
 		Peers:       len(d.peers) > 0 || d.agreement.planned > 1,
 		StatusFile:  d.Layout.StatusFile(),
 		Check:       check,
+		History:     d.Layout.History(),
+		Links:       d.interfaces,
 	}
 	if d.options.Notify {
 		c.News = d.Layout.News()
-		c.Links = d.interfaces
 	}
 	if c.Peers && !d.paused {
 		c.Booted = d.Layout.Booted()
@@ -40,7 +41,7 @@ func (d Desired) checker(parts []Desired, instances []keepalived.VRRPInstance) h
 // checked is a VRRP instance as the health checker knows it.
 func (d Desired) checked(i keepalived.VRRPInstance, booted bool) healthcheck.Instance {
 	// The anchor tells who holds; the others are what a crashed daemon may leave.
-	h := healthcheck.Instance{Name: i.Name, TrackFile: i.TrackFile, Interface: "lo", Addresses: []netip.Addr{i.Anchor}}
+	h := healthcheck.Instance{Name: i.Name, TrackFile: i.TrackFile, VirtualRouterID: i.VirtualRouterID, Interface: "lo", Addresses: []netip.Addr{i.Anchor}}
 	for _, a := range i.Addresses {
 		if a.Addr() == i.Anchor {
 			h.Interface = a.Interface

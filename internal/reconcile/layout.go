@@ -73,6 +73,9 @@ func (l Layout) CheckerCA() string { return path.Join(l.State(), "check-ca.pem")
 // upgrades and reboots, until an operator resumes it.
 func (l Layout) Paused() string { return path.Join(l.State(), "paused") }
 
+// History is the directory of the unit's journal (package history).
+func (l Layout) History() string { return path.Join(l.State(), "history") }
+
 // Owed is the directory that remembers follow-ups.
 func (l Layout) Owed() string { return path.Join(l.State(), "owed") }
 

@@ -1,0 +1,116 @@
+package checker
+
+import (
+	"net/netip"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"keepalived-charm/internal/vrrp"
+)
+
+// advert is an advertisement of another machine.
+type advert struct {
+	from     netip.Addr
+	id       vrrp.VirtualRouterID
+	priority vrrp.Priority
+	// interval is what the sender says it keeps between two of them.
+	interval time.Duration
+}
+
+// parseAdvert reads a VRRP packet (RFC 9568 section 5.1; RFC 3768 section 5.1 for
+// version 2); false for anything else.
+func parseAdvert(packet []byte) (advert, bool) {
+	if len(packet) < 8 || packet[0]&0x0f != 1 || packet[1] == 0 {
+		return advert{}, false
+	}
+	a := advert{id: vrrp.VirtualRouterID(packet[1]), priority: vrrp.Priority(packet[2])}
+	switch packet[0] >> 4 {
+	case 2:
+		a.interval = time.Duration(packet[5]) * time.Second
+	case 3:
+		a.interval = time.Duration(int(packet[4]&0x0f)<<8|int(packet[5])) * 10 * time.Millisecond
+	default:
+		return advert{}, false
+	}
+	return a, true
+}
+
+// protocolVRRP is VRRP's IP protocol number.
+const protocolVRRP = 112
+
+// listener receives VRRP advertisements beside keepalived. It is a raw socket that
+// nobody waits for: the kernel keeps what comes, with its time, until the loop
+// comes round, so listening wakes nobody up. Opening it takes a privilege, reading
+// does not.
+type listener struct {
+	fd  int
+	six bool
+	// packet and control are reused.
+	packet  [256]byte
+	control [128]byte
+}
+
+// listen opens a listener for one family.
+func listenFor(six bool) (*listener, error) {
+	family := unix.AF_INET
+	if six {
+		family = unix.AF_INET6
+	}
+	fd, err := unix.Socket(family, unix.SOCK_RAW|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, protocolVRRP)
+	if err != nil {
+		return nil, err
+	}
+	// Without it the time of reading counts, a tenth of a second later at most.
+	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1)
+	return &listener{fd: fd, six: six}, nil
+}
+
+func (l *listener) close() { unix.Close(l.fd) }
+
+// next returns the next packet that waits and when the kernel got it; false when
+// none does.
+func (l *listener) next() (a advert, at time.Time, ok bool) {
+	for {
+		n, oobn, _, from, err := unix.Recvmsg(l.fd, l.packet[:], l.control[:], 0)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return advert{}, time.Time{}, false
+		}
+		packet := l.packet[:n]
+		var sender netip.Addr
+		switch f := from.(type) {
+		case *unix.SockaddrInet4:
+			sender = netip.AddrFrom4(f.Addr)
+			// A raw IPv4 socket brings the IP header along (raw(7)).
+			if n < 20 || n < int(packet[0]&0x0f)*4 {
+				continue
+			}
+			packet = packet[int(packet[0]&0x0f)*4:]
+		case *unix.SockaddrInet6:
+			sender = netip.AddrFrom16(f.Addr)
+		}
+		if a, ok = parseAdvert(packet); ok {
+			a.from = sender
+			return a, stamp(l.control[:oobn]), true
+		}
+	}
+}
+
+// stamp is the kernel's time of reception; zero when it gave none.
+func stamp(control []byte) time.Time {
+	messages, err := unix.ParseSocketControlMessage(control)
+	if err != nil {
+		return time.Time{}
+	}
+	for _, m := range messages {
+		if m.Header.Level == unix.SOL_SOCKET && m.Header.Type == unix.SO_TIMESTAMPNS && len(m.Data) >= int(unsafe.Sizeof(unix.Timespec{})) {
+			ts := *(*unix.Timespec)(unsafe.Pointer(&m.Data[0]))
+			return time.Unix(ts.Unix())
+		}
+	}
+	return time.Time{}
+}

@@ -1,0 +1,256 @@
+package checker
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"keepalived-charm/internal/healthcheck"
+	"keepalived-charm/internal/history"
+	"keepalived-charm/internal/vrrp"
+)
+
+const (
+	// settleMove is how long after a move it is told: who took over is heard then.
+	settleMove = time.Second
+	// related is how long before a move an operator may have asked for it.
+	related = 2 * time.Second
+)
+
+// chronicle makes entries for the history out of what the checker sees. It does no
+// I/O.
+type chronicle struct {
+	instances []course
+	// asked is when an operator last wanted the unit to hand over.
+	asked time.Time
+	// sick is why the check fails; empty unless the verdict is sick.
+	sick string
+	// down are interfaces that are down.
+	down []string
+	// ready are entries to be written.
+	ready []history.Entry
+}
+
+// course is the course of one VRRP instance.
+type course struct {
+	name   string
+	id     vrrp.VirtualRouterID // zero: nothing is heard of it
+	heard  hearing
+	holder bool
+	// aside is what the unit stands aside for; empty while it takes part.
+	aside string
+	// begun tells that it is known how things stood when the checker started.
+	begun bool
+	// other is the holder among the others.
+	other netip.Addr
+	// move is the move that is told at due.
+	move history.Entry
+	due  time.Time
+}
+
+// newChronicle returns that of a checker which has seen nothing yet.
+func newChronicle(c healthcheck.Config) chronicle {
+	var all chronicle
+	for _, i := range c.Instances {
+		all.instances = append(all.instances, course{name: i.Name, id: i.VirtualRouterID})
+	}
+	return all
+}
+
+// take returns the entries to be written, once.
+func (c *chronicle) take() []history.Entry {
+	ready := c.ready
+	c.ready = nil
+	return ready
+}
+
+// heard is what the others' advertisements told.
+func (c *chronicle) heard() []Heard {
+	var list []Heard
+	for _, k := range c.instances {
+		for _, s := range k.heard.senders {
+			list = append(list, Heard{Instance: k.name, Address: s.address, Priority: int(s.priority),
+				Last: s.last.UTC().Truncate(time.Millisecond), Released: s.released.UTC().Truncate(time.Millisecond)})
+		}
+	}
+	return list
+}
+
+// note adds an entry that needs no waiting.
+func (c *chronicle) note(e history.Entry) { c.ready = append(c.ready, e) }
+
+// begin takes in whether the unit held the instance when the checker started and
+// whether the checker before knew so. A move in between was seen by nobody.
+func (c *chronicle) begin(k *course, holder, known bool, now time.Time) {
+	k.holder, k.begun = holder, true
+	if holder == known {
+		return
+	}
+	e := history.Entry{Time: now, Event: history.BecameStandby, Cause: history.Unknown + ": the health checker was not running"}
+	if holder {
+		e.Event = history.BecameHolder
+	}
+	c.note(c.named(e, k))
+}
+
+// hold takes in whether the unit has an instance; before is what the checker that
+// ran before knew of it.
+func (c *chronicle) hold(i int, holder, before bool, now time.Time) {
+	k := &c.instances[i]
+	switch {
+	case !k.begun:
+		c.begin(k, holder, before, now)
+		return
+	case k.holder == holder:
+		return
+	}
+	c.settle(k, now)
+	k.holder, k.due = holder, now.Add(settleMove)
+	if holder {
+		k.move = history.Entry{Time: now, Event: history.BecameHolder, Cause: k.gained(now)}
+		if from, ok := k.heard.recent(); ok {
+			k.move.Peer = from.address.String()
+		}
+		k.other = netip.Addr{}
+		return
+	}
+	k.move = history.Entry{Time: now, Event: history.BecameStandby, Cause: c.lost(k, now)}
+}
+
+// gained is why this unit got the instance.
+func (k *course) gained(now time.Time) string {
+	from, ok := k.heard.recent()
+	switch {
+	case k.id == 0:
+		return history.Unknown
+	case !ok:
+		return "no other holder was heard"
+	case !from.released.IsZero():
+		return from.address.String() + " handed over (priority 0)"
+	case from.speaks(now):
+		return from.address.String() + " " + standing(from.priority)
+	}
+	return fmt.Sprintf("%s went silent, last heard %.2f s before", from.address, now.Sub(from.last).Seconds())
+}
+
+// standing is what a priority lets its sender lose by.
+func standing(p vrrp.Priority) string {
+	c, ok := vrrp.Read(p)
+	switch {
+	case ok && !c.Healthy:
+		return fmt.Sprintf("had a lower priority, its check fails (%d)", p)
+	case ok && c.HeldBack:
+		return fmt.Sprintf("had a lower priority, its service failed before (%d)", p)
+	}
+	return fmt.Sprintf("had a lower priority (%d)", p)
+}
+
+// lost is why this unit lost the instance.
+func (c *chronicle) lost(k *course, now time.Time) string {
+	switch over, ok := k.heard.holder(now); {
+	case k.aside != "":
+		return "stands aside: " + k.aside
+	case !c.asked.IsZero() && now.Sub(c.asked) < related:
+		return "an operator's failover"
+	case c.sick != "":
+		return "own check failed: " + c.sick
+	case len(c.down) > 0:
+		return "interface " + c.down[0] + " is down"
+	case ok:
+		return fmt.Sprintf("%s took over with priority %d", over.address, over.priority)
+	}
+	return history.Unknown
+}
+
+// advert takes in what another machine sent.
+func (c *chronicle) advert(a advert, at time.Time) {
+	for n := range c.instances {
+		k := &c.instances[n]
+		if k.id == 0 || k.id != a.id {
+			continue
+		}
+		k.heard.take(a, at)
+		if a.priority > 0 && !k.holder && k.due.IsZero() && k.other != a.from {
+			c.follow(k, a.from, at)
+		}
+	}
+}
+
+// follow takes in another holder among the others.
+func (c *chronicle) follow(k *course, to netip.Addr, at time.Time) {
+	was := k.other
+	k.other = to
+	if !was.IsValid() {
+		return // the first that is heard
+	}
+	n := slices.IndexFunc(k.heard.senders, func(s sender) bool { return s.address == was })
+	if n < 0 {
+		return
+	}
+	from := k.heard.senders[n]
+	k.move = history.Entry{Time: at, Event: history.HolderChanged, Peer: to.String()}
+	switch {
+	case !from.released.IsZero():
+		k.move.Cause = was.String() + " handed over (priority 0)"
+	case from.speaks(at):
+		k.move.Cause = was.String() + " " + standing(from.priority)
+	default:
+		k.move.Cause = fmt.Sprintf("%s went silent, last heard %.2f s before", was, at.Sub(from.last).Seconds())
+	}
+	k.due = at.Add(settleMove)
+}
+
+// expire tells moves that have settled, and returns when to call it again (zero:
+// nothing to wait for).
+func (c *chronicle) expire(now time.Time) time.Time {
+	var next time.Time
+	for n := range c.instances {
+		k := &c.instances[n]
+		if k.due.IsZero() {
+			continue
+		}
+		if !now.Before(k.due) {
+			c.settle(k, now)
+		} else if next.IsZero() || k.due.Before(next) {
+			next = k.due
+		}
+	}
+	return next
+}
+
+// settle tells a move that was kept, with what was heard since.
+func (c *chronicle) settle(k *course, now time.Time) {
+	if k.due.IsZero() {
+		return
+	}
+	k.due = time.Time{}
+	to, ok := k.heard.holder(now)
+	switch {
+	case k.move.Event == history.BecameStandby && ok:
+		k.move.Peer, k.other = to.address.String(), to.address
+	case k.move.Event == history.HolderChanged && ok && to.address.String() != k.move.Peer:
+		// Two sent for a moment, and the one that was there before stays.
+		k.other = to.address
+		return
+	}
+	c.note(c.named(k.move, k))
+}
+
+// tell adds an entry about instance i.
+func (c *chronicle) tell(i int, e history.Entry) { c.note(c.named(e, &c.instances[i])) }
+
+// named adds the instance's name where there are several.
+func (c *chronicle) named(e history.Entry, k *course) history.Entry {
+	if len(c.instances) > 1 {
+		e.Instance = k.name
+	}
+	return e
+}
+
+// finish tells all moves at once: the checker ends.
+func (c *chronicle) finish(now time.Time) {
+	for n := range c.instances {
+		c.settle(&c.instances[n], now)
+	}
+}

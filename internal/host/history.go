@@ -1,0 +1,109 @@
+package host
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"keepalived-charm/internal/checker"
+	"keepalived-charm/internal/healthcheck"
+	"keepalived-charm/internal/history"
+	"keepalived-charm/internal/keepalived"
+	"keepalived-charm/internal/reconcile"
+)
+
+// History returns the unit's journal, oldest entry first.
+func (h *Host) History(l reconcile.Layout) ([]history.Entry, error) {
+	return history.Read(h.path(l.History()))
+}
+
+// note writes to the journal. What cannot be noted keeps nothing from happening.
+func (h *Host) note(l reconcile.Layout, event history.Event, cause string) {
+	noteIn(h.path(l.History()), history.Entry{Event: event, Cause: cause})
+}
+
+func noteIn(dir string, e history.Entry) {
+	e.Time = time.Now()
+	if err := history.Note(filepath.Join(dir, history.CharmFile), e); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	}
+}
+
+// noteAction notes what an operator asked for.
+func (h *Host) noteAction(l reconcile.Layout, a reconcile.Action) {
+	event, asked := map[reconcile.Action]history.Event{
+		reconcile.Pause: history.Paused, reconcile.Resume: history.Resumed,
+		reconcile.HandOver: history.FailoverAsked, reconcile.Restart: history.RestartAsked,
+	}[a]
+	if asked {
+		h.note(l, event, "action of an operator")
+	}
+}
+
+// noteParameters notes that a fragment to be written changes what all units share.
+func (h *Host) noteParameters(l reconcile.Layout, f reconcile.File) {
+	before, err := os.ReadFile(h.path(f.Path))
+	if err != nil || f.Path != l.Fragment() || f.Remove {
+		return
+	}
+	from, had := keepalived.ReadParameters(string(before), l.Instance())
+	to, has := keepalived.ReadParameters(f.Content, l.Instance())
+	if had && has && from != to {
+		h.note(l, history.ParametersChanged, fmt.Sprintf("from %s to %s", from, to))
+	}
+}
+
+// Ended notes that keepalived ended. systemd tells how in the environment
+// (systemd.exec(5)); config is the health checker's configuration.
+func Ended(config string, getenv func(string) string) error {
+	c, err := readChecker(config)
+	if err != nil || c.History == "" {
+		return err
+	}
+	cause := "it was stopped"
+	switch status := getenv("EXIT_STATUS"); {
+	case getenv("EXIT_CODE") == "killed" || getenv("EXIT_CODE") == "dumped":
+		cause = "killed by SIG" + status
+	case getenv("SERVICE_RESULT") != "success":
+		cause = strings.TrimSpace(getenv("SERVICE_RESULT") + " " + status)
+	}
+	noteIn(c.History, history.Entry{Event: history.KeepalivedEnded, Cause: cause})
+	return nil
+}
+
+// readChecker reads a health checker's configuration for keepalived's sake.
+func readChecker(path string) (healthcheck.Config, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return healthcheck.Config{}, fmt.Errorf("cannot prepare for keepalived: %w", err)
+	}
+	c, err := healthcheck.Parse(text)
+	if err != nil {
+		return healthcheck.Config{}, fmt.Errorf("cannot prepare for keepalived: %s: %w", path, err)
+	}
+	return c, nil
+}
+
+// Check runs the unit's check once, as the health checker runs it: in a process
+// that gives root up. What a child needs no controller for it does not get.
+func (h *Host) Check(l reconcile.Layout) (checker.Once, error) {
+	cmd := exec.Command(h.self, "check", "--config", h.path(l.CheckerConfig()))
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C"}
+	cmd.WaitDelay = time.Second
+	out, err := cmd.Output()
+	if exit, ok := err.(*exec.ExitError); ok && len(exit.Stderr) > 0 {
+		return checker.Once{}, fmt.Errorf("cannot run the check: %s", strings.TrimPrefix(lastLine(string(exit.Stderr)), "error: "))
+	}
+	if err != nil {
+		return checker.Once{}, fmt.Errorf("cannot run the check: %w", err)
+	}
+	var once checker.Once
+	if err := json.Unmarshal(out, &once); err != nil {
+		return checker.Once{}, fmt.Errorf("cannot read the outcome of the check: %w", err)
+	}
+	return once, nil
+}
