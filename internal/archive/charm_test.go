@@ -1,8 +1,10 @@
 package archive_test
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -71,11 +73,14 @@ func TestEveryOptionIsDescribed(t *testing.T) {
 }
 
 func TestActionsAreDescribedAndTakeNoUnknownParameters(t *testing.T) {
-	var names []string
-	for name := range theCharm(t).Actions().ActionSpecs {
-		names = append(names, name)
+	known := charmactions.Actions()
+	for name, spec := range theCharm(t).Actions().ActionSpecs {
+		require.Contains(t, known, name)
+		properties, _ := spec.Params["properties"].(map[string]any)
+		require.ElementsMatch(t, known[name], slices.Collect(maps.Keys(properties)), "parameters of %s", name)
+		delete(known, name)
 	}
-	require.ElementsMatch(t, charmactions.Actions(), names, "actions.yaml and the code know the same actions")
+	require.Empty(t, known, "actions.yaml and the code know the same actions")
 
 	data, err := os.ReadFile(filepath.Join(root, "actions.yaml"))
 	require.NoError(t, err)

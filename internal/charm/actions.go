@@ -1,13 +1,14 @@
 package charm
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
-	"time"
 
 	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/reconcile"
@@ -21,12 +22,19 @@ type request struct {
 	parameters map[string]any
 }
 
+// layout is where the unit keeps its files.
+func (r request) layout() reconcile.Layout {
+	return reconcile.Layout{Application: r.obs.Event.Unit.Application}
+}
+
 // actions is the table of actions.yaml. An error fails the action with its text;
-// nothing has changed then.
+// nothing has changed then. docs/actions.md lists the keys of the results.
 func actions() map[string]func(request) (map[string]string, error) {
 	return map[string]func(request) (map[string]string, error){
-		"status":            func(r request) (map[string]string, error) { return showStatus(r.obs), nil },
-		"get-configuration": func(r request) (map[string]string, error) { return showConfiguration(r.obs), nil },
+		"status":            showStatus,
+		"history":           showHistory,
+		"run-checks":        runChecks,
+		"get-configuration": showConfiguration,
 		"pause":             pause,
 		"resume":            resume,
 		"failover":          failover,
@@ -34,8 +42,20 @@ func actions() map[string]func(request) (map[string]string, error) {
 	}
 }
 
-// Actions returns the names of all actions, sorted.
-func Actions() []string { return slices.Sorted(maps.Keys(actions())) }
+// parameters lists what an action takes. Juju refuses everything else by itself,
+// unless --parse-schema=false or an old version keeps it from doing so.
+func parameters() map[string][]string {
+	return map[string][]string{"pause": {"force"}, "history": {"limit"}}
+}
+
+// Actions returns the names of all actions, sorted, each with its parameters.
+func Actions() map[string][]string {
+	all := map[string][]string{}
+	for name := range actions() {
+		all[name] = parameters()[name]
+	}
+	return all
+}
 
 // act carries out an action.
 func act(ev juju.Event, j Model, m Machine) error {
@@ -51,11 +71,55 @@ func act(ev juju.Event, j Model, m Machine) error {
 	if err != nil {
 		return errors.Join(err, j.FailAction(err.Error()))
 	}
+	for _, name := range slices.Sorted(maps.Keys(r.parameters)) {
+		if !slices.Contains(parameters()[ev.Name], name) {
+			return j.FailAction(fmt.Sprintf("cannot run %s: it takes no parameter %q", ev.Name, name))
+		}
+	}
 	results, err := run(r)
+	if err == nil && results["json"] == "" {
+		err = attach(results, results)
+	}
 	if err != nil {
 		return j.FailAction(err.Error())
 	}
 	return j.SetActionResults(results)
+}
+
+// attach adds results for programs under the key json.
+func attach(results map[string]string, data any) error {
+	text, err := json.Marshal(data)
+	if err != nil {
+		return fmt.Errorf("cannot show results as JSON: %w", err)
+	}
+	results["json"] = string(text)
+	return nil
+}
+
+// flag returns a parameter that is true or false, and left out false.
+func (r request) flag(name string) (bool, error) {
+	value, given := r.parameters[name]
+	if !given {
+		return false, nil
+	}
+	on, ok := value.(bool)
+	if !ok {
+		return false, fmt.Errorf("parameter %s is %v, must be true or false", name, value)
+	}
+	return on, nil
+}
+
+// count returns a parameter that is a whole number within bounds.
+func (r request) count(name string, otherwise, low, high int) (int, error) {
+	value, given := r.parameters[name]
+	if !given {
+		return otherwise, nil
+	}
+	n, err := strconv.Atoi(fmt.Sprint(value))
+	if _, text := value.(string); text || err != nil || n < low || n > high {
+		return 0, fmt.Errorf("parameter %s is %v, must be a whole number from %d to %d", name, value, low, high)
+	}
+	return n, nil
 }
 
 // status returns what the unit's status would be now.
@@ -70,54 +134,19 @@ func status(obs reconcile.Observed) juju.Status {
 	return want.Status(obs.Machine)
 }
 
-func showStatus(obs reconcile.Observed) map[string]string {
-	m := obs.Machine
-	l := reconcile.Layout{Application: obs.Event.Unit.Application}
-	results := map[string]string{
-		"summary":           status(obs).Message,
-		"paused":            fmt.Sprint(m.Paused),
-		"keepalived":        running(m.Active),
-		"health-checker":    running(m.CheckerActive),
-		"check":             "no verdict yet",
-		"workload-version":  m.Version,
-		"pending-follow-up": "none",
-	}
-	if m.Check.Known {
-		results["check"] = "passes"
-		if !m.Check.Healthy {
-			results["check"] = "fails: " + m.Check.Reason
-		}
-	}
-	if len(m.Owed) > 0 {
-		results["pending-follow-up"] = strings.Trim(fmt.Sprint(m.Owed), "[]")
-	}
-	for _, s := range m.Instances {
-		if s.Name == l.Instance() {
-			results["role"] = strings.ToLower(s.State.String())
-			results["since"] = time.Unix(int64(s.LastTransition), 0).UTC().Format(time.RFC3339)
-			results["priority"] = fmt.Sprint(s.Effective)
-			results["interface"] = s.Interface
-			results["virtual-router-id"] = fmt.Sprint(s.VirtualRouterID)
-		}
-	}
-	return results
-}
-
-func running(active bool) string {
-	if active {
-		return "running"
-	}
-	return "not running"
-}
-
 // password is what get-configuration hides.
-var password = regexp.MustCompile(`(?m)^(\s*auth_pass ).*$`)
+var password = regexp.MustCompile(`(?m)^(\s*auth_pass\s).*$`)
 
-func showConfiguration(obs reconcile.Observed) map[string]string {
-	l := reconcile.Layout{Application: obs.Event.Unit.Application}
-	return map[string]string{
-		"keepalived-conf": obs.Machine.Files[reconcile.MainFile],
-		"fragment":        password.ReplaceAllString(obs.Machine.Files[l.Fragment()], "${1}********"),
-		"checker":         obs.Machine.Files[l.CheckerConfig()],
+func showConfiguration(r request) (map[string]string, error) {
+	files, l := r.obs.Machine.Files, r.layout()
+	results := map[string]string{"summary": "this unit has no configuration yet: " + status(r.obs).Message}
+	for key, path := range map[string]string{"keepalived-conf": reconcile.MainFile, "fragment": l.Fragment(), "checker": l.CheckerConfig()} {
+		if text, there := files[path]; there {
+			results[key] = password.ReplaceAllString(text, "${1}********")
+		}
 	}
+	if _, there := files[l.Fragment()]; there {
+		results["summary"] = strings.Join([]string{reconcile.MainFile, l.Fragment(), l.CheckerConfig()}, ", ")
+	}
+	return results, nil
 }

@@ -10,7 +10,9 @@ import (
 
 	"github.com/juju/charm/v12/hooks"
 
+	"keepalived-charm/internal/checker"
 	"keepalived-charm/internal/endpoint"
+	"keepalived-charm/internal/history"
 	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/reconcile"
 )
@@ -42,6 +44,10 @@ type Machine interface {
 	// which tells the longest time in which nobody answered, and whether somebody
 	// does in the end.
 	Watch(netip.AddrPort) func() (silent time.Duration, answers bool)
+	// Check runs the check of the service once, as the health checker does.
+	Check(reconcile.Layout) (checker.Once, error)
+	// History returns the unit's journal, oldest entry first.
+	History(reconcile.Layout) ([]history.Entry, error)
 	// Unreachable returns those of the peers' addresses at which nothing answers.
 	Unreachable([]netip.Addr) ([]netip.Addr, error)
 }

@@ -1,8 +1,11 @@
 package charm
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"keepalived-charm/internal/juju"
@@ -18,14 +21,18 @@ const (
 
 // pause keeps the unit out of the election until resume.
 func pause(r request) (map[string]string, error) {
+	force, err := r.flag("force")
+	if err != nil {
+		return nil, fmt.Errorf("cannot pause: %w", err)
+	}
 	want, err := reconcile.Desire(r.obs)
 	if err != nil {
 		return nil, err
 	}
 	if r.obs.Machine.Paused {
-		return map[string]string{"summary": "this unit is paused already; resume lets it take part again"}, nil
+		return map[string]string{"summary": "this unit is paused already; resume lets it take part again", "gap": "0s"}, nil
 	}
-	if force, _ := r.parameters["force"].(bool); !force {
+	if !force {
 		if err := want.Successor(); err != nil {
 			return nil, fmt.Errorf("cannot pause: %w; force=true pauses all the same", err)
 		}
@@ -89,8 +96,19 @@ func failover(r request) (map[string]string, error) {
 		return nil, errors.New("cannot fail over: no other unit took the virtual IPs, this one holds them still")
 	}
 	return map[string]string{
-		"summary": "handed over: " + status(r.obs).Message, "from": r.obs.Event.Unit.String(), "gap": gap,
+		"summary": "handed over: " + status(r.obs).Message, "from": r.obs.Event.Unit.String(), "to": r.holders(), "gap": gap,
 	}, nil
+}
+
+// holders names who has the virtual IPs now.
+func (r *request) holders() string {
+	var names []string
+	for _, i := range reconcile.Look(r.obs).Instances {
+		if name := cmp.Or(i.Holder, "unknown"); !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return strings.Join(names, " ")
 }
 
 // change carries out an operator's step and then what every hook does. When the

@@ -70,7 +70,7 @@ func TestWithoutNotificationsNothingWaitsForNews(t *testing.T) {
 		require.NotContains(t, out.Host.Files, file)
 	}
 	require.NotContains(t, out.Host.Checkers["keepalived"].Config, "news")
-	require.NotContains(t, out.Host.Files[out.Layout().DropIn()], "ExecStopPost")
+	require.NotContains(t, out.Host.Files[out.Layout().DropIn()], "touch")
 	require.Zero(t, out.Host.Keepalived.Reloads-s.Host.Keepalived.Reloads, "keepalived does not notice")
 	back := charmtest.Run(t, "config-changed", option(out.State, "status_notifications", true))
 	require.Equal(t, s.Host.String(), back.Host.String())

@@ -11,7 +11,12 @@ import (
 	"testing"
 	"time"
 
+<<<<<<< HEAD
 	"keepalived-charm/internal/healthcheck"
+=======
+	"keepalived-charm/internal/checker"
+	"keepalived-charm/internal/history"
+>>>>>>> 3756e71 (actions: history, run-checks, status per virtual IP; documented results)
 	"keepalived-charm/internal/reconcile"
 )
 
@@ -43,6 +48,12 @@ func (m *machine) Apply(l reconcile.Layout, s reconcile.Step) error {
 
 func (m *machine) Watch(netip.AddrPort) func() (time.Duration, bool) {
 	return func() (time.Duration, bool) { return 50 * time.Millisecond, true }
+}
+
+func (m *machine) Check(reconcile.Layout) (checker.Once, error) { return m.host.Once, nil }
+
+func (m *machine) History(reconcile.Layout) ([]history.Entry, error) {
+	return slices.Clone(m.host.Journal), nil
 }
 
 func (m *machine) Unreachable(asked []netip.Addr) ([]netip.Addr, error) {

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"keepalived-charm/internal/checker"
+	"keepalived-charm/internal/history"
 	"keepalived-charm/internal/reconcile"
 	"keepalived-charm/internal/vrrp"
 )
@@ -50,6 +52,10 @@ type Host struct {
 	Roles map[string]Role
 	// Check is the health checker's verdict.
 	Check reconcile.CheckResult
+	// Once is how a check ends that is run now.
+	Once checker.Once
+	// Journal is the unit's history.
+	Journal []history.Entry
 	// Stray are virtual IPs on eth0 that keepalived did not put there.
 	Stray []netip.Addr
 	// Pinned are addresses on the loopback device.

@@ -65,6 +65,11 @@ func (c *chronicle) take() []history.Entry {
 	return ready
 }
 
+// hears tells whether anybody was heard.
+func (c *chronicle) hears() bool {
+	return slices.ContainsFunc(c.instances, func(k course) bool { return len(k.heard.senders) > 0 })
+}
+
 // heard is what the others' advertisements told.
 func (c *chronicle) heard() []Heard {
 	var list []Heard
@@ -116,6 +121,9 @@ func (c *chronicle) hold(i int, holder, before bool, now time.Time) {
 		return
 	}
 	k.move = history.Entry{Time: now, Event: history.BecameStandby, Cause: c.lost(k, now)}
+	if over, ok := k.heard.holder(now); ok {
+		k.move.Peer = over.address.String()
+	}
 }
 
 // gained is why this unit got the instance.

@@ -23,7 +23,9 @@ type statusWriter struct {
 	instances int
 	data      Status
 	// news tells that data changed in more than its counters since written.
-	news    bool
+	news bool
+	// hears tells that others' advertisements come, whose times are told.
+	hears   bool
 	written time.Time
 	broken  bool // the last write failed
 }
@@ -88,7 +90,7 @@ func (w *statusWriter) hold(instance string, holder bool) {
 
 // due is when write has something to do.
 func (w *statusWriter) due() time.Time {
-	if w.news || len(w.data.Heard) > 0 {
+	if w.news || w.hears {
 		return w.written.Add(statusInterval)
 	}
 	return w.written.Add(rereadInterval)

@@ -53,8 +53,24 @@ func (h *Host) noteParameters(l reconcile.Layout, f reconcile.File) {
 	from, had := keepalived.ReadParameters(string(before), l.Instance())
 	to, has := keepalived.ReadParameters(f.Content, l.Instance())
 	if had && has && from != to {
-		h.note(l, history.ParametersChanged, fmt.Sprintf("from %s to %s", from, to))
+		h.note(l, history.ParametersChanged, difference(from.String(), to.String()))
 	}
+}
+
+// difference tells which words of a list are others now, such as "vrid=23 is now
+// vrid=24".
+func difference(from, to string) string {
+	before, after := strings.Fields(from), strings.Fields(to)
+	var words []string
+	for n, w := range after {
+		if n < len(before) && before[n] != w && !strings.HasPrefix(w, "anchor=") {
+			words = append(words, before[n]+" is now "+w)
+		}
+	}
+	if len(words) == 0 || len(before) != len(after) {
+		return from + " is now " + to
+	}
+	return strings.Join(words, ", ")
 }
 
 // Ended notes that keepalived ended. systemd tells how in the environment

@@ -18,6 +18,7 @@ import (
 
 	"keepalived-charm/internal/checker"
 	"keepalived-charm/internal/reconcile"
+	"keepalived-charm/internal/vrrp"
 )
 
 // Host is a machine whose file system begins at a root directory.
@@ -182,13 +183,19 @@ func firstPage(path string) ([]byte, int64, error) {
 func (h *Host) check(l reconcile.Layout) reconcile.CheckResult {
 	const stale = 30 * time.Second
 	s, err := checker.ReadStatus(h.path(l.StatusFile()))
-	switch {
-	case err != nil || time.Since(s.Written) > stale:
+	if err != nil || time.Since(s.Written) > stale {
 		return reconcile.CheckResult{Silent: true}
-	case s.Verdict == "unknown":
-		return reconcile.CheckResult{}
 	}
-	return reconcile.CheckResult{Known: true, Healthy: s.Verdict == "healthy", Reason: s.LastError}
+	result := reconcile.CheckResult{Reason: s.LastError, Since: s.Since, HeldBack: s.HeldBack, InARow: s.InARow}
+	for _, heard := range s.Heard {
+		result.Heard = append(result.Heard, reconcile.Heard{Instance: heard.Instance, Address: heard.Address,
+			Priority: vrrp.Priority(heard.Priority), Last: heard.Last, Released: heard.Released})
+	}
+	if s.Verdict == "unknown" {
+		return result
+	}
+	result.Known, result.Healthy = true, s.Verdict == "healthy"
+	return result
 }
 
 // write replaces a file in one step: a reader sees the old or the new content,

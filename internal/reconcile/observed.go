@@ -6,9 +6,11 @@ package reconcile
 import (
 	"net/netip"
 	"slices"
+	"time"
 
 	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/keepalived"
+	"keepalived-charm/internal/vrrp"
 )
 
 // Observed is everything a hook has read. Nothing else goes into a decision.
@@ -93,6 +95,23 @@ type CheckResult struct {
 	Silent bool
 	// Reason is the last failure in one line.
 	Reason string
+	// Since is when the verdict was reached, InARow how many checks in a row came to
+	// the last one's result, HeldBack until when the unit is held back (zero: it is
+	// not).
+	Since, HeldBack time.Time
+	InARow          int
+	// Heard are the other machines whose VRRP advertisements came.
+	Heard []Heard
+}
+
+// Heard is what another machine's advertisements for one VRRP instance told.
+type Heard struct {
+	Instance string
+	Address  netip.Addr
+	// Priority and Last are those of its last advertisement as a holder, Released
+	// when it handed over after that; zero: it has not.
+	Priority       vrrp.Priority
+	Last, Released time.Time
 }
 
 // has tells whether an address is on one of the machine's interfaces.

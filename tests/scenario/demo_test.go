@@ -137,18 +137,18 @@ func (d *deployment) actions(t *testing.T) {
 			r, err := d.Model.RunAction(d.ctx, unit, "status", nil)
 			require.NoError(t, err)
 			require.Equal(t, controller.ActionCompleted, r.Status, r.Message)
-			role := "backup"
+			role := "standby"
 			if d.machineOf(t, unit) == holder {
-				role = "master"
+				role = "holder"
 			}
-			require.Equal(t, role, r.Results["role"], unit)
+			require.Equal(t, role, r.Results["vip-1-role"], unit)
 			require.Equal(t, "running", r.Results["keepalived"], unit)
 			require.Equal(t, "running", r.Results["health-checker"], unit)
 			require.Equal(t, "passes", r.Results["check"], unit)
 			require.Equal(t, "none", r.Results["pending-follow-up"], unit)
 			d.settled(t)
 			require.Equal(t, d.workload(t, unit).Message, r.Results["summary"], unit)
-			priorities[r.Results["priority"].(string)] = true
+			priorities[r.Results["vip-1-priority"].(string)] = true
 		}
 		require.Len(t, priorities, len(d.units()), "priorities are distinct")
 	})

@@ -1,0 +1,266 @@
+package checker
+
+import (
+	"bytes"
+	"log"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"keepalived-charm/internal/healthcheck"
+	"keepalived-charm/internal/history"
+	"keepalived-charm/internal/vrrp"
+)
+
+// A stage is a unit of a group with virtual router ID 23 and advertisements each
+// 200 ms, in a time of its own.
+type stage struct {
+	t   *testing.T
+	c   chronicle
+	now time.Time
+}
+
+const (
+	ours = vrrp.VirtualRouterID(23)
+	one  = "10.10.74.12"
+	two  = "10.10.74.13"
+)
+
+// newStage begins as holder or standby.
+func newStage(t *testing.T, holder bool) *stage {
+	s := &stage{t: t, now: time.Unix(1_800_000_000, 0)}
+	s.c = newChronicle(healthcheck.Config{Instances: []healthcheck.Instance{{Name: "VI_1", VirtualRouterID: ours}}})
+	s.c.hold(0, holder, holder, s.now)
+	require.Empty(t, s.c.take())
+	return s
+}
+
+// hears has a machine send for a while, ending now.
+func (s *stage) hears(from string, priority int, lasting time.Duration) *stage {
+	for end := s.now.Add(lasting); !s.now.After(end); s.now = s.now.Add(200 * time.Millisecond) {
+		s.once(from, priority)
+	}
+	return s
+}
+
+func (s *stage) once(from string, priority int) *stage {
+	s.c.advert(advert{from: netip.MustParseAddr(from), id: ours, priority: vrrp.Priority(priority), interval: 200 * time.Millisecond}, s.now)
+	return s
+}
+
+func (s *stage) wait(d time.Duration) *stage {
+	s.now = s.now.Add(d)
+	s.c.expire(s.now)
+	return s
+}
+
+func (s *stage) holds(holder bool) *stage {
+	s.c.hold(0, holder, false, s.now)
+	return s
+}
+
+// tells requires one entry, of what happened at the time of the call to holds.
+func (s *stage) tells(event history.Event, cause, peer string) {
+	s.t.Helper()
+	require.Empty(s.t, s.c.ready, "it is told when it has settled")
+	entries := s.wait(2 * settleMove).c.take()
+	require.Len(s.t, entries, 1)
+	require.Equal(s.t, []any{event, cause, peer}, []any{entries[0].Event, entries[0].Cause, entries[0].Peer})
+}
+
+func TestWhyAUnitBecomesHolder(t *testing.T) {
+	newStage(t, false).hears(one, 254, time.Second).wait(500*time.Millisecond).holds(true).
+		tells(history.BecameHolder, one+" went silent, last heard 0.70 s before", one)
+	newStage(t, false).hears(one, 254, time.Second).once(one, 0).wait(50*time.Millisecond).holds(true).
+		tells(history.BecameHolder, one+" handed over (priority 0)", one)
+	sick := int(vrrp.Base(1)) + vrrp.HolderWeight
+	newStage(t, false).hears(one, sick, time.Second).holds(true).
+		tells(history.BecameHolder, one+" had a lower priority, its check fails (92)", one)
+	newStage(t, false).hears(one, int(vrrp.Base(1))+vrrp.HealthyWeight, time.Second).holds(true).
+		tells(history.BecameHolder, one+" had a lower priority (192)", one)
+	newStage(t, false).holds(true).tells(history.BecameHolder, "no other holder was heard", "")
+	unheard := newStage(t, false)
+	unheard.c.instances[0].id = 0
+	unheard.holds(true).tells(history.BecameHolder, history.Unknown, "")
+	// One that held long ago has no part in it.
+	later := newStage(t, false).hears(two, 204, time.Second).once(two, 0).wait(time.Minute).hears(one, 254, 2*settleMove).wait(600 * time.Millisecond)
+	require.Len(t, later.c.take(), 1)
+	later.holds(true).tells(history.BecameHolder, one+" went silent, last heard 0.80 s before", one)
+}
+
+func TestWhyAUnitBecomesStandby(t *testing.T) {
+	newStage(t, true).hears(one, 254, 200*time.Millisecond).holds(false).
+		tells(history.BecameStandby, one+" took over with priority 254", one)
+	newStage(t, true).holds(false).tells(history.BecameStandby, history.Unknown, "")
+	s := newStage(t, true)
+	s.c.sick = "connection refused"
+	s.holds(false).hears(one, 200, 300*time.Millisecond).tells(history.BecameStandby, "own check failed: connection refused", "")
+	s = newStage(t, true)
+	s.c.asked = s.now
+	s.wait(20*time.Millisecond).holds(false).tells(history.BecameStandby, "an operator's failover", "")
+	s = newStage(t, true)
+	s.c.asked = s.now
+	s.wait(time.Minute).holds(false).tells(history.BecameStandby, history.Unknown, "")
+	s = newStage(t, true)
+	s.c.down = []string{"eth0"}
+	s.holds(false).tells(history.BecameStandby, "interface eth0 is down", "")
+	s = newStage(t, true)
+	s.c.instances[0].aside = "paused by an operator"
+	s.holds(false).tells(history.BecameStandby, "stands aside: paused by an operator", "")
+}
+
+func TestWhoTookOverIsToldWhenItIsHeard(t *testing.T) {
+	s := newStage(t, true).holds(false).wait(300 * time.Millisecond)
+	s.hears(two, 203, settleMove)
+	entries := s.wait(0).c.take()
+	require.Len(t, entries, 1)
+	require.Equal(t, two, entries[0].Peer)
+	// From then on it is the holder that others follow.
+	s.once(two, 0).wait(50*time.Millisecond).once(one, 254)
+	entries = s.hears(one, 254, 2*settleMove).wait(0).c.take()
+	require.Len(t, entries, 1)
+	require.Equal(t, []any{history.HolderChanged, two + " handed over (priority 0)", one},
+		[]any{entries[0].Event, entries[0].Cause, entries[0].Peer})
+}
+
+func TestMovesOfOthersAreSeen(t *testing.T) {
+	newMove := func(prepare func(*stage)) history.Entry {
+		s := newStage(t, false).hears(one, 92, time.Second)
+		prepare(s)
+		s.hears(two, 254, 2*settleMove).wait(0)
+		entries := s.c.take()
+		require.Len(t, entries, 1)
+		require.Equal(t, history.HolderChanged, entries[0].Event)
+		require.Equal(t, two, entries[0].Peer)
+		return entries[0]
+	}
+	require.Equal(t, one+" had a lower priority, its check fails (92)", newMove(func(*stage) {}).Cause)
+	require.Equal(t, one+" went silent, last heard 0.80 s before", newMove(func(s *stage) { s.wait(600 * time.Millisecond) }).Cause)
+	require.Equal(t, one+" handed over (priority 0)", newMove(func(s *stage) { s.once(one, 0) }).Cause)
+	// Two that send for a moment are no move when the first one stays.
+	s := newStage(t, false).hears(one, 254, time.Second).once(two, 203)
+	s.hears(one, 254, 3*settleMove).wait(0)
+	require.Empty(t, s.c.take())
+}
+
+func TestWhatHappenedWhileNoCheckerRanIsTold(t *testing.T) {
+	for holder, event := range map[bool]history.Event{true: history.BecameHolder, false: history.BecameStandby} {
+		s := newStage(t, false)
+		s.c.instances[0].begun = false
+		s.c.hold(0, holder, !holder, s.now)
+		entries := s.c.take()
+		require.Len(t, entries, 1)
+		require.Equal(t, event, entries[0].Event)
+		require.Contains(t, entries[0].Cause, "unknown: the health checker was not running")
+	}
+	s := newStage(t, true).holds(false)
+	s.c.finish(s.now)
+	require.Len(t, s.c.take(), 1, "the end does not wait")
+}
+
+func TestStrangersDoNotFillTheMemory(t *testing.T) {
+	s := newStage(t, false)
+	for n := range 200 {
+		s.wait(time.Millisecond).once(netip.AddrFrom4([4]byte{10, 0, 0, byte(n)}).String(), 100)
+	}
+	require.Len(t, s.c.heard(), mostSenders)
+	s.c.advert(advert{from: netip.MustParseAddr(one), id: 99, priority: 254}, s.now)
+	for _, h := range s.c.heard() {
+		require.NotEqual(t, one, h.Address.String(), "another virtual router")
+	}
+}
+
+func TestAdvertisementsOfBothVersionsAreRead(t *testing.T) {
+	for claim, c := range map[string]struct {
+		packet []byte
+		want   advert
+		ok     bool
+	}{
+		"version 3":         {[]byte{0x31, 23, 254, 1, 0, 20, 0, 0, 10, 0, 0, 1}, advert{id: 23, priority: 254, interval: 200 * time.Millisecond}, true},
+		"12 bits of it":     {[]byte{0x31, 23, 0, 1, 0xff, 0xff, 0, 0}, advert{id: 23, interval: 40950 * time.Millisecond}, true},
+		"version 2":         {[]byte{0x21, 23, 101, 1, 0, 1, 0, 0}, advert{id: 23, priority: 101, interval: time.Second}, true},
+		"another type":      {[]byte{0x32, 23, 254, 1, 0, 20, 0, 0}, advert{}, false},
+		"another version":   {[]byte{0x41, 23, 254, 1, 0, 20, 0, 0}, advert{}, false},
+		"no virtual router": {[]byte{0x31, 0, 254, 1, 0, 20, 0, 0}, advert{}, false},
+		"too short":         {[]byte{0x31, 23, 254, 1, 0, 20, 0}, advert{}, false},
+	} {
+		a, ok := parseAdvert(c.packet)
+		require.Equal(t, c.ok, ok, claim)
+		if ok {
+			require.Equal(t, c.want, a, claim)
+		}
+	}
+}
+
+func FuzzAdvertisements(f *testing.F) {
+	f.Add([]byte{0x31, 23, 254, 1, 0, 20, 0, 0})
+	f.Fuzz(func(t *testing.T, packet []byte) {
+		if a, ok := parseAdvert(packet); ok && (a.id < 1 || a.interval < 0 || a.priority > 255) {
+			t.Errorf("%v", a)
+		}
+	})
+}
+
+// TestTheUnprivilegedCheckerNotesMovesWithTheirCauses: it hears what comes over a
+// real socket, and writes to a file that its user cannot open.
+func TestTheUnprivilegedCheckerNotesMovesWithTheirCauses(t *testing.T) {
+	asRoot(t)
+	c := localConfig(t)
+	c.History = filepath.Join(t.TempDir(), "history")
+	c.Instances[0].VirtualRouterID = ours
+	p := start(t, c)
+	p.becomes(healthyStandby)
+	p.inNamespace(func() error { return up("lo") })
+	p.inNamespace(func() error { return up("br0") })
+	send := func(priority byte) {
+		p.inNamespace(func() error {
+			conn, err := net.Dial("ip4:112", "127.0.0.1")
+			if err != nil {
+				return err
+			}
+			defer conn.Close()
+			_, err = conn.Write([]byte{0x31, byte(ours), priority, 0, 0, 20, 0, 0})
+			return err
+		})
+	}
+	send(254)
+	send(0)
+	p.inNamespace(func() error { return address("br0", "192.0.2.10/32", true) })
+	var entries []history.Entry
+	require.Eventually(t, func() bool {
+		var err error
+		entries, err = history.Read(c.History)
+		return err == nil && len(entries) > 0
+	}, 10*time.Second, 10*time.Millisecond)
+	require.Equal(t, history.BecameHolder, entries[0].Event)
+	require.Equal(t, "127.0.0.1 handed over (priority 0)", entries[0].Cause)
+	info, err := os.Stat(c.History)
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o700), info.Mode().Perm())
+	require.Eventually(t, func() bool {
+		s, err := ReadStatus(c.StatusFile)
+		return err == nil && len(s.Heard) == 1 && s.Heard[0].Priority == 254 && !s.Heard[0].Released.IsZero()
+	}, 5*time.Second, 10*time.Millisecond)
+}
+
+func TestACheckerWithoutAHistoryGoesOn(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	var said bytes.Buffer
+	j := openJournal(file, log.New(&said, "", 0))
+	require.Nil(t, j)
+	require.Contains(t, said.String(), "moves are not noted")
+	j.write([]history.Entry{{Event: history.Paused}})
+	j.close()
+	// A disk that takes nothing holds nobody up either.
+	j = &journal{entries: make(chan history.Entry, 1), done: make(chan struct{})}
+	j.write(make([]history.Entry, 1000))
+	begun := time.Now()
+	j.close()
+	require.Less(t, time.Since(begun), 10*journalPatience)
+}

@@ -1,0 +1,46 @@
+package history
+
+import (
+	"strings"
+	"time"
+)
+
+// How far from a move the entry of another writer may lie that explains it: systemd
+// tells of keepalived's end after the addresses have gone, and a daemon that changes
+// over elects anew.
+const (
+	near       = 2 * time.Second
+	changeover = 6 * time.Second
+)
+
+// Explain completes the causes of moves that the health checker could not know from
+// what the charm noted at the same time. The list is in the order of time.
+func Explain(entries []Entry) {
+	for n, e := range entries {
+		if e.Event != BecameHolder && e.Event != BecameStandby || !strings.HasPrefix(e.Cause, Unknown) {
+			continue
+		}
+		best := -1
+		for m, other := range entries {
+			distance := other.Time.Sub(e.Time).Abs()
+			if distance <= reach(other.Event, e.Event) && (best < 0 || distance < entries[best].Time.Sub(e.Time).Abs()) {
+				best = m
+			}
+		}
+		if best >= 0 {
+			entries[n].Cause = strings.TrimSuffix(string(entries[best].Event)+": "+entries[best].Cause, ": ")
+		}
+	}
+}
+
+// reach is how far from a move an event may lie that brings it about by itself;
+// negative for one that does not.
+func reach(what, move Event) time.Duration {
+	switch {
+	case what == ParametersChanged:
+		return changeover
+	case move == BecameStandby && (what == KeepalivedEnded || what == MachineBooted):
+		return near
+	}
+	return -1
+}
