@@ -153,3 +153,34 @@ func TestNewsThatCannotBeTakenInAreAFault(t *testing.T) {
 	require.ErrorContains(t, a.notify.Run(t.Context()), fmt.Sprintf("cannot take in the news: remove %s", a.notify.Pending[0]), "else systemd would start it again and again")
 	require.Zero(t, a.calls())
 }
+
+// TestTheClientOfEveryJujuIsFound: Juju 3 has juju-exec and may keep a link of the
+// old name, Juju 2.9 has juju-run only.
+func TestTheClientOfEveryJujuIsFound(t *testing.T) {
+	require.Equal(t, []string{"/usr/bin/juju-exec", "/usr/bin/juju-run"}, notify.Clients(), "juju-exec comes first")
+	for claim, c := range map[string]struct {
+		installed []string
+		want      string
+	}{
+		"Juju 2.9":               {[]string{"juju-run"}, "juju-run keepalived/0 ./dispatch refresh\n"},
+		"Juju 3":                 {[]string{"juju-exec"}, "juju-exec keepalived/0 ./dispatch refresh\n"},
+		"Juju 3, upgraded to it": {[]string{"juju-run", "juju-exec"}, "juju-exec keepalived/0 ./dispatch refresh\n"},
+	} {
+		t.Run(claim, func(t *testing.T) {
+			a := newAgent(t, "")
+			dir := t.TempDir()
+			for _, name := range c.installed {
+				require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\necho \"${0##*/} $*\" >>"+dir+"/calls\n"), 0o755))
+			}
+			a.notify.Clients = nil
+			for _, path := range notify.Clients() {
+				a.notify.Clients = append(a.notify.Clients, filepath.Join(dir, filepath.Base(path)))
+			}
+			require.NoError(t, a.notify.Run(t.Context()))
+			text, err := os.ReadFile(filepath.Join(dir, "calls"))
+			require.NoError(t, err)
+			require.Equal(t, c.want, string(text))
+			require.Empty(t, a.log.String())
+		})
+	}
+}
