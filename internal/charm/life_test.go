@@ -252,7 +252,7 @@ func TestAStoppedCheckerThatIsStillEnabledGoesToo(t *testing.T) {
 
 func TestActionsChangeNothing(t *testing.T) {
 	s := serving(t)
-	for _, name := range []string{"status", "get-configuration"} {
+	for _, name := range []string{"status", "get-configuration", "history", "run-checks"} {
 		out := charmtest.Run(t, "actions/"+name, s)
 		require.Empty(t, out.Steps)
 		require.Equal(t, s.String(), out.String())
@@ -260,8 +260,8 @@ func TestActionsChangeNothing(t *testing.T) {
 	}
 	results := charmtest.Run(t, "actions/status", s).Juju.Results
 	assert.Equal(t, "VIP ready: holds 10.10.74.250", results["summary"])
-	assert.Equal(t, "master", results["role"])
-	assert.Equal(t, "254", results["priority"])
+	assert.Equal(t, "holder", results["vip-1-role"])
+	assert.Equal(t, "254", results["vip-1-priority"])
 	assert.Equal(t, "none", results["pending-follow-up"])
 	assert.Contains(t, charmtest.Run(t, "actions/get-configuration", s).Juju.Results["fragment"], "vrrp_instance charm_keepalived")
 	require.ErrorContains(t, charmtest.RunHook(t, charmtest.Hook{Name: "actions/nosuch"}, s).Err, "no such action")

@@ -69,6 +69,7 @@ func TestAPauseSurvivesEverythingButResumeAndRemoval(t *testing.T) {
 		s = out.State
 	}
 	require.Contains(t, act(t, "pause", s).Juju.Results["summary"], "paused already")
+	s.Juju.Parameters = nil
 	resumed := act(t, "resume", s)
 	require.NotContains(t, resumed.Host.Checkers["keepalived"].Config, "aside")
 	require.NotContains(t, resumed.Host.Files, reconcile.Layout{Application: "keepalived"}.Paused())

@@ -94,7 +94,7 @@ func (d *deployment) secretsStaySecret(t *testing.T, passwords ...string) {
 	t.Helper()
 	said := []string{d.Status(), fmt.Sprint(d.databags()), fmt.Sprint(d.Model.Status())}
 	for _, unit := range d.units() {
-		for _, action := range []string{"status", "get-configuration"} {
+		for _, action := range []string{"status", "get-configuration", "history", "run-checks"} {
 			r, err := d.Model.RunAction(d.ctx, unit, action, nil)
 			require.NoError(t, err)
 			require.Equal(t, controller.ActionCompleted, r.Status, r.Message)
