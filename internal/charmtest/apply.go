@@ -11,12 +11,9 @@ import (
 	"testing"
 	"time"
 
-<<<<<<< HEAD
-	"keepalived-charm/internal/healthcheck"
-=======
 	"keepalived-charm/internal/checker"
+	"keepalived-charm/internal/healthcheck"
 	"keepalived-charm/internal/history"
->>>>>>> 3756e71 (actions: history, run-checks, status per virtual IP; documented results)
 	"keepalived-charm/internal/reconcile"
 )
 

@@ -77,9 +77,9 @@ func Look(o Observed) View {
 	v := View{}
 	for _, p := range o.peers() {
 		v.Peers = append(v.Peers, PeerView{Unit: p.unit, Address: p.address, Addresses: p.addresses,
-			Serves: p.runs != nil, Aside: p.aside, Healthy: p.healthy})
+			Serves: p.Runs != nil, Aside: p.Aside, Healthy: p.healthy})
 	}
-	c, err := healthcheck.Parse([]byte(o.Machine.Files[Layout{o.Event.Unit.Application}.CheckerConfig()]))
+	c, err := healthcheck.Parse([]byte(o.Machine.Files[Layout{Application: o.Event.Unit.Application}.CheckerConfig()]))
 	if err != nil {
 		return v // it serves nothing
 	}
@@ -124,8 +124,12 @@ func (v View) holder(o Observed, i InstanceView, s keepalived.InstanceState) str
 	if i.Role == RoleHolder {
 		return o.Event.Unit.String()
 	}
-	if d, err := Desire(o); err == nil && i.Role == RoleStandby && d.holder(s) != "" {
-		return d.holder(s)
+	if d, err := Desire(o); err == nil && i.Role == RoleStandby {
+		for _, part := range d.parts() {
+			if name := part.holder(s); part.Layout.Instance() == s.Name && name != "" {
+				return name
+			}
+		}
 	}
 	last := HeardView{Heard: Heard{Last: i.Since}}
 	for _, h := range i.Heard {
