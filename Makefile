@@ -105,6 +105,10 @@ lab: deps charm lab-command ## Keep a lab up to type commands against (root)
 bench: deps charm lab-command ## Measure outages in the lab, to build/bench: tables, plots, raw numbers (RUNS=5 ROWS=regexp BUSY=1m; root)
 	@build/lab bench -o build/bench -runs $(RUNS) -rows "$${ROWS-}" -busy $(BUSY)
 
+.PHONY: chaos
+chaos: deps charm lab-command ## Break a deployment in every way, to build/chaos: what each fault costs (CHAOS_MINUTES=30 random ones more, CHAOS_SEED, ROWS=regexp; root)
+	@build/lab chaos -o build/chaos -rows "$${ROWS-}" -random "$${CHAOS_MINUTES:-0}m" $${CHAOS_SEED:+-seed "$$CHAOS_SEED"}
+
 .PHONY: clean
 clean: ## Remove what make built here
 	@rm -rf build keepalived.charm $(foreach arch,$(ARCHS),keepalived_$(arch).charm)

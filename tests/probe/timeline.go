@@ -172,3 +172,29 @@ func (w *walk) settle(machine string, m Move) {
 	}
 	w.settled = machine
 }
+
+// Unsettled is when an address last ceased to be held by other than one machine, from one time to
+// another: the zero Time when one machine or another held it all along, to when it is not held by
+// one in the end.
+func (t *Timeline) Unsettled(addr netip.Addr, from, to time.Time) time.Time {
+	holders := map[string]bool{}
+	var until time.Time
+	for _, c := range t.of(addr) {
+		if c.At.After(to) {
+			break
+		}
+		before := len(holders)
+		if c.Holds {
+			holders[c.Machine] = true
+		} else {
+			delete(holders, c.Machine)
+		}
+		if before != 1 && len(holders) == 1 && c.At.After(from) {
+			until = c.At
+		}
+	}
+	if len(holders) != 1 {
+		return to
+	}
+	return until
+}

@@ -80,3 +80,23 @@ func TestHeldBy(t *testing.T) {
 	require.Empty(t, line.HeldBy("a", ms(150)))
 	require.Equal(t, []netip.Addr{vip}, line.HeldBy("b", ms(150)))
 }
+
+func TestUnsettledIsWhenOneMachineWasAloneAgain(t *testing.T) {
+	var line probe.Timeline
+	for _, c := range []probe.Change{on("a", 0), on("b", 20), off("a", 30), off("b", 50), on("c", 60), off("c", 90)} {
+		line.Note(c)
+	}
+	for _, row := range []struct {
+		claim          string
+		from, to, want int
+	}{
+		{"two at the end", 0, 20, 20},
+		{"two that became one", 10, 40, 30},
+		{"none that became one", 10, 80, 60},
+		{"none at the end", 10, 100, 100},
+	} {
+		require.Equal(t, ms(row.want), line.Unsettled(vip, ms(row.from), ms(row.to)), row.claim)
+	}
+	require.Zero(t, line.Unsettled(vip, ms(0), ms(10)), "one all along")
+	require.Zero(t, line.Unsettled(vip, ms(70), ms(80)), "what came before does not count")
+}

@@ -7,11 +7,13 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/signal"
 	"syscall"
 	"time"
 
+	"keepalived-charm/tests/chaos"
 	"keepalived-charm/tests/lab"
 )
 
@@ -19,6 +21,7 @@ const help = `lab: the keepalived charm on three machines, without a cloud
 
   lab demo   show a deployment: machines, a VIP, a machine dies, the VIP moves
   lab bench  measure outages, print the table and draw the plot
+  lab chaos  break the deployment in every way, print what each fault cost
   lab up     start a lab and keep it up in the background
   lab down   end it
 
@@ -43,18 +46,23 @@ func run(args []string) error {
 	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
 	charm := flags.String("charm", "keepalived.charm", "packed charm to deploy")
 	runs := flags.Int("runs", 5, "runs of each row (bench)")
-	rows := flags.String("rows", "", "`regexp` that picks rows by their event (bench)")
+	rows := flags.String("rows", "", "`regexp` that picks rows by their event (bench, chaos)")
 	busy := flags.Duration("busy", time.Minute, "how long the row about busy cores takes (bench)")
-	results := flags.String("o", "build/bench", "`directory` for the table, the plot and the raw numbers (bench)")
+	results := flags.String("o", "build/"+args[0], "`directory` for the table and the raw numbers (bench, chaos)")
+	random := flags.Duration("random", 0, "how long faults go on at random after all have happened once (chaos)")
+	seed := flags.Uint64("seed", rand.Uint64(), "seed of that chance (chaos)")
 	start := map[string]func(context.Context, *lab.Lab) error{
 		"demo": func(ctx context.Context, l *lab.Lab) error { return l.Demo(ctx) },
 		"bench": func(ctx context.Context, l *lab.Lab) error {
 			return l.Bench(ctx, lab.BenchOptions{Runs: *runs, Rows: *rows, Busy: *busy, Dir: *results, Out: os.Stdout})
 		},
+		"chaos": func(ctx context.Context, l *lab.Lab) error {
+			return chaos.Run(ctx, l, chaos.Options{Rows: *rows, Random: *random, Seed: *seed, Dir: *results, Out: os.Stdout, Progress: os.Stderr})
+		},
 		"serve": nil,
 	}[args[0]]
 	switch args[0] {
-	case "demo", "bench", "serve", "up":
+	case "demo", "bench", "chaos", "serve", "up":
 		if err := flags.Parse(args[1:]); errors.Is(err, flag.ErrHelp) {
 			return nil
 		} else if err != nil {

@@ -1,0 +1,69 @@
+package chaos
+
+import "context"
+
+// fileFaults are about what lies on the machine.
+func fileFaults() []Fault {
+	daemon := bounds(2, 1.5, 8)
+	return []Fault{
+		{Name: "keepalived's program is gone when it is killed, and put back after 4 s", Bounds: bounds(2, 1.5, 4), Lasts: seconds(4), Telling: true,
+			Inject:  script("mv /usr/sbin/keepalived /usr/sbin/keepalived.away; " + killAll),
+			Recover: script("[ -e /usr/sbin/keepalived ] || mv /usr/sbin/keepalived.away /usr/sbin/keepalived")},
+		{Name: "keepalived's program is gone when it is killed, nobody puts it back", Bounds: bounds(2, 1.5, 30),
+			Inject:  script("mv /usr/sbin/keepalived /usr/sbin/keepalived.away; " + killAll),
+			Restore: script("rm -f /usr/sbin/keepalived.away")},
+		{Name: "keepalived.conf is deleted, keepalived killed", Bounds: daemon, Telling: true, Inject: script("rm /etc/keepalived/keepalived.conf; " + killAll)},
+		{Name: "keepalived.conf is deleted, keepalived reloaded", Bounds: daemon, Inject: script("rm /etc/keepalived/keepalived.conf; systemctl reload keepalived")},
+		{Name: "the charm's fragment is deleted, keepalived reloaded", Bounds: daemon, Inject: script("rm " + fragment + "; systemctl reload keepalived")},
+		{Name: "keepalived.conf is filled with nonsense, keepalived reloaded", Bounds: daemon,
+			Inject: script("echo 'vrrp_instance x {' >/etc/keepalived/keepalived.conf; systemctl reload keepalived")},
+		{Name: "track file is deleted", Bounds: bounds(0.2, 0, 0), Inject: script("rm /run/keepalived-charm/keepalived/priority")},
+		{Name: "full disk while an option changes and keepalived is killed", Bounds: bounds(2, 1.5, 8), Lasts: seconds(6), Telling: true,
+			Prepare: script(fill), Inject: all(setInterval, script("sleep 1; "+killAll)), Recover: script(empty), Restore: all(script(unfill), resetInterval)},
+		{Name: "read-only /etc while an option changes and keepalived is killed", Bounds: bounds(2, 1.5, 8), Lasts: seconds(6),
+			Prepare: script("mount --bind /etc /etc; mount -o remount,ro,bind /etc"), Inject: all(setInterval, setRouter, script("sleep 1; "+killAll)),
+			Recover: script("umount /etc"), Restore: all(resetInterval, resetRouter)},
+	}
+}
+
+// full are the directories that the charm and keepalived write to.
+const full = "/var/lib/keepalived-charm /etc/keepalived /var/lib/juju"
+
+// fill puts copies of them on small file systems without a byte to spare, and fills
+// /run as well.
+const fill = `
+for dir in ` + full + `; do
+	[ -d $dir ] || continue
+	mount -t tmpfs -o mode=755,size=$(($(du --summarize -k $dir | cut -f 1) + 1024))k tmpfs /mnt
+	cp -a $dir/. /mnt/
+	dd if=/dev/zero of=/mnt/.full bs=4k 2>/dev/null || true
+	mount --move /mnt $dir
+done
+mount -o remount,size=$(($(df --output=used -k /run | tail -1) + 64))k /run
+dd if=/dev/zero of=/run/full bs=1k 2>/dev/null || true`
+
+// empty makes room again.
+const empty = `
+for dir in ` + full + ` /run; do rm -f $dir/.full $dir/full; done
+mount -o remount,size=50% /run`
+
+// unfill puts the directories back on the machine's disk as they are now.
+const unfill = `
+for dir in ` + full + `; do
+	mountpoint --quiet $dir || continue
+	mount --bind / /mnt
+	cp -a $dir/. /mnt$dir/
+	umount /mnt
+	umount --lazy $dir
+done`
+
+func setInterval(_ context.Context, s *Stage) error {
+	return s.Model.SetConfig("keepalived", map[string]string{"healthcheck_fall": "4"})
+}
+
+func resetInterval(ctx context.Context, s *Stage) error {
+	if err := s.Model.ResetConfig("keepalived", "healthcheck_fall"); err != nil {
+		return err
+	}
+	return s.Settled(ctx)
+}

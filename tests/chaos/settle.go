@@ -1,0 +1,162 @@
+package chaos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"keepalived-charm/tests/controller"
+	"keepalived-charm/tests/lab"
+)
+
+var errNoFaketime = errors.New("cannot set keepalived's clock: the package libfaketime is missing, make deps installs it")
+
+const (
+	// settleLimit bounds how long a deployment may take to be as it should.
+	settleLimit = 90 * time.Second
+	// hookAfter is how long the deployment has until the next regular hook comes; in
+	// real life that is up to 5 minutes.
+	hookAfter = 12 * time.Second
+)
+
+// subordinates are the units of the charm.
+func subordinates(s controller.Snapshot) []controller.UnitStatus {
+	var units []controller.UnitStatus
+	for _, u := range s.Units {
+		if u.Application == "keepalived" {
+			units = append(units, u)
+		}
+	}
+	return units
+}
+
+// wrong says what is not as it should be: one holder, all machines up, agents idle,
+// and every status tells the truth. It is empty when all is well.
+func (s *Stage) wrong() string {
+	holders := s.Holders.Holders(lab.VIP)
+	if len(holders) != 1 {
+		return fmt.Sprintf("machines %v hold %s", holders, lab.VIP)
+	}
+	units := subordinates(s.Model.Status())
+	holder := ""
+	for _, u := range units {
+		if "juju-"+u.Machine == holders[0] {
+			holder = u.Name
+		}
+	}
+	for _, u := range units {
+		want := "VIP ready: holds " + lab.VIP.String()
+		if u.Name != holder {
+			want = fmt.Sprintf("VIP ready: standby for %s, holder %s", lab.VIP, holder)
+		}
+		if m, err := s.Machine(u.Machine); err != nil || !m.Running() {
+			return "machine " + u.Machine + " is off"
+		}
+		if said := u.Workload.Message; said != want {
+			return fmt.Sprintf("%s says %q", u.Name, said)
+		}
+		if u.Agent.Status != "idle" || !u.Connected {
+			return fmt.Sprintf("agent of %s is %s: %s", u.Name, u.Agent.Status, u.Agent.Message)
+		}
+	}
+	return ""
+}
+
+// converge waits until all is well; it returns when that was so, and whether it
+// took the next regular hook.
+func (s *Stage) converge(ctx context.Context) (at time.Time, hook bool, err error) {
+	begin := time.Now()
+	for {
+		why := s.wrong()
+		if why == "" {
+			return time.Now(), hook, nil
+		}
+		switch waited := time.Since(begin); {
+		case ctx.Err() != nil:
+			return time.Now(), hook, ctx.Err()
+		case waited > settleLimit:
+			return time.Now(), hook, errors.New(why)
+		case waited > hookAfter && !hook:
+			hook = true
+			if err := s.Model.TriggerUpdateStatus(); err != nil {
+				return time.Now(), hook, err
+			}
+		}
+		pause(ctx, 50*time.Millisecond)
+	}
+}
+
+// repair starts what a row that failed may have left stopped.
+const repair = `systemctl thaw keepalived 2>/dev/null || true
+systemctl kill --signal=CONT haproxy keepalived 2>/dev/null || true
+systemctl stop 'busy*' 2>/dev/null || true
+systemctl reset-failed
+systemctl start haproxy`
+
+// settle brings the deployment to where every row begins.
+func (s *Stage) settle(ctx context.Context) error {
+	for _, m := range s.Net.Machines() {
+		if !m.Running() {
+			if err := s.Heal(ctx, strings.TrimPrefix(m.Name, "juju-")); err != nil {
+				return err
+			}
+		}
+		if _, err := m.Run(ctx, repair); err != nil {
+			return err
+		}
+	}
+	if err := s.Settled(ctx); err != nil {
+		return err
+	}
+	if _, _, err := s.converge(ctx); err != nil {
+		return fmt.Errorf("cannot settle: %w\n%s", err, s.Status())
+	}
+	for _, m := range s.Net.Machines() {
+		if err := awaitHealth(ctx, s, m.Name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// awaitHealth waits until a machine's health checker finds its service well.
+func awaitHealth(ctx context.Context, s *Stage, name string) error {
+	const script = `for n in $(seq 100); do
+	grep -q '"verdict":"healthy"' /run/keepalived-charm/keepalived/status.json && exit 0
+	sleep 0.1
+done
+cat /run/keepalived-charm/keepalived/status.json; exit 1`
+	return s.on(ctx, script, strings.TrimPrefix(name, "juju-"))
+}
+
+// aim makes the holder's machine, or a standby's, the place of the next fault.
+func (s *Stage) aim(ctx context.Context, standby bool) error {
+	holder, err := s.WaitHolder(ctx, lab.VIP)
+	if err != nil {
+		return err
+	}
+	s.Target, s.Others = holder, nil
+	for _, u := range subordinates(s.Model.Status()) {
+		switch {
+		case u.Machine == holder:
+		case standby && s.Target == holder:
+			s.Target = u.Machine
+		default:
+			s.Others = append(s.Others, u.Machine)
+		}
+	}
+	if standby {
+		s.Others = append(s.Others, holder)
+	}
+	return nil
+}
+
+// pause waits unless ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
