@@ -3,8 +3,11 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
+
+	"keepalived-charm/internal/checker"
 )
 
 // version is set by the Makefile.
@@ -13,6 +16,9 @@ var version = "unknown"
 func main() {
 	if err := run(os.Args, os.Getenv); err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
+		if errors.Is(err, checker.ErrStuck) {
+			os.Exit(checker.StuckStatus)
+		}
 		os.Exit(1)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"log"
 	"os"
 	"os/signal"
+	"strconv"
 	"syscall"
 
 	"github.com/juju/charm/v12/hooks"
@@ -37,6 +38,8 @@ The systemd services of the charm start it as:
   keepalived-charm prepare --config FILE   before keepalived starts: make the
                                            track files, flush stale virtual IPs
   keepalived-charm ended --config FILE     after it ended: note how
+  keepalived-charm rescue --config FILE    after a checker has ended: when it found
+                                           keepalived stuck, kill that
   keepalived-charm notify --unit UNIT FILE ...
                                            after news: have Juju run refresh
 
@@ -61,7 +64,7 @@ func run(args []string, getenv func(string) string) error {
 		case "--version":
 			fmt.Println(version)
 			return nil
-		case "checker", "check", "prepare", "ended":
+		case "checker", "check", "prepare", "ended", "rescue":
 			return service(args[1], args[2:])
 		case "notify":
 			return news(args[2:])
@@ -135,6 +138,10 @@ func service(mode string, args []string) error {
 			return err
 		}
 		return json.NewEncoder(os.Stdout).Encode(once)
+	case mode == "rescue" && os.Getenv("EXIT_STATUS") == strconv.Itoa(checker.StuckStatus): // systemd.exec(5)
+		return host.Rescue(*config)
+	case mode == "rescue":
+		return nil
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()

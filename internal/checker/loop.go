@@ -48,6 +48,7 @@ type loop struct {
 	ears      []*listener
 	heardAt   time.Time
 	service   serviceManager
+	daemon    daemonWatch
 	prober    prober
 	hint      *listenHint
 	watch     *addressWatch
@@ -114,6 +115,7 @@ func newLoop(c healthcheck.Config, owner identity, log *log.Logger) (*loop, erro
 	l.links = watchLinks(c.Links, log)
 	l.hint = newListenHint(c.Check)
 	l.service = newServiceManager()
+	l.daemon.groups = daemonGroups()
 	return l, nil
 }
 
@@ -257,6 +259,11 @@ func (l *loop) step(ctx context.Context, now time.Time) (time.Time, error) {
 		}
 		sooner(l.begin(ctx, now))
 	}
+	look, err := l.lookAtDaemon(now)
+	if err != nil {
+		return time.Time{}, err
+	}
+	sooner(look)
 	sooner(l.election.expire(now))
 	sooner(l.chronicle.expire(now))
 	l.status.heldBack(l.election.damping.until)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -242,6 +243,12 @@ func (h *Host) installPackage() error {
 	_, updateErr := run("apt-get", "-q", "update")
 	if err := apt("-o", "Dpkg::Options::=--force-confold", "--no-install-recommends", "install", "keepalived"); err != nil {
 		return fmt.Errorf("cannot install keepalived: %w", errors.Join(err, updateErr))
+	}
+	if _, err := exec.LookPath("keepalived"); err != nil {
+		// For apt it is installed: somebody took the program away.
+		if err := apt("-o", "Dpkg::Options::=--force-confold", "--no-install-recommends", "--reinstall", "install", "keepalived"); err != nil {
+			return fmt.Errorf("cannot install keepalived again: %w", errors.Join(err, updateErr))
+		}
 	}
 	return h.remove(installingMark)
 }

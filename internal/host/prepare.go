@@ -51,6 +51,19 @@ func Prepare(config string) error {
 	return nil
 }
 
+// Rescue ends a keepalived that does nothing any more and takes the virtual IPs
+// away that it kept on this machine; systemd starts another. config is the health
+// checker's configuration.
+func Rescue(config string) error {
+	// Stopped and frozen processes die of nothing else.
+	if err := systemctl("kill", "--signal=KILL", keepalivedService); err != nil {
+		return err
+	}
+	// A service that an operator froze stays so otherwise; for others it is no news.
+	_ = systemctl("thaw", keepalivedService)
+	return Prepare(config)
+}
+
 // markBoot makes the file that tells of a boot, when keepalived starts for the
 // first time since one: before any track file is there.
 func markBoot(c healthcheck.Config) (bool, error) {

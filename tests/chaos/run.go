@@ -25,6 +25,9 @@ type Result struct {
 	Moves int
 	// By names who put it right, Status what juju status showed of the unit.
 	By, Status []string
+	// Late says what was still wrong after 12 s, when the next hook came; empty when it
+	// took none.
+	Late string
 	// Open says what never got right; empty when all did.
 	Open string
 }
@@ -93,7 +96,7 @@ func (s *Stage) measure(ctx context.Context, f Fault) (Result, error) {
 	r.Status = telling(said.end())
 	s.sum(&r, report, server, begin, ended)
 	r.By = s.repairers(ctx, begin, before, r.Moves)
-	if hook && !slices.Contains(r.By, "hook update-status") {
+	if r.Late = hook; hook != "" && !slices.Contains(r.By, "hook update-status") {
 		r.By = append(r.By, "status at the next hook")
 	}
 	return r, nil

@@ -64,22 +64,43 @@ func (s *Stage) wrong() string {
 	return ""
 }
 
-// converge waits until all is well; it returns when that was so, and whether it
-// took the next regular hook.
-func (s *Stage) converge(ctx context.Context) (at time.Time, hook bool, err error) {
+// stopped says whether a daemon or a health checker is there and does nothing: a
+// standby's is missed by nobody before the holder fails.
+func (s *Stage) stopped(ctx context.Context) string {
+	const script = `for service in keepalived keepalived-checker-keepalived; do
+	systemctl is-active --quiet $service || { echo "$service does not run"; continue; }
+	dir=/sys/fs/cgroup/system.slice/$service.service
+	grep -q 'frozen 1' $dir/cgroup.events && echo "$service is frozen"
+	for pid in $(cat $dir/cgroup.procs); do grep -q '^State:.T' /proc/$pid/status 2>/dev/null && echo "$service is stopped"; done
+done
+true`
+	for _, m := range s.Net.Machines() {
+		if text, err := m.Run(ctx, script); err != nil || text != "" {
+			return m.Name + ": " + text
+		}
+	}
+	return ""
+}
+
+// converge waits until all is well; it returns when that was so, and what was
+// wrong when it took the next regular hook.
+func (s *Stage) converge(ctx context.Context) (at time.Time, hook string, err error) {
 	begin := time.Now()
 	for {
 		why := s.wrong()
+		if at = time.Now(); why == "" {
+			why = s.stopped(ctx)
+		}
 		if why == "" {
-			return time.Now(), hook, nil
+			return at, hook, nil
 		}
 		switch waited := time.Since(begin); {
 		case ctx.Err() != nil:
 			return time.Now(), hook, ctx.Err()
 		case waited > settleLimit:
 			return time.Now(), hook, errors.New(why)
-		case waited > hookAfter && !hook:
-			hook = true
+		case waited > hookAfter && hook == "":
+			hook = why
 			if err := s.Model.TriggerUpdateStatus(); err != nil {
 				return time.Now(), hook, err
 			}

@@ -109,9 +109,12 @@ func (s *Stage) row(ctx context.Context, row *Row, progress io.Writer) error {
 	}
 	row.Results = append(row.Results, r)
 	fmt.Fprintf(progress, "%-75s %v  (%v)\n", row.Fault.Name, r, time.Since(begin).Round(100*time.Millisecond))
-	if why := row.Fault.Bounds.unmet(r); why != "" {
-		err = errors.Join(err, fmt.Errorf("%s: %s", row.Fault.Name, why))
+	why := row.Fault.Bounds.unmet(r)
+	if why != "" || r.Late != "" {
 		fmt.Fprintf(progress, "  %s\n%s", why, s.explain(ctx, begin))
+	}
+	if why != "" {
+		err = errors.Join(err, fmt.Errorf("%s: %s", row.Fault.Name, why))
 	}
 	return err
 }

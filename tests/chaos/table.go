@@ -49,6 +49,9 @@ func (r Result) String() string {
 	if len(r.Status) > 0 {
 		text += "; said " + strings.Join(r.Status, " | ")
 	}
+	if r.Late != "" {
+		text += "; after 12 s: " + r.Late
+	}
 	if r.Open != "" {
 		text += "; OPEN: " + r.Open
 	}

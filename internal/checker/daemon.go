@@ -1,0 +1,115 @@
+package checker
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+const (
+	// daemonInterval parts two looks at keepalived.
+	daemonInterval = 250 * time.Millisecond
+	// daemonPatience is how long keepalived may do nothing after its track file was
+	// written. It reads the file at once; a busy machine gives it some of this time.
+	daemonPatience = time.Second
+	// daemonActive is how many looks in a row must find keepalived at work before one
+	// that does nothing counts as stuck: one that never reads our track file, as it
+	// runs with another configuration, is none.
+	daemonActive = 4
+)
+
+// StuckStatus is the exit status of a checker that found keepalived stuck. It may
+// do nothing about it; systemd has the rescue carried out with more rights.
+const StuckStatus = 75 // EX_TEMPFAIL, sysexits(3)
+
+// ErrStuck is why a checker ends that found keepalived stuck.
+var ErrStuck = errors.New("keepalived does nothing though its track file was written: has keepalived killed, another one begins anew")
+
+// daemonGroups are the places of keepalived's control group: with version 2, and
+// with both versions.
+func daemonGroups() []string {
+	const service = "system.slice/keepalived.service"
+	return []string{filepath.Join("/sys/fs/cgroup", service), filepath.Join("/sys/fs/cgroup/unified", service)}
+}
+
+// daemonWatch notices that keepalived no longer does anything: its processes are
+// stopped, frozen or wait for ever. Such a daemon keeps the virtual IPs on its
+// machine while another one takes them over, and nothing else would end that.
+type daemonWatch struct {
+	groups []string
+	at     time.Time // of the next look
+	looked time.Time // the last look
+	usage  string    // processor time so far, as the kernel writes it
+	active int       // looks in a row that found it at work
+	armed  bool      // it is known to read the track file
+	asked  time.Time // since when it has something to do; zero while it works
+}
+
+// look tells what follows from keepalived's processor time: to write the track
+// file, so that it has something to do, or that it is stuck. An empty usage is that
+// of a daemon that does not run.
+func (w *daemonWatch) look(now time.Time, usage string) (ask, stuck bool) {
+	late := !w.looked.IsZero() && now.Sub(w.looked) > 2*daemonInterval
+	worked := usage != w.usage
+	w.looked, w.usage = now, usage
+	switch {
+	case usage == "":
+		w.active, w.armed, w.asked = 0, false, time.Time{}
+	case worked:
+		w.active++
+		w.armed = w.armed || w.active >= daemonActive || !w.asked.IsZero()
+		w.asked = time.Time{}
+	case late || w.asked.IsZero():
+		// This process did not run either, or keepalived had nothing to do.
+		w.active, w.asked = 0, now
+		return true, false
+	case now.Sub(w.asked) >= daemonPatience:
+		return false, w.armed
+	}
+	return false, false
+}
+
+// read returns keepalived's processor time so far; empty while it does not run.
+func (w *daemonWatch) read() string {
+	for _, group := range w.groups {
+		text, err := os.ReadFile(filepath.Join(group, "cpu.stat"))
+		if err != nil {
+			continue
+		}
+		line, _, _ := strings.Cut(string(text), "\n")
+		return line
+	}
+	return ""
+}
+
+// populated tells that keepalived's control group has processes: between two of
+// them systemd may keep it.
+func (w *daemonWatch) populated() bool {
+	for _, group := range w.groups {
+		if text, err := os.ReadFile(filepath.Join(group, "cgroup.events")); err == nil {
+			return strings.Contains(string(text), "populated 1")
+		}
+	}
+	return false
+}
+
+// lookAtDaemon looks at keepalived when it is time to, and returns when to look
+// again.
+func (l *loop) lookAtDaemon(now time.Time) (time.Time, error) {
+	w := &l.daemon
+	if now.Before(w.at) {
+		return w.at, nil
+	}
+	w.at = now.Add(daemonInterval)
+	ask, stuck := w.look(now, w.read())
+	if stuck && w.populated() {
+		return w.at, ErrStuck
+	}
+	if ask && l.tracks[0].value != noValue {
+		// The same text: keepalived waits for the file to be closed, not for another one.
+		_ = l.tracks[0].file.write(trackText(l.tracks[0].value)) // apply tells of a file that cannot be written
+	}
+	return w.at, nil
+}

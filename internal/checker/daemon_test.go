@@ -1,0 +1,80 @@
+package checker
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestAKeepalivedThatDoesNothingIsStuck(t *testing.T) {
+	for _, row := range []struct {
+		claim string
+		// usage is what each look finds, one character a look; a dot is no daemon, an
+		// underscore a second in which the checker itself did not run.
+		usage string
+		asked int
+		stuck bool
+	}{
+		{"one that works all the time is not asked", "abcdefghijkl", 0, false},
+		{"one that works and stops is asked once and then stuck", "abcdeffffffff", 1, true},
+		{"one that has little to do reads the track file whenever it is asked", "aabbccddeeffgg", 7, false},
+		{"one that read the track file and stops is stuck", "aabbbbbbbbb", 2, true},
+		{"one that never read the track file has another configuration", "aaaaaaaaaaaaaaaa", 1, false},
+		{"one that does not run is not stuck", "abcdef............", 0, false},
+		{"one that started anew must be known first", "abcdef..aaaaaaaaaa", 1, false},
+		{"a machine that was frozen asks anew", "abcdefff_f_f_f_f", 5, false},
+	} {
+		t.Run(row.claim, func(t *testing.T) {
+			w, now := daemonWatch{}, time.Now()
+			asked, stuck := 0, false
+			for _, c := range row.usage {
+				now = now.Add(daemonInterval)
+				if c == '_' {
+					now = now.Add(time.Second)
+					continue
+				}
+				usage := string(c)
+				if c == '.' {
+					usage = ""
+				}
+				ask, end := w.look(now, usage)
+				if ask {
+					asked++
+				}
+				stuck = stuck || end
+			}
+			require.Equal(t, row.asked, asked)
+			require.Equal(t, row.stuck, stuck)
+		})
+	}
+}
+
+func TestAStuckKeepalivedEndsTheChecker(t *testing.T) {
+	l := newTestLoop(t)
+	group := t.TempDir()
+	put := func(name, text string) {
+		require.NoError(t, os.WriteFile(filepath.Join(group, name), []byte(text), 0o600))
+	}
+	l.daemon.groups = []string{filepath.Join(group, "none"), group}
+	put("cpu.stat", "usage_usec 12\nuser_usec 7\n")
+	put("cgroup.events", "populated 0\nfrozen 0\n")
+	require.Equal(t, "usage_usec 12", l.daemon.read())
+	l.daemon.armed = true
+	now := time.Now()
+	look := func() error {
+		var err error
+		for range 8 {
+			now = now.Add(daemonInterval)
+			if _, failed := l.lookAtDaemon(now); failed != nil {
+				err = failed
+			}
+		}
+		return err
+	}
+	require.NoError(t, look(), "a group without processes is not stuck")
+	put("cgroup.events", "populated 1\nfrozen 0\n")
+	require.ErrorIs(t, look(), ErrStuck)
+}
