@@ -79,16 +79,37 @@ func Refresh(ev juju.Event, j Model, m Machine) error {
 	if _, serves := obs.Machine.Files[(reconcile.Layout{Application: ev.Unit.Application}).Fragment()]; !serves {
 		return nil
 	}
-	return passAndShow(obs, j, m)
+	status, err := pass(obs, j, m)
+	if err != nil {
+		return err
+	}
+	if reconcile.Passing(status) {
+		// Nobody would tell of what comes of it.
+		if err := m.Apply(reconcile.Layout{Application: ev.Unit.Application}, reconcile.Step{Action: reconcile.Await}); err != nil {
+			return err
+		}
+		if obs, err = observe(ev, j, m); err != nil {
+			return err
+		}
+		if status, err = pass(obs, j, m); err != nil {
+			return err
+		}
+	}
+	return show(status, j)
 }
 
-// passAndShow sets the status last, and only one that is new: each is a write to
-// the controller and a line in the history.
+// passAndShow sets the status last.
 func passAndShow(obs reconcile.Observed, j Model, m Machine) error {
 	status, err := pass(obs, j, m)
 	if err != nil {
 		return err
 	}
+	return show(status, j)
+}
+
+// show sets a status that is new: each is a write to the controller and a line in
+// the history.
+func show(status juju.Status, j Model) error {
 	shown, err := j.Status()
 	if err != nil || shown == status {
 		return err

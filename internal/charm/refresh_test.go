@@ -8,6 +8,7 @@ import (
 
 	"keepalived-charm/internal/charmtest"
 	"keepalived-charm/internal/endpoint"
+	"keepalived-charm/internal/reconcile"
 	"keepalived-charm/internal/vrrp"
 )
 
@@ -87,4 +88,12 @@ func TestANewHolderTellsItsPeersOnce(t *testing.T) {
 	require.EqualValues(t, 1700000000, since(run(t, lost, charmtest.Refresh)), "a loss is not told: the next holder does")
 	lost.Host.Holds, lost.Host.Since = true, 1700000100
 	require.EqualValues(t, 1700000100, since(run(t, lost, charmtest.Refresh)))
+}
+
+func TestARefreshWaitsForWhatIsOverInAMoment(t *testing.T) {
+	s := serving(t)
+	s.Host.Holds, s.Host.Heard = false, 0
+	out := charmtest.Run(t, charmtest.Refresh, s)
+	require.Equal(t, []reconcile.Step{{Action: reconcile.Await}}, out.Steps)
+	require.Empty(t, charmtest.Run(t, "update-status", s).Steps, "a hook goes on")
 }

@@ -98,6 +98,7 @@ func (h *Host) apply(l reconcile.Layout, s reconcile.Step, amid bool) (known boo
 		h.Holds, h.Roles = false, nil
 	case reconcile.Restart:
 		h.Keepalived.Starts++
+	case reconcile.Await:
 	case reconcile.Flush:
 		h.Stray = nil
 	case reconcile.Pin:

@@ -27,9 +27,9 @@ const StuckStatus = 75 // EX_TEMPFAIL, sysexits(3)
 // ErrStuck is why a checker ends that found keepalived stuck.
 var ErrStuck = errors.New("keepalived does nothing though its track file was written: has keepalived killed, another one begins anew")
 
-// daemonGroups are the places of keepalived's control group: with version 2, and
+// DaemonGroups are the places of keepalived's control group: with version 2, and
 // with both versions.
-func daemonGroups() []string {
+func DaemonGroups() []string {
 	const service = "system.slice/keepalived.service"
 	return []string{filepath.Join("/sys/fs/cgroup", service), filepath.Join("/sys/fs/cgroup/unified", service)}
 }

@@ -115,7 +115,7 @@ func newLoop(c healthcheck.Config, owner identity, log *log.Logger) (*loop, erro
 	l.links = watchLinks(c.Links, log)
 	l.hint = newListenHint(c.Check)
 	l.service = newServiceManager()
-	l.daemon.groups = daemonGroups()
+	l.daemon.groups = DaemonGroups()
 	return l, nil
 }
 

@@ -64,6 +64,8 @@ func (h *Host) Apply(l reconcile.Layout, s reconcile.Step) error {
 		return systemctl("kill", "--kill-who=main", "--signal="+strconv.Itoa(int(checker.StepAside)), l.CheckerService())
 	case reconcile.Restart:
 		return systemctl("restart", keepalivedService)
+	case reconcile.Await:
+		return h.awaitElection(l, startPatience)
 	case reconcile.StopKeepalived:
 		return stop(keepalivedService)
 	case reconcile.StopChecker:
@@ -132,7 +134,7 @@ func (h *Host) followUp(l reconcile.Layout, f reconcile.FollowUp) error {
 		if err := reloadOrStart(keepalivedService); err != nil {
 			return err
 		}
-		return h.awaitElection(l)
+		return h.awaitElection(l, 0)
 	case reconcile.RestartChecker:
 		if err := h.remove(l.Booted()); err != nil {
 			return err

@@ -19,11 +19,16 @@ import (
 // advertisement interval: an outcome that comes later is told by the notifier.
 const longestElection = 2 * time.Second
 
+// startPatience is how much longer it may take when keepalived is just starting:
+// systemd waits 0.2 s before that.
+const startPatience = 500 * time.Millisecond
+
 // awaitElection waits until every instance has found out who holds, itself or
 // another unit: right after a start or reload the daemon does not know yet, and
 // the status would have to say so. A standby that hears nobody takes over after
 // three advertisement intervals (RFC 9568 section 6.1, Active_Down_Interval).
-func (h *Host) awaitElection(l reconcile.Layout) error {
+// With patience it also waits for a daemon that does not answer yet.
+func (h *Host) awaitElection(l reconcile.Layout, patience time.Duration) error {
 	text, err := os.ReadFile(h.path(l.Fragment()))
 	if err != nil {
 		return nil // it serves nothing (any more)
@@ -35,13 +40,13 @@ func (h *Host) awaitElection(l reconcile.Layout) error {
 			longest, written[c.Name] = max(longest, p.Interval), c.Addresses
 		}
 	}
-	for deadline := time.Now().Add(min(4*longest+300*time.Millisecond, longestElection)); ; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(min(4*longest+300*time.Millisecond, longestElection) + patience); ; time.Sleep(50 * time.Millisecond) {
 		instances, err := h.own(l)
 		undecided := slices.ContainsFunc(instances, func(i keepalived.InstanceState) bool {
 			return !sameAddresses(i.Addresses, written[i.Name]) || i.State == keepalived.Init || i.State == keepalived.Backup && i.MasterPriority == 0
 		})
 		decided := !undecided && len(instances) >= len(written)
-		if err != nil || len(instances) == 0 || decided || time.Now().After(deadline) {
+		if err != nil || len(instances) == 0 && patience == 0 || decided || time.Now().After(deadline) {
 			return err
 		}
 	}

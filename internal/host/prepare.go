@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"keepalived-charm/internal/checker"
 	"keepalived-charm/internal/healthcheck"
 	"keepalived-charm/internal/history"
 	"keepalived-charm/internal/vrrp"
@@ -59,8 +60,13 @@ func Rescue(config string) error {
 	if err := systemctl("kill", "--signal=KILL", keepalivedService); err != nil {
 		return err
 	}
-	// A service that an operator froze stays so otherwise; for others it is no news.
-	_ = systemctl("thaw", keepalivedService)
+	// What systemd runs next would stay frozen in a frozen control group, and systemd
+	// thaws only services that run.
+	for _, group := range checker.DaemonGroups() {
+		if err := os.WriteFile(filepath.Join(group, "cgroup.freeze"), []byte("0"), 0); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("cannot thaw keepalived: %w", err)
+		}
+	}
 	return Prepare(config)
 }
 

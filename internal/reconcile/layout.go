@@ -102,7 +102,8 @@ func (l Layout) StatusFile() string { return path.Join(l.Run(), "status.json") }
 func (l Layout) News() string { return path.Join(l.Run(), "news") }
 
 // Pending are the files that say that the unit's status may have changed: the
-// health checker's, and the one that is left when keepalived ends.
+// health checker's, and the one that is left when keepalived ends
+// or has started.
 func (l Layout) Pending() []string {
 	return []string{path.Join(l.News(), healthcheck.Pending), path.Join(l.Run(), "keepalived-ended")}
 }

@@ -230,3 +230,12 @@ func TestAMasterThatLostAddressesReadsItsConfigurationAgain(t *testing.T) {
 	now.standby(1)
 	require.False(t, now.lacks(*now.Machine))
 }
+
+func TestPassingStatusesAreThoseOfADaemonThatStarts(t *testing.T) {
+	for _, message := range []string{"electing a holder for 10.10.74.250; check fails here: refused", "keepalived is not running: journalctl -u keepalived"} {
+		require.True(t, Passing(juju.Status{Level: juju.Waiting, Message: message}), message)
+	}
+	for _, message := range []string{"VIP ready: holds 10.10.74.250", "keepalived is in the FAULT state: journalctl -u keepalived"} {
+		require.False(t, Passing(juju.Status{Level: juju.Waiting, Message: message}), message)
+	}
+}

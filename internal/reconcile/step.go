@@ -44,6 +44,9 @@ const (
 	Resume   Action = "resume"
 	HandOver Action = "hand over"
 	Restart  Action = "restart keepalived"
+	// Await waits until keepalived has found out who holds the virtual IPs, 2.5 s at
+	// most. It is in no plan.
+	Await Action = "await election"
 	// RemoveState removes the application's directories.
 	RemoveState Action = "remove state"
 	// RemoveLeftovers removes what the Python charm left beside the charm's files.

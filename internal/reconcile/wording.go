@@ -94,6 +94,18 @@ func say(c condition, pairs ...string) juju.Status {
 	return juju.Status{Level: w.Level, Message: strings.NewReplacer(pairs...).Replace(w.Message)}
 }
 
+// Passing tells a status that is over in a moment when all goes well: keepalived
+// has just ended or started.
+func Passing(s juju.Status) bool {
+	for _, c := range []condition{notRunning, notReporting, electing} {
+		start, _, _ := strings.Cut(Wordings()[c].Message, " ADDRESSES")
+		if strings.HasPrefix(s.Message, start) {
+			return true
+		}
+	}
+	return false
+}
+
 // WordingTable is Wordings as a table in Markdown.
 func WordingTable() string {
 	var b strings.Builder
