@@ -37,7 +37,8 @@ The systemd services of the charm start it as:
   keepalived-charm checker --config FILE   check the service, adjust priorities
   keepalived-charm prepare --config FILE   before keepalived starts: make the
                                            track files, flush stale virtual IPs
-  keepalived-charm ended --config FILE     after it ended: note how
+  keepalived-charm ended --config FILE     after it ended: note how, take away the
+                                           virtual IPs that it left behind
   keepalived-charm rescue --config FILE    after a checker has ended: when it found
                                            keepalived stuck, kill that
   keepalived-charm notify --unit UNIT FILE ...
@@ -139,7 +140,7 @@ func service(mode string, args []string) error {
 		}
 		return json.NewEncoder(os.Stdout).Encode(once)
 	case mode == "rescue" && os.Getenv("EXIT_STATUS") == strconv.Itoa(checker.StuckStatus): // systemd.exec(5)
-		return host.Rescue(*config)
+		return host.Rescue()
 	case mode == "rescue":
 		return nil
 	}

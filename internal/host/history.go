@@ -73,12 +73,18 @@ func difference(from, to string) string {
 	return strings.Join(words, ", ")
 }
 
-// Ended notes that keepalived ended. systemd tells how in the environment
+// Ended runs right after keepalived ended, in whatever way: it takes away virtual
+// IPs that were left behind, and notes how it ended. systemd tells how in the environment
 // (systemd.exec(5)); config is the health checker's configuration.
 func Ended(config string, getenv func(string) string) error {
 	c, err := readChecker(config)
-	if err != nil || c.History == "" {
+	if err != nil {
 		return err
+	}
+	// It may not be started again for a while: without its file, say.
+	flushed := flush(virtualAddresses(c))
+	if c.History == "" {
+		return flushed
 	}
 	cause := "it was stopped"
 	switch status := getenv("EXIT_STATUS"); {
@@ -88,7 +94,7 @@ func Ended(config string, getenv func(string) string) error {
 		cause = strings.TrimSpace(getenv("SERVICE_RESULT") + " " + status)
 	}
 	noteIn(c.History, history.Entry{Event: history.KeepalivedEnded, Cause: cause})
-	return nil
+	return flushed
 }
 
 // readChecker reads a health checker's configuration for keepalived's sake.

@@ -32,7 +32,6 @@ func Prepare(config string) error {
 	if err != nil {
 		return err
 	}
-	var stale []netip.Addr
 	for _, i := range c.Instances {
 		adjustment := 0
 		if booted || i.Aside != "" {
@@ -41,9 +40,8 @@ func Prepare(config string) error {
 		if err := makeTrackFile(i.TrackFile, adjustment); err != nil {
 			return err
 		}
-		stale = append(stale, i.Addresses...)
 	}
-	if err := flush(stale); err != nil {
+	if err := flush(virtualAddresses(c)); err != nil {
 		return err
 	}
 	if c.History != "" {
@@ -52,10 +50,17 @@ func Prepare(config string) error {
 	return nil
 }
 
-// Rescue ends a keepalived that does nothing any more and takes the virtual IPs
-// away that it kept on this machine; systemd starts another. config is the health
-// checker's configuration.
-func Rescue(config string) error {
+// virtualAddresses lists the virtual IPs, and what stands for them in advertisements.
+func virtualAddresses(c healthcheck.Config) []netip.Addr {
+	var list []netip.Addr
+	for _, i := range c.Instances {
+		list = append(list, i.Addresses...)
+	}
+	return list
+}
+
+// Rescue kills a keepalived that does nothing any more; systemd does what follows.
+func Rescue() error {
 	// Stopped and frozen processes die of nothing else.
 	if err := systemctl("kill", "--signal=KILL", keepalivedService); err != nil {
 		return err
@@ -67,7 +72,7 @@ func Rescue(config string) error {
 			return fmt.Errorf("cannot thaw keepalived: %w", err)
 		}
 	}
-	return Prepare(config)
+	return nil
 }
 
 // markBoot makes the file that tells of a boot, when keepalived starts for the

@@ -16,28 +16,31 @@ func fileFaults() []Fault {
 		{Name: "keepalived.conf is deleted, keepalived reloaded", Bounds: daemon, Inject: script("rm /etc/keepalived/keepalived.conf; systemctl reload keepalived")},
 		{Name: "the charm's fragment is deleted, keepalived reloaded", Bounds: daemon, Inject: script("rm " + fragment + "; systemctl reload keepalived")},
 		{Name: "keepalived.conf is filled with nonsense, keepalived reloaded", Bounds: daemon,
-			Inject: script("echo 'vrrp_instance x {' >/etc/keepalived/keepalived.conf; systemctl reload keepalived")},
-		{Name: "track file is deleted", Bounds: bounds(0.2, 0, 0), Inject: script("rm /run/keepalived-charm/keepalived/priority")},
+			Inject: script("echo 'vrrp_instance x {' >/etc/keepalived/keepalived.conf; systemctl reload keepalived || true")},
+		{Name: "track file is deleted", Bounds: bounds(1, 0.5, 3), Inject: script("rm /run/keepalived-charm/keepalived/priority")},
 		{Name: "full disk while an option changes and keepalived is killed", Bounds: bounds(2, 1.5, 8), Lasts: seconds(6), Telling: true,
 			Prepare: script(fill), Inject: all(setInterval, script("sleep 1; "+killAll)), Recover: script(empty), Restore: all(script(unfill), resetInterval)},
 		{Name: "read-only /etc while an option changes and keepalived is killed", Bounds: bounds(2, 1.5, 8), Lasts: seconds(6),
-			Prepare: script("mount --bind /etc /etc; mount -o remount,ro,bind /etc"), Inject: all(setInterval, setRouter, script("sleep 1; "+killAll)),
-			Recover: script("umount /etc"), Restore: all(resetInterval, resetRouter)},
+			Prepare: script("mount --bind /etc /etc; mount -o remount,ro,bind /etc"), Inject: all(setInterval, script("sleep 1; "+killAll)),
+			Recover: script("umount --lazy /etc"), Restore: resetInterval},
 	}
 }
 
 // full are the directories that the charm and keepalived write to.
-const full = "/var/lib/keepalived-charm /etc/keepalived /var/lib/juju"
+const full = "/var/lib/keepalived-charm /etc/keepalived"
 
 // fill puts copies of them on small file systems without a byte to spare, and fills
 // /run as well.
 const fill = `
 for dir in ` + full + `; do
 	[ -d $dir ] || continue
-	mount -t tmpfs -o mode=755,size=$(($(du --summarize -k $dir | cut -f 1) + 1024))k tmpfs /mnt
-	cp -a $dir/. /mnt/
-	dd if=/dev/zero of=/mnt/.full bs=4k 2>/dev/null || true
-	mount --move /mnt $dir
+	size=$(du --summarize -k $dir | cut -f 1)
+	rm -rf /var/tmp/copy
+	cp -a $dir /var/tmp/copy
+	mount -t tmpfs -o mode=755,size=$((size + 1024))k tmpfs $dir
+	cp -a /var/tmp/copy/. $dir/
+	rm -rf /var/tmp/copy
+	dd if=/dev/zero of=$dir/.full bs=4k 2>/dev/null || true
 done
 mount -o remount,size=$(($(df --output=used -k /run | tail -1) + 64))k /run
 dd if=/dev/zero of=/run/full bs=1k 2>/dev/null || true`

@@ -75,31 +75,41 @@ func (s *Stage) measure(ctx context.Context, f Fault) (Result, error) {
 		ended = time.Now()
 	}
 	r := Result{}
-	right, hook, convergeErr := s.converge(ctx)
-	if convergeErr != nil {
-		r.Open = convergeErr.Error()
-	} else {
-		pause(ctx, quiet)
-		if why := s.wrong(); why != "" {
-			if right, _, convergeErr = s.converge(ctx); convergeErr != nil {
-				r.Open = convergeErr.Error()
-			}
-		}
-	}
+	r.Late, r.Open = s.calm(ctx)
 	server := client.Server()
 	report, stopErr := client.Stop()
+	said.end()
 	if err = errors.Join(err, stopErr, s.Holders.Err()); err != nil {
-		said.end()
 		return r, err
 	}
-	r.Right = right.Sub(ended)
-	r.Status = telling(said.end())
+	if said.wrong.After(ended) {
+		r.Right = said.wrong.Sub(ended)
+	}
+	r.Status = telling(said.said)
 	s.sum(&r, report, server, begin, ended)
 	r.By = s.repairers(ctx, begin, before, r.Moves)
-	if r.Late = hook; hook != "" && !slices.Contains(r.By, "hook update-status") {
+	if r.Late != "" && !slices.Contains(r.By, "hook update-status") {
 		r.By = append(r.By, "status at the next hook")
 	}
 	return r, nil
+}
+
+// calm waits until all is well and stays so; it returns what was wrong when the
+// next regular hook came, and what never got right.
+func (s *Stage) calm(ctx context.Context) (late, open string) {
+	for {
+		hook, err := s.converge(ctx)
+		if hook != "" {
+			late = hook
+		}
+		if err != nil {
+			return late, err.Error()
+		}
+		pause(ctx, quiet)
+		if s.wrong() == "" {
+			return late, ""
+		}
+	}
 }
 
 // sum takes in what client and kernels saw.

@@ -82,27 +82,26 @@ true`
 	return ""
 }
 
-// converge waits until all is well; it returns when that was so, and what was
-// wrong when it took the next regular hook.
-func (s *Stage) converge(ctx context.Context) (at time.Time, hook string, err error) {
+// converge waits until all is well; it returns what was wrong when it took the next
+// regular hook.
+func (s *Stage) converge(ctx context.Context) (hook string, err error) {
 	begin := time.Now()
 	for {
 		why := s.wrong()
-		if at = time.Now(); why == "" {
+		if why == "" {
 			why = s.stopped(ctx)
 		}
-		if why == "" {
-			return at, hook, nil
-		}
 		switch waited := time.Since(begin); {
+		case why == "":
+			return hook, nil
 		case ctx.Err() != nil:
-			return time.Now(), hook, ctx.Err()
+			return hook, ctx.Err()
 		case waited > settleLimit:
-			return time.Now(), hook, errors.New(why)
+			return hook, errors.New(why)
 		case waited > hookAfter && hook == "":
 			hook = why
 			if err := s.Model.TriggerUpdateStatus(); err != nil {
-				return time.Now(), hook, err
+				return hook, err
 			}
 		}
 		pause(ctx, 50*time.Millisecond)
@@ -131,7 +130,7 @@ func (s *Stage) settle(ctx context.Context) error {
 	if err := s.Settled(ctx); err != nil {
 		return err
 	}
-	if _, _, err := s.converge(ctx); err != nil {
+	if _, err := s.converge(ctx); err != nil {
 		return fmt.Errorf("cannot settle: %w\n%s", err, s.Status())
 	}
 	for _, m := range s.Net.Machines() {

@@ -17,6 +17,10 @@ import (
 	"keepalived-charm/tests/lab"
 )
 
+// Patience is how long a connection may take before it counts as lost: a host that
+// is busy with three machines is no fault.
+const Patience = 900 * time.Millisecond
+
 // Options say what Run does.
 type Options struct {
 	// Rows is a regular expression that picks faults by their name; empty: all.

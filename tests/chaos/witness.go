@@ -16,6 +16,8 @@ type witness struct {
 	stop, done chan struct{}
 	// said are the target's statuses in order.
 	said []string
+	// wrong is when something was last not as it should be.
+	wrong time.Time
 }
 
 // watch begins to follow the status of the unit on a machine.
@@ -28,6 +30,9 @@ func (s *Stage) watch(id string) *witness {
 				if said := shown(u); u.Machine == id && (len(w.said) == 0 || w.said[len(w.said)-1] != said) {
 					w.said = append(w.said, said)
 				}
+			}
+			if s.wrong() != "" {
+				w.wrong = time.Now()
 			}
 			select {
 			case <-w.stop:
@@ -51,11 +56,10 @@ func shown(u controller.UnitStatus) string {
 	return strings.TrimPrefix(u.Workload.Status+": "+u.Workload.Message, "active: VIP ready: ")
 }
 
-// end returns what was said.
-func (w *witness) end() []string {
+// end stops the watch; what it saw counts from then on.
+func (w *witness) end() {
 	close(w.stop)
 	<-w.done
-	return w.said
 }
 
 // restarts counts how often systemd started services again, by machine and service.

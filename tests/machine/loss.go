@@ -20,8 +20,12 @@ func (n *Network) lose(ctx context.Context, port *Port, from, to int) error {
 	rules := fmt.Sprintf("table %s\ndelete table %s\n", table, table)
 	chains := ""
 	for hook, percent := range map[string]int{"ingress": from, "egress": to} {
+		which := fmt.Sprintf("numgen random mod 100 < %d", percent)
+		if percent >= 100 {
+			which = ""
+		}
 		if percent > 0 {
-			chains += fmt.Sprintf("chain %s { type filter hook %s device %s priority 0; numgen random mod 100 < %d drop; }\n", hook, hook, port.peer(), percent)
+			chains += fmt.Sprintf("chain %s { type filter hook %s device %s priority 0; %s drop; }\n", hook, hook, port.peer(), which)
 		}
 	}
 	if chains != "" {

@@ -82,12 +82,16 @@ func run(args []string) error {
 	case "serve":
 		return serve(ctx, *charm)
 	}
-	return with(ctx, *charm, start)
+	options := lab.Options{Charm: *charm, Progress: os.Stderr}
+	if args[0] == "chaos" {
+		options.Patience = chaos.Patience
+	}
+	return with(ctx, options, start)
 }
 
 // with runs something on a lab and ends the lab whatever happens.
-func with(ctx context.Context, charm string, what func(context.Context, *lab.Lab) error) error {
-	l, err := lab.New(ctx, lab.Options{Charm: charm, Progress: os.Stderr})
+func with(ctx context.Context, options lab.Options, what func(context.Context, *lab.Lab) error) error {
+	l, err := lab.New(ctx, options)
 	if err != nil {
 		return err
 	}
