@@ -47,6 +47,9 @@ func (n *Node) listen() {
 			v.addresses = append(v.addresses, a.Addr())
 		}
 		for _, was := range before {
+			if was.name == i.name && !slices.ContainsFunc(config.Instances, func(c healthcheck.Instance) bool { return c.Name == i.name }) {
+				v.silent = was.silent // its track file stays as it is
+			}
 			if was.name == i.name && p.Understands(was.Parameters) {
 				v.master, v.since = was.master && !v.silent, was.since
 			}

@@ -108,7 +108,7 @@ func (d Desired) agree(o Observed) (a agreement) {
 		// changes, and before 2.2.5 for seconds when a script goes.
 		_, ours := o.Machine.Files[d.Layout.Fragment()]
 		a.upgraded, a.planned, a.pin = 1+len(d.peers), o.Planned, a.holds && !ours
-	case d.alone():
+	case d.alone() && !d.awaited():
 		a.pin = a.holds && a.run != a.wanted
 		a.run = a.wanted
 		if !a.holds && d.told.Aside == untilKnown {
@@ -125,7 +125,7 @@ func (d Desired) agree(o Observed) (a agreement) {
 
 // lead decides for a unit that holds the virtual IPs.
 func (d Desired) lead(a agreement, m Machine) agreement {
-	if a.run == a.wanted || d.ends {
+	if a.run == a.wanted || d.ends || d.awaited() {
 		return a
 	}
 	// Units that understand each other need no care, if the holder goes first: a
@@ -189,8 +189,15 @@ func (d Desired) follow(a agreement) agreement {
 // Before its first hook of the peer relation it knows of no other.
 func (d Desired) join(a agreement, o Observed) agreement {
 	a.run = a.wanted
+	if k := d.Layout.Router; k > 0 {
+		// What all units run in the first router is agreed upon.
+		a.run, a.run.Spread = d.first, false
+		a.run.VirtualRouterID += vrrp.VirtualRouterID(k)
+		a.run.Anchor = vrrp.Anchor(a.run.VirtualRouterID, d.first.Anchor.Is6())
+	}
+	own := a.run
 	for _, p := range d.serving() {
-		if d.acceptable(*p.Runs) && (a.run == a.wanted || p.Aside == "") {
+		if d.acceptable(*p.Runs) && (a.run == own || p.Aside == "") {
 			a.run = *p.Runs
 		}
 	}

@@ -79,6 +79,8 @@ type Desired struct {
 	// spread tells that there are several routers, ends that there is to be one again,
 	// gathers that this unit is about to hold all of them for that.
 	spread, ends, gathers bool
+	// first are the parameters of the first router.
+	first vrrp.Parameters
 	// leaving tells a unit whose peers are being taken away.
 	leaving bool
 	// paused tells that an operator keeps this unit out of the election.

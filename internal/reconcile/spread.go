@@ -71,6 +71,7 @@ func (d Desired) share(o Observed) ([]Desired, error) {
 		slices.Reverse(order) // the next one's virtual router ID becomes free first
 	}
 	next, aside := d.agreement.next, endpoint.ParseAnnouncement(d.agreement.aside)
+	d.first = d.agreement.run
 	d.spread, d.gathers = true, next != nil && !next.Parameters.Spread
 	d.ends = d.gathers || aside != nil && !aside.Parameters.Spread
 	var parts []Desired
@@ -107,6 +108,13 @@ func (d Desired) out(holds bool) string {
 		return d.agreement.aside
 	}
 	return ""
+}
+
+// awaited tells that some peer serves and does not have this router yet.
+func (d Desired) awaited() bool {
+	return d.Layout.Router > 0 && slices.ContainsFunc(d.peers, func(p peer) bool {
+		return p.member.Runs != nil && !p.lost && p.Runs == nil
+	})
 }
 
 // gathered tells whether this unit may change over to one router for all virtual

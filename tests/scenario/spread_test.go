@@ -1,0 +1,154 @@
+package scenario_test
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"keepalived-charm/tests/lab"
+)
+
+// TestSpread is about option spread: three virtual IPs over three units.
+func TestSpread(t *testing.T) {
+	d := deploy(t, map[string]string{"virtual_ip": "10.10.74.250 10.10.74.251 10.10.74.252", "spread": "true"})
+	vips := []netip.Addr{lab.VIP, lab.VIP.Next(), lab.VIP.Next().Next()}
+	s := spread{d, vips}
+
+	d.scenario(t, "each unit holds one virtual IP and names the holders of the others", func(t *testing.T) {
+		held := s.eachHoldsOne(t)
+		for k, id := range held {
+			unit := d.unitOn(t, id)
+			d.says(t, unit, fmt.Sprintf("VIP ready: holds 1 of 3 VIPs, %s; ", vips[k]))
+			for other, id := range held {
+				if other != k {
+					d.says(t, unit, fmt.Sprintf("; %s holds %s", d.unitOn(t, id), vips[other]))
+				}
+			}
+		}
+	})
+	d.scenario(t, "a machine that dies takes its own virtual IP along, and returns for it", func(t *testing.T) {
+		held := s.eachHoldsOne(t)
+		all := s.measure(t, time.Second, func() { require.NoError(t, d.Kill(d.ctx, held[1])) })
+		moved(t, all[1], machineDies)
+		s.untouched(t, all, 0, 2)
+		all = s.measure(t, time.Second, func() {
+			require.NoError(t, d.Heal(d.ctx, held[1]))
+			require.Equal(t, held, s.eachHoldsOne(t))
+		})
+		moved(t, all[1], handedOver)
+		s.untouched(t, all, 0, 2)
+	})
+	d.scenario(t, "a service that dies moves the virtual IP of its unit", func(t *testing.T) {
+		held := s.eachHoldsOne(t)
+		all := s.measure(t, time.Second, func() { d.run(t, held[2], "systemctl stop haproxy.service") })
+		moved(t, all[2], serviceDies)
+		s.untouched(t, all, 0, 1)
+		d.run(t, held[2], "systemctl start haproxy.service; systemctl restart keepalived-checker-keepalived.service")
+		s.eachHoldsOne(t)
+	})
+	d.scenario(t, "a paused unit hands over what it holds, and gets it back", func(t *testing.T) {
+		held := s.eachHoldsOne(t)
+		d.updateStatus(t)
+		d.settled(t)
+		all := s.measure(t, time.Second, func() { d.act(t, d.unitOn(t, held[0]), "pause", nil) })
+		moved(t, all[0], handedOver)
+		s.untouched(t, all, 1, 2)
+		d.act(t, d.unitOn(t, held[0]), "resume", nil)
+		s.eachHoldsOne(t)
+	})
+	for _, row := range []struct{ claim, option, value string }{
+		{"to one holder", "spread", "false"},
+		{"to one each", "spread", "true"},
+		{"to other virtual router IDs", "router_id", "24"},
+		{"to unicast", "vrrp_mode", "unicast"},
+		{"to one holder again", "spread", "false"},
+	} {
+		d.scenario(t, "clients lose no connection during a change "+row.claim, func(t *testing.T) {
+			all := s.measure(t, time.Second, func() {
+				d.configure(t, row.option+"="+row.value)
+				require.Eventually(t, func() bool { return s.changed(row.value != "false") }, 30*time.Second, 50*time.Millisecond)
+				d.settled(t)
+			})
+			for k, m := range all {
+				require.Zero(t, m.Lost, "%s", vips[k])
+				require.LessOrEqual(t, m.Shared, sharedAtMost, "%s", vips[k])
+				if row.option != "spread" {
+					unnoticed(t, m)
+				}
+			}
+			require.Zero(t, all[0].Moves, "the first stays")
+		})
+	}
+}
+
+// spread is a deployment with several virtual IPs.
+type spread struct {
+	*deployment
+	vips []netip.Addr
+}
+
+// machines lists the machines that hold the virtual IPs; none while one has no holder
+// or two.
+func (s spread) machines() []string {
+	var list []string
+	for _, v := range s.vips {
+		id, err := s.Holder(v)
+		if err != nil {
+			return nil
+		}
+		list = append(list, id)
+	}
+	return list
+}
+
+// eachHoldsOne waits until every machine holds one virtual IP, and tells which.
+func (s spread) eachHoldsOne(t *testing.T) []string {
+	t.Helper()
+	s.settled(t)
+	var held []string
+	require.Eventually(t, func() bool {
+		held = s.machines()
+		return len(slices.Compact(slices.Sorted(slices.Values(held)))) == len(s.vips)
+	}, 20*time.Second, 20*time.Millisecond, "each unit holds one")
+	return held
+}
+
+// changed tells that a change is over in every unit, and whether the virtual IPs are
+// shared out.
+func (s spread) changed(out bool) bool {
+	for _, unit := range s.units() {
+		if m := s.message(unit); strings.Contains(m, "moving to") || strings.Contains(m, "of 3 VIPs") != out {
+			return false
+		}
+	}
+	held := slices.Compact(slices.Sorted(slices.Values(s.machines())))
+	return len(held) == 3 == out && len(held) > 0
+}
+
+// measure probes all virtual IPs around an event.
+func (s spread) measure(t *testing.T, rest time.Duration, event func()) []lab.Measurement {
+	t.Helper()
+	all, err := s.MeasureAll(s.ctx, s.vips, rest, func(context.Context) error {
+		event()
+		return nil
+	})
+	require.NoError(t, err)
+	for k, m := range all {
+		t.Log(s.vips[k], m)
+	}
+	return all
+}
+
+// untouched requires that clients of some virtual IPs noticed nothing.
+func (s spread) untouched(t *testing.T, all []lab.Measurement, which ...int) {
+	t.Helper()
+	for _, k := range which {
+		unnoticed(t, all[k])
+	}
+}
