@@ -82,7 +82,7 @@ func TestSpreadGivesEachUnitOne(t *testing.T) {
 // hooks, and of faults in every second walk. SEED=N shows one walk, WALKS=N takes more.
 func TestSpreadHasOneHolderEachWhateverTheOrderOfHooks(t *testing.T) {
 	t.Parallel()
-	from, count := 0, 30
+	from, count := 0, 16
 	if n, err := strconv.Atoi(os.Getenv("WALKS")); err == nil {
 		count = n
 	}

@@ -36,6 +36,7 @@ func (n *Node) listen() {
 		return
 	}
 	config := n.config()
+	written, _ := healthcheck.Parse([]byte(n.Host.Files[n.Layout().CheckerConfig()]))
 	for _, i := range instances(n.Host.Keepalived.Loaded) {
 		p, ok := keepalived.ReadParameters(n.Host.Keepalived.Loaded, i.name)
 		if !ok {
@@ -43,11 +44,15 @@ func (n *Node) listen() {
 		}
 		p.Spread = false // nothing in an advertisement tells
 		v := &voice{node: n, name: i.name, Parameters: p, unicast: i.peers, silent: n.silent(config, i.name)}
+		if !has(config, i.name, func(healthcheck.Instance) bool { return true }) {
+			// The hook makes its track file, which the checker does not know yet.
+			v.silent = has(written, i.name, func(i healthcheck.Instance) bool { return i.Aside != "" })
+		}
 		for _, a := range i.addresses {
 			v.addresses = append(v.addresses, a.Addr())
 		}
 		for _, was := range before {
-			if was.name == i.name && !slices.ContainsFunc(config.Instances, func(c healthcheck.Instance) bool { return c.Name == i.name }) {
+			if was.name == i.name && !has(config, i.name, func(healthcheck.Instance) bool { return true }) {
 				v.silent = was.silent // its track file stays as it is
 			}
 			if was.name == i.name && p.Understands(was.Parameters) {
@@ -71,8 +76,13 @@ func (n *Node) silent(config healthcheck.Config, instance string) bool {
 	if n.Sick && config.Policy.DropAllUnhealthy {
 		return true
 	}
-	aside := slices.ContainsFunc(config.Instances, func(i healthcheck.Instance) bool { return i.Name == instance && i.Aside != "" })
+	aside := has(config, instance, func(i healthcheck.Instance) bool { return i.Aside != "" })
 	return starts != n.again[instance] && (aside || starts == n.unconfirmed)
+}
+
+// has tells whether a configuration has an instance of that name and kind.
+func has(c healthcheck.Config, name string, kind func(healthcheck.Instance) bool) bool {
+	return slices.ContainsFunc(c.Instances, func(i healthcheck.Instance) bool { return i.Name == name && kind(i) })
 }
 
 // hears tells whether a gets the advertisements of b.

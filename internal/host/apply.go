@@ -14,6 +14,7 @@ import (
 	"keepalived-charm/internal/checker"
 	"keepalived-charm/internal/healthcheck"
 	"keepalived-charm/internal/reconcile"
+	"keepalived-charm/internal/vrrp"
 )
 
 // installedMark remembers that the charm installed the package, installingMark
@@ -174,7 +175,10 @@ func (h *Host) prepare(l reconcile.Layout) error {
 		// A unit that serves already, for the Python charm, counts as healthy until
 		// its checker knows better: it would be pre-empted meanwhile.
 		adjustment := 0
-		if holds(i) && isActive(keepalivedService) {
+		switch {
+		case i.Aside != "":
+			adjustment = vrrp.StepAside
+		case holds(i) && isActive(keepalivedService):
 			adjustment = c.Policy.Adjustment(true, true)
 		}
 		if err := makeTrackFile(h.path(i.TrackFile), adjustment); err != nil {

@@ -95,7 +95,8 @@ func (d Desired) agree(o Observed) (a agreement) {
 	wanted := d.target()
 	current, serving := d.running(o.Machine)
 	a = agreement{was: current, run: current, wanted: wanted, holds: serving && o.Machine.has(current.Anchor)}
-	if serving && d.occupied(wanted.VirtualRouterID) {
+	// Routers that are to end are silent by the time the first one changes.
+	if ends := current.Spread && !wanted.Spread; serving && !ends && d.occupied(wanted.VirtualRouterID) {
 		a.wanted = current // another router has yet to leave it
 		defer func() { a.wanted, a.moving = wanted, true }()
 	}

@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"net/netip"
+	"slices"
 
 	"keepalived-charm/internal/healthcheck"
 	"keepalived-charm/internal/keepalived"
@@ -57,4 +58,38 @@ func (d Desired) checked(i keepalived.VRRPInstance, booted bool) healthcheck.Ins
 		h.Watch = netip.AddrPortFrom(vips[0], uint16(d.options.Port)).String()
 	}
 	return h
+}
+
+// silences tells whether this unit begins, and whether it ends, to stand aside in some
+// router. between is the health checker's configuration with which it has begun and not
+// ended.
+func (d Desired) silences(m Machine) (begins, ends bool, between File) {
+	path := d.Layout.CheckerConfig()
+	was, err := healthcheck.Parse([]byte(m.Files[path]))
+	if err != nil {
+		return d.silent(), false, between // it served nothing
+	}
+	wanted, err := healthcheck.Parse([]byte(d.Files[path]))
+	if err != nil {
+		return false, false, between
+	}
+	for _, now := range wanted.Instances {
+		n := slices.IndexFunc(was.Instances, func(i healthcheck.Instance) bool { return i.Name == now.Name })
+		switch {
+		case n < 0:
+			begins = begins || now.Aside != ""
+		case now.Aside != "" && was.Instances[n].Aside == "":
+			begins = true
+			was.Instances[n].Aside, was.Instances[n].Watch = now.Aside, now.Watch
+		case now.Aside == "" && was.Instances[n].Aside != "":
+			ends = true
+		}
+	}
+	text, err := was.Marshal()
+	return begins, ends && err == nil, File{Path: path, Content: string(text)}
+}
+
+// silent tells that this unit stands aside in some router.
+func (d Desired) silent() bool {
+	return slices.ContainsFunc(d.parts(), func(p Desired) bool { return p.agreement.aside != "" })
 }

@@ -79,6 +79,12 @@ func serve(d Desired, o Observed) []Step {
 	if !o.Machine.BinaryCurrent {
 		steps = append(steps, Step{Action: InstallBinary})
 	}
+	begins, ends, between := d.silences(o.Machine)
+	if begins && ends && due[Reload] {
+		steps = append(steps, Step{Action: Write, Files: []File{between}}, Step{Action: Do, FollowUps: []FollowUp{RestartChecker}},
+			Step{Action: Owe, FollowUps: []FollowUp{RestartChecker}})
+		begins = false
+	}
 	if len(pins) > 0 && len(daemon) > 0 {
 		steps = append(steps, Step{Action: Pin, Addresses: pins})
 	}
@@ -89,9 +95,9 @@ func serve(d Desired, o Observed) []Step {
 		steps = append(steps, Step{Action: Write, Files: others})
 	}
 	list := ordered(due)
-	aside := slices.ContainsFunc(d.parts(), func(p Desired) bool { return p.agreement.aside != "" })
-	if reload, checker := slices.Index(list, Reload), slices.Index(list, RestartChecker); aside && reload >= 0 && checker >= 0 {
-		// A unit that is to stand aside falls silent before its daemon changes.
+	if reload, checker := slices.Index(list, Reload), slices.Index(list, RestartChecker); begins && reload >= 0 && checker >= 0 {
+		// A unit that is to stand aside falls silent before its daemon changes, and takes
+		// part again after that.
 		list[reload], list[checker] = RestartChecker, Reload
 	}
 	return append(steps, do(list)...)
