@@ -1,0 +1,93 @@
+package reconcile
+
+import (
+	"net/netip"
+	"slices"
+
+	"keepalived-charm/internal/config"
+	"keepalived-charm/internal/keepalived"
+	"keepalived-charm/internal/vrrp"
+)
+
+// target is what the options ask for.
+func (d Desired) target() vrrp.Parameters {
+	o := d.options
+	six := !slices.ContainsFunc(o.VirtualIPs, func(v config.VirtualIP) bool { return v.Addr().Is4() })
+	id := o.VirtualRouterID + vrrp.VirtualRouterID(d.Layout.Router)
+	return vrrp.Parameters{
+		Version:         o.Version,
+		Mode:            o.Mode,
+		VirtualRouterID: id,
+		Interval:        o.AdvertInterval,
+		Anchor:          vrrp.Anchor(id, six),
+		Auth:            vrrp.Fingerprint(d.secret),
+		Spread:          o.Spread && d.Layout.Router == 0,
+	}
+}
+
+// running returns what the installed configuration says, the Python charm's
+// included; false when nothing is served yet.
+func (d Desired) running(m Machine) (vrrp.Parameters, bool) {
+	if p, ok := keepalived.ReadParameters(m.Files[d.Layout.Fragment()], d.Layout.Instance()); ok {
+		return p, true
+	}
+	if len(m.Neighbours) > 0 || d.Layout.Router > 0 {
+		return vrrp.Parameters{}, false
+	}
+	return keepalived.ReadPython(m.Files[MainFile])
+}
+
+// pythonLeft tells whether units of the Python charm may be left: with its
+// parameters in use, not every unit of the group is known as a peer yet.
+func (d Desired) pythonLeft(o Observed, current vrrp.Parameters) bool {
+	return !current.Constant() && 1+len(d.peers) < o.Planned
+}
+
+// NeedsPlanned tells whether the decision depends on how many units the
+// application has.
+func NeedsPlanned(o Observed) bool {
+	d := Desired{Layout: o.layout()}
+	current, serving := d.running(o.Machine)
+	return serving && !current.Constant() || (!serving || o.untold()) && len(o.peers()) == 0 || o.newcomer()
+}
+
+// Probe lists the addresses of peers when it matters whether they are lost: while
+// not all units run what the options say, or list each other. Whether anything
+// answers there tells a lost peer from a slow one.
+func Probe(o Observed) []netip.Addr {
+	d, err := Desire(o)
+	if err != nil || d.Mode != Serving {
+		return nil
+	}
+	if !slices.ContainsFunc(d.parts(), Desired.doubts) {
+		return nil
+	}
+	var list []netip.Addr
+	for _, p := range d.peers {
+		if p.Runs != nil && p.address.IsValid() {
+			list = append(list, p.address)
+		}
+	}
+	return list
+}
+
+// doubts tells that it matters whether peers are lost: not all run what the options
+// say.
+func (d Desired) doubts() bool {
+	a := d.agreement
+	differ := slices.ContainsFunc(d.peers, func(p peer) bool { return p.Runs != nil && *p.Runs != a.run })
+	return a.moving || !a.holds && (a.aside != "" || differ)
+}
+
+// occupied tells that a peer uses a virtual router ID for another router.
+func (d Desired) occupied(id vrrp.VirtualRouterID) bool {
+	return slices.ContainsFunc(d.serving(), func(p peer) bool {
+		for number, r := range p.member.More {
+			if number != d.Layout.Router && r.Runs != nil && r.Runs.VirtualRouterID == id {
+				return true
+			}
+		}
+		first := p.member.Runs
+		return d.Layout.Router > 0 && first != nil && first.VirtualRouterID == id
+	})
+}
