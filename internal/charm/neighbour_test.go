@@ -39,6 +39,13 @@ func TestAClashWithANeighbourBlocksTheSecondAndNamesTheFirst(t *testing.T) {
 	}
 }
 
+func TestAClashOfOneOfSeveralInstancesNamesItsID(t *testing.T) {
+	s := with(serving(t), addNeighbour)
+	s.Juju.Options["virtual_ip"], s.Juju.Options["spread"] = "10.10.74.250 10.10.74.251", true
+	out := charmtest.Run(t, "config-changed", option(s, "router_id", 76))
+	require.Equal(t, `blocked: option router_id is "76", must be another one, application other uses 77 on interface eth0`, out.Juju.Status.String())
+}
+
 func TestAConfigurationFromBeforeGoesOnAndComesBack(t *testing.T) {
 	s := charmtest.NewState(0)
 	s.Host.Installed, s.Host.Files[reconcile.MainFile] = true, before

@@ -159,3 +159,68 @@ func settledSpread(t *testing.T, c *charmtest.Cluster, claim string) {
 		require.Len(t, c.Holders(netip.MustParseAddr("10.10.74."+v)), 1, "%s: %s\n%s", claim, v, c)
 	}
 }
+
+func TestSpreadMovesOnlyWhatChanges(t *testing.T) {
+	vips := []string{"10.10.74.250", "10.10.74.251", "10.10.74.252"}
+	c := spreadOut(t, 3, three3)
+	gaps := always(c)
+
+	c.Set(map[string]any{"virtual_ip": "10.10.74.252 10.10.74.250"})
+	rest(t, c)
+	require.Equal(t, []int{0, -1, 2}, holders(t, c, vips...), "one goes, the others stay")
+	c.Set(map[string]any{"virtual_ip": "10.10.74.253 10.10.74.252 10.10.74.250"})
+	rest(t, c)
+	require.Equal(t, []int{0, 1, 2}, holders(t, c, vips[0], "10.10.74.253", vips[2]), "a new one takes the free place")
+	c.Add()
+	rest(t, c)
+	require.Equal(t, []int{0, 1, 2}, holders(t, c, vips[0], "10.10.74.253", vips[2]), "a unit that is too many holds none")
+	c.Set(map[string]any{"virtual_ip": "10.10.74.253 10.10.74.252 10.10.74.250 10.10.74.251"})
+	rest(t, c)
+	require.Equal(t, []int{0, 3, 2}, holders(t, c, vips...), "until there is one for it")
+	require.Equal(t, gaps, always(c))
+
+	c.Nodes[2].Sick = true
+	c.Pass(1)
+	require.Equal(t, []int{0, 3, 3}, holders(t, c, vips...), "a sick unit's goes to the next one in turn")
+	c.Nodes[2].Sick = false
+	c.Pass(1)
+	c.Remove(c.Nodes[3])
+	rest(t, c)
+	require.Equal(t, []int{0, 0, 2}, holders(t, c, vips...), "a unit that is gone for good leaves its place")
+}
+
+func TestSpreadDropsOrKeepsWhenEveryUnitIsSick(t *testing.T) {
+	c := spreadOut(t, 2, "10.10.74.250 10.10.74.251")
+	for policy, want := range map[string][]int{"keep": {0, 1}, "drop": {-1, -1}} {
+		c.Set(map[string]any{"all_unhealthy": policy})
+		rest(t, c)
+		for _, n := range c.Nodes {
+			n.Sick = true
+		}
+		c.Pass(1)
+		require.Equal(t, want, holders(t, c, "10.10.74.250", "10.10.74.251"), policy)
+		for _, n := range c.Nodes {
+			n.Sick = false
+		}
+		c.Pass(1)
+		require.Equal(t, []int{0, 1}, holders(t, c, "10.10.74.250", "10.10.74.251"), policy)
+	}
+}
+
+func TestFailoverIsRefusedWhereItWouldReturn(t *testing.T) {
+	c := spreadOut(t, 3, three3)
+	s := *c.Nodes[0].State
+	out := charmtest.Run(t, "actions/failover", s)
+	require.Equal(t, "cannot fail over: with spread=true each virtual IP returns to its unit at once; pause keeps them away", out.Juju.Failure)
+	require.Empty(t, out.Steps)
+}
+
+// TestSpreadWaitsForThePythonCharm: its units know one virtual router.
+func TestSpreadWaitsForThePythonCharm(t *testing.T) {
+	s := python(0)
+	s.Juju.Options["spread"], s.Juju.Options["virtual_ip"] = true, "10.10.74.250/24 10.10.74.251"
+	s.Juju.Planned = 3
+	out := charmtest.Run(t, "upgrade-charm", s)
+	require.NotContains(t, out.Host.Keepalived.Loaded, "vrrp_instance charm_keepalived_1")
+	require.Contains(t, out.Juju.Status.Message, "virtual IPs spread over the units once all units are upgraded, 1 of 3 are")
+}

@@ -17,8 +17,12 @@ func (d Desired) refuseClash(o Observed, ours keepalived.VRRPInstance) error {
 	for _, owner := range slices.Sorted(maps.Keys(o.others())) {
 		for _, c := range keepalived.Claims(o.others()[owner]) {
 			if c.Interface == ours.Interface && c.VirtualRouterID == ours.VirtualRouterID && c.Six == ours.Anchor.Is6() {
-				return &config.Invalid{Option: "router_id", Value: fmt.Sprint(ours.VirtualRouterID),
-					Must: "another one, " + owner + " uses it on interface " + c.Interface}
+				value, used := fmt.Sprint(ours.VirtualRouterID), "it"
+				if d.Spread() {
+					value, used = fmt.Sprint(d.options.VirtualRouterID), value // the first of several
+				}
+				return &config.Invalid{Option: "router_id", Value: value,
+					Must: "another one, " + owner + " uses " + used + " on interface " + c.Interface}
 			}
 			for _, a := range ours.Addresses {
 				if slices.Contains(c.Addresses, a.Addr()) {
