@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -104,8 +105,15 @@ func spreadWalk(t *testing.T, seed uint64, events int) {
 	}}
 	verbose := os.Getenv("SEED") != ""
 	for range events {
-		gaps := always(c)
+		gaps, before := always(c), sights(c)
 		what, fault := w.event()
+		if strings.HasPrefix(what, "power off") {
+			for v, were := range before {
+				if len(were) == 1 && were[0].Up {
+					require.Equal(t, were, sights(c)[v], "seed %d: %s: %s was not its own", seed, what, v)
+				}
+			}
+		}
 		if verbose {
 			fmt.Println(what)
 			fmt.Println(c)
@@ -113,8 +121,7 @@ func spreadWalk(t *testing.T, seed uint64, events int) {
 		if fault || w.split || len(w.stale) > 0 {
 			continue
 		}
-		for _, v := range []string{"250", "251", "252", "253"} {
-			holders := c.Holders(netip.MustParseAddr("10.10.74." + v))
+		for v, holders := range sights(c) {
 			require.LessOrEqual(t, len(holders), 1, "seed %d: %s: two holders of %s\n%s", seed, what, v, c)
 		}
 		if !slices.ContainsFunc(c.Nodes, func(n *charmtest.Node) bool { return n.Up && n.Sick }) {
@@ -130,6 +137,15 @@ func spreadWalk(t *testing.T, seed uint64, events int) {
 	w.mend()
 	rest(t, c)
 	settledSpread(t, c, fmt.Sprint("seed ", seed))
+}
+
+// sights tells who answers at each virtual IP.
+func sights(c *charmtest.Cluster) map[string][]*charmtest.Node {
+	seen := map[string][]*charmtest.Node{}
+	for _, v := range []string{"250", "251", "252", "253"} {
+		seen[v] = c.Holders(netip.MustParseAddr("10.10.74." + v))
+	}
+	return seen
 }
 
 // always counts the gaps of the virtual IPs that are never taken away.

@@ -16,6 +16,7 @@ func variants(busy time.Duration) []experiment {
 		{options: map[string]string{"virtual_ip": "fd00:74::250"}, rows: []*benchRow{powerLoss("IPv6", 0.8)}},
 		manyVIPs(20),
 		manyVIPs(64),
+		spreadVIPs(),
 		{options: map[string]string{"vrrp_mode": "unicast"}, rows: []*benchRow{powerLoss("unicast", 0.8)}},
 		{options: map[string]string{"advert_interval": "0.1"}, rows: []*benchRow{fastRow()}},
 		{options: map[string]string{"advert_interval": "1"}, rows: []*benchRow{patientRow()}},
@@ -55,6 +56,16 @@ func manyVIPs(count int) experiment {
 	row := powerLoss(fmt.Sprintf("%d virtual IPs, the first", count), 0.8)
 	row.also = []*target{&last}
 	return experiment{options: map[string]string{"virtual_ip": strings.Join(list, ",")}, rows: []*benchRow{row}}
+}
+
+// spreadVIPs measures a dead machine's own virtual IP and that of another one.
+func spreadVIPs() experiment {
+	const list = "10.10.74.101,10.10.74.102,10.10.74.103"
+	other := quietRow(bench.Fault, "loses power: 3 virtual IPs spread, another unit's", bench.Reference{})
+	other.vip = addresses(list)[1]
+	row := powerLoss("3 virtual IPs spread, its own", 0.8)
+	row.also = []*target{&other}
+	return experiment{options: map[string]string{"virtual_ip": list, "spread": "true"}, rows: []*benchRow{row}}
 }
 
 // busyRow keeps all cores busy from inside the holder's machine. Nothing may move;

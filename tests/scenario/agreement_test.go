@@ -3,6 +3,7 @@ package scenario_test
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -48,6 +49,21 @@ func (d *deployment) held(t *testing.T, ids ...string) {
 	}
 }
 
+// staggered changes options; the agents of machines see it in random order, up to
+// apart from one to the next.
+func (d *deployment) staggered(t *testing.T, ids []string, apart time.Duration, options map[string]string) {
+	t.Helper()
+	order := slices.Clone(ids)
+	rand.Shuffle(len(order), func(a, b int) { order[a], order[b] = order[b], order[a] })
+	t.Logf("%v: agents go on in the order %v", options, order)
+	d.held(t, order...)
+	require.NoError(t, d.Model.SetConfig("keepalived", options))
+	for _, id := range order {
+		d.hold(t, id, false)
+		time.Sleep(rand.N(apart))
+	}
+}
+
 // parameters are what a machine's keepalived has been told.
 func (d *deployment) parameters(t *testing.T, id string) string {
 	t.Helper()
@@ -83,15 +99,8 @@ func (d *deployment) everyParameter(t *testing.T, apart time.Duration) {
 		d.scenario(t, "clients do not notice a change while hooks run at different times: "+row.claim, func(t *testing.T) {
 			holder := d.waitHolder(t)
 			order := append(d.standbys(t, holder), holder)
-			rand.Shuffle(len(order), func(a, b int) { order[a], order[b] = order[b], order[a] })
-			t.Logf("holder %s, agents go on in the order %v", holder, order)
-			d.held(t, order...)
 			unnoticed(t, d.measure(t, time.Second, func() {
-				require.NoError(t, d.Model.SetConfig("keepalived", map[string]string{row.option: row.value}))
-				for _, id := range order {
-					d.hold(t, id, false)
-					time.Sleep(rand.N(apart))
-				}
+				d.staggered(t, order, apart, map[string]string{row.option: row.value})
 				d.settled(t)
 			}))
 			require.Equal(t, holder, d.waitHolder(t))
