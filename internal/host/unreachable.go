@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -32,21 +33,69 @@ const (
 
 // Unreachable asks each address's machine for its link-layer address, by sending
 // a datagram nobody reads (discard, RFC 863), and returns those that the kernel
-// got no answer from. All of them are on segments of this machine.
+// got no answer from, or cannot even ask for. All of them are on segments of this
+// machine; a link-local one is looked for on all of those.
 func (h *Host) Unreachable(addresses []netip.Addr) ([]netip.Addr, error) {
-	still, err := h.stillSilent()
+	places, err := onLinks(addresses)
 	if err != nil {
 		return nil, err
 	}
+	var asked []netip.Addr
 	for _, a := range addresses {
-		c, err := net.Dial("udp", netip.AddrPortFrom(a, 9).String())
-		if err == nil {
-			_, err = c.Write([]byte{0})
-			c.Close()
+		places[a] = slices.DeleteFunc(places[a], func(at netip.Addr) bool { return !ask(at) })
+		asked = append(asked, places[a]...)
+	}
+	silent, err := h.silent(asked)
+	if err != nil {
+		return nil, err
+	}
+	var unreachable []netip.Addr
+	for _, a := range addresses {
+		if !slices.ContainsFunc(places[a], func(at netip.Addr) bool { return !slices.Contains(silent, at) }) {
+			unreachable = append(unreachable, a)
 		}
-		if err != nil && !errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, syscall.EHOSTUNREACH) {
-			return nil, fmt.Errorf("cannot ask for %s: %w", a, err)
+	}
+	return unreachable, nil
+}
+
+// onLinks tells where each address may be: a link-local one (RFC 4291 section 2.5.6)
+// on every link, named by its zone.
+func onLinks(addresses []netip.Addr) (map[netip.Addr][]netip.Addr, error) {
+	places := map[netip.Addr][]netip.Addr{}
+	links, err := net.Interfaces()
+	if err != nil {
+		return nil, fmt.Errorf("cannot list interfaces: %w", err)
+	}
+	for _, a := range addresses {
+		if !a.Is6() || !a.IsLinkLocalUnicast() {
+			places[a] = []netip.Addr{a}
+			continue
 		}
+		for _, l := range links {
+			if l.Flags&net.FlagLoopback == 0 && l.Flags&net.FlagUp != 0 {
+				places[a] = append(places[a], a.WithZone(l.Name))
+			}
+		}
+	}
+	return places, nil
+}
+
+// ask has the kernel look for an address; false when it has no way there.
+func ask(a netip.Addr) bool {
+	c, err := net.Dial("udp", netip.AddrPortFrom(a, 9).String())
+	if err == nil {
+		_, err = c.Write([]byte{0})
+		c.Close()
+	}
+	// What was heard of an earlier datagram is news of a later one.
+	return err == nil || errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.EHOSTUNREACH)
+}
+
+// silent waits for what the kernel hears of addresses it was asked for.
+func (h *Host) silent(addresses []netip.Addr) ([]netip.Addr, error) {
+	still, err := h.stillSilent()
+	if err != nil {
+		return nil, err
 	}
 	// An entry from before proves nothing: the kernel is to ask anew, three times
 	// a second apart (arp(7), ucast_solicit and mcast_solicit).
@@ -144,8 +193,8 @@ func probeNeighbours(addresses []netip.Addr) error {
 	return nil
 }
 
-// neighbourEntries returns the kernel's neighbour table by address; states are
-// those of rtnetlink(7), NUD_*.
+// neighbourEntries returns the kernel's neighbour table by address, link-local ones
+// with their zone; states are those of rtnetlink(7), NUD_*.
 func neighbourEntries() (map[netip.Addr]netlink.Neigh, error) {
 	list, err := netlink.NeighList(0, netlink.FAMILY_ALL)
 	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
@@ -153,9 +202,19 @@ func neighbourEntries() (map[netip.Addr]netlink.Neigh, error) {
 	}
 	entries := map[netip.Addr]netlink.Neigh{}
 	for _, n := range list {
-		if ip, ok := netip.AddrFromSlice(n.IP); ok {
-			entries[ip.Unmap()] = n
+		ip, ok := netip.AddrFromSlice(n.IP)
+		if !ok {
+			continue
 		}
+		ip = ip.Unmap()
+		if ip.Is6() && ip.IsLinkLocalUnicast() {
+			link, err := net.InterfaceByIndex(n.LinkIndex)
+			if err != nil {
+				continue // it is gone by now
+			}
+			ip = ip.WithZone(link.Name)
+		}
+		entries[ip] = n
 	}
 	return entries, nil
 }

@@ -62,3 +62,35 @@ func TestADeadPeerIsWaitedForOnce(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, dead[1:], silent)
 }
+
+// TestLinkLocalPeersAreAskedFor needs no zone: which link they are on is found out.
+func TestLinkLocalPeersAreAskedFor(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root may make a network namespace; CI runs this as root")
+	}
+	runtime.LockOSThread() // and never unlocked: the thread ends with the test
+	require.NoError(t, unix.Unshare(unix.CLONE_NEWNET))
+	require.NoError(t, os.WriteFile("/proc/sys/net/ipv6/conf/default/accept_dad", []byte("0"), 0))
+	attributes := netlink.NewLinkAttrs()
+	attributes.Name = "eth0"
+	link := &netlink.Veth{LinkAttrs: attributes, PeerName: "peer"}
+	require.NoError(t, netlink.LinkAdd(link))
+	peer, err := netlink.LinkByName("peer")
+	require.NoError(t, err)
+	require.NoError(t, netlink.LinkSetUp(link))
+	require.NoError(t, netlink.LinkSetUp(peer))
+	m := host.New(t.TempDir(), "")
+
+	var alive netip.Addr
+	for end := time.Now().Add(5 * time.Second); !alive.IsValid() && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		list, err := netlink.AddrList(peer, netlink.FAMILY_V6)
+		require.NoError(t, err)
+		for _, a := range list {
+			alive, _ = netip.AddrFromSlice(a.IP)
+		}
+	}
+	dead, nowhere := netip.MustParseAddr("fe80::dead"), netip.MustParseAddr("192.0.2.1")
+	silent, err := m.Unreachable([]netip.Addr{dead, alive, nowhere})
+	require.NoError(t, err)
+	require.Equal(t, []netip.Addr{dead, nowhere}, silent)
+}

@@ -111,7 +111,7 @@ func (d *Desired) place(o Observed, own []netip.Addr) error {
 	if d.speaks == "" {
 		d.speaks = d.spoken(o.Machine)
 	}
-	d.address = primary(o.Machine, d.speaks, own, six)
+	d.address = source(o.Machine, d.speaks, own, six)
 	for n := range d.routers {
 		d.routers[n].interfaces, d.routers[n].speaks, d.routers[n].address = d.interfaces, d.speaks, d.address
 	}
@@ -142,8 +142,11 @@ func (d Desired) instance(o Observed) (keepalived.VRRPInstance, error) {
 		i.Peers = []netip.Addr{d.address} // nobody else yet; an empty list would mean multicast
 	}
 	if i.Mode == vrrp.Unicast && !d.address.IsValid() {
-		return i, &Blocked{"interface " + i.Interface +
-			" has no address of the virtual IPs' family, which vrrp_mode=unicast needs"}
+		kind := "IPv4"
+		if i.Anchor.Is6() {
+			kind = "link-local IPv6"
+		}
+		return i, &Blocked{"interface " + i.Interface + " has no " + kind + " address, which vrrp_mode=unicast needs"}
 	}
 	return i, nil
 }
@@ -159,11 +162,22 @@ func (d Desired) spoken(m Machine) string {
 	return d.interfaces[0]
 }
 
-// primary is the interface's own address of a family, the first in Juju's order.
-func primary(m Machine, iface string, own []netip.Addr, six bool) netip.Addr {
-	for _, a := range own {
-		for _, i := range m.Interfaces {
-			if i.Name == iface && i.has(a) && a.Is6() == six {
+// source is the address that keepalived sends unicast advertisements from and
+// listens on: the interface's own first one in Juju's order for IPv4, the link-local
+// one for IPv6 (keepalived.conf(5), unicast_src_ip: naming another one would leave a
+// daemon deaf that starts before the address is there).
+func source(m Machine, iface string, own []netip.Addr, six bool) netip.Addr {
+	for _, i := range m.Interfaces {
+		if i.Name != iface {
+			continue
+		}
+		for _, p := range i.Addresses {
+			if six && p.Addr().Is6() && p.Addr().IsLinkLocalUnicast() {
+				return p.Addr().WithZone("")
+			}
+		}
+		for _, a := range own {
+			if !six && a.Is4() && i.has(a) {
 				return a
 			}
 		}

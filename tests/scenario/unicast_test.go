@@ -120,6 +120,7 @@ func TestUnicast(t *testing.T) {
 		moved(t, d.measure(t, 2*time.Second, func() { require.NoError(t, d.Kill(d.ctx, dead)) }), machineDies)
 		unnoticed(t, d.measure(t, 2*time.Second, func() { d.heal(t, dead) }))
 	})
+	d.sixAlone(t)
 	d.newcomer(t)
 	d.scenario(t, "a removed standby is not noticed, and the others no longer send to it", func(t *testing.T) {
 		leaver := d.standbys(t, d.ready(t))[0]
@@ -132,6 +133,26 @@ func TestUnicast(t *testing.T) {
 		d.updateStatus(t)
 		d.truthful(t, d.ready(t))
 		d.allListed(t)
+	})
+}
+
+// sixAlone leaves IPv6 virtual IPs only, and so IPv6 advertisements.
+func (d *deployment) sixAlone(t *testing.T) {
+	d.scenario(t, "IPv6 alone: one holds, and another takes over", func(t *testing.T) {
+		six := func() string {
+			holder, err := d.WaitHolder(d.ctx, vip6)
+			require.NoError(t, err)
+			return holder
+		}
+		holder := d.ready(t)
+		d.unnoticedBy(t, func() { d.configure(t, option(lab.VIP, vip6)) }, lab.VIP)
+		d.unnoticedBy(t, func() { d.configure(t, option(vip6)) }, vip6)
+		require.Equal(t, holder, six())
+		moved(t, d.probed(t, 2*time.Second, func() { require.NoError(t, d.Kill(d.ctx, holder)) }, vip6)[0], machineDies)
+		d.unnoticedBy(t, func() { d.heal(t, holder) }, vip6)
+		require.NotEqual(t, holder, six())
+		d.unnoticedBy(t, func() { d.configure(t, option(lab.VIP, vip6)) }, vip6)
+		d.unnoticedBy(t, func() { d.configure(t, option(lab.VIP)) }, lab.VIP)
 	})
 }
 
