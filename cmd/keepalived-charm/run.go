@@ -41,6 +41,8 @@ The systemd services of the charm start it as:
                                            virtual IPs that it left behind
   keepalived-charm rescue --config FILE    after a checker has ended: when it found
                                            keepalived stuck, kill that
+  keepalived-charm yield --config FILE     before keepalived stops: let another unit
+                                           take over what this one holds
   keepalived-charm notify --unit UNIT FILE ...
                                            after news: have Juju run refresh
 
@@ -65,7 +67,7 @@ func run(args []string, getenv func(string) string) error {
 		case "--version":
 			fmt.Println(version)
 			return nil
-		case "checker", "check", "prepare", "ended", "rescue":
+		case "checker", "check", "prepare", "yield", "ended", "rescue":
 			return service(args[1], args[2:])
 		case "notify":
 			return news(args[2:])
@@ -143,6 +145,8 @@ func service(mode string, args []string) error {
 		return host.Rescue()
 	case mode == "rescue":
 		return nil
+	case mode == "yield":
+		return host.Yield(*config)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()

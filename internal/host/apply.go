@@ -58,10 +58,16 @@ func (h *Host) Apply(l reconcile.Layout, s reconcile.Step) error {
 	case reconcile.Pin:
 		return h.pin(l, s.Addresses)
 	case reconcile.Pause:
+		if err := h.yield(l.CheckerConfig()); err != nil {
+			return err
+		}
 		return h.write(l.Paused(), "", 0o600)
 	case reconcile.Resume:
 		return h.remove(l.Paused())
 	case reconcile.HandOver:
+		if err := h.yield(l.CheckerConfig()); err != nil {
+			return err
+		}
 		return systemctl("kill", "--kill-who=main", "--signal="+strconv.Itoa(int(checker.StepAside)), l.CheckerService())
 	case reconcile.Restart:
 		return systemctl("restart", keepalivedService)

@@ -82,9 +82,13 @@ func reloadOrStart(name string) error {
 // stop ends a service and waits until it has ended.
 func stop(name string) error { return systemctl("stop", name) }
 
-// stopChecker ends the health checker for good; its unit file goes next. systemd
+// stopChecker ends the health checker for good, once others hold what this unit
+// held; its unit file goes next. systemd
 // disables no service whose unit file is missing.
 func (h *Host) stopChecker(l reconcile.Layout) error {
+	if err := h.yield(l.CheckerConfig()); err != nil {
+		return err
+	}
 	if _, err := os.Stat(h.path(l.CheckerUnit())); err != nil {
 		return stop(l.CheckerService())
 	}

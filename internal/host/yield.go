@@ -1,0 +1,134 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"keepalived-charm/internal/healthcheck"
+	"keepalived-charm/internal/keepalived"
+	"keepalived-charm/internal/reconcile"
+	"keepalived-charm/internal/vrrp"
+)
+
+// longestYield bounds how long keepalived's stop waits for a successor; with it
+// intervals up to 2.4 s are yielded in.
+const longestYield = 10 * time.Second
+
+// Yield runs right before keepalived is stopped, with the health checker's
+// configuration: a holder whose service works lowers its priority below that of
+// every healthy standby and goes on, until one of them has taken over, as in any
+// pre-emption (RFC 9568 section 6.4.3). Clients miss nothing, where a release, with
+// priority 0 on the wire, leaves them without an answer for the skew time. A machine
+// that shuts down releases: its service may end any moment.
+func Yield(config string) error {
+	if os.Getenv("MAINPID") == "" {
+		return nil // keepalived has ended by itself
+	}
+	if out, _ := run("systemctl", "is-system-running"); strings.TrimSpace(out) == "stopping" {
+		return nil
+	}
+	return New("/", "").yield(config)
+}
+
+// yield does nothing where nobody can take over, and gives up when nobody does.
+func (h *Host) yield(config string) error {
+	text, err := os.ReadFile(h.path(config))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("cannot yield: %w", err)
+	}
+	c, err := healthcheck.Parse(text)
+	if err != nil {
+		return fmt.Errorf("cannot yield: %s: %w", config, err)
+	}
+	fragment, err := os.ReadFile(h.path((reconcile.Layout{Application: c.Application}).Fragment()))
+	if err != nil {
+		return nil // it serves nothing
+	}
+	var held []yielded
+	limit := time.Duration(0)
+	for _, i := range c.Instances {
+		p, ok := keepalived.ReadParameters(string(fragment), i.Name)
+		value, readErr := h.trackValue(i.TrackFile)
+		if !ok || readErr != nil || !mayYield(c, i, value) || !holds(i) {
+			continue
+		}
+		held = append(held, yielded{i, value})
+		limit = max(limit, 4*p.Interval+200*time.Millisecond)
+	}
+	if len(held) == 0 || limit > longestYield {
+		return nil
+	}
+	return h.awaitSuccessor(held, limit)
+}
+
+// yielded is an instance that is given up, with the adjustment that it had.
+type yielded struct {
+	healthcheck.Instance
+	value int
+}
+
+// mayYield tells whether an instance with this adjustment has a chance of a better
+// successor. Units of the Python charm have no room for one.
+func mayYield(c healthcheck.Config, i healthcheck.Instance, value int) bool {
+	return c.Peers && !c.Policy.Mixed && i.Aside == "" && value >= vrrp.HealthyWeight
+}
+
+// awaitSuccessor lowers priorities until others hold the instances. The health
+// checker may raise them meanwhile; in the end, too, it is right.
+func (h *Host) awaitSuccessor(held []yielded, limit time.Duration) error {
+	for deadline := time.Now().Add(limit); ; time.Sleep(10 * time.Millisecond) {
+		waiting := false
+		for _, y := range held {
+			if !holds(y.Instance) {
+				continue
+			}
+			waiting = true
+			value := vrrp.HolderWeight
+			if time.Now().After(deadline) {
+				value = y.value
+			}
+			if err := h.adjust(y.TrackFile, value); err != nil {
+				return err
+			}
+		}
+		if !waiting || time.Now().After(deadline) {
+			return nil
+		}
+	}
+}
+
+func (h *Host) trackValue(file string) (int, error) {
+	text, err := os.ReadFile(h.path(file))
+	if err != nil {
+		return 0, fmt.Errorf("cannot read track file: %w", err)
+	}
+	return strconv.Atoi(strings.TrimSpace(string(text)))
+}
+
+// adjust writes a track file in place, as keepalived watches it, unless it says so
+// already. It never is empty: that would count as 0.
+func (h *Host) adjust(file string, value int) error {
+	if is, err := h.trackValue(file); err == nil && is == value {
+		return nil
+	}
+	f, err := os.OpenFile(h.path(filepath.Clean(file)), os.O_WRONLY, 0)
+	if err != nil {
+		return fmt.Errorf("cannot write track file: %w", err)
+	}
+	if _, err = fmt.Fprintf(f, "%-5d\n", value); err == nil {
+		err = f.Close()
+	}
+	if err != nil {
+		return fmt.Errorf("cannot write track file %s: %w", file, err)
+	}
+	return nil
+}
