@@ -143,13 +143,7 @@ func (h *Host) followUp(l reconcile.Layout, f reconcile.FollowUp) error {
 		}
 		return h.awaitElection(l, 0)
 	case reconcile.RestartChecker:
-		if err := h.remove(l.Booted()); err != nil {
-			return err
-		}
-		if err := systemctl("enable", "--quiet", l.CheckerService()); err != nil {
-			return err
-		}
-		return systemctl("restart", l.CheckerService())
+		return h.startChecker(l)
 	}
 	if f == reconcile.StartNotifier {
 		if err := systemctl("enable", "--quiet", l.NotifierUnit()); err != nil {

@@ -202,8 +202,9 @@ func TestAReloadMakesTheTrackFileFirstAndKeepsItsValue(t *testing.T) {
 func TestFollowUpsCallSystemd(t *testing.T) {
 	m := newMachine(t)
 	for f, want := range map[reconcile.FollowUp][]string{
-		reconcile.DaemonReload:   {"systemctl daemon-reload"},
-		reconcile.RestartChecker: {"systemctl enable --quiet keepalived-checker-keepalived.service", "systemctl restart keepalived-checker-keepalived.service"},
+		reconcile.DaemonReload: {"systemctl daemon-reload"},
+		reconcile.RestartChecker: {"systemctl enable --quiet keepalived-checker-keepalived.service keepalived-yield-keepalived.service",
+			"systemctl restart keepalived-checker-keepalived.service", "systemctl start --no-block keepalived-yield-keepalived.service"},
 	} {
 		m.apply(reconcile.Step{Action: reconcile.Do, FollowUps: []reconcile.FollowUp{f}})
 		require.Equal(t, want, m.calls())
@@ -213,8 +214,10 @@ func TestFollowUpsCallSystemd(t *testing.T) {
 	m.apply(reconcile.Step{Action: reconcile.StopChecker})
 	require.Equal(t, []string{"systemctl stop keepalived-checker-keepalived.service"}, m.calls(), "what has no unit file cannot be disabled")
 	m.put(m.l.CheckerUnit(), "[Service]\n")
+	m.put(m.l.YieldUnit(), "[Service]\n")
 	m.apply(reconcile.Step{Action: reconcile.StopChecker})
-	require.Equal(t, []string{"systemctl disable --quiet --now keepalived-checker-keepalived.service"}, m.calls())
+	require.Equal(t, []string{"systemctl disable --quiet --now keepalived-yield-keepalived.service",
+		"systemctl disable --quiet --now keepalived-checker-keepalived.service"}, m.calls(), "others take over first")
 	require.ErrorContains(t, m.Apply(m.l, reconcile.Step{Action: "dance"}), "knows no such step")
 	require.ErrorContains(t, m.Apply(m.l, reconcile.Step{Action: reconcile.Do, FollowUps: []reconcile.FollowUp{"dance"}}), "knows no such follow-up")
 }

@@ -82,12 +82,29 @@ func reloadOrStart(name string) error {
 // stop ends a service and waits until it has ended.
 func stop(name string) error { return systemctl("stop", name) }
 
-// stopChecker ends the health checker for good, once others hold what this unit
-// held; its unit file goes next. systemd
-// disables no service whose unit file is missing.
-func (h *Host) stopChecker(l reconcile.Layout) error {
-	if err := h.yield(l.CheckerConfig()); err != nil {
+// startChecker starts the health checker anew, and has the unit yield before a
+// shutdown. That service waits for the end of a boot, no hook does.
+func (h *Host) startChecker(l reconcile.Layout) error {
+	if err := h.remove(l.Booted()); err != nil {
 		return err
+	}
+	if err := systemctl("enable", "--quiet", l.CheckerService(), l.YieldService()); err != nil {
+		return err
+	}
+	if err := systemctl("restart", l.CheckerService()); err != nil {
+		return err
+	}
+	return systemctl("start", "--no-block", l.YieldService())
+}
+
+// stopChecker ends the health checker for good, once others hold what this unit
+// held; their unit files go next. systemd disables no service whose unit file is
+// missing.
+func (h *Host) stopChecker(l reconcile.Layout) error {
+	if _, err := os.Stat(h.path(l.YieldUnit())); err == nil {
+		if err := systemctl("disable", "--quiet", "--now", l.YieldService()); err != nil {
+			return err
+		}
 	}
 	if _, err := os.Stat(h.path(l.CheckerUnit())); err != nil {
 		return stop(l.CheckerService())

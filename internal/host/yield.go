@@ -20,18 +20,16 @@ import (
 // intervals up to 2.4 s are yielded in.
 const longestYield = 10 * time.Second
 
-// Yield runs right before keepalived is stopped, with the health checker's
-// configuration: a holder whose service works lowers its priority below that of
-// every healthy standby and goes on, until one of them has taken over, as in any
-// pre-emption (RFC 9568 section 6.4.3). Clients miss nothing, where a release, with
-// priority 0 on the wire, leaves them without an answer for the skew time. A machine
-// that shuts down releases: its service may end any moment.
+// Yield runs right before keepalived is stopped and before a shutdown, with the
+// health checker's configuration: a holder whose service works lowers its priority
+// below that of every healthy standby and goes on, until one of them has taken over,
+// as in any pre-emption (RFC 9568 section 6.4.3). Clients miss nothing, where a
+// release, with priority 0 on the wire, leaves them without an answer for the skew
+// time.
 func Yield(config string) error {
-	if os.Getenv("MAINPID") == "" {
-		return nil // keepalived has ended by itself
-	}
-	if out, _ := run("systemctl", "is-system-running"); strings.TrimSpace(out) == "stopping" {
-		return nil
+	found, err := services(reconcile.Layout{})
+	if err != nil || found[keepalivedService].pid == 0 {
+		return err // it has ended by itself, or was killed
 	}
 	return New("/", "").yield(config)
 }
@@ -76,10 +74,11 @@ type yielded struct {
 	value int
 }
 
-// mayYield tells whether an instance with this adjustment has a chance of a better
-// successor. Units of the Python charm have no room for one.
+// mayYield tells whether an instance with this adjustment may have a successor that is
+// better than it will be. Among units of the Python charm there is no room for one. A
+// unit that leaves has no peers in its configuration any more, and yields all the same.
 func mayYield(c healthcheck.Config, i healthcheck.Instance, value int) bool {
-	return c.Peers && !c.Policy.Mixed && i.Aside == "" && value >= vrrp.HealthyWeight
+	return !c.Policy.Mixed && i.Aside == "" && value >= vrrp.HealthyWeight
 }
 
 // awaitSuccessor lowers priorities until others hold the instances. The health

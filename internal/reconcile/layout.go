@@ -44,6 +44,13 @@ func (l Layout) CheckerService() string { return "keepalived-checker-" + l.Appli
 // CheckerUnit is the health checker's unit file.
 func (l Layout) CheckerUnit() string { return path.Join("/etc/systemd/system", l.CheckerService()) }
 
+// YieldService is the systemd service that ends first in a shutdown, and has another
+// unit take over before the service behind the virtual IPs ends.
+func (l Layout) YieldService() string { return "keepalived-yield-" + l.Application + ".service" }
+
+// YieldUnit is its unit file.
+func (l Layout) YieldUnit() string { return path.Join("/etc/systemd/system", l.YieldService()) }
+
 // NotifierUnit is the systemd unit that waits for news and starts NotifierService.
 func (l Layout) NotifierUnit() string { return "keepalived-notifier-" + l.Application + ".path" }
 
@@ -137,7 +144,7 @@ func (l Layout) number(instance string) (int, bool) {
 
 // Files lists every file whose content the charm manages or must know.
 func (l Layout) Files() []string {
-	return append([]string{MainFile, ForeignFile, SysctlFile, l.Fragment(), l.DropIn(), l.CheckerUnit(), l.CheckerConfig(), l.CheckerCA()}, l.NotifierFiles()...)
+	return append([]string{MainFile, ForeignFile, SysctlFile, l.Fragment(), l.DropIn(), l.CheckerUnit(), l.YieldUnit(), l.CheckerConfig(), l.CheckerCA()}, l.NotifierFiles()...)
 }
 
 // followUp tells what a change of a file calls for.
@@ -147,7 +154,7 @@ func (l Layout) followUp(file string) FollowUp {
 		return Reload
 	case SysctlFile:
 		return ApplySysctl
-	case l.DropIn(), l.CheckerUnit():
+	case l.DropIn(), l.CheckerUnit(), l.YieldUnit():
 		return DaemonReload
 	case l.CheckerConfig(), l.CheckerCA():
 		return RestartChecker

@@ -207,7 +207,7 @@ func (d Desired) due(m Machine, files []File) map[FollowUp]bool {
 	for _, f := range files {
 		if follow := d.Layout.followUp(f.Path); follow != "" {
 			due[follow] = true
-			if f.Path == d.Layout.CheckerUnit() {
+			if f.Path == d.Layout.CheckerUnit() || f.Path == d.Layout.YieldUnit() {
 				due[RestartChecker] = true
 			}
 			if slices.Contains(d.Layout.NotifierFiles(), f.Path) {

@@ -54,6 +54,7 @@ func (d *Desired) render(o Observed, own []netip.Addr) error {
 		SysctlFile:      func() (string, error) { return templates.Render("sysctl.conf", nil) },
 		l.DropIn():      func() (string, error) { return templates.Render("drop-in.conf", units) },
 		l.CheckerUnit(): func() (string, error) { return templates.Render("checker.service", units) },
+		l.YieldUnit():   func() (string, error) { return templates.Render("yield.service", units) },
 	}
 	if d.options.Notify {
 		names := l.NotifierFiles()
