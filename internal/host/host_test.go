@@ -202,9 +202,8 @@ func TestAReloadMakesTheTrackFileFirstAndKeepsItsValue(t *testing.T) {
 func TestFollowUpsCallSystemd(t *testing.T) {
 	m := newMachine(t)
 	for f, want := range map[reconcile.FollowUp][]string{
-		reconcile.DaemonReload: {"systemctl daemon-reload"},
-		reconcile.RestartChecker: {"systemctl enable --quiet keepalived-checker-keepalived.service keepalived-yield-keepalived.service",
-			"systemctl restart keepalived-checker-keepalived.service", "systemctl start --no-block keepalived-yield-keepalived.service"},
+		reconcile.DaemonReload:   {"systemctl daemon-reload"},
+		reconcile.RestartChecker: {"systemctl enable --quiet keepalived-checker-keepalived.service", "systemctl restart keepalived-checker-keepalived.service"},
 	} {
 		m.apply(reconcile.Step{Action: reconcile.Do, FollowUps: []reconcile.FollowUp{f}})
 		require.Equal(t, want, m.calls())
@@ -215,6 +214,9 @@ func TestFollowUpsCallSystemd(t *testing.T) {
 	require.Equal(t, []string{"systemctl stop keepalived-checker-keepalived.service"}, m.calls(), "what has no unit file cannot be disabled")
 	m.put(m.l.CheckerUnit(), "[Service]\n")
 	m.put(m.l.YieldUnit(), "[Service]\n")
+	m.apply(reconcile.Step{Action: reconcile.Do, FollowUps: []reconcile.FollowUp{reconcile.RestartChecker}})
+	require.Equal(t, []string{"systemctl enable --quiet keepalived-yield-keepalived.service",
+		"systemctl start --no-block keepalived-yield-keepalived.service"}, m.calls()[2:])
 	m.apply(reconcile.Step{Action: reconcile.StopChecker})
 	require.Equal(t, []string{"systemctl disable --quiet --now keepalived-yield-keepalived.service",
 		"systemctl disable --quiet --now keepalived-checker-keepalived.service"}, m.calls(), "others take over first")

@@ -83,15 +83,22 @@ func reloadOrStart(name string) error {
 func stop(name string) error { return systemctl("stop", name) }
 
 // startChecker starts the health checker anew, and has the unit yield before a
-// shutdown. That service waits for the end of a boot, no hook does.
+// shutdown. That service waits for the end of a boot, no hook does. A unit that is
+// blocked since the charm was upgraded may not have it yet.
 func (h *Host) startChecker(l reconcile.Layout) error {
 	if err := h.remove(l.Booted()); err != nil {
 		return err
 	}
-	if err := systemctl("enable", "--quiet", l.CheckerService(), l.YieldService()); err != nil {
+	if err := systemctl("enable", "--quiet", l.CheckerService()); err != nil {
 		return err
 	}
 	if err := systemctl("restart", l.CheckerService()); err != nil {
+		return err
+	}
+	if _, err := os.Stat(h.path(l.YieldUnit())); err != nil {
+		return nil
+	}
+	if err := systemctl("enable", "--quiet", l.YieldService()); err != nil {
 		return err
 	}
 	return systemctl("start", "--no-block", l.YieldService())
