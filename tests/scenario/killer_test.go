@@ -4,8 +4,11 @@ import (
 	"archive/zip"
 	"fmt"
 	"io"
+	"maps"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -68,4 +71,51 @@ func (d *deployment) pointsPassed(t *testing.T) map[string][]string {
 		points[id] = slices.Collect(strings.Lines(text))
 	}
 	return points
+}
+
+func countPoints(points map[string][]string) int {
+	n := 0
+	for _, list := range points {
+		n += len(list)
+	}
+	return n
+}
+
+// reader are the starts of programs that only read: to die there is to die at the
+// next point.
+var reader = regexp.MustCompile(`^start(ed)? \S*/(config-get|network-get|relation-ids|relation-list|relation-get|goal-state|status-get|` +
+	`keepalived --version|keepalived --signum|systemctl show)`)
+
+// deaths choose, round by round, a point for each machine: with all every point
+// on one of the units, else a random one in every stratum of those that count.
+func (d *deployment) deaths(c *killedChange, all bool, random *rand.Rand) []map[string]int {
+	var rounds []map[string]int
+	add := func(id string, deadly []int) {
+		for r, n := range deadly {
+			if r == len(rounds) {
+				rounds = append(rounds, map[string]int{})
+			}
+			rounds[r][id] = n
+		}
+	}
+	ids := slices.Sorted(maps.Keys(c.points))
+	for i, id := range ids {
+		var matter, deadly []int
+		for n, point := range c.points[id] {
+			if all && n%len(ids) == i {
+				deadly = append(deadly, n+1)
+			}
+			if !reader.MatchString(point) {
+				matter = append(matter, n+1)
+			}
+		}
+		if strata := c.strata / len(ids); !all && len(matter) >= strata {
+			for r := range strata {
+				from, to := r*len(matter)/strata, (r+1)*len(matter)/strata
+				deadly = append(deadly, matter[from+random.IntN(to-from)])
+			}
+		}
+		add(id, deadly)
+	}
+	return rounds
 }
