@@ -86,8 +86,8 @@ func countPoints(points map[string][]string) int {
 var reader = regexp.MustCompile(`^start(ed)? \S*/(config-get|network-get|relation-ids|relation-list|relation-get|goal-state|status-get|` +
 	`keepalived --version|keepalived --signum|systemctl show)`)
 
-// deaths choose, round by round, a point for each machine: with all every point
-// on one of the units, else a random one in every stratum of those that count.
+// deaths choose, round by round, a point for each machine, of those that matter: with
+// all each of them on one of the units, else a random one in every stratum.
 func (d *deployment) deaths(c *killedChange, all bool, random *rand.Rand) []map[string]int {
 	var rounds []map[string]int
 	add := func(id string, deadly []int) {
@@ -102,12 +102,13 @@ func (d *deployment) deaths(c *killedChange, all bool, random *rand.Rand) []map[
 	for i, id := range ids {
 		var matter, deadly []int
 		for n, point := range c.points[id] {
-			if all && n%len(ids) == i {
+			if reader.MatchString(point) {
+				continue
+			}
+			if all && len(matter)%len(ids) == i {
 				deadly = append(deadly, n+1)
 			}
-			if !reader.MatchString(point) {
-				matter = append(matter, n+1)
-			}
+			matter = append(matter, n+1)
 		}
 		if strata := c.strata / len(ids); !all && len(matter) >= strata {
 			for r := range strata {
