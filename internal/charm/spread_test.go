@@ -205,6 +205,17 @@ func TestSpreadMovesOnlyWhatChanges(t *testing.T) {
 	require.Equal(t, []int{0, 0, 2}, holders(t, c, vips...), "a unit that is gone for good leaves its place")
 }
 
+func TestWhatOneUnitHadGoesToSeveral(t *testing.T) {
+	vips := []string{"10.10.74.240", "10.10.74.241", "10.10.74.242", "10.10.74.243", "10.10.74.244", "10.10.74.245"}
+	c := spreadOut(t, 3, strings.Join(vips, ","))
+	require.Equal(t, []int{0, 1, 2, 0, 1, 2}, holders(t, c, vips...))
+	c.PowerOff(c.Nodes[1])
+	require.Equal(t, []int{0, 2, 2, 0, 0, 2}, holders(t, c, vips...))
+	rest(t, c)
+	require.Equal(t, "active: VIP ready: holds 3 of 6 VIPs, 10.10.74.240, 10.10.74.243, 10.10.74.244; keepalived/2 holds 10.10.74.241, 10.10.74.242, 10.10.74.245",
+		c.Nodes[0].Juju.Status.String())
+}
+
 func TestSpreadDropsOrKeepsWhenEveryUnitIsSick(t *testing.T) {
 	c := spreadOut(t, 2, "10.10.74.250 10.10.74.251")
 	for policy, want := range map[string][]int{"keep": {0, 1}, "drop": {-1, -1}} {

@@ -146,7 +146,9 @@ type place struct {
 
 // places tells the router of each virtual IP that some unit has, and which places are
 // taken. Who takes part in a router is believed first, who does not know its peers
-// not at all: it counts by itself.
+// not at all: it counts by itself. Units that run hooks for two changes of the list at
+// the same time may give a new virtual IP two places, until each has seen what the
+// others told; the lower one stays.
 func (d Desired) places(o Observed) (known map[netip.Addr]int, taken map[place]bool) {
 	known, taken = map[netip.Addr]int{}, map[place]bool{}
 	weak := map[netip.Addr]int{}
@@ -207,20 +209,22 @@ func (d Desired) numbers(o Observed) (map[int][]config.VirtualIP, error) {
 	return routers, nil
 }
 
-// home is the rank of the unit that is to hold the router: they go round the units
-// of the group, whether those serve now or not.
-func (d Desired) home() vrrp.Rank {
+// turn is the place of a rank in the order in which units take the router over. First
+// comes its home: homes go round the units of the group, whether those serve now or
+// not. Every second round the order is the reverse, so that what one unit had goes to
+// several.
+func (d Desired) turn(r vrrp.Rank) vrrp.Rank {
 	if !d.spread {
-		return 0
+		return r
 	}
 	ranks := []vrrp.Rank{d.rank}
 	for _, p := range d.peers {
 		ranks = append(ranks, p.rank)
 	}
 	slices.Sort(ranks)
-	return ranks[d.Layout.Router%len(ranks)]
+	home := ranks[d.Layout.Router%len(ranks)]
+	if d.Layout.Router/len(ranks)%2 > 0 {
+		r, home = home, r
+	}
+	return (r - home + vrrp.Ranks) % vrrp.Ranks
 }
-
-// turn is the place of a rank in the order in which units take the router over: its
-// home's comes first.
-func (d Desired) turn(r vrrp.Rank) vrrp.Rank { return (r - d.home() + vrrp.Ranks) % vrrp.Ranks }
