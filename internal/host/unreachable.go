@@ -40,22 +40,10 @@ func (h *Host) Unreachable(addresses []netip.Addr) ([]netip.Addr, error) {
 	if err != nil {
 		return nil, err
 	}
-	var asked []netip.Addr
 	for _, a := range addresses {
 		places[a] = slices.DeleteFunc(places[a], func(at netip.Addr) bool { return !ask(at) })
-		asked = append(asked, places[a]...)
 	}
-	silent, err := h.silent(asked)
-	if err != nil {
-		return nil, err
-	}
-	var unreachable []netip.Addr
-	for _, a := range addresses {
-		if !slices.ContainsFunc(places[a], func(at netip.Addr) bool { return !slices.Contains(silent, at) }) {
-			unreachable = append(unreachable, a)
-		}
-	}
-	return unreachable, nil
+	return h.silent(addresses, places)
 }
 
 // onLinks tells where each address may be: a link-local one (RFC 4291 section 2.5.6)
@@ -91,16 +79,19 @@ func ask(a netip.Addr) bool {
 	return err == nil || errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.EHOSTUNREACH)
 }
 
-// silent waits for what the kernel hears of addresses it was asked for.
-func (h *Host) silent(addresses []netip.Addr) ([]netip.Addr, error) {
+// silent waits for what the kernel hears of addresses at the places it was asked to
+// look at, and returns those that it hears of at none.
+func (h *Host) silent(addresses []netip.Addr, places map[netip.Addr][]netip.Addr) ([]netip.Addr, error) {
 	still, err := h.stillSilent()
 	if err != nil {
 		return nil, err
 	}
 	// An entry from before proves nothing: the kernel is to ask anew, three times
 	// a second apart (arp(7), ucast_solicit and mcast_solicit).
-	if err := probeNeighbours(addresses); err != nil {
-		return nil, err
+	for _, at := range places {
+		if err := probeNeighbours(at); err != nil {
+			return nil, err
+		}
 	}
 	failed := map[netip.Addr]bool{}
 	for begun := time.Now(); ; time.Sleep(50 * time.Millisecond) {
@@ -111,9 +102,16 @@ func (h *Host) silent(addresses []netip.Addr) ([]netip.Addr, error) {
 		for a := range still {
 			failed[a] = failed[a] || time.Since(begun) > stillLimit
 		}
-		silent, pending := unanswered(addresses, entries, failed)
+		var silent, remember []netip.Addr
+		pending := false
+		for _, a := range addresses {
+			unheard, waits := unanswered(places[a], entries, failed)
+			if len(unheard) == len(places[a]) {
+				silent, remember, pending = append(silent, a), append(remember, unheard...), pending || waits
+			}
+		}
 		if !pending || time.Since(begun) > askLimit {
-			return silent, h.rememberSilent(silent)
+			return silent, h.rememberSilent(remember)
 		}
 	}
 }
