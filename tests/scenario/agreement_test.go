@@ -141,8 +141,12 @@ func (d *deployment) deadMachine(t *testing.T) {
 		dead, alive := standbys[0], standbys[1]
 		require.NoError(t, d.Kill(d.ctx, dead))
 		unnoticed(t, d.measure(t, time.Second, func() {
+			began := time.Now()
 			d.configure(t, "router_id=31")
+			t.Logf("hooks at rest after %v", time.Since(began))
+			began = time.Now()
 			d.updateStatus(t)
+			t.Logf("and after update-status %v later", time.Since(began))
 		}))
 		d.agreed(t, holder, alive)
 		unnoticed(t, d.measure(t, 2*time.Second, func() { d.heal(t, dead) }))
