@@ -14,8 +14,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/renameio/v2"
-
 	"keepalived-charm/internal/checker"
 	"keepalived-charm/internal/reconcile"
 	"keepalived-charm/internal/vrrp"
@@ -196,77 +194,4 @@ func (h *Host) check(l reconcile.Layout) reconcile.CheckResult {
 	}
 	result.Known, result.Healthy = true, s.Verdict == "healthy"
 	return result
-}
-
-// write replaces a file in one step: a reader sees the old or the new content,
-// also after a power cut.
-func (h *Host) write(path, content string, mode fs.FileMode) error {
-	target := h.path(path)
-	if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
-		return fmt.Errorf("cannot write %s: %w", path, err)
-	}
-	err := renameio.WriteFile(target, []byte(content), mode, renameio.WithTempDir(filepath.Dir(target)), renameio.WithStaticPermissions(mode))
-	if err != nil {
-		return fmt.Errorf("cannot write %s: %w", path, err)
-	}
-	return nil
-}
-
-// sweep removes what writes of an application's files left that were killed:
-// renameio's drafts, named as the file with a dot before and a number behind.
-func (h *Host) sweep(l reconcile.Layout) error {
-	files := append(l.Files(), l.Binary(), l.Paused(), pinned(l), settingsBefore, installedMark, installingMark)
-	for _, f := range reconcile.FollowUps() {
-		files = append(files, filepath.Join(l.Owed(), string(f)))
-	}
-	for _, f := range files {
-		dir, name := filepath.Split(f)
-		drafts, err := filepath.Glob(h.path(dir, "."+name+"[0-9]*"))
-		if err != nil {
-			return fmt.Errorf("cannot look for drafts of %s: %w", f, err)
-		}
-		for _, d := range drafts {
-			if err := os.Remove(d); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return fmt.Errorf("cannot remove a draft: %w", err)
-			}
-		}
-	}
-	return nil
-}
-
-// moves gives a keepalived.conf from before the charm its other name, when that is
-// all there is to do: on the way in and on the way out. One that the machine's
-// owner changed meanwhile, or a file system without links, is for write.
-func (h *Host) moves(f reconcile.File) bool {
-	other := map[string]string{
-		reconcile.ForeignFile: reconcile.MainFile, reconcile.MainFile: reconcile.ForeignFile,
-	}[f.Path]
-	if other == "" {
-		return false
-	}
-	text, err := os.ReadFile(h.path(other))
-	if err != nil || string(text) != f.Content {
-		return false
-	}
-	draft := h.path(f.Path) + ".link"
-	defer os.Remove(draft) // renamed already, unless both names were one file
-	if err := os.Remove(draft); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return false
-	}
-	return os.Link(h.path(other), draft) == nil && os.Rename(draft, h.path(f.Path)) == nil
-}
-
-func (h *Host) remove(path string) error {
-	if err := os.Remove(h.path(path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("cannot remove %s: %w", path, err)
-	}
-	return nil
-}
-
-// mode is 0640 for what only root needs to read.
-func mode(path string) fs.FileMode {
-	if strings.HasPrefix(path, reconcile.ConfigDir) || strings.HasPrefix(path, reconcile.StateRoot) {
-		return 0o640
-	}
-	return 0o644
 }

@@ -14,10 +14,6 @@ import (
 	"keepalived-charm/internal/reconcile"
 )
 
-func file(path, content string) []reconcile.File {
-	return []reconcile.File{{Path: path, Content: content}}
-}
-
 func TestAnEmptyMachine(t *testing.T) {
 	m := newMachine(t)
 	seen := m.observe()
@@ -36,55 +32,6 @@ func TestAnEmptyMachine(t *testing.T) {
 	}(), "the kernel's interfaces are listed")
 	require.NoError(t, os.Remove(m.programs.path("keepalived")))
 	assert.Empty(t, m.observe().Version)
-}
-
-func TestFilesAreWrittenAsAWholeAndNoWiderThanNeeded(t *testing.T) {
-	m := newMachine(t)
-	for path, mode := range map[string]os.FileMode{
-		reconcile.MainFile: 0o640, m.l.Fragment(): 0o640, m.l.CheckerConfig(): 0o640,
-		reconcile.SysctlFile: 0o644, m.l.CheckerUnit(): 0o644, m.l.DropIn(): 0o644,
-	} {
-		for _, content := range []string{"first\n", "second\n"} {
-			m.apply(reconcile.Step{Action: reconcile.Write, Files: file(path, content)})
-			assert.Equal(t, content, m.observe().Files[path])
-			info, err := os.Stat(m.in(path))
-			require.NoError(t, err)
-			assert.Equal(t, mode, info.Mode(), path)
-		}
-		m.apply(reconcile.Step{Action: reconcile.Write, Files: []reconcile.File{{Path: path, Remove: true}}})
-		m.apply(reconcile.Step{Action: reconcile.Write, Files: []reconcile.File{{Path: path, Remove: true}}})
-		assert.NotContains(t, m.observe().Files, path)
-	}
-	assert.Empty(t, m.files(), "no temporary file stays")
-}
-
-func TestAConfigurationFromBeforeTheCharmStaysTheVerySameFile(t *testing.T) {
-	m := newMachine(t)
-	const text = "# somebody's\n"
-	m.put(reconcile.MainFile, text)
-	require.NoError(t, os.Chmod(m.in(reconcile.MainFile), 0o604))
-	before, err := os.Stat(m.in(reconcile.MainFile))
-	require.NoError(t, err)
-	same := func(path string) {
-		t.Helper()
-		now, err := os.Stat(m.in(path))
-		require.NoError(t, err)
-		require.True(t, os.SameFile(before, now), "owner, mode and all else are those of the same file")
-		require.Equal(t, os.FileMode(0o604), now.Mode())
-	}
-	arrive := reconcile.Step{Action: reconcile.Write, Files: []reconcile.File{
-		{Path: reconcile.ForeignFile, Content: text}, {Path: reconcile.MainFile, Content: "ours\n"}}}
-	leave := reconcile.Step{Action: reconcile.Write, Files: []reconcile.File{
-		{Path: reconcile.MainFile, Content: text}, {Path: reconcile.ForeignFile, Remove: true}}}
-	m.apply(reconcile.Step{Action: reconcile.Write, Files: arrive.Files[:1]}) // killed, and again
-	m.apply(arrive)
-	same(reconcile.ForeignFile)
-	require.Equal(t, "ours\n", m.text(reconcile.MainFile))
-	m.put(reconcile.MainFile+".link", "left by a killed hook")
-	m.apply(reconcile.Step{Action: reconcile.Write, Files: leave.Files[:1]})
-	m.apply(leave)
-	same(reconcile.MainFile)
-	require.Equal(t, []string{reconcile.MainFile}, m.files(), "nothing else is left")
 }
 
 func TestARefusedConfigurationLeavesTheLiveFilesUntouched(t *testing.T) {
@@ -275,71 +222,6 @@ func TestRemovalLeavesWhatOthersUse(t *testing.T) {
 	require.Equal(t, []string{other.Fragment(), other.TrackFile(), other.Binary()}, m.files())
 	require.NoDirExists(t, m.in(m.l.State()))
 	require.NoDirExists(t, m.in(m.l.Run()))
-}
-
-func TestOnlyAPackageThatTheCharmInstalledIsRemoved(t *testing.T) {
-	m := newMachine(t)
-	m.put(m.l.Binary(), "x")
-	m.apply(reconcile.Step{Action: reconcile.RemovePackage})
-	require.Empty(t, m.says("calls"))
-	require.NoDirExists(t, m.in(reconcile.StateRoot))
-	m.apply(reconcile.Step{Action: reconcile.InstallPackage})
-	calls := m.calls()
-	require.Len(t, calls, 2)
-	require.Contains(t, calls[1], "--no-install-recommends install keepalived")
-	m.apply(reconcile.Step{Action: reconcile.RemovePackage})
-	require.Contains(t, m.calls()[0], "purge keepalived")
-	require.NoDirExists(t, m.in(reconcile.StateRoot))
-	m.apply(reconcile.Step{Action: reconcile.RemovePackage})
-	require.Empty(t, m.says("calls"))
-}
-
-func TestThePackageStaysForAnApplicationThatServesNothingJustNow(t *testing.T) {
-	m := newMachine(t)
-	other := reconcile.Layout{Application: "lb-two"}
-	m.apply(reconcile.Step{Action: reconcile.InstallPackage})
-	m.put(other.Binary(), "x")
-	m.calls()
-	m.apply(reconcile.Step{Action: reconcile.RemoveState})
-	m.apply(reconcile.Step{Action: reconcile.RemovePackage})
-	require.Empty(t, m.says("calls"))
-	m.l = other
-	m.apply(reconcile.Step{Action: reconcile.RemoveState})
-	m.apply(reconcile.Step{Action: reconcile.RemovePackage})
-	require.Contains(t, m.calls()[0], "purge keepalived", "the last one removes it")
-	require.NoDirExists(t, m.in(reconcile.StateRoot))
-}
-
-func TestWhatAKilledWriteLeftIsSwept(t *testing.T) {
-	m := newMachine(t)
-	dir := filepath.Dir(m.l.Fragment())
-	for _, name := range []string{".keepalived.conf4711", ".keepalived.conf.swp", "keepalived.conf4711"} {
-		m.put(filepath.Join(dir, name), "x")
-	}
-	m.apply(reconcile.Step{Action: reconcile.Do, FollowUps: []reconcile.FollowUp{reconcile.DaemonReload}})
-	require.NoFileExists(t, m.in(filepath.Join(dir, ".keepalived.conf4711")))
-	require.FileExists(t, m.in(filepath.Join(dir, ".keepalived.conf.swp")), "an editor's is none of ours")
-	require.FileExists(t, m.in(filepath.Join(dir, "keepalived.conf4711")))
-}
-
-func TestStalePackageListsDoNotMatterAMissingPackageDoes(t *testing.T) {
-	m := newMachine(t)
-	m.set(t, "apt-fails", "update")
-	m.apply(reconcile.Step{Action: reconcile.InstallPackage})
-	m.set(t, "apt-fails", "install")
-	err := m.Apply(m.l, reconcile.Step{Action: reconcile.InstallPackage})
-	require.EqualError(t, err, "cannot install keepalived: apt-get -q: exit status 100: E: Unable to locate package keepalived")
-}
-
-func TestAnInterruptedInstallationIsFinished(t *testing.T) {
-	m := newMachine(t)
-	m.set(t, "apt-fails", "install")
-	require.Error(t, m.Apply(m.l, reconcile.Step{Action: reconcile.InstallPackage}))
-	require.Empty(t, m.observe().Version, "the program is there, the package may be half unpacked")
-	m.set(t, "apt-fails", "")
-	m.set(t, "interrupted", "yes")
-	m.apply(reconcile.Step{Action: reconcile.InstallPackage})
-	require.Equal(t, "2.2.7", m.observe().Version)
 }
 
 // TestTheDaemonIsAskedForItsState also covers the moment when the report's file is

@@ -1,0 +1,61 @@
+package config
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+func (o *Options) setVersion(s string) {
+	o.Version, o.AutoVersion = 3, s == "auto"
+	if s == "2" {
+		o.Version = 2
+	}
+}
+
+// versionFits comes after virtual_ip in the table. Version 2 knows IPv4 alone (RFC
+// 3768 section 1.2); beside one IPv4 address its advertisements do for IPv6 ones too.
+func (o *Options) versionFits() string {
+	four := func(v VirtualIP) bool { return v.Addr().Is4() }
+	if o.Version == 2 && len(o.VirtualIPs) > 0 && !slices.ContainsFunc(o.VirtualIPs, four) {
+		return "auto or 3 while every address in virtual_ip is IPv6"
+	}
+	return ""
+}
+
+// The bounds of the advertisement interval over all VRRP versions.
+const (
+	ShortestInterval = 50 * time.Millisecond
+	LongestInterval  = 255 * time.Second
+)
+
+// secretURI is a secret's URI as juju add-secret prints it, with or without the
+// model.
+var secretURI = regexp.MustCompile(`^secret:(//[0-9a-f-]{36}/)?[a-z0-9]{20}$`)
+
+// setAuthSecret comes after vrrp_version in the table.
+func (o *Options) setAuthSecret(s string) string {
+	switch s = strings.TrimSpace(s); {
+	case s == "":
+		return ""
+	case o.Version != 2:
+		return "empty unless vrrp_version is 2: VRRP version 3 has no authentication"
+	case !secretURI.MatchString(s):
+		return "the URI of a secret as juju add-secret prints it, or empty"
+	}
+	o.AuthSecret = s
+	return ""
+}
+
+// setAdvertInterval comes after vrrp_version in the table: the version bounds it.
+func (o *Options) setAdvertInterval(raw any) string {
+	set := func(o *Options, d time.Duration) { o.AdvertInterval = d }
+	if o.Version == 2 {
+		if seconds(1, 255, time.Millisecond, set)(o, raw) != "" || o.AdvertInterval%time.Second != 0 {
+			return "whole seconds in 1-255 while vrrp_version is 2"
+		}
+		return ""
+	}
+	return seconds(0.05, 40.95, 10*time.Millisecond, set)(o, raw)
+}
