@@ -126,51 +126,6 @@ func (c *chronicle) hold(i int, holder, before bool, now time.Time) {
 	}
 }
 
-// gained is why this unit got the instance.
-func (k *course) gained(now time.Time) string {
-	from, ok := k.heard.recent()
-	switch {
-	case k.id == 0:
-		return history.Unknown
-	case !ok:
-		return "no other holder was heard"
-	case !from.released.IsZero():
-		return from.address.String() + " handed over (priority 0)"
-	case from.speaks(now):
-		return from.address.String() + " " + standing(from.priority)
-	}
-	return fmt.Sprintf("%s went silent, last heard %.2f s before", from.address, now.Sub(from.last).Seconds())
-}
-
-// standing is what a priority lets its sender lose by.
-func standing(p vrrp.Priority) string {
-	c, ok := vrrp.Read(p)
-	switch {
-	case ok && !c.Healthy:
-		return fmt.Sprintf("had a lower priority, its check fails (%d)", p)
-	case ok && c.HeldBack:
-		return fmt.Sprintf("had a lower priority, its service failed before (%d)", p)
-	}
-	return fmt.Sprintf("had a lower priority (%d)", p)
-}
-
-// lost is why this unit lost the instance.
-func (c *chronicle) lost(k *course, now time.Time) string {
-	switch over, ok := k.heard.holder(now); {
-	case k.aside != "":
-		return "stands aside: " + k.aside
-	case !c.asked.IsZero() && now.Sub(c.asked) < related:
-		return "an operator's failover"
-	case c.sick != "":
-		return "own check failed: " + c.sick
-	case len(c.down) > 0:
-		return "interface " + c.down[0] + " is down"
-	case ok:
-		return fmt.Sprintf("%s took over with priority %d", over.address, over.priority)
-	}
-	return history.Unknown
-}
-
 // advert takes in what another machine sent.
 func (c *chronicle) advert(a advert, at time.Time) {
 	for n := range c.instances {

@@ -134,3 +134,25 @@ func (l *loop) tell(o outcome, aside int) {
 		l.log.Printf("%s steps aside so that a healthy unit takes over at once", application)
 	}
 }
+
+// check runs one check per request.
+func (l *loop) check(ctx context.Context) {
+	for {
+		o := outcome{}
+		select {
+		case <-ctx.Done():
+			return
+		case o.ctx = <-l.requests:
+		}
+		o.started = time.Now()
+		limited, cancel := context.WithTimeout(o.ctx, time.Duration(l.config.Check.Timeout))
+		o.err = l.prober.probe(limited)
+		cancel()
+		o.took = time.Since(o.started)
+		select {
+		case <-ctx.Done():
+			return
+		case l.outcomes <- o:
+		}
+	}
+}

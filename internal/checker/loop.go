@@ -217,28 +217,6 @@ func (l *loop) ready(now, next time.Time) time.Time {
 	return next
 }
 
-// check runs one check per request.
-func (l *loop) check(ctx context.Context) {
-	for {
-		o := outcome{}
-		select {
-		case <-ctx.Done():
-			return
-		case o.ctx = <-l.requests:
-		}
-		o.started = time.Now()
-		limited, cancel := context.WithTimeout(o.ctx, time.Duration(l.config.Check.Timeout))
-		o.err = l.prober.probe(limited)
-		cancel()
-		o.took = time.Since(o.started)
-		select {
-		case <-ctx.Done():
-			return
-		case l.outcomes <- o:
-		}
-	}
-}
-
 // step does all that is due and returns when the next thing is.
 func (l *loop) step(ctx context.Context, now time.Time) (time.Time, error) {
 	l.hear(now)

@@ -48,6 +48,7 @@ type Controller struct {
 	actions   map[string]*action
 	secrets   map[string]*secret
 	events    []Event
+	calls     map[string]map[string]int // by unit and method
 
 	nextRelation, nextAction, nextWatcher, nextSession int
 	configVersion                                      int // of the model config
@@ -85,6 +86,7 @@ func New(cfg Config) *Controller {
 		actions:      map[string]*action{},
 		secrets:      map[string]*secret{},
 		sessions:     map[string]*session{},
+		calls:        map[string]map[string]int{},
 		updateStatus: map[string]int{},
 		conns:        map[net.Conn]bool{},
 		wake:         make(chan struct{}, 1),

@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -54,6 +55,18 @@ func (c *Controller) recordLocked(e Event) {
 	if f := c.cfg.OnEvent; f != nil {
 		c.callbackLocked(func() { f(e) })
 	}
+}
+
+// Calls counts the API calls of each unit's agent since the model was made, by method,
+// without those that wait for something to happen.
+func (c *Controller) Calls() map[string]map[string]int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	all := map[string]map[string]int{}
+	for unit, calls := range c.calls {
+		all[unit] = maps.Clone(calls)
+	}
+	return all
 }
 
 // Events returns everything that happened, oldest first.

@@ -149,6 +149,10 @@ func (c *Controller) answerLocked(req *http.Request, in wire.Request) (any, erro
 	}
 	if !background[in.Method] {
 		c.touchLocked()
+		if c.calls[u.name] == nil {
+			c.calls[u.name] = map[string]int{}
+		}
+		c.calls[u.name][in.Facade+"."+in.Method]++
 	}
 	return h(&call{
 		c: c, ctx: req.Context(), session: s, unit: u,

@@ -14,7 +14,12 @@ var VIP = netip.MustParseAddr("10.10.74.250")
 
 // Standard deploys haproxy on three machines with keepalived beside it.
 func (l *Lab) Standard(ctx context.Context, config map[string]string) error {
-	if err := l.Deploy(ctx, "haproxy", "haproxy", 3, nil); err != nil {
+	return l.StandardOf(ctx, 3, config)
+}
+
+// StandardOf is Standard with as many machines as one likes.
+func (l *Lab) StandardOf(ctx context.Context, units int, config map[string]string) error {
+	if err := l.Deploy(ctx, "haproxy", "haproxy", units, nil); err != nil {
 		return err
 	}
 	if err := l.Deploy(ctx, "keepalived", "keepalived", 0, config); err != nil {

@@ -1,12 +1,13 @@
 package scenario_test
 
 import (
-	"context"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"keepalived-charm/tests/controller"
 	"keepalived-charm/tests/lab"
 )
 
@@ -15,99 +16,174 @@ func (d *deployment) act(t *testing.T, unit, action string, parameters map[strin
 	t.Helper()
 	result, err := d.Model.RunAction(d.ctx, unit, action, parameters)
 	require.NoError(t, err)
-	require.Equal(t, "completed", result.Status, "%s of %s: %s", action, unit, result.Message)
+	require.Equal(t, controller.ActionCompleted, result.Status, "%s of %s: %s", action, unit, result.Message)
+	require.NotEmpty(t, result.Results["summary"])
+	require.NotEmpty(t, result.Results["json"])
 	return result.Results
+}
+
+// refuses runs an action that must fail with a reason, and without results.
+func (d *deployment) refuses(t *testing.T, unit, action string, parameters map[string]any, reason string) {
+	t.Helper()
+	result, err := d.Model.RunAction(d.ctx, unit, action, parameters)
+	require.NoError(t, err)
+	require.Equal(t, controller.ActionFailed, result.Status, "%v", result.Results)
+	require.Contains(t, result.Message, reason)
+	require.NotContains(t, result.Results, "summary")
+}
+
+// notes waits until a unit's history has a line that contains words.
+func (d *deployment) notes(t *testing.T, unit, words string) {
+	t.Helper()
+	said := ""
+	require.Eventually(t, func() bool {
+		said, _ = d.act(t, unit, "history", map[string]any{"limit": 20})["history"].(string)
+		return strings.Contains(said, words)
+	}, 10*time.Second, 300*time.Millisecond, "%s notes %q", unit, words)
 }
 
 func TestMaintenance(t *testing.T) {
 	d := deploy(t, serving())
-	holder := d.ready(t)
-	require.NoError(t, d.Model.TriggerUpdateStatus()) // the units tell each other that they are healthy
-	time.Sleep(100 * time.Millisecond)
-	d.settled(t)
-	unitOn := func(id string) string {
-		unit, ok := d.UnitOn("keepalived", id)
-		require.True(t, ok)
-		return unit
-	}
-
-	d.scenario(t, "failover moves the VIP once and tells the gap", func(t *testing.T) {
-		m, err := d.Measure(d.ctx, lab.VIP, time.Second, func(context.Context) error {
-			results := d.act(t, unitOn(holder), "failover", nil)
-			require.Equal(t, unitOn(holder), results["from"])
-			t.Log(results)
-			return nil
-		})
-		require.NoError(t, err)
-		t.Log(m)
-		require.Len(t, m.Moves, 1)
-		require.Less(t, m.Outage, handedOver)
-		require.LessOrEqual(t, m.Shared, sharedAtMost)
-		result, err := d.Model.RunAction(d.ctx, unitOn(holder), "failover", nil)
-		require.NoError(t, err)
-		require.Equal(t, "failed", result.Status)
-		require.Contains(t, result.Message, "this unit holds nothing")
-		holder = d.waitHolder(t)
+	d.ready(t)
+	d.updateStatus(t) // the units tell each other that they are healthy
+	d.failover(t)
+	d.looks(t)
+	d.pauses(t)
+	d.lastHealthy(t)
+	d.readOnlyDisk(t)
+	d.scenario(t, "a restart of the holder's keepalived costs one quick move", func(t *testing.T) {
+		holder := d.ready(t)
+		m := d.measure(t, time.Second, func() { t.Log(d.act(t, d.unitOn(t, holder), "restart", nil)) })
+		moved(t, m, handedOver)
+		d.notes(t, d.unitOn(t, holder), "became standby: keepalived ended: it was stopped")
 	})
+}
 
-	d.scenario(t, "a paused holder hands over and takes nothing, through a reboot, until resume", func(t *testing.T) {
-		paused := holder
-		unit := unitOn(paused)
-		m, err := d.Measure(d.ctx, lab.VIP, time.Second, func(context.Context) error {
-			t.Log(d.act(t, unit, "pause", nil))
-			return nil
-		})
+func (d *deployment) failover(t *testing.T) {
+	d.scenario(t, "failover moves the VIP once, tells the gap, and every unit notes why", func(t *testing.T) {
+		from := d.unitOn(t, d.ready(t))
+		var results map[string]any
+		moved(t, d.measure(t, time.Second, func() { results = d.act(t, from, "failover", nil) }), handedOver)
+		t.Log(results)
+		to := d.unitOn(t, d.waitHolder(t))
+		require.Equal(t, []any{from, to}, []any{results["from"], results["to"]})
+		gap, err := time.ParseDuration(results["gap"].(string))
 		require.NoError(t, err)
-		t.Log(m)
-		require.Less(t, m.Outage, handedOver)
-		holder = d.waitHolder(t)
-		require.NotEqual(t, paused, holder)
+		require.Less(t, gap, handedOver)
+		d.refuses(t, from, "failover", nil, "this unit holds nothing")
+		d.refuses(t, to, "failover", map[string]any{"to": from}, `it takes no parameter "to"`)
+		d.refuses(t, from, "history", map[string]any{"limit": 0}, "must be a whole number from 1 to 1000")
+		for _, unit := range d.units() {
+			switch unit {
+			case from:
+				d.notes(t, unit, "became standby: an operator's failover; holder is "+to)
+			case to:
+				d.notes(t, unit, "became holder: "+from+" handed over (priority 0)")
+			default:
+				d.notes(t, unit, "holder changed: "+from+" handed over (priority 0); now "+to)
+			}
+		}
+	})
+}
+
+// looks is about actions that show something.
+func (d *deployment) looks(t *testing.T) {
+	d.scenario(t, "status and run-checks show each unit's part", func(t *testing.T) {
+		holder := d.unitOn(t, d.ready(t))
+		for _, unit := range d.units() {
+			r := d.act(t, unit, "status", nil)
+			role, present := "standby", "no"
+			if unit == holder {
+				role, present = "holder", "yes"
+			}
+			require.Equal(t, []any{lab.VIP.String(), role, holder, present, "passes"},
+				[]any{r["vip-1"], r["vip-1-role"], r["vip-1-holder"], r["vip-1-present"], r["vip-1-check"]})
+			if unit != holder {
+				require.Regexp(t, holder+` [0-2]\.\d s ago \(priority \d+\)`, r["vip-1-heard"])
+			}
+			for _, peer := range []string{"peer-1", "peer-2"} {
+				require.Contains(t, r[peer], "machine answers: yes; told: takes part, check passes")
+			}
+			r = d.act(t, unit, "run-checks", nil)
+			require.Equal(t, []any{"tcp", "localhost:443", "passes", "0", "passes"}, []any{r["type"], r["target"], r["result"], r["exit"], r["verdict"]})
+		}
+	})
+}
+
+func (d *deployment) pauses(t *testing.T) {
+	d.scenario(t, "a paused holder hands over and takes nothing, through hooks, an upgrade and a reboot, until resume", func(t *testing.T) {
+		paused := d.ready(t)
+		unit := d.unitOn(t, paused)
+		d.refuses(t, unit, "pause", map[string]any{"force": "yes"}, "must be true or false")
+		require.Equal(t, paused, d.waitHolder(t))
+		moved(t, d.measure(t, time.Second, func() { t.Log(d.act(t, unit, "pause", nil)) }), handedOver)
+		holder := d.waitHolder(t)
+		stays := func(what string) {
+			t.Helper()
+			d.settled(t)
+			require.Equal(t, holder, d.waitHolder(t), what)
+			require.Equal(t, "maintenance: paused, takes no VIP: juju run "+unit+" resume", d.message(unit), what)
+		}
+		stays("the pause")
+		d.configure(t, "port=443", "vip_hostname=api.example.com")
+		d.updateStatus(t)
+		stays("hooks")
+		require.NoError(t, d.Refresh())
+		stays("an upgrade")
 		machine, err := d.Machine(paused)
 		require.NoError(t, err)
 		require.NoError(t, machine.Reboot(d.ctx))
-		d.settled(t)
-		require.Equal(t, holder, d.waitHolder(t))
-		status, _ := d.Model.Status().Unit(unit)
-		require.Equal(t, "paused, takes no VIP: juju run "+unit+" resume", status.Workload.Message)
+		stays("a reboot")
+		require.Contains(t, d.act(t, unit, "pause", nil)["summary"], "paused already")
+		require.Equal(t, "yes", d.act(t, unit, "status", nil)["paused"])
 		d.act(t, unit, "resume", nil)
 		d.settled(t)
 		require.Equal(t, holder, d.waitHolder(t), "it comes back as a standby")
-		status, _ = d.Model.Status().Unit(unit)
-		require.Contains(t, status.Workload.Message, "VIP ready: standby for")
+		require.Contains(t, d.message(unit), "VIP ready: standby for")
+		for _, words := range []string{"paused: action of an operator", "became standby: stands aside: paused by an operator", "machine booted", "resumed: action of an operator"} {
+			d.notes(t, unit, words)
+		}
 	})
+}
 
+func (d *deployment) lastHealthy(t *testing.T) {
 	d.scenario(t, "the last healthy unit is not paused without force", func(t *testing.T) {
-		for _, id := range []string{"0", "1", "2"} {
-			if id != holder {
-				_, err := d.Exec(d.ctx, id, "systemctl stop haproxy")
-				require.NoError(t, err)
-			}
+		holder := d.ready(t)
+		unit := d.unitOn(t, holder)
+		for _, id := range d.standbys(t, holder) {
+			d.run(t, id, "systemctl stop haproxy")
+			sick := d.unitOn(t, id)
+			require.Eventually(t, func() bool { return strings.Contains(d.message(sick), "check fails") }, 20*time.Second, 50*time.Millisecond)
+			r := d.act(t, sick, "run-checks", nil)
+			require.Equal(t, []any{"fails", "1", "cannot connect to 127.0.0.1:443: connection refused"}, []any{r["result"], r["exit"], r["reason"]})
+			d.notes(t, sick, "check failed: cannot connect to 127.0.0.1:443: connection refused")
 		}
-		require.Eventually(t, func() bool {
-			require.NoError(t, d.Model.TriggerUpdateStatus())
-			d.settled(t)
-			result, err := d.Model.RunAction(d.ctx, unitOn(holder), "pause", nil)
-			require.NoError(t, err)
-			if result.Status == "completed" {
-				d.act(t, unitOn(holder), "resume", nil)
-			}
-			return result.Status == "failed"
-		}, 20*time.Second, time.Second)
+		d.settled(t)
+		d.refuses(t, unit, "pause", nil, "no other unit is healthy")
+		d.refuses(t, unit, "pause", map[string]any{"force": false}, "force=true pauses all the same")
+		d.refuses(t, unit, "failover", nil, "no other unit is healthy")
+		require.Equal(t, holder, d.waitHolder(t))
+		d.act(t, unit, "pause", map[string]any{"force": true})
+		d.otherHolder(t, holder)
+		d.act(t, unit, "resume", nil)
+		for _, id := range d.standbys(t, holder) {
+			d.run(t, id, "systemctl start haproxy")
+		}
+		d.ready(t)
+		d.updateStatus(t)
 	})
+}
 
-	d.scenario(t, "a restart of the holder's keepalived costs one quick move", func(t *testing.T) {
-		for _, id := range []string{"0", "1", "2"} {
-			_, err := d.Exec(d.ctx, id, "systemctl start haproxy")
-			require.NoError(t, err)
-		}
-		holder = d.ready(t)
-		m, err := d.Measure(d.ctx, lab.VIP, time.Second, func(context.Context) error {
-			t.Log(d.act(t, unitOn(holder), "restart", nil))
-			return nil
-		})
-		require.NoError(t, err)
-		t.Log(m)
-		require.Less(t, m.Outage, handedOver)
-		require.Len(t, m.Moves, 1)
+func (d *deployment) readOnlyDisk(t *testing.T) {
+	d.scenario(t, "a disk that takes no history keeps nobody from checking or moving", func(t *testing.T) {
+		holder := d.ready(t)
+		const dir = "/var/lib/keepalived-charm"
+		d.run(t, holder, "mount --bind "+dir+" "+dir+" && mount -o remount,ro,bind "+dir+" && systemctl restart "+checkerService)
+		t.Cleanup(func() { d.run(t, holder, "umount "+dir+"; systemctl restart "+checkerService) })
+		require.Contains(t, d.run(t, holder, "journalctl --output=cat --unit="+checkerService), "moves are not noted")
+		require.Equal(t, "healthy", d.verdict(t, d.unitOn(t, holder)))
+		moved(t, d.measure(t, time.Second, func() { d.run(t, holder, "systemctl stop haproxy") }), serviceDies)
+		d.run(t, holder, "systemctl start haproxy")
+		require.Eventually(t, func() bool { return d.verdict(t, d.unitOn(t, holder)) == "healthy" }, 10*time.Second, 50*time.Millisecond)
 	})
 }

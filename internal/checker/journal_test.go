@@ -1,0 +1,74 @@
+package checker
+
+import (
+	"bytes"
+	"log"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"keepalived-charm/internal/history"
+)
+
+// TestTheUnprivilegedCheckerNotesMovesWithTheirCauses: it hears what comes over a
+// real socket, and writes to a file that its user cannot open.
+func TestTheUnprivilegedCheckerNotesMovesWithTheirCauses(t *testing.T) {
+	asRoot(t)
+	c := localConfig(t)
+	c.History = filepath.Join(t.TempDir(), "history")
+	c.Instances[0].VirtualRouterID = ours
+	p := start(t, c)
+	p.becomes(healthyStandby)
+	p.inNamespace(func() error { return up("lo") })
+	p.inNamespace(func() error { return up("br0") })
+	send := func(priority byte) {
+		p.inNamespace(func() error {
+			conn, err := net.Dial("ip4:112", "127.0.0.1")
+			if err != nil {
+				return err
+			}
+			defer conn.Close()
+			_, err = conn.Write([]byte{0x31, byte(ours), priority, 0, 0, 20, 0, 0})
+			return err
+		})
+	}
+	send(254)
+	send(0)
+	p.inNamespace(func() error { return address("br0", "192.0.2.10/32", true) })
+	var entries []history.Entry
+	require.Eventually(t, func() bool {
+		var err error
+		entries, err = history.Read(c.History)
+		return err == nil && len(entries) > 0
+	}, 10*time.Second, 10*time.Millisecond)
+	require.Equal(t, history.BecameHolder, entries[0].Event)
+	require.Equal(t, "127.0.0.1 handed over (priority 0)", entries[0].Cause)
+	info, err := os.Stat(c.History)
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o700), info.Mode().Perm())
+	require.Eventually(t, func() bool {
+		s, err := ReadStatus(c.StatusFile)
+		return err == nil && len(s.Heard) == 1 && s.Heard[0].Priority == 254 && !s.Heard[0].Released.IsZero()
+	}, 5*time.Second, 10*time.Millisecond)
+}
+
+func TestACheckerWithoutAHistoryGoesOn(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	var said bytes.Buffer
+	j := openJournal(file, log.New(&said, "", 0))
+	require.Nil(t, j)
+	require.Contains(t, said.String(), "moves are not noted")
+	j.write([]history.Entry{{Event: history.Paused}})
+	j.close()
+	// A disk that takes nothing holds nobody up either.
+	j = &journal{entries: make(chan history.Entry, 1), done: make(chan struct{})}
+	j.write(make([]history.Entry, 1000))
+	begun := time.Now()
+	j.close()
+	require.Less(t, time.Since(begun), 10*journalPatience)
+}
