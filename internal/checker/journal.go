@@ -37,6 +37,9 @@ func (j *journal) run(ring *history.Ring, log *log.Logger) {
 	broken := false
 	for e := range j.entries {
 		err := ring.Append(e)
+		if err == nil {
+			err = ring.Sync() // a move may be followed by a power cut
+		}
 		if err != nil && !broken {
 			log.Printf("%v; moves are not noted", err)
 		}

@@ -82,8 +82,8 @@ func (r *Ring) find() {
 // Close closes the file.
 func (r *Ring) Close() error { return r.file.Close() }
 
-// Append writes entries over the oldest ones, each shortened to its place, and has
-// them reach the disk.
+// Append writes entries over the oldest ones, each shortened to its place. They reach
+// the disk when the kernel thinks fit.
 func (r *Ring) Append(entries ...Entry) error {
 	for _, e := range entries {
 		at := int64(r.next % uint64(r.slots) * slot)
@@ -92,6 +92,11 @@ func (r *Ring) Append(entries ...Entry) error {
 		}
 		r.next++
 	}
+	return nil
+}
+
+// Sync waits until what was written has reached the disk.
+func (r *Ring) Sync() error {
 	if err := unix.Fdatasync(int(r.file.Fd())); err != nil {
 		return fmt.Errorf("cannot write the history: %w", err)
 	}
@@ -117,7 +122,8 @@ func text(e record) []byte {
 	}
 }
 
-// Note adds one entry to a file that several processes write in turn.
+// Note adds one entry to a file that several processes write in turn. It waits for no
+// disk: keepalived's start does for it.
 func Note(path string, e Entry) error {
 	r, err := Open(path)
 	if err != nil {
