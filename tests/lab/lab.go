@@ -204,12 +204,19 @@ func (l *Lab) Heal(ctx context.Context, id string) error {
 	return l.Model.SetMachineDown(id, false)
 }
 
-// settleLimit bounds how long hooks may take to come to rest.
-const settleLimit = 45 * time.Second
+// settleLimit bounds how long hooks may take to come to rest on a few machines; every
+// unit has a hook for every other one.
+const (
+	settleLimit = 45 * time.Second
+	fewMachines = 4
+)
 
 // Settled waits until every agent is at rest; an error shows the model as it is.
 func (l *Lab) Settled(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, settleLimit)
+	l.mu.Lock()
+	limit := settleLimit * time.Duration(max(1, len(l.machines)/fewMachines))
+	l.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	err := l.Model.Settled(ctx)
 	l.mu.Lock()

@@ -71,8 +71,9 @@ func (d *deployment) failover(t *testing.T) {
 		require.NoError(t, err)
 		require.Less(t, gap, handedOver)
 		d.refuses(t, from, "failover", nil, "this unit holds nothing")
-		d.refuses(t, to, "failover", map[string]any{"to": from}, `it takes no parameter "to"`)
-		d.refuses(t, from, "history", map[string]any{"limit": 0}, "must be a whole number from 1 to 1000")
+		d.refuses(t, to, "failover", map[string]any{"to": from}, `additional property "to" is not allowed`)
+		d.refuses(t, from, "history", map[string]any{"limit": 0}, "limit : must be")
+		require.Equal(t, "1", d.act(t, from, "history", map[string]any{"limit": 1})["shown"])
 		for _, unit := range d.units() {
 			switch unit {
 			case from:
@@ -114,7 +115,7 @@ func (d *deployment) pauses(t *testing.T) {
 	d.scenario(t, "a paused holder hands over and takes nothing, through hooks, an upgrade and a reboot, until resume", func(t *testing.T) {
 		paused := d.ready(t)
 		unit := d.unitOn(t, paused)
-		d.refuses(t, unit, "pause", map[string]any{"force": "yes"}, "must be true or false")
+		d.refuses(t, unit, "pause", map[string]any{"force": "yes"}, "force : must be of type boolean")
 		require.Equal(t, paused, d.waitHolder(t))
 		moved(t, d.measure(t, time.Second, func() { t.Log(d.act(t, unit, "pause", nil)) }), handedOver)
 		holder := d.waitHolder(t)
@@ -179,7 +180,7 @@ func (d *deployment) readOnlyDisk(t *testing.T) {
 		holder := d.ready(t)
 		const dir = "/var/lib/keepalived-charm"
 		d.run(t, holder, "mount --bind "+dir+" "+dir+" && mount -o remount,ro,bind "+dir+" && systemctl restart "+checkerService)
-		t.Cleanup(func() { d.run(t, holder, "umount "+dir+"; systemctl restart "+checkerService) })
+		t.Cleanup(func() { d.run(t, holder, "umount --lazy "+dir+" && systemctl restart "+checkerService) })
 		require.Contains(t, d.run(t, holder, "journalctl --output=cat --unit="+checkerService), "moves are not noted")
 		require.Equal(t, "healthy", d.verdict(t, d.unitOn(t, holder)))
 		moved(t, d.measure(t, time.Second, func() { d.run(t, holder, "systemctl stop haproxy") }), serviceDies)

@@ -125,6 +125,15 @@ func (d *deployment) atMostOne(t *testing.T, since time.Time) {
 	counts := d.writes(since)
 	t.Logf("status writes: %v", counts)
 	for unit, n := range counts {
+		if n > 1 {
+			for _, e := range d.Model.Events() {
+				if e.Unit == unit && !e.Time.Before(since) {
+					t.Logf("%.1f s: %s %s %s", e.Time.Sub(since).Seconds(), e.Kind, e.Name, e.Detail)
+				}
+			}
+		}
+	}
+	for unit, n := range counts {
 		require.LessOrEqual(t, n, 1, "%s writes its status once", unit)
 	}
 }
