@@ -40,7 +40,7 @@ func at(addresses ...string) []keepalived.VirtualAddress {
 func cases() map[string]keepalived.Fragment {
 	two := one(func(*keepalived.VRRPInstance) {})
 	second := one(func(i *keepalived.VRRPInstance) {
-		i.Name, i.TrackFile = "charm_keepalived_2", "/run/keepalived-charm/keepalived/priority-2"
+		i.Name, i.TrackFile = "charm_keepalived_1", "/run/keepalived-charm/keepalived/priority-1"
 		i.VirtualRouterID, i.Anchor = 24, vrrp.Anchor(24, false)
 		i.Addresses = at("10.10.74.251/32")
 	})
@@ -81,6 +81,7 @@ func cases() map[string]keepalived.Fragment {
 			i.Addresses[0].Interface = "bond0.100"
 		}),
 		"two-instances": two,
+		"no-vip":        one(func(i *keepalived.VRRPInstance) { i.Addresses = nil }),
 	}
 }
 
