@@ -88,6 +88,22 @@ func TestSpread(t *testing.T) {
 			}
 		})
 	}
+	d.scenario(t, "when the unit that takes all is lost half way, the others serve, and end the change with it", func(t *testing.T) {
+		held := s.eachHoldsOne(t)
+		all := s.measure(t, time.Second, func() {
+			d.held(t, held[2])
+			d.configure(t, "spread=false")
+			require.Eventually(t, func() bool { return slices.Equal(s.machines(), []string{held[0], held[0], held[0]}) },
+				20*time.Second, 20*time.Millisecond, "one takes all while an agent is away")
+			require.NoError(t, d.Kill(d.ctx, held[0]))
+		})
+		for _, m := range all {
+			require.Less(t, m.Outage, machineDies)
+		}
+		d.hold(t, held[2], false)
+		require.NoError(t, d.Heal(d.ctx, held[0]))
+		require.Eventually(t, func() bool { return s.changed(false) }, time.Minute, 50*time.Millisecond)
+	})
 }
 
 // spread is a deployment with several virtual IPs.
