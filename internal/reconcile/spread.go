@@ -86,7 +86,7 @@ func (d Desired) share(o Observed) ([]Desired, error) {
 		id := part.agreement.run.VirtualRouterID
 		taken := slices.ContainsFunc(parts, func(p Desired) bool { return p.agreement.run.VirtualRouterID == id })
 		switch fresh := part.agreement.was == (vrrp.Parameters{}); {
-		case fresh && k > 0 && !d.agreement.pin && (taken || part.occupied(id)):
+		case fresh && k > 0 && (taken || !d.agreement.pin && part.occupied(id)):
 			continue // another router has yet to leave it
 		case taken:
 			part.agreement.run, part.agreement.pin, part.agreement.moving = part.agreement.was, false, true
