@@ -64,6 +64,13 @@ func TestHooksKilledAtEverySystemCall(t *testing.T) {
 	pattern := os.Getenv("KILL_CHANGE")
 	if all {
 		t.Log("all points, but starts of programs that only read")
+		for _, pair := range pairs { // in an hour the host itself stalls at times
+			for _, c := range pair {
+				if c.outage == 0 {
+					c.outage = handedOver
+				}
+			}
+		}
 	} else if pattern == "" {
 		// Half of them is a minute; which, the seed says.
 		random.Shuffle(len(pairs), func(a, b int) { pairs[a], pairs[b] = pairs[b], pairs[a] })
@@ -147,7 +154,8 @@ func (d *deployment) killed(t *testing.T, c *killedChange, deadly map[string]int
 		require.LessOrEqual(t, m.Outage, c.outage)
 		require.LessOrEqual(t, m.Shared, sharedAtMost)
 		if c.still {
-			unnoticed(t, m)
+			require.Empty(t, m.Moves)
+			require.Zero(t, m.Cuts)
 		}
 	}
 	for id, list := range d.pointsPassed(t) {
