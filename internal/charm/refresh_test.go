@@ -8,6 +8,7 @@ import (
 
 	"keepalived-charm/internal/charmtest"
 	"keepalived-charm/internal/endpoint"
+	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/reconcile"
 	"keepalived-charm/internal/vrrp"
 )
@@ -96,4 +97,17 @@ func TestARefreshWaitsForWhatIsOverInAMoment(t *testing.T) {
 	out := charmtest.Run(t, charmtest.Refresh, s)
 	require.Equal(t, []reconcile.Step{{Action: reconcile.Await}}, out.Steps)
 	require.Empty(t, charmtest.Run(t, "update-status", s).Steps, "a hook goes on")
+}
+
+func TestAHolderThatYieldedToAnotherSaysSo(t *testing.T) {
+	s := withPeer(serving(t))
+	s.Host.Since = 1700000000
+	held := run(t, s, charmtest.Refresh)
+	since := func(s charmtest.State) int64 { return endpoint.ReadMember(s.Juju.Own("cluster:1")).Since }
+	require.EqualValues(t, 1700000000, since(held))
+	held.Host.Holds = false
+	held.Host.Heard = vrrp.Base(1) + vrrp.Priority(vrrp.Policy{}.Adjustment(true, true))
+	require.Zero(t, since(run(t, held, charmtest.Refresh)), "the one it hears has no news of its own")
+	held.Juju.Relations[endpoint.Cluster]["cluster:1"][juju.Unit{Application: "keepalived", Number: 1}]["since"] = "1700000100"
+	require.EqualValues(t, 1700000000, since(run(t, held, charmtest.Refresh)), "the new holder has told")
 }

@@ -53,6 +53,7 @@ type loop struct {
 	hint      *listenHint
 	watch     *addressWatch
 	watched   map[string]bool // all addresses, as event text; true for an instance's first
+	primaries primaries
 
 	requests chan context.Context
 	outcomes chan outcome
@@ -83,12 +84,13 @@ type loop struct {
 // what the check reads.
 func newLoop(c healthcheck.Config, owner identity, log *log.Logger) (*loop, error) {
 	l := &loop{
-		config:   c,
-		log:      log,
-		election: election{policy: c.Policy, peers: c.Peers},
-		watched:  map[string]bool{},
-		parallel: parallel(c.Check),
-		dead:     make(chan int, len(c.Instances)),
+		config:    c,
+		log:       log,
+		election:  election{policy: c.Policy, peers: c.Peers},
+		watched:   map[string]bool{},
+		primaries: primaries{},
+		parallel:  parallel(c.Check),
+		dead:      make(chan int, len(c.Instances)),
 	}
 	l.requests, l.outcomes = make(chan context.Context, l.parallel), make(chan outcome, l.parallel)
 	l.election.health = health{fall: c.Check.Fall, rise: c.Check.Rise}
@@ -195,6 +197,8 @@ func (l *loop) run(ctx context.Context) error {
 				l.readHolders()
 			} else if ours && u.NewAddr && !l.election.holdsAny() {
 				l.news.tell() // whoever put it there
+			} else if !ours {
+				l.primaryChanged(u)
 			}
 		case c := <-l.links.changes:
 			l.linkChanged(c, time.Now())

@@ -32,7 +32,7 @@ type Member struct {
 	// leaves it out: it is told apart, see Verdict.
 	Healthy *bool
 	// Since is when this unit got the virtual IPs last, in seconds since 1970; zero:
-	// never. It stays when the unit loses them, so each move changes one databag and
+	// never. It stays when the unit loses them to one that tells of itself, so a move changes one databag and
 	// Juju tells every peer once. Who holds them now tell the advertisements.
 	Since int64
 }

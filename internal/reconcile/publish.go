@@ -38,8 +38,11 @@ func (d Desired) member(o Observed, own []netip.Addr) endpoint.Member {
 				reign = max(reign, p.reign(o.Machine))
 			}
 		}
-		if reign > 0 {
+		switch {
+		case reign > 0:
 			m.Since = reign
+		case d.yielded(o, m.Since):
+			m.Since = 0
 		}
 	}
 	return m
@@ -58,6 +61,26 @@ func (d Desired) router() endpoint.Router {
 		r.VirtualIPs = d.addresses()
 	}
 	return r
+}
+
+// yielded tells that this unit was holder since a time and is it no longer, as it
+// heard one that has been for longer: each was the only one that the other heard of.
+// Such a holder has no news, and without this unit's word the others would go on to
+// name this one. Where the next holder has not told of itself yet, they hear twice.
+func (d Desired) yielded(o Observed, since int64) bool {
+	if since == 0 || !o.Machine.Check.Known || !o.Machine.Check.Healthy {
+		return false
+	}
+	for _, part := range d.parts() {
+		state, _ := part.instanceOf(o.Machine)
+		holder := part.holder(state)
+		for _, p := range d.peers {
+			if holder == p.unit.String() && p.member.Since < since {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // unheard tells that a peer would not send its advertisements to this unit yet,
