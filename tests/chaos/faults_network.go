@@ -12,11 +12,11 @@ import (
 func networkFaults() []Fault {
 	stripped := bounds(2, 0.5, 6)
 	network := []Fault{
-		{Name: "systemd-networkd restarts and strips foreign addresses", Telling: true, Inject: script("systemctl restart systemd-networkd")},
-		{Name: "systemd-networkd reconfigures the interface", Inject: script("networkctl reconfigure eth0")},
+		{Name: "systemd-networkd restarts and strips foreign addresses", Bounds: stripped, Telling: true, Inject: script("systemctl restart systemd-networkd")},
+		{Name: "systemd-networkd reconfigures the interface", Bounds: bounds(4, 0.5, 60), Inject: script("networkctl reconfigure eth0")},
 	}
 	for i := range network {
-		network[i].Bounds, network[i].Prepare, network[i].Restore = stripped, startNetworkd, stopNetworkd
+		network[i].Prepare, network[i].Restore = startNetworkd, stopNetworkd
 	}
 	cable := bounds(2, 1, 2)
 	return append(network, []Fault{

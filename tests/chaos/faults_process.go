@@ -12,7 +12,7 @@ const killAll = "systemctl kill --kill-whom=all --signal=KILL " + keepalived
 // processFaults are about the daemon and the health checker.
 func processFaults() []Fault {
 	daemon := bounds(2, 1.5, 3)
-	stopped := bounds(3, 5, 8)
+	stopped := bounds(2, 4, 6)
 	unnoticed := bounds(0.2, 0, 0)
 	return []Fault{
 		{Name: "keepalived: its VRRP process is killed", Bounds: daemon,

@@ -123,7 +123,7 @@ func (s *Stage) sum(r *Result, report probe.Report, server string, begin, ended 
 		if gap.To.After(last) {
 			last = gap.To
 		}
-		if gap.Open && r.Open == "" {
+		if gap.Open && gap.Length() > Patience && r.Open == "" {
 			r.Open = "nobody answers"
 		}
 	}

@@ -88,7 +88,7 @@ func pick(o Options) ([]Row, error) {
 	for _, f := range Faults() {
 		names = append(names, f.Name)
 		if match.MatchString(f.Name) && (f.Telling || !o.Telling) {
-			rows = append(rows, Row{Fault: f})
+			rows = append(rows, Row{Name: f.Name, Fault: f})
 		}
 	}
 	if len(rows) == 0 {

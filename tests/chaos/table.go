@@ -15,6 +15,8 @@ import (
 
 // A Row is a fault with every time it happened.
 type Row struct {
+	// Name is the fault's.
+	Name    string
 	Fault   Fault `json:"-"`
 	Results []Result
 }

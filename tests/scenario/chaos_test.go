@@ -1,0 +1,18 @@
+package scenario_test
+
+import (
+	"os"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"keepalived-charm/tests/chaos"
+	"keepalived-charm/tests/controller"
+)
+
+// TestChaos does the most telling faults of make chaos.
+func TestChaos(t *testing.T) {
+	d := newDeploymentFor(t, 10*time.Minute, controller.Config{})
+	require.NoError(t, chaos.Run(d.ctx, d.Lab, chaos.Options{Telling: true, Out: os.Stdout, Progress: os.Stderr}))
+}
