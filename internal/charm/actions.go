@@ -39,6 +39,7 @@ func actions() map[string]func(request) (map[string]string, error) {
 		"resume":            resume,
 		"failover":          failover,
 		"restart":           restart,
+		"check-network":     checkNetwork,
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/juju/charm/v12/hooks"
 
 	"keepalived-charm/internal/checker"
+	"keepalived-charm/internal/conflict"
 	"keepalived-charm/internal/endpoint"
 	"keepalived-charm/internal/history"
 	"keepalived-charm/internal/juju"
@@ -50,6 +51,8 @@ type Machine interface {
 	History(reconcile.Layout) ([]history.Entry, error)
 	// Unreachable returns those of the peers' addresses at which nothing answers.
 	Unreachable([]netip.Addr) ([]netip.Addr, error)
+	// Look listens and asks on the segments that the question names.
+	Look(conflict.Question) (conflict.Look, error)
 }
 
 // Run carries out one event. An error is a fault, which Juju shows and retries;
@@ -221,13 +224,19 @@ func observe(ev juju.Event, j Model, m Machine) (reconcile.Observed, error) {
 		}
 		obs.Relations = append(obs.Relations, relations...)
 	}
+	ask := reconcile.Ask(obs)
 	if reconcile.NeedsPlanned(obs) {
 		if obs.Planned, err = j.PlannedUnits(endpoint.JujuInfo, ev.Principal.Application); err != nil {
 			return obs, err
 		}
 	}
 	if waitedFor := reconcile.Probe(obs); len(waitedFor) > 0 {
-		obs.Machine.Unreachable, err = m.Unreachable(waitedFor)
+		if obs.Machine.Unreachable, err = m.Unreachable(waitedFor); err != nil {
+			return obs, err
+		}
+	}
+	if ask != nil {
+		err = look(&obs, *ask, j, m)
 	}
 	return obs, err
 }

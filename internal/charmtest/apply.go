@@ -23,6 +23,7 @@ type machine struct {
 	host  *Host
 	life  *life
 	steps *[]reconcile.Step
+	looks *int
 }
 
 func (m *machine) Observe(l reconcile.Layout) (reconcile.Machine, error) {

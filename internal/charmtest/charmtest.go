@@ -76,6 +76,8 @@ type Out struct {
 	Err error
 	// Steps are the steps that were carried out.
 	Steps []reconcile.Step
+	// Looks counts the looks at the network.
+	Looks int
 	// Calls counts the hook tools that the real model would have started.
 	Calls int
 }
@@ -117,7 +119,7 @@ func RunHook(t testing.TB, h Hook, in State) Out {
 		life.between = func() bool { return h.Between(&out.State) }
 	}
 	model := &model{t: t, state: &out.Juju, life: life}
-	machine := &machine{t: t, host: &out.Host, life: life, steps: &out.Steps}
+	machine := &machine{t: t, host: &out.Host, life: life, steps: &out.Steps, looks: &out.Looks}
 	out.Juju.Results, out.Juju.Failure = nil, ""
 	out.Err = do(ev, model, machine)
 	if out.Err == nil && !life.goesOn() {

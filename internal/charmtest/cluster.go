@@ -164,6 +164,7 @@ func (c *Cluster) begin(n *Node) {
 	bags := map[juju.Unit]juju.Databag{in.Juju.Unit: n.bag}
 	in.Juju.Planned = 0
 	in.Host.Silent = nil
+	in.Host.Network = c.network(n)
 	for _, other := range c.Nodes {
 		if !other.Member {
 			continue

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"keepalived-charm/internal/checker"
+	"keepalived-charm/internal/conflict"
 	"keepalived-charm/internal/history"
 	"keepalived-charm/internal/reconcile"
 	"keepalived-charm/internal/vrrp"
@@ -62,6 +63,8 @@ type Host struct {
 	Pinned []netip.Addr
 	// Silent are addresses of peers at which nothing answers.
 	Silent []netip.Addr
+	// Network is what a look at the network brings, as far as it is asked for.
+	Network conflict.Look
 	// Refuse makes keepalived's configuration test fail on a file that contains it.
 	Refuse string
 }
@@ -114,7 +117,7 @@ func NewHost(address string) Host {
 		Charm:    "charm 1",
 		Interfaces: []reconcile.Interface{
 			{Name: "lo", Up: true, Addresses: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/8"), netip.MustParsePrefix("::1/128")}},
-			{Name: "eth0", Up: true, Addresses: []netip.Prefix{netip.MustParsePrefix(address), netip.MustParsePrefix("fe80::11/64")}},
+			{Name: "eth0", MAC: macOf(netip.MustParsePrefix(address).Addr()), Up: true, Addresses: []netip.Prefix{netip.MustParsePrefix(address), netip.MustParsePrefix("fe80::11/64")}},
 		},
 		DefaultInterface4: "eth0",
 		Heard:             255,
@@ -126,6 +129,7 @@ func (h Host) clone() Host {
 	h.Roles = maps.Clone(h.Roles)
 	h.Units, h.Settings = maps.Clone(h.Units), maps.Clone(h.Settings)
 	h.Pinned, h.Silent, h.Stray = slices.Clone(h.Pinned), slices.Clone(h.Silent), slices.Clone(h.Stray)
+	h.Network.Heard, h.Network.Answers = slices.Clone(h.Network.Heard), slices.Clone(h.Network.Answers)
 	h.Interfaces = slices.Clone(h.Interfaces)
 	for i := range h.Interfaces {
 		h.Interfaces[i].Addresses = slices.Clone(h.Interfaces[i].Addresses)

@@ -3,6 +3,8 @@ package endpoint
 import (
 	"maps"
 	"net/netip"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -24,6 +26,9 @@ type Member struct {
 	Address netip.Addr
 	// Lists are the peers that this unit sends advertisements to in unicast mode.
 	Lists []netip.Addr
+	// MACs are those of the interfaces that the virtual IPs are on: who answers with
+	// one of them is this unit.
+	MACs []string
 	// Router is the unit's part in the first virtual router, More holds the others by
 	// number, from 1.
 	Router
@@ -36,6 +41,9 @@ type Member struct {
 	// Juju tells every peer once. Who holds them now tell the advertisements.
 	Since int64
 }
+
+// mac is an Ethernet address.
+var mac = regexp.MustCompile(`^([0-9a-f]{2}:){5}[0-9a-f]{2}$`)
 
 // Announcement says that the holder is about to change the parameters that all
 // units share. Each is unlike all others, so an answer to one is none to another.
@@ -96,6 +104,7 @@ func (m Member) Databag() juju.Databag {
 		"addresses": joinAddresses(m.Addresses),
 		"address":   "",
 		"lists":     joinAddresses(m.Lists),
+		"macs":      strings.Join(m.MACs, ","),
 		"since":     "",
 	}
 	if m.Address.IsValid() {
@@ -128,6 +137,7 @@ func ReadMember(bag juju.Databag) Member {
 		Rank:      -1,
 		Addresses: splitAddresses(bag["addresses"]),
 		Lists:     splitAddresses(bag["lists"]),
+		MACs:      splitMACs(bag["macs"]),
 		Router:    readRouter(bag, 0),
 	}
 	for k := range bag {
@@ -164,6 +174,11 @@ func joinAddresses(addresses []netip.Addr) string {
 		words = append(words, a.String())
 	}
 	return strings.Join(words, ",")
+}
+
+// splitMACs keeps those of the form that the kernel's tables have.
+func splitMACs(s string) []string {
+	return slices.DeleteFunc(strings.Split(s, ","), func(word string) bool { return !mac.MatchString(word) })
 }
 
 func splitAddresses(s string) []netip.Addr {

@@ -35,6 +35,7 @@ func observeNetwork(m *reconcile.Machine) error {
 		names[at.Index] = at.Name
 		m.Interfaces = append(m.Interfaces, reconcile.Interface{
 			Name:      at.Name,
+			MAC:       at.HardwareAddr.String(),
 			Up:        at.OperState == netlink.OperUp || at.OperState == netlink.OperUnknown,
 			Addresses: addresses[at.Index],
 		})

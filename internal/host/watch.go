@@ -6,7 +6,13 @@ import (
 	"net/netip"
 	"syscall"
 	"time"
+
+	"keepalived-charm/internal/conflict"
+	"keepalived-charm/internal/segment"
 )
+
+// Look listens and asks on the segments that the question names.
+func (h *Host) Look(q conflict.Question) (conflict.Look, error) { return segment.Look(q), nil }
 
 const (
 	// watchPace parts two looks, watchPatience bounds one.

@@ -51,6 +51,9 @@ type InstanceState struct {
 	MasterPriority vrrp.Priority `json:"master_priority"`
 	// LastTransition is in seconds since 1970.
 	LastTransition float64 `json:"last_transition"`
+	// AddressErrors counts advertisements of the virtual router that carried other
+	// addresses: those of strangers, as a rule.
+	AddressErrors int `json:"-"`
 	// Addresses are the virtual addresses of the configuration that the daemon
 	// has read, in its order.
 	Addresses []netip.Addr `json:"-"`
@@ -65,6 +68,9 @@ func ParseState(report []byte) ([]InstanceState, error) {
 			Addresses addresses `json:"vips"`
 			Excluded  addresses `json:"evips"`
 		} `json:"data"`
+		Stats struct {
+			AddressErrors int `json:"addr_list_err"`
+		} `json:"stats"`
 	}
 	var list []element
 	if err := json.Unmarshal(report, &list); err != nil {
@@ -80,6 +86,7 @@ func ParseState(report []byte) ([]InstanceState, error) {
 	for _, e := range list {
 		s := e.Data.InstanceState
 		s.Addresses = slices.Concat(e.Data.Addresses, e.Data.Excluded)
+		s.AddressErrors = e.Stats.AddressErrors
 		states = append(states, s)
 	}
 	return states, nil

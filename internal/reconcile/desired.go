@@ -9,8 +9,10 @@ import (
 	"github.com/juju/charm/v12/hooks"
 
 	"keepalived-charm/internal/config"
+	"keepalived-charm/internal/conflict"
 	"keepalived-charm/internal/endpoint"
 	"keepalived-charm/internal/juju"
+	"keepalived-charm/internal/keepalived"
 	"keepalived-charm/internal/vrrp"
 )
 
@@ -51,6 +53,13 @@ type Blocked struct{ Message string }
 
 // Error returns the message that juju status shows.
 func (b *Blocked) Error() string { return b.Message }
+
+// Waiting is a condition that somebody or something else ends. The unit keeps its
+// last good configuration meanwhile.
+type Waiting struct{ Message string }
+
+// Error returns the message that juju status shows.
+func (w *Waiting) Error() string { return w.Message }
 
 // Desired is the whole state that the unit is to be in.
 type Desired struct {
@@ -97,6 +106,14 @@ type Desired struct {
 	speaks string
 	// address is where peers send unicast advertisements to this unit.
 	address netip.Addr
+	// placed are the virtual IPs with their interfaces.
+	placed []keepalived.VirtualAddress
+	// claims is what this unit is about to claim for the first time; found is what a
+	// look at the network found wrong.
+	claims claims
+	found  []conflict.Finding
+	// free is a virtual router ID that nobody was heard to use.
+	free vrrp.VirtualRouterID
 }
 
 // Desire derives the wanted state. The error is a *Blocked or *config.Invalid
@@ -139,8 +156,12 @@ func Desire(o Observed) (Desired, error) {
 		if d.routers, err = d.share(o); err != nil {
 			return Desired{}, err
 		}
+		d.claims = d.newClaims(o, floating)
 		o.Machine.Interfaces = o.Machine.without(floating)
 		if err := d.render(o, own); err != nil {
+			return Desired{}, err
+		}
+		if err := d.judge(o); err != nil {
 			return Desired{}, err
 		}
 	}

@@ -83,6 +83,10 @@ func (l Layout) Paused() string { return path.Join(l.State(), "paused") }
 // History is the directory of the unit's journal (package history).
 func (l Layout) History() string { return path.Join(l.State(), "history") }
 
+// Conflicts says what the last look at the network found; it is there as long as
+// there is something.
+func (l Layout) Conflicts() string { return path.Join(l.State(), "conflicts") }
+
 // Owed is the directory that remembers follow-ups.
 func (l Layout) Owed() string { return path.Join(l.State(), "owed") }
 
@@ -144,7 +148,8 @@ func (l Layout) number(instance string) (int, bool) {
 
 // Files lists every file whose content the charm manages or must know.
 func (l Layout) Files() []string {
-	return append([]string{MainFile, ForeignFile, SysctlFile, l.Fragment(), l.DropIn(), l.CheckerUnit(), l.YieldUnit(), l.CheckerConfig(), l.CheckerCA()}, l.NotifierFiles()...)
+	return append([]string{MainFile, ForeignFile, SysctlFile, l.Fragment(), l.DropIn(), l.CheckerUnit(), l.YieldUnit(), l.CheckerConfig(),
+		l.CheckerCA(), l.Conflicts()}, l.NotifierFiles()...)
 }
 
 // followUp tells what a change of a file calls for.

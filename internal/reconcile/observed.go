@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"keepalived-charm/internal/conflict"
 	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/keepalived"
 	"keepalived-charm/internal/vrrp"
@@ -31,6 +32,8 @@ type Observed struct {
 	// this application; read only when NeedsPlanned says so.
 	Planned int
 	Machine Machine
+	// Look is what a look at the network brought; nil when Ask asked for none.
+	Look *conflict.Look
 }
 
 // Relation is one relation of one endpoint.
@@ -81,7 +84,9 @@ type Machine struct {
 
 // Interface is a network interface with its addresses.
 type Interface struct {
-	Name      string
+	Name string
+	// MAC is empty for one that has none.
+	MAC       string
 	Up        bool
 	Addresses []netip.Prefix
 }

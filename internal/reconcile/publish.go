@@ -22,6 +22,7 @@ func (d Desired) member(o Observed, own []netip.Addr) endpoint.Member {
 	if d.Mode == Serving {
 		m.Address = d.address
 		m.Lists = d.sendsTo()
+		m.MACs = d.macs(o.Machine)
 		m.Router = d.router()
 		m.Since = o.told().Since
 		reign := int64(0)

@@ -25,7 +25,8 @@ func pure() map[string][]string {
 		"internal/endpoint":    {"internal/juju", "internal/vrrp"},
 		"internal/keepalived":  {"internal/vrrp", "templates"},
 		"internal/healthcheck": {"internal/vrrp"},
-		"internal/reconcile":   {"internal/config", "internal/endpoint", "internal/healthcheck", "internal/juju", "internal/keepalived", "internal/vrrp", "templates"},
+		"internal/conflict":    {"internal/vrrp"},
+		"internal/reconcile":   {"internal/config", "internal/conflict", "internal/endpoint", "internal/healthcheck", "internal/juju", "internal/keepalived", "internal/vrrp", "templates"},
 	}
 }
 
@@ -33,7 +34,7 @@ func pure() map[string][]string {
 // interfaces and io.EOF, crypto/x509 only ParseCertificate.
 func allowed() []string {
 	return []string{
-		"bytes", "cmp", "crypto/sha256", "crypto/x509", "embed", "encoding/hex", "encoding/json", "encoding/pem", "errors", "fmt", "io", "maps", "net/netip", "path", "regexp", "slices",
+		"bytes", "cmp", "crypto/sha256", "crypto/x509", "embed", "encoding/binary", "encoding/hex", "encoding/json", "encoding/pem", "errors", "fmt", "io", "maps", "net/netip", "path", "regexp", "slices",
 		"strconv", "strings", "text/template", "time", "unicode", "unicode/utf8",
 		"github.com/juju/charm/v12/hooks", "github.com/juju/names/v5",
 	}

@@ -29,6 +29,7 @@ func (d *Desired) render(o Observed, own []netip.Addr) error {
 			return err
 		}
 		instances = append(instances, i)
+		d.placed = append(d.placed, i.Addresses...)
 	}
 	main := keepalived.Main{Fragments: FragmentDir}
 	if text, ok := o.Machine.foreignText(); ok {

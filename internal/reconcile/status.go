@@ -25,6 +25,10 @@ func StatusOf(err error) (juju.Status, bool) {
 	if errors.As(err, &blocked) || errors.As(err, &invalid) {
 		return juju.Status{Level: juju.Blocked, Message: err.Error()}, true
 	}
+	var waiting *Waiting
+	if errors.As(err, &waiting) {
+		return juju.Status{Level: juju.Waiting, Message: err.Error()}, true
+	}
 	return juju.Status{}, false
 }
 
@@ -41,7 +45,7 @@ func (d Desired) Status(m Machine) juju.Status {
 		return say(paused, "UNIT", d.unit.String())
 	}
 	s := d.roles(m)
-	s.Message += d.progress()
+	s.Message += d.progress() + d.conflicts() + d.misplaced(m)
 	if !d.dropsOut(m) {
 		s.Message += d.failing(m.Check)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"keepalived-charm/internal/config"
+	"keepalived-charm/internal/conflict"
 	"keepalived-charm/internal/endpoint"
 	"keepalived-charm/internal/healthcheck"
 	"keepalived-charm/internal/juju"
@@ -71,6 +72,13 @@ func (c circumstances) spreadOut(holders ...int) {
 		c.Instances = append(c.Instances, state)
 		c.routers = append(c.routers, part)
 	}
+}
+
+var stranger = conflict.Host{Address: netip.MustParseAddr("10.0.0.99"), MAC: "52:54:00:00:00:63"}
+
+// second makes the peer a second holder.
+func (c circumstances) second(path conflict.Path) {
+	c.Desired.found = append(c.Desired.found, conflict.Finding{Kind: conflict.TwoHolders, Peer: "keepalived/1", Address: netip.MustParseAddr("10.0.0.250"), Path: path})
 }
 
 func TestEveryConditionHasItsWords(t *testing.T) {
@@ -149,6 +157,27 @@ func TestEveryConditionHasItsWords(t *testing.T) {
 			c.spreadOut(0, 1)
 			c.Instances[1].MasterPriority = 0
 		}, "waiting: electing a holder for 10.0.0.251"},
+		"a stranger's advertisements": {holdsAll, alsoRouter, 1, func(c circumstances) {
+			c.free = 24
+			c.Desired.found = []conflict.Finding{{Kind: conflict.RouterTaken, Host: stranger, Said: vrrp.Advertisement{VirtualRouterID: 23}}}
+		}, "active: VIP ready: holds " + one + "; router_id 23 is used by 10.0.0.99 (52:54:00:00:00:63) too: try juju config keepalived router_id=24"},
+		"a stranger's address": {holdsAll, alsoAddress, 1, func(c circumstances) {
+			c.Desired.found = []conflict.Finding{{Kind: conflict.AddressTaken, Host: stranger, Address: netip.MustParseAddr(one)}}
+		}, "active: VIP ready: holds " + one + "; " + one + " is answered by 10.0.0.99 (52:54:00:00:00:63) too: take it from that host"},
+		"a second holder unheard": {holdsAll, alsoHolds, 1, func(c circumstances) { c.second(conflict.Lost) },
+			"active: VIP ready: holds " + one + "; keepalived/1 holds " + one + " too, its advertisements do not arrive here: allow IP protocol 112 between the machines"},
+		"a second holder dropped": {holdsAll, alsoHoldsDropped, 1, func(c circumstances) { c.second(conflict.Dropped) },
+			"active: VIP ready: holds " + one + "; keepalived/1 holds " + one + " too, this machine's packet filter drops its advertisements: allow IP protocol 112, see nft list ruleset"},
+		"a second holder that is deaf": {holdsAll, alsoHoldsDeaf, 1, func(c circumstances) { c.second(conflict.Arrives) },
+			"active: VIP ready: holds " + one + "; keepalived/1 holds " + one + " too, advertisements arrive here but not there: allow IP protocol 112 on that machine"},
+		"several conflicts": {holdsAll, moreConflicts, 1, func(c circumstances) {
+			c.second(conflict.Arrives)
+			c.second(conflict.Arrives)
+		}, "active: VIP ready: holds " + one + "; keepalived/1 holds " + one + " too, advertisements arrive here but not there: allow IP protocol 112 on that machine; 1 more: juju run keepalived/0 check-network"},
+		"another interface's subnet": {holdsAll, wrongInterface, 1, func(c circumstances) {
+			c.Interfaces = append(c.Interfaces, Interface{Name: "eth1", Up: true})
+			c.placed = []keepalived.VirtualAddress{{Prefix: netip.MustParsePrefix(one + "/32"), Interface: "eth1"}}
+		}, "active: VIP ready: holds " + one + "; " + one + " is in the subnet of eth0, not of eth1: see network_interface"},
 	} {
 		t.Run(claim, func(t *testing.T) {
 			var vips []string
@@ -162,8 +191,10 @@ func TestEveryConditionHasItsWords(t *testing.T) {
 		})
 		seen[c.of], seen[c.with] = true, true
 	}
-	// Set by others: an error's text, and a step of a plan.
-	seen[cannotUse], seen[installing] = true, true
+	// Set by others: errors' texts, and a step of a plan.
+	for _, c := range []condition{cannotUse, installing, routerTaken, addressTaken, holderUnheard, holderDropped, routerMaybeTaken, addressMaybeTaken} {
+		seen[c] = true
+	}
 	for n, w := range Wordings() {
 		require.True(t, seen[condition(n)], "%q has a test", w.Message)
 		require.NotEmpty(t, w.Message+w.Meaning)

@@ -11,7 +11,7 @@ type Wording struct {
 	// Level is empty for what is added to another message.
 	Level juju.StatusLevel
 	// Message is the text; words in capitals stand for what is filled in, other
-	// than VIP and VRRP.
+	// than VIP, VRRP and IP.
 	Message string
 	// Meaning says what it means, and what to do unless the message does.
 	Meaning string
@@ -40,6 +40,12 @@ const (
 	outOfElection
 	holdsSome
 	holdsStray
+	routerTaken
+	addressTaken
+	holderUnheard
+	holderDropped
+	routerMaybeTaken
+	addressMaybeTaken
 	// Those that are added to another message.
 	shareOf
 	shareOfNobody
@@ -50,6 +56,13 @@ const (
 	checkFailsEverywhere
 	checkerSilent
 	noPeerRelation
+	alsoRouter
+	alsoAddress
+	alsoHolds
+	alsoHoldsDropped
+	alsoHoldsDeaf
+	moreConflicts
+	wrongInterface
 )
 
 // Wordings lists everything a unit's status can say. The README shows it as it is
@@ -73,8 +86,14 @@ func Wordings() []Wording {
 		daemonFault:  {juju.Waiting, "keepalived is in the FAULT state: journalctl -u keepalived", "The daemon cannot take part, such as on an interface without an address. The other units hold the virtual IPs."},
 		outOfElection: {juju.Waiting, "takes no VIP while its check fails: REASON",
 			"The service is down and all_unhealthy=drop keeps sick units out."},
-		holdsSome:  {juju.Waiting, "holds COUNT of ALL VIPs, keepalived is MASTER without ADDRESSES: journalctl -u keepalived", "Somebody took addresses away. Every pass puts them back; this shows when that did not work."},
-		holdsStray: {juju.Waiting, "has ADDRESSES though keepalived is STATE: journalctl -u keepalived", "An address was left behind or added by hand. Every pass removes it; this shows when that did not work."},
+		holdsSome:         {juju.Waiting, "holds COUNT of ALL VIPs, keepalived is MASTER without ADDRESSES: journalctl -u keepalived", "Somebody took addresses away. Every pass puts them back; this shows when that did not work."},
+		holdsStray:        {juju.Waiting, "has ADDRESSES though keepalived is STATE: journalctl -u keepalived", "An address was left behind or added by hand. Every pass removes it; this shows when that did not work."},
+		routerTaken:       {juju.Blocked, "router_id ID is used by HOST: try juju config APPLICATION router_id=FREE", "Somebody who is no unit of this application advertises the virtual router ID on the segment. This unit has not begun to use it; FREE is one that nobody was heard to use. It looks again in every hook."},
+		addressTaken:      {juju.Blocked, "virtual_ip ADDRESS is answered by HOST: take it from that host, or configure another", "Somebody who is no unit of this application has the address. This unit does not take it. It looks again in every hook."},
+		holderUnheard:     {juju.Blocked, "UNIT holds ADDRESS, its advertisements do not arrive here: allow IP protocol 112 between the machines", "This unit would take the virtual IPs beside it, so it takes no part yet. A cloud's security group, a switch or the other machine's packet filter drops them. It looks again in every hook."},
+		holderDropped:     {juju.Blocked, "UNIT holds ADDRESS, this machine's packet filter drops its advertisements: allow IP protocol 112, see nft list ruleset", "The same; the advertisements reach this machine."},
+		routerMaybeTaken:  {juju.Waiting, "router_id ID is used by HOST, which may be a unit that is not known here yet", "Juju tells of the other units in hooks to come. For longer: it is a stranger, and a unit of the application is missing."},
+		addressMaybeTaken: {juju.Waiting, "virtual_ip ADDRESS is answered by HOST, which may be a unit that is not known here yet", "The same."},
 
 		shareOf:              {"", "; UNIT holds ADDRESSES", "With spread=true."},
 		shareOfNobody:        {"", "; holder unknown of ADDRESSES", "With spread=true: as for a standby without a named holder."},
@@ -85,6 +104,13 @@ func Wordings() []Wording {
 		checkFailsEverywhere: {"", "; check fails on every unit: is WHAT right? Here: REASON", "Either all services are down, or the check looks in the wrong place."},
 		checkerSilent:        {"", "; the health checker is silent: see journalctl -u SERVICE", "It is down or has not reached a verdict; the last verdict counts."},
 		noPeerRelation:       {"", "; no peer relation, units do not know each other: juju status --relations", "Right after an upgrade, or on a Juju that gave the application none. The virtual IPs move all the same."},
+		alsoRouter:           {"", "; router_id ID is used by HOST too: try juju config APPLICATION router_id=FREE", "A stranger came later. This unit goes on, but change one of the two: each drops the advertisements of the other, and the one with the longer interval falls silent, so that its standbys hold beside it. Another deployment of this charm advertises the same address; then only one of the two holds."},
+		alsoAddress:          {"", "; ADDRESS is answered by HOST too: take it from that host", "A stranger came later. This unit goes on; some clients reach that host."},
+		alsoHolds:            {"", "; UNIT holds ADDRESS too, its advertisements do not arrive here: allow IP protocol 112 between the machines", "Two units hold, because they do not hear each other."},
+		alsoHoldsDropped:     {"", "; UNIT holds ADDRESS too, this machine's packet filter drops its advertisements: allow IP protocol 112, see nft list ruleset", "The same; the advertisements reach this machine."},
+		alsoHoldsDeaf:        {"", "; UNIT holds ADDRESS too, advertisements arrive here but not there: allow IP protocol 112 on that machine", "Two units hold; the other one does not hear this one."},
+		moreConflicts:        {"", "; COUNT more: juju run UNIT check-network", "The action lists all that is wrong on the network."},
+		wrongInterface:       {"", "; ADDRESS is in the subnet of OTHER, not of INTERFACE: see network_interface", "Machines in that subnet are not told when it moves."},
 	}
 }
 

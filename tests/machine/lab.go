@@ -104,7 +104,13 @@ func (l *Lab) Client() *Port { return l.client }
 // ClientCommand prepares a command that runs on the host's file system but in the client's network
 // namespace. It ends with the lab at the latest.
 func (l *Lab) ClientCommand(ctx context.Context, name string, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, "nsenter", append([]string{"--net=" + l.client.NetNS, "--", name}, args...)...)
+	return l.CommandAt(ctx, l.client, name, args...)
+}
+
+// CommandAt is ClientCommand at another port, such as one that a scenario plugged in for a
+// stranger, or that of a machine.
+func (l *Lab) CommandAt(ctx context.Context, port *Port, name string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, "nsenter", append([]string{"--net=" + port.NetNS, "--", name}, args...)...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Setpgid: true, UseCgroupFD: true, CgroupFD: int(l.probes.Fd()),
 	}

@@ -1,0 +1,187 @@
+package charm_test
+
+import (
+	"encoding/json"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"keepalived-charm/internal/charmtest"
+	"keepalived-charm/internal/conflict"
+	"keepalived-charm/internal/juju"
+	"keepalived-charm/internal/reconcile"
+	"keepalived-charm/internal/vrrp"
+)
+
+const named = "10.10.74.99 (52:54:00:74:00:63)"
+
+var stranger = conflict.Host{Address: netip.MustParseAddr("10.10.74.99"), MAC: "52:54:00:74:00:63"}
+
+func says(by conflict.Host, id vrrp.VirtualRouterID) conflict.Heard {
+	return conflict.Heard{Interface: "eth0", Sender: by, Delivered: true,
+		Advertisement: vrrp.Advertisement{Version: 2, VirtualRouterID: id, Priority: 100, Interval: time.Second}}
+}
+
+func has(by conflict.Host, address string) conflict.Answer {
+	return conflict.Answer{Interface: "eth0", Address: netip.MustParseAddr(address), By: by, Last: true}
+}
+
+// network puts somebody on the segment, or nobody.
+func network(s charmtest.State, parts ...any) charmtest.State {
+	return with(s, func(s *charmtest.State) {
+		s.Host.Network = conflict.Look{}
+		for _, p := range parts {
+			switch p := p.(type) {
+			case conflict.Heard:
+				s.Host.Network.Heard = append(s.Host.Network.Heard, p)
+			case conflict.Answer:
+				s.Host.Network.Answers = append(s.Host.Network.Answers, p)
+			}
+		}
+	})
+}
+
+// brandNew is a unit that has run no hook yet.
+func brandNew(planned int) charmtest.State {
+	s := charmtest.NewState(0)
+	s.Juju.Options["virtual_ip"], s.Juju.Planned = vip, planned
+	return s
+}
+
+func TestAUnitTakesNothingThatAStrangerUses(t *testing.T) {
+	for claim, c := range map[string]struct {
+		there   any
+		planned int
+		want    string
+	}{
+		"an advertised ID": {says(stranger, 23), 1, "blocked: router_id 23 is used by " + named + ": try juju config keepalived router_id=24"},
+		"an address":       {has(stranger, vip), 1, "blocked: virtual_ip " + vip + " is answered by " + named + ": take it from that host, or configure another"},
+		"maybe a unit's ID": {says(stranger, 23), 2,
+			"waiting: router_id 23 is used by " + named + ", which may be a unit that is not known here yet"},
+		"maybe a unit's address": {has(stranger, vip), 2,
+			"waiting: virtual_ip " + vip + " is answered by " + named + ", which may be a unit that is not known here yet"},
+	} {
+		t.Run(claim, func(t *testing.T) {
+			before := brandNew(c.planned)
+			s := run(t, network(before, c.there), "install", "config-changed", "start")
+			require.Equal(t, c.want, s.Juju.Status.String())
+			require.Equal(t, before.Host.String(), s.Host.String(), "nothing is changed")
+			s = run(t, with(network(s), func(s *charmtest.State) { s.Juju.Planned = 1 }), "update-status")
+			require.True(t, s.Host.Keepalived.Running, "it goes on by itself")
+			require.Empty(t, s.Stale())
+		})
+	}
+}
+
+// peer1 is keepalived/1's machine.
+var peer1 = conflict.Host{Address: netip.MustParseAddr("10.10.74.12"), MAC: "52:54:00:74:00:0c"}
+
+// joining is a unit that knows its peer, which serves.
+func joining() charmtest.State {
+	s := brandNew(2)
+	s.Juju.Relate("cluster", "cluster:1", unit(1))
+	s.Juju.Relations["cluster"]["cluster:1"][unit(1)] = juju.Databag{"principal": "haproxy/1", "rank": "1", "macs": peer1.MAC,
+		"vrrp": "version=3 mode=multicast vrid=23 interval=200ms anchor=169.254.23.112", "address": "10.10.74.12"}
+	return s
+}
+
+func TestAUnitThatWouldNotHearTheHolderTakesNoPart(t *testing.T) {
+	dropped := says(peer1, 23)
+	dropped.Delivered = false
+	for want, there := range map[string][]any{
+		"blocked: keepalived/1 holds " + vip + ", its advertisements do not arrive here: allow IP protocol 112 between the machines":                  {has(peer1, vip)},
+		"blocked: keepalived/1 holds " + vip + ", this machine's packet filter drops its advertisements: allow IP protocol 112, see nft list ruleset": {has(peer1, vip), dropped},
+	} {
+		s := run(t, network(joining(), there...), "install")
+		require.Equal(t, want, s.Juju.Status.String())
+		require.False(t, s.Host.Keepalived.Running)
+		require.True(t, run(t, network(s, has(peer1, vip), says(peer1, 23)), "update-status").Host.Keepalived.Running)
+	}
+}
+
+func TestOptionsThatAStrangerUsesAreNotTaken(t *testing.T) {
+	for claim, c := range map[string]struct {
+		name  string
+		value any
+		there any
+		want  string
+	}{
+		"virtual router ID": {"router_id", 77, says(stranger, 77), "blocked: router_id 77 is used by " + named + ": try juju config keepalived router_id=78"},
+		"virtual IP": {"virtual_ip", vip + ",10.10.74.251", has(stranger, "10.10.74.251"),
+			"blocked: virtual_ip 10.10.74.251 is answered by " + named + ": take it from that host, or configure another"},
+	} {
+		t.Run(claim, func(t *testing.T) {
+			before := serving(t)
+			s := run(t, network(option(before, c.name, c.value), c.there), "config-changed")
+			require.Equal(t, c.want, s.Juju.Status.String())
+			require.Equal(t, before.Host.String(), s.Host.String(), "the last good configuration goes on")
+			s = run(t, network(s), "update-status")
+			require.NotContains(t, s.Juju.Status.String(), "blocked")
+			require.Empty(t, s.Stale())
+		})
+	}
+}
+
+func TestAHookWithoutASignOfAnythingDoesNotLook(t *testing.T) {
+	s := serving(t)
+	for _, hook := range []string{"update-status", "config-changed", "website-relation-changed", charmtest.Refresh} {
+		require.Zero(t, charmtest.Run(t, hook, s).Looks, hook)
+	}
+	require.Equal(t, 1, charmtest.Run(t, "config-changed", option(s, "virtual_ip", vip+",10.10.74.251")).Looks)
+	require.Equal(t, 1, charmtest.Run(t, "config-changed", option(s, "router_id", 24)).Looks)
+}
+
+func TestASecondHolderIsToldUntilItIsGone(t *testing.T) {
+	s := holding(t, "true")
+	s.Host.Since = 100
+	s = network(s, has(peer1, vip), has(peer1, "10.10.74.12"))
+	out := charmtest.Run(t, charmtest.Refresh, s)
+	require.Equal(t, 1, out.Looks, "a unit that has just become MASTER looks")
+	const too = "; keepalived/1 holds " + vip + " too, its advertisements do not arrive here: allow IP protocol 112 between the machines"
+	require.Contains(t, out.Juju.Status.Message, too)
+	l := reconcile.Layout{Application: "keepalived"}
+	require.Equal(t, too[2:]+"\n", out.Host.Files[l.Conflicts()])
+	out = charmtest.Run(t, "update-status", out.State)
+	require.Equal(t, 1, out.Looks, "and again while it goes on")
+	require.Contains(t, out.Juju.Status.Message, too)
+	out = charmtest.Run(t, "update-status", network(out.State))
+	require.NotContains(t, out.Juju.Status.Message, "holds "+vip+" too")
+	require.NotContains(t, out.Host.Files, l.Conflicts())
+	require.Zero(t, charmtest.Run(t, "update-status", out.State).Looks)
+	out.Juju.Relations["cluster"]["cluster:1"][unit(1)]["since"] = "200"
+	require.Equal(t, 1, charmtest.Run(t, "cluster-relation-changed", out.State).Looks, "a peer that became MASTER later is looked for")
+}
+
+func TestCheckNetworkTellsWhatIsWrong(t *testing.T) {
+	s := serving(t)
+	out := act(t, "check-network", s)
+	require.Equal(t, map[string]string{
+		"summary": "nothing is wrong on the network as far as keepalived/0 sees it", "conflicts": "none", "notes": "none",
+		"interface": "eth0", "listened": "1.2s", "router-id": "23", "free-router-id": "24", "virtual-routers": "none",
+		"virtual-ips": vip + " on eth0: this unit has it, subnet 10.10.74.0/24", "json": out.Juju.Results["json"],
+	}, out.Juju.Results)
+	require.Empty(t, out.Steps)
+
+	merging := says(stranger, 23)
+	merging.Version, merging.Addresses = 3, []netip.Addr{vrrp.Anchor(23, false)}
+	out = act(t, "check-network", network(s, merging, says(stranger, 24), has(stranger, vip)))
+	require.Contains(t, out.Juju.Results["summary"], "2 conflicts, the first: router_id 23 is used by "+named+": try juju config keepalived router_id=25; it is another deployment of this charm")
+	require.Equal(t, vip+" on eth0: this unit and "+named+" have it, subnet 10.10.74.0/24", out.Juju.Results["virtual-ips"])
+	require.Contains(t, out.Juju.Results["virtual-routers"], "24: version 2, priority 100, every 1s, from "+named)
+	require.Contains(t, out.Juju.Status.Message, "; router_id 23 is used by "+named+" too: try juju config keepalived router_id=25; 1 more: juju run keepalived/0 check-network")
+	var report reconcile.NetworkReport
+	require.NoError(t, json.Unmarshal([]byte(out.Juju.Results["json"]), &report))
+	require.Equal(t, 25, report.FreeRouterID)
+	require.Len(t, report.Conflicts, 2)
+
+	out = act(t, "check-network", option(s, "virtual_ip", "192.0.2.9"))
+	require.Contains(t, out.Juju.Results["notes"], "no interface has the subnet of 192.0.2.9: it is put on eth0")
+	require.Contains(t, act(t, "check-network", option(s, "virtual_ip", "")).Juju.Failure, "cannot check the network: Please configure virtual ips")
+	require.Contains(t, act(t, "check-network", option(s, "port", 0)).Juju.Failure, "option port is")
+
+	blocked := run(t, network(brandNew(1), says(stranger, 23)), "install")
+	require.Contains(t, act(t, "check-network", blocked).Juju.Results["summary"], "1 conflict: router_id 23 is used by "+named)
+	require.True(t, act(t, "check-network", network(blocked)).Host.Keepalived.Running, "the unit goes on when the conflict is gone")
+}

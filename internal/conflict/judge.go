@@ -1,0 +1,166 @@
+package conflict
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+
+	"keepalived-charm/internal/vrrp"
+)
+
+// Judge lists what is wrong, the worst first.
+func Judge(v View, l Look) []Finding {
+	known := v.macs(l)
+	findings := slices.Concat(v.routers(l, known), v.addresses(l, known))
+	slices.SortStableFunc(findings, func(a, b Finding) int { return cmp.Compare(a.Kind, b.Kind) })
+	return findings
+}
+
+// macs tells whose an interface is: what the peers told, and who answers at a
+// peer's own address now.
+func (v View) macs(l Look) map[string]string {
+	known := map[string]string{}
+	for _, p := range v.Peers {
+		for _, m := range p.MACs {
+			known[m] = p.Name
+		}
+		for _, a := range l.Answers {
+			if slices.Contains(p.Addresses, a.Address) && a.By.MAC != "" {
+				known[a.By.MAC] = p.Name
+			}
+		}
+	}
+	return known
+}
+
+// PeerOf names the peer that sent or answered; empty for a stranger.
+func (v View) PeerOf(l Look, h Host) string { return v.peerOf(v.macs(l), h) }
+
+func (v View) peerOf(known map[string]string, h Host) string {
+	for _, p := range v.Peers {
+		if slices.Contains(p.Addresses, h.Address) {
+			return p.Name
+		}
+	}
+	return known[h.MAC]
+}
+
+// ours tells an advertisement of the unit's virtual routers: IPv4 and IPv6 have
+// virtual routers of their own (RFC 9568 section 5.2.3).
+func (v View) ours(h Heard) bool {
+	return h.Interface == v.Interface && slices.Contains(v.Routers, h.VirtualRouterID) && h.Six() == v.Runs.Anchor.Is6()
+}
+
+// routers finds strangers that advertise the virtual router ID. A unit that takes
+// advertisements from its peers alone (unicast) is not disturbed by others.
+func (v View) routers(l Look, known map[string]string) []Finding {
+	var findings []Finding
+	if v.Runs.Mode == vrrp.Unicast {
+		return nil
+	}
+	for _, h := range l.Heard {
+		if !v.ours(h) || v.peerOf(known, h.Sender) != "" {
+			continue
+		}
+		kind := RouterTaken
+		if v.Incomplete {
+			kind = RouterMaybeTaken
+		}
+		findings = append(findings, Finding{Kind: kind, Host: h.Sender, Said: h.Advertisement})
+	}
+	return findings
+}
+
+// addresses finds who else has a virtual IP. One finding tells of all virtual IPs
+// that a peer has; a stranger is told for each.
+func (v View) addresses(l Look, known map[string]string) []Finding {
+	var findings []Finding
+	told := map[string]bool{}
+	for _, a := range l.Answers {
+		if !slices.Contains(v.VirtualIPs, a.Address) {
+			continue
+		}
+		peer := v.peerOf(known, a.By)
+		switch {
+		case peer == "" && v.Incomplete:
+			findings = append(findings, Finding{Kind: AddressMaybeTaken, Host: named(l, a.By), Address: a.Address})
+		case peer == "":
+			findings = append(findings, Finding{Kind: AddressTaken, Host: named(l, a.By), Address: a.Address})
+		case told[peer]:
+		case slices.Contains(v.Held, a.Address) && a.Last:
+			told[peer] = true
+			findings = append(findings, Finding{Kind: TwoHolders, Host: a.By, Peer: peer, Address: a.Address, Path: v.path(l, known, peer)})
+		case !slices.Contains(v.Held, a.Address) && !slices.Contains(v.Followed, a.Address) && v.expects(peer) && v.path(l, known, peer) != Arrives:
+			told[peer] = true
+			findings = append(findings, Finding{Kind: HolderUnheard, Host: a.By, Peer: peer, Address: a.Address, Path: v.path(l, known, peer)})
+		}
+	}
+	return findings
+}
+
+// named adds an address that the host is known by.
+func named(l Look, h Host) Host {
+	for _, other := range l.Heard {
+		if !h.Address.IsValid() && h.MAC != "" && other.Sender.MAC == h.MAC {
+			h.Address = other.Sender.Address
+		}
+	}
+	return h
+}
+
+// path tells what becomes of a peer's advertisements.
+func (v View) path(l Look, known map[string]string, peer string) Path {
+	p := Lost
+	for _, h := range l.Heard {
+		if !v.ours(h) || v.peerOf(known, h.Sender) != peer {
+			continue
+		}
+		if h.Delivered {
+			return Arrives
+		}
+		p = Dropped
+	}
+	return p
+}
+
+// expects tells that a peer's advertisements were to be heard: by multicast, of the
+// same virtual router, three of them in the time listened.
+func (v View) expects(peer string) bool {
+	return slices.ContainsFunc(v.Peers, func(p Peer) bool {
+		return p.Name == peer && p.Runs != nil && p.Runs.Mode == vrrp.Multicast && v.Runs.Mode == vrrp.Multicast &&
+			p.Runs.VirtualRouterID == v.Runs.VirtualRouterID && p.Runs.Anchor.Is6() == v.Runs.Anchor.Is6() &&
+			3*p.Runs.Interval <= v.Listened
+	})
+}
+
+// Free suggests a virtual router ID that nobody was heard to use: the next one after
+// the present with that many free in a row, without those in use on this machine; 0
+// when there is none.
+func Free(l Look, six bool, present vrrp.VirtualRouterID, count int, here []vrrp.VirtualRouterID) vrrp.VirtualRouterID {
+	used := map[vrrp.VirtualRouterID]bool{present: true}
+	for _, id := range here {
+		used[id] = true
+	}
+	for _, h := range l.Heard {
+		if h.Six() == six {
+			used[h.VirtualRouterID] = true
+		}
+	}
+	const all = 255
+	for n := range all {
+		first := (present+vrrp.VirtualRouterID(n))%all + 1
+		free := int(first)+count-1 <= all
+		for k := range count {
+			free = free && !used[first+vrrp.VirtualRouterID(k)]
+		}
+		if free {
+			return first
+		}
+	}
+	return 0
+}
+
+// Asked lists where an answer for an address came from.
+func (l Look) Asked(address netip.Addr) []Answer {
+	return slices.DeleteFunc(slices.Clone(l.Answers), func(a Answer) bool { return a.Address != address })
+}

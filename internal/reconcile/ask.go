@@ -1,0 +1,181 @@
+package reconcile
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/juju/charm/v12/hooks"
+
+	"keepalived-charm/internal/conflict"
+	"keepalived-charm/internal/endpoint"
+	"keepalived-charm/internal/keepalived"
+	"keepalived-charm/internal/vrrp"
+)
+
+const (
+	// lookLong is how long a look hears advertisements: more than one interval of
+	// VRRP's default, 1 s (RFC 9568 section 5.2.7).
+	lookLong = 1200 * time.Millisecond
+	// lookShort is how long a look waits for answers at addresses.
+	lookShort = 400 * time.Millisecond
+)
+
+// claims is what a unit is about to claim on the network for the first time. It
+// looks before it does; what it had before, it keeps without.
+type claims struct {
+	// first tells that the unit serves nothing yet.
+	first bool
+	// routers are virtual router IDs.
+	routers   []vrrp.VirtualRouterID
+	addresses []netip.Addr
+}
+
+// newClaims compares what is wanted with what this machine has; floating are the
+// addresses that keepalived may have put there. Of units that change over together
+// the holder claims, before it announces.
+func (d Desired) newClaims(o Observed, floating map[netip.Addr]bool) claims {
+	var c claims
+	current, serving := d.running(o.Machine)
+	wanted := d.agreement.wanted
+	changes := wanted.VirtualRouterID != current.VirtualRouterID || wanted.Anchor.Is6() != current.Anchor.Is6() ||
+		wanted.Mode == vrrp.Multicast && current.Mode == vrrp.Unicast
+	next, told := d.agreement.next, d.told.Next
+	leads := d.alone() || next != nil && (told == nil || *told != *next)
+	c.first = !serving
+	if !serving || leads && (changes || wanted.Spread && !current.Spread) {
+		c.routers = d.routerIDs(wanted)
+	}
+	if current.Spread && wanted.Spread && !changes {
+		// A virtual IP that is added has a virtual router of its own.
+		for _, p := range d.parts() {
+			if _, runs := keepalived.ReadParameters(o.Machine.Files[d.Layout.Fragment()], p.Layout.Instance()); !runs {
+				c.routers = append(c.routers, p.agreement.run.VirtualRouterID)
+			}
+		}
+	}
+	for _, a := range d.addresses() {
+		if !floating[a] {
+			c.addresses = append(c.addresses, a)
+		}
+	}
+	return c
+}
+
+// routerIDs are those that parameters call for: with option spread one for each
+// virtual IP, an IPv4 and an IPv6 address sharing one.
+func (d Desired) routerIDs(p vrrp.Parameters) []vrrp.VirtualRouterID {
+	count := 1
+	if p.Spread {
+		four := 0
+		for _, a := range d.addresses() {
+			if a.Is4() {
+				four++
+			}
+		}
+		count = max(four, len(d.addresses())-four)
+	}
+	var ids []vrrp.VirtualRouterID
+	for n := range count {
+		ids = append(ids, p.VirtualRouterID+vrrp.VirtualRouterID(n))
+	}
+	return ids
+}
+
+// Ask says what to look for on the network before the decision; nil when nothing
+// calls for a look: a hook that claims nothing new and has no sign of somebody else
+// sends and waits for nothing.
+func Ask(o Observed) *conflict.Question {
+	d, err := Desire(o)
+	if err != nil || d.Mode != Serving {
+		return nil
+	}
+	_, found := o.Machine.Files[d.Layout.Conflicts()]
+	strange, disputed := false, []netip.Addr(nil)
+	for _, p := range d.parts() {
+		state, _ := p.instanceOf(o.Machine)
+		strange = strange || o.Event.Hook == hooks.UpdateStatus && state.AddressErrors > 0
+		if p.disputed(o, state) && len(p.addresses()) > 0 {
+			disputed = append(disputed, p.addresses()[0]) // who has one of a router's has all
+		}
+	}
+	switch {
+	case len(d.claims.routers) > 0 || found || strange:
+		return d.question(o, d.addresses(), lookLong)
+	case len(d.claims.addresses) > 0:
+		return d.question(o, d.claims.addresses, lookShort)
+	case len(disputed) > 0:
+		return d.question(o, disputed, min(max(lookShort, d.agreement.run.Interval*6/5), lookLong))
+	}
+	return nil
+}
+
+// AskAll looks for everything.
+func AskAll(o Observed) *conflict.Question {
+	d, err := Desire(o)
+	if err != nil || d.Mode != Serving {
+		return nil
+	}
+	return d.question(o, d.addresses(), lookLong)
+}
+
+// disputed tells that a peer may hold the virtual IPs beside this unit: it has just
+// become MASTER, of which its peers do not know yet, or hears that a peer did later.
+func (d Desired) disputed(o Observed, state keepalived.InstanceState) bool {
+	reign := int64(state.LastTransition)
+	if state.State != keepalived.Master || len(d.peers) == 0 || d.paused {
+		return false
+	}
+	// With option spread a peer's reign may be another router's.
+	later := !d.spread && slices.ContainsFunc(d.peers, func(p peer) bool { return p.member.Since > reign })
+	return reign > d.told.Since || o.Event.Endpoint == endpoint.Cluster && later
+}
+
+// question asks for addresses on their interfaces, and there for peers' own
+// addresses, which tell their answers from those of strangers.
+func (d Desired) question(o Observed, addresses []netip.Addr, listen time.Duration) *conflict.Question {
+	peers := slices.Concat(d.peers, o.untoldPeers())
+	q := &conflict.Question{Listen: listen, Segments: []conflict.Segment{{Interface: d.speaks}}}
+	add := func(name string, a netip.Addr) {
+		n := slices.IndexFunc(q.Segments, func(s conflict.Segment) bool { return s.Interface == name })
+		if n < 0 {
+			n = len(q.Segments)
+			q.Segments = append(q.Segments, conflict.Segment{Interface: name})
+		}
+		if !slices.Contains(q.Segments[n].Ask, a) {
+			q.Segments[n].Ask = append(q.Segments[n].Ask, a)
+		}
+	}
+	for _, p := range d.placed {
+		if slices.Contains(addresses, p.Addr()) {
+			add(p.Interface, p.Addr())
+		}
+	}
+	for _, s := range slices.Clone(q.Segments) {
+		for _, p := range peers {
+			for _, a := range p.own() {
+				if o.Machine.onLink(s.Interface, a) {
+					add(s.Interface, a)
+				}
+			}
+		}
+	}
+	return q
+}
+
+// own lists a peer's own addresses.
+func (p peer) own() []netip.Addr {
+	if !p.address.IsValid() || slices.Contains(p.addresses, p.address) {
+		return p.addresses
+	}
+	return append(slices.Clone(p.addresses), p.address)
+}
+
+// onLink tells whether an address is in a subnet of an interface.
+func (m Machine) onLink(name string, a netip.Addr) bool {
+	return slices.ContainsFunc(m.Interfaces, func(i Interface) bool {
+		return i.Name == name && slices.ContainsFunc(i.Addresses, func(p netip.Prefix) bool {
+			return p.Bits() < a.BitLen() && p.Masked().Contains(a)
+		})
+	})
+}

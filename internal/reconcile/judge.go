@@ -1,0 +1,178 @@
+package reconcile
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"keepalived-charm/internal/conflict"
+	"keepalived-charm/internal/endpoint"
+	"keepalived-charm/internal/juju"
+	"keepalived-charm/internal/keepalived"
+	"keepalived-charm/internal/vrrp"
+)
+
+// macs are those of the interfaces that the virtual IPs are on.
+func (d Desired) macs(m Machine) []string {
+	var list []string
+	for _, i := range m.Interfaces {
+		if i.MAC != "" && !slices.Contains(list, i.MAC) && (i.Name == d.speaks || slices.Contains(d.interfaces, i.Name)) {
+			list = append(list, i.MAC)
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+// view is what this unit knows by itself of what it looks at.
+func (d Desired) view(o Observed) conflict.View {
+	v := conflict.View{
+		Runs: d.agreement.run, Interface: d.speaks, VirtualIPs: d.addresses(),
+		Incomplete: o.Planned > 1+len(d.peers)+len(o.untoldPeers()),
+		Listened:   o.Look.Listened,
+	}
+	if d.claims.first || len(d.claims.routers) == 0 {
+		v.Routers = d.routerIDs(v.Runs)
+	} else {
+		v.Runs, v.Routers = d.agreement.wanted, d.claims.routers
+	}
+	for _, p := range d.parts() {
+		state, _ := p.instanceOf(o.Machine)
+		switch {
+		case state.State == keepalived.Master:
+			v.Held = append(v.Held, p.addresses()...)
+		case state.State == keepalived.Backup && state.MasterPriority > 0:
+			v.Followed = append(v.Followed, p.addresses()...)
+		}
+	}
+	for _, p := range slices.Concat(d.peers, o.untoldPeers()) {
+		v.Peers = append(v.Peers, conflict.Peer{Name: p.unit.String(), Addresses: p.own(), MACs: p.member.MACs, Runs: p.Runs})
+	}
+	return v
+}
+
+// untoldPeers are units in the peer relation that have told nothing themselves yet,
+// such as those that a conflict keeps out; Juju tells their addresses.
+func (o Observed) untoldPeers() []peer {
+	var list []peer
+	for _, r := range o.Relations {
+		if r.Endpoint != endpoint.Cluster {
+			continue
+		}
+		for u, bag := range r.Units {
+			if a, err := netip.ParseAddr(bag["ingress-address"]); err == nil && bag["principal"] == "" {
+				list = append(list, peer{unit: u, addresses: []netip.Addr{a}})
+			}
+		}
+	}
+	slices.SortFunc(list, func(a, b peer) int { return a.unit.Number - b.unit.Number })
+	return list
+}
+
+// judge keeps a unit from claiming what others use; what it has already it goes on
+// to serve, and says what is wrong.
+func (d *Desired) judge(o Observed) error {
+	file := d.Layout.Conflicts()
+	if o.Look == nil {
+		if text, ok := o.Machine.Files[file]; ok {
+			d.Files[file] = text
+		}
+		return nil
+	}
+	view := d.view(o)
+	d.free = d.freeRouter(o, view)
+	for _, f := range conflict.Judge(view, *o.Look) {
+		if s, stops := d.stops(f); stops {
+			if s.Level == juju.Waiting {
+				return &Waiting{s.Message}
+			}
+			return &Blocked{s.Message}
+		}
+		if f.Kind != conflict.RouterMaybeTaken && f.Kind != conflict.AddressMaybeTaken && f.Kind != conflict.HolderUnheard {
+			d.found = append(d.found, f)
+		}
+	}
+	if len(d.found) > 0 {
+		d.Files[file] = strings.TrimPrefix(d.conflicts(), "; ") + "\n"
+	}
+	return nil
+}
+
+// freeRouter suggests a virtual router ID.
+func (d Desired) freeRouter(o Observed, v conflict.View) vrrp.VirtualRouterID {
+	return conflict.Free(*o.Look, v.Runs.Anchor.Is6(), v.Runs.VirtualRouterID, len(d.routerIDs(v.Runs)), d.usedHere(o))
+}
+
+// usedHere lists the virtual router IDs of others on this machine.
+func (d Desired) usedHere(o Observed) []vrrp.VirtualRouterID {
+	var ids []vrrp.VirtualRouterID
+	for _, text := range o.others() {
+		for _, c := range keepalived.Claims(text) {
+			ids = append(ids, c.VirtualRouterID)
+		}
+	}
+	return ids
+}
+
+// stops tells whether a finding keeps this unit from what it is about to claim.
+func (d Desired) stops(f conflict.Finding) (juju.Status, bool) {
+	claimed := slices.Contains(d.claims.addresses, f.Address)
+	switch {
+	case f.Kind == conflict.RouterTaken && slices.Contains(d.claims.routers, f.Said.VirtualRouterID):
+		return d.word(routerTaken, f), true
+	case f.Kind == conflict.RouterMaybeTaken && slices.Contains(d.claims.routers, f.Said.VirtualRouterID):
+		return d.word(routerMaybeTaken, f), true
+	case f.Kind == conflict.AddressTaken && claimed:
+		return d.word(addressTaken, f), true
+	case f.Kind == conflict.AddressMaybeTaken && claimed:
+		return d.word(addressMaybeTaken, f), true
+	case f.Kind == conflict.HolderUnheard && d.claims.first && f.Path == conflict.Dropped:
+		return d.word(holderDropped, f), true
+	case f.Kind == conflict.HolderUnheard && d.claims.first:
+		return d.word(holderUnheard, f), true
+	}
+	return juju.Status{}, false
+}
+
+// word puts a finding in words.
+func (d Desired) word(c condition, f conflict.Finding) juju.Status {
+	free := fmt.Sprint(d.free)
+	if d.free == 0 {
+		free = "(none is free)"
+	}
+	return say(c, "APPLICATION", d.Layout.Application, "HOST", f.Host.String(), "UNIT", f.Peer, "ADDRESS", f.Address.String(),
+		"ID", fmt.Sprint(f.Said.VirtualRouterID), "FREE", free)
+}
+
+// conflicts tells what is wrong while this unit serves; empty when nothing is.
+func (d Desired) conflicts() string {
+	if len(d.found) == 0 {
+		return ""
+	}
+	c := map[conflict.Kind]condition{conflict.RouterTaken: alsoRouter, conflict.AddressTaken: alsoAddress}[d.found[0].Kind]
+	if d.found[0].Kind == conflict.TwoHolders {
+		c = map[conflict.Path]condition{conflict.Lost: alsoHolds, conflict.Dropped: alsoHoldsDropped, conflict.Arrives: alsoHoldsDeaf}[d.found[0].Path]
+	}
+	message := d.word(c, d.found[0]).Message
+	if more := len(d.found) - 1; more > 0 {
+		message += say(moreConflicts, "COUNT", fmt.Sprint(more), "UNIT", d.unit.String()).Message
+	}
+	return message
+}
+
+// misplaced tells of a virtual IP on an interface of another subnet although an
+// interface of its own is there: who looks for it there is not told when it moves.
+func (d Desired) misplaced(m Machine) string {
+	for _, p := range d.placed {
+		if m.onLink(p.Interface, p.Addr()) {
+			continue
+		}
+		for _, i := range m.Interfaces {
+			if i.Name != "lo" && i.Name != p.Interface && m.onLink(i.Name, p.Addr()) {
+				return say(wrongInterface, "ADDRESS", p.Addr().String(), "OTHER", i.Name, "INTERFACE", p.Interface).Message
+			}
+		}
+	}
+	return ""
+}

@@ -1,0 +1,214 @@
+package segment_test
+
+import (
+	"encoding/json"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"keepalived-charm/internal/conflict"
+	"keepalived-charm/internal/segment"
+)
+
+// role makes the test binary do one thing in another network namespace: "look" at
+// the question on its standard input, or "advertise" what its argument says.
+const role = "SEGMENT_TEST_ROLE"
+
+func TestMain(m *testing.M) {
+	switch os.Getenv(role) {
+	case "look":
+		var q conflict.Question
+		if err := json.NewDecoder(os.Stdin).Decode(&q); err != nil {
+			panic(err)
+		}
+		if err := json.NewEncoder(os.Stdout).Encode(segment.Look(q)); err != nil {
+			panic(err)
+		}
+	case "advertise":
+		advertise(os.Args[1], os.Args[2])
+	default:
+		os.Exit(m.Run())
+	}
+}
+
+// advertise sends one packet of VRRP after the other for a second: priority 254
+// for virtual router 23, in the family of the group.
+func advertise(version, group string) {
+	network, payload := "ip4:112", []byte{0x31, 23, 254, 1, 0, 20, 0, 0, 10, 10, 74, 200}
+	if version == "2" {
+		payload[0], payload[5] = 0x21, 1
+	}
+	if version == "6" {
+		network, payload = "ip6:112", append([]byte{0x31, 23, 254, 1, 0, 20, 0, 0}, net.ParseIP("fd00:74::200")...)
+	}
+	to, err := net.ResolveIPAddr(network, group)
+	if err != nil {
+		panic(err)
+	}
+	c, err := net.DialIP(network, nil, to)
+	if err != nil {
+		panic(err)
+	}
+	for range 12 {
+		if _, err := c.Write(payload); err != nil {
+			panic(err)
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
+const (
+	here     = "keepalived-segment-here"
+	there    = "keepalived-segment-there"
+	theirMAC = "52:54:00:74:00:63"
+)
+
+func run(t *testing.T, name string, args ...string) {
+	t.Helper()
+	out, err := exec.Command(name, args...).CombinedOutput()
+	require.NoError(t, err, "%s %v: %s", name, args, out)
+}
+
+// wire makes two namespaces with a cable between them: .11 here, .99 and the
+// addresses of the test there.
+func wire(t *testing.T, addresses ...string) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("only root may make namespaces; CI runs this as root")
+	}
+	for _, ns := range []string{here, there} {
+		_ = exec.Command("ip", "netns", "del", ns).Run() // of a run that was killed
+		run(t, "ip", "netns", "add", ns)
+		t.Cleanup(func() { run(t, "ip", "netns", "del", ns) })
+		run(t, "ip", "netns", "exec", ns, "sh", "-c", "echo 0 | tee /proc/sys/net/ipv6/conf/all/accept_dad /proc/sys/net/ipv6/conf/default/accept_dad")
+	}
+	run(t, "ip", "-n", here, "link", "add", "eth0", "type", "veth", "peer", "name", "eth0", "address", theirMAC, "netns", there)
+	for ns, list := range map[string][]string{
+		here:  {"10.10.74.11/24", "fd00:74::11/64"},
+		there: append([]string{"10.10.74.99/24", "fd00:74::99/64"}, addresses...),
+	} {
+		for _, a := range list {
+			args := []string{"-n", ns, "address", "add", a, "dev", "eth0"}
+			if netip.MustParsePrefix(a).Addr().Is6() {
+				args = append(args, "nodad")
+			}
+			run(t, "ip", args...)
+		}
+		run(t, "ip", "-n", ns, "link", "set", "eth0", "up")
+	}
+	for _, ns := range []string{here, there} { // the kernel makes link-local addresses a little later
+		require.Eventually(t, func() bool {
+			out, err := exec.Command("ip", "-n", ns, "-6", "address", "show", "dev", "eth0", "scope", "link", "-tentative").Output()
+			return err == nil && len(out) > 0
+		}, 10*time.Second, 20*time.Millisecond)
+	}
+}
+
+// inside prepares this test binary in a role.
+func inside(ns, as string, args ...string) *exec.Cmd {
+	cmd := exec.Command("ip", append([]string{"netns", "exec", ns, os.Args[0]}, args...)...)
+	cmd.Env = append(os.Environ(), role+"="+as)
+	return cmd
+}
+
+func looked(t *testing.T, q conflict.Question) conflict.Look {
+	t.Helper()
+	text, err := json.Marshal(q)
+	require.NoError(t, err)
+	cmd := inside(here, "look")
+	in, err := cmd.StdinPipe()
+	require.NoError(t, err)
+	go func() {
+		_, _ = in.Write(text)
+		in.Close()
+	}()
+	out, err := cmd.Output()
+	require.NoError(t, err)
+	var l conflict.Look
+	require.NoError(t, json.Unmarshal(out, &l))
+	return l
+}
+
+func question(interfaceName string, addresses ...string) conflict.Question {
+	s := conflict.Segment{Interface: interfaceName}
+	for _, a := range addresses {
+		s.Ask = append(s.Ask, netip.MustParseAddr(a))
+	}
+	return conflict.Question{Segments: []conflict.Segment{s}, Listen: 600 * time.Millisecond}
+}
+
+func TestWhoHasAnAddressAnswersInBothFamilies(t *testing.T) {
+	wire(t, "10.10.74.250/32", "fd00:74::250/128")
+	began := time.Now()
+	l := looked(t, question("eth0", "10.10.74.250", "10.10.74.251", "10.10.74.11", "fd00:74::250", "fd00:74::251", "fd00:74::11"))
+	require.Less(t, time.Since(began), 10*time.Second, "a look ends")
+	require.Empty(t, l.Faults)
+	require.Empty(t, l.Heard)
+	require.Len(t, l.Answers, 2, "nobody has the others, and this machine's own are left out: %v", l.Answers)
+	for n, address := range []string{"10.10.74.250", "fd00:74::250"} {
+		require.Equal(t, address, l.Answers[n].Address.String())
+		require.Equal(t, theirMAC, l.Answers[n].By.MAC)
+		require.True(t, l.Answers[n].Last, "it answers to the end")
+	}
+	out, err := exec.Command("ip", "-n", there, "neighbour", "show", "10.10.74.11").Output()
+	require.NoError(t, err)
+	require.Empty(t, string(out), "an ARP probe leaves no trace with who answers it")
+}
+
+func TestAHostIsNamedByWhatTheKernelKnowsOfIt(t *testing.T) {
+	wire(t, "10.10.74.250/32")
+	run(t, "ip", "-n", here, "neighbour", "add", "10.10.74.99", "lladdr", theirMAC, "dev", "eth0")
+	l := looked(t, question("eth0", "10.10.74.250"))
+	require.Len(t, l.Answers, 1)
+	require.Equal(t, "10.10.74.99 ("+theirMAC+")", l.Answers[0].By.String())
+}
+
+func TestAdvertisementsAreHeardAndTheFilterThatDropsThemIsSeen(t *testing.T) {
+	for claim, c := range map[string]struct {
+		version, group string
+		rules          string
+		delivered      bool
+	}{
+		"version 3":                           {"3", "224.0.0.18", "", true},
+		"version 2":                           {"2", "224.0.0.18", "", true},
+		"version 3 over IPv6":                 {"6", "ff02::12%eth0", "", true},
+		"version 3, unicast":                  {"3", "10.10.74.11", "", true},
+		"protocol 112 dropped here":           {"3", "224.0.0.18", "ip protocol 112 drop", false},
+		"protocol 112 over IPv6 dropped here": {"6", "ff02::12%eth0", "ip6 nexthdr 112 drop", false},
+	} {
+		t.Run(claim, func(t *testing.T) {
+			wire(t)
+			if c.rules != "" {
+				run(t, "ip", "netns", "exec", here, "nft", "add table inet t; add chain inet t in { type filter hook input priority 0; }; add rule inet t in "+c.rules)
+			}
+			if c.version != "6" {
+				run(t, "ip", "-n", there, "route", "add", "default", "dev", "eth0") // multicast needs a route
+			}
+			sender := inside(there, "advertise", c.version, c.group)
+			require.NoError(t, sender.Start())
+			t.Cleanup(func() { require.NoError(t, sender.Wait()) })
+			l := looked(t, question("eth0"))
+			require.Empty(t, l.Faults)
+			require.Len(t, l.Heard, 1)
+			h := l.Heard[0]
+			require.Equal(t, theirMAC, h.Sender.MAC)
+			require.Equal(t, c.version == "6", h.Six())
+			require.Equal(t, 23, int(h.VirtualRouterID))
+			require.Equal(t, 254, int(h.Priority))
+			require.Equal(t, map[bool]int{true: 2, false: 3}[c.version == "2"], h.Version)
+			require.Equal(t, c.delivered, h.Delivered)
+		})
+	}
+}
+
+func TestWhatCannotBeLookedAtIsSaid(t *testing.T) {
+	wire(t)
+	require.Equal(t, []string{"cannot look at eth9: route ip+net: no such network interface"}, looked(t, question("eth9")).Faults)
+	run(t, "ip", "-n", here, "link", "set", "eth0", "down")
+	require.Equal(t, []string{"cannot look at eth0: the interface is down"}, looked(t, question("eth0", "10.10.74.250")).Faults)
+}

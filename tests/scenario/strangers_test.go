@@ -1,0 +1,276 @@
+package scenario_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"keepalived-charm/tests/lab"
+	"keepalived-charm/tests/machine"
+)
+
+// stranger is a host on the lab's segment that is no unit of anything.
+type stranger struct {
+	d    *deployment
+	port *machine.Port
+}
+
+func (d *deployment) stranger(t *testing.T) stranger {
+	t.Helper()
+	port, err := d.Net.Network.Plug(d.ctx, "stranger")
+	require.NoError(t, err)
+	return stranger{d, port}
+}
+
+// name is what a status calls the stranger.
+func (s stranger) name(t *testing.T) string {
+	return s.port.IPv4.Addr().String() + " (" + s.mac(t) + ")"
+}
+
+func (s stranger) mac(t *testing.T) string {
+	return strings.TrimSpace(s.do(t, "cat", "/sys/class/net/eth0/address"))
+}
+
+// do runs a program at the stranger's place.
+func (s stranger) do(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	if name == "cat" { // /sys is the host's
+		out, err := s.d.Net.CommandAt(s.d.ctx, s.port, "ip", "-json", "link", "show", "eth0").Output()
+		require.NoError(t, err)
+		var links []struct {
+			Address string `json:"address"`
+		}
+		require.NoError(t, json.Unmarshal(out, &links))
+		return links[0].Address
+	}
+	out, err := s.d.Net.CommandAt(s.d.ctx, s.port, name, args...).CombinedOutput()
+	require.NoError(t, err, "%s %v: %s", name, args, out)
+	return string(out)
+}
+
+// take gives the stranger an address, leave takes it away.
+func (s stranger) take(t *testing.T, a netip.Addr) {
+	t.Helper()
+	args := []string{"address", "add", fmt.Sprintf("%s/%d", a, a.BitLen()), "dev", "eth0"}
+	if a.Is6() {
+		args = append(args, "nodad")
+	}
+	s.do(t, "ip", args...)
+}
+
+func (s stranger) leave(t *testing.T, a netip.Addr) {
+	t.Helper()
+	s.do(t, "ip", "address", "del", fmt.Sprintf("%s/%d", a, a.BitLen()), "dev", "eth0")
+}
+
+// keepalived starts Debian's keepalived at the stranger's place and returns what
+// stops it.
+func (s stranger) keepalived(t *testing.T, version, id int, interval float64) (stop func()) {
+	t.Helper()
+	dir := t.TempDir()
+	file := func(name string) string { return filepath.Join(dir, name) }
+	require.NoError(t, os.WriteFile(file("conf"), []byte(fmt.Sprintf(`vrrp_instance stranger {
+    interface eth0
+    version %d
+    virtual_router_id %d
+    priority 254
+    advert_int %v
+    virtual_ipaddress {
+        10.10.74.222
+    }
+}
+`, version, id, interval)), 0o600))
+	cmd := s.d.Net.CommandAt(s.d.ctx, s.port, "keepalived", "--dont-fork", "--use-file", file("conf"),
+		"--pid", file("pid"), "--vrrp_pid", file("vrrp"), "--checkers_pid", file("checkers"), "--log-console")
+	require.NoError(t, cmd.Start())
+	require.Eventually(t, func() bool {
+		return strings.Contains(s.do(t, "ip", "address", "show", "dev", "eth0"), "10.10.74.222")
+	}, 20*time.Second, 50*time.Millisecond, "it becomes MASTER")
+	return func() {
+		t.Helper()
+		require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
+		_ = cmd.Wait() // keepalived ends with a status of its own
+	}
+}
+
+// allSayExactly requires one status of every unit.
+func (d *deployment) allSayExactly(t *testing.T, want string) {
+	t.Helper()
+	for _, unit := range d.units() {
+		s := d.workload(t, unit)
+		require.Equal(t, want, s.Status+": "+s.Message, unit)
+	}
+}
+
+// saysExactly requires one status of a unit.
+func (d *deployment) saysExactly(t *testing.T, unit, want string) {
+	t.Helper()
+	s := d.workload(t, unit)
+	require.Equal(t, want, s.Status+": "+s.Message, unit)
+}
+
+// filter puts rules of nftables on a machine; none removes them.
+func (d *deployment) filter(t *testing.T, id string, rules ...string) {
+	t.Helper()
+	m, err := d.Machine(id)
+	require.NoError(t, err)
+	script := "add table inet lab; delete table inet lab"
+	if len(rules) > 0 {
+		script += "; add table inet lab; add chain inet lab in { type filter hook input priority 0; }; add chain inet lab out { type filter hook output priority 0; }"
+		for _, r := range rules {
+			script += "; add rule inet lab " + r
+		}
+	}
+	out, err := d.Net.CommandAt(d.ctx, m.Port(), "nft", script).CombinedOutput()
+	require.NoError(t, err, "%s", out)
+}
+
+// recovers lets every unit run one hook, after which all is well again.
+func (d *deployment) recovers(t *testing.T) (holder string) {
+	t.Helper()
+	d.updateStatus(t)
+	holder = d.ready(t)
+	d.updateStatus(t)
+	d.truthful(t, holder)
+	return holder
+}
+
+func TestStrangers(t *testing.T) {
+	d := newDeployment(t)
+	require.NoError(t, d.Deploy(d.ctx, "haproxy", "haproxy", 3, nil))
+	s := d.stranger(t)
+	d.scenario(t, "a unit does not take an address that a stranger has, nor an ID that a stranger advertises", func(t *testing.T) {
+		s.take(t, lab.VIP)
+		d.beside(t, "keepalived", serving())
+		d.allSayExactly(t, "blocked: virtual_ip 10.10.74.250 is answered by "+s.mac(t)+": take it from that host, or configure another")
+		require.Empty(t, d.holders(lab.VIP))
+		stop := s.keepalived(t, 3, 23, 1)
+		s.leave(t, lab.VIP)
+		d.updateStatus(t)
+		d.allSayExactly(t, "blocked: router_id 23 is used by "+s.name(t)+": try juju config keepalived router_id=24")
+		results := d.act(t, d.units()[0], "check-network", nil)
+		t.Log(results)
+		require.Contains(t, results["summary"], "1 conflict: router_id 23 is used by "+s.name(t))
+		require.Equal(t, "24", results["free-router-id"])
+		require.Contains(t, results["virtual-routers"], "23: version 3, priority 254, every 1s, from "+s.name(t))
+		require.Empty(t, d.holders(lab.VIP))
+		stop()
+		d.recovers(t)
+	})
+	holder := d.ready(t)
+	d.changes(t, s, holder)
+	d.later(t, s)
+	d.deaf(t, d.ready(t))
+}
+
+// changes are conflicts of options that are changed later.
+func (d *deployment) changes(t *testing.T, s stranger, holder string) {
+	d.scenario(t, "a virtual router ID that a stranger advertises, with VRRP version 2, is not moved to", func(t *testing.T) {
+		stop := s.keepalived(t, 2, 77, 1)
+		m := d.measure(t, time.Second, func() {
+			d.configure(t, "router_id=77")
+			d.settled(t)
+			d.saysExactly(t, d.unitOn(t, holder), "blocked: router_id 77 is used by "+s.name(t)+": try juju config keepalived router_id=78")
+			stop()
+			d.updateStatus(t)
+			d.settled(t)
+		})
+		unnoticed(t, m)
+		d.truthful(t, holder)
+	})
+	d.scenario(t, "a virtual IP of either family that a stranger has is not taken", func(t *testing.T) {
+		four, six := netip.MustParseAddr("10.10.74.251"), netip.MustParseAddr("fd00:74::251")
+		s.take(t, four)
+		s.take(t, six)
+		m := d.measure(t, time.Second, func() {
+			d.configure(t, option(lab.VIP, four, six))
+			d.settled(t)
+			d.allSay(t, "blocked", "virtual_ip 10.10.74.251 is answered by ")
+			s.leave(t, four)
+			d.updateStatus(t)
+			d.allSay(t, "blocked", "virtual_ip fd00:74::251 is answered by ")
+			require.Contains(t, d.workload(t, d.unitOn(t, holder)).Message, s.mac(t))
+			s.leave(t, six)
+			d.updateStatus(t)
+			require.Equal(t, []string{"juju-" + holder}, d.holders(six))
+			d.configure(t, option(lab.VIP))
+			d.settled(t)
+		})
+		unnoticed(t, m)
+		d.truthful(t, holder)
+	})
+}
+
+// later are strangers that come while the units serve.
+func (d *deployment) later(t *testing.T, s stranger) {
+	d.scenario(t, "a stranger that comes later and advertises more often is told of", func(t *testing.T) {
+		// The holder drops its advertisements, and each puts the holder's own off: its
+		// standbys hear nothing any more.
+		stop := s.keepalived(t, 3, 77, 0.1)
+		require.Eventually(t, func() bool { return len(d.holders(lab.VIP)) > 1 }, 20*time.Second, 50*time.Millisecond)
+		d.updateStatus(t)
+		for _, unit := range d.units() {
+			require.Contains(t, d.workload(t, unit).Message, "; router_id 77 is used by "+s.name(t)+" too: try juju config keepalived router_id=78", unit)
+		}
+		stop()
+		require.Eventually(t, func() bool { return len(d.holders(lab.VIP)) == 1 }, 20*time.Second, 50*time.Millisecond)
+		d.recovers(t)
+	})
+	d.scenario(t, "a stranger that takes the virtual IP later is told of, and nothing moves", func(t *testing.T) {
+		holder := d.ready(t)
+		unit := d.unitOn(t, holder)
+		s.take(t, lab.VIP)
+		results := d.act(t, unit, "check-network", nil)
+		t.Log(results)
+		require.Contains(t, results["conflicts"], "virtual_ip 10.10.74.250 is answered by "+s.mac(t))
+		d.saysExactly(t, unit, "active: VIP ready: holds 10.10.74.250; 10.10.74.250 is answered by "+s.mac(t)+" too: take it from that host")
+		s.leave(t, lab.VIP)
+		d.updateStatus(t)
+		d.truthful(t, holder)
+		results = d.act(t, unit, "check-network", nil)
+		require.Contains(t, results["summary"], "nothing is wrong")
+	})
+}
+
+// deaf are units that do not get each other's advertisements.
+func (d *deployment) deaf(t *testing.T, holder string) {
+	const drop = "ip protocol 112 drop"
+	d.scenario(t, "two that hold because protocol 112 is blocked say so, and why", func(t *testing.T) {
+		deaf := d.standbys(t, holder)[0]
+		d.filter(t, deaf, "in "+drop, "out "+drop)
+		require.Eventually(t, func() bool { return len(d.holders(lab.VIP)) == 2 }, 20*time.Second, 50*time.Millisecond)
+		d.updateStatus(t)
+		d.saysExactly(t, d.unitOn(t, deaf), "active: VIP ready: holds 10.10.74.250; "+d.unitOn(t, holder)+
+			" holds 10.10.74.250 too, this machine's packet filter drops its advertisements: allow IP protocol 112, see nft list ruleset")
+		d.saysExactly(t, d.unitOn(t, holder), "active: VIP ready: holds 10.10.74.250; "+d.unitOn(t, deaf)+
+			" holds 10.10.74.250 too, its advertisements do not arrive here: allow IP protocol 112 between the machines")
+		d.filter(t, deaf)
+		require.Eventually(t, func() bool { return len(d.holders(lab.VIP)) == 1 }, 20*time.Second, 50*time.Millisecond)
+		d.recovers(t)
+	})
+	d.scenario(t, "a new unit that would not hear the holder takes no part", func(t *testing.T) {
+		holder := d.ready(t)
+		ids, err := d.AddMachines(d.ctx, 1)
+		require.NoError(t, err)
+		m, err := d.Machine(ids[0])
+		require.NoError(t, err)
+		require.NoError(t, m.InstallHAProxy(d.ctx))
+		d.filter(t, ids[0], "in "+drop)
+		_, err = d.Model.AddUnit("haproxy", ids[0])
+		require.NoError(t, err)
+		d.settled(t)
+		d.saysExactly(t, d.unitOn(t, ids[0]), "blocked: "+d.unitOn(t, holder)+
+			" holds 10.10.74.250, this machine's packet filter drops its advertisements: allow IP protocol 112, see nft list ruleset")
+		require.Equal(t, []string{"juju-" + holder}, d.holders(lab.VIP))
+		d.filter(t, ids[0])
+		require.Equal(t, holder, d.recovers(t))
+	})
+}
