@@ -44,6 +44,8 @@ func TestAPersonIsToldWhatThisIs(t *testing.T) {
 		{[]string{"checker"}, "error: cannot run checker: it takes --config FILE and nothing else\n", true},
 		{[]string{"notify", "--unit", "x y", "/news"}, "error: cannot run notify: it takes --unit UNIT and the files that say that there are news\n", true},
 		{[]string{"refresh"}, "error: cannot run outside a Juju hook: see --help\n", true},
+		{[]string{"check", "--config", "/nonexistent"}, "error: cannot read checker configuration: open /nonexistent: no such file or directory\n", true},
+		{[]string{"ended", "--config", "/nonexistent"}, "open /nonexistent: no such file or directory\n", true},
 		{[]string{"prepare", "--config", "/nonexistent"}, "error: cannot prepare for keepalived: open /nonexistent: no such file or directory\n", true},
 	} {
 		cmd := exec.Command(binary, c.args...)

@@ -2,6 +2,7 @@ package charm_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"net/netip"
 	"os"
@@ -219,4 +220,14 @@ func TestStatusOfManyVirtualIPsFitsIntoArguments(t *testing.T) {
 	require.Contains(t, r, "vip-20")
 	require.NotContains(t, r, "vip-21")
 	require.Contains(t, r["json"], list[499])
+}
+
+func TestStatusTellsTheHolderOfEachVirtualIPThatIsSpreadOut(t *testing.T) {
+	c := spreadOut(t, 3, three3)
+	r := act(t, "status", c.Nodes[1].State.Clone()).Juju.Results
+	for n, want := range []string{"10.10.74.250 standby no", "10.10.74.251 holder yes", "10.10.74.252 standby no"} {
+		key := fmt.Sprintf("vip-%d", n+1)
+		require.Equal(t, want, r[key]+" "+r[key+"-role"]+" "+r[key+"-present"])
+		require.Equal(t, fmt.Sprintf("keepalived/%d", n), r[key+"-holder"])
+	}
 }

@@ -13,19 +13,23 @@ const mostHeard = 512
 
 // openEars begins to listen for the advertisements of the instances.
 func (l *loop) openEars() {
-	open := map[bool]bool{}
-	for _, i := range l.config.Instances {
+	tried := map[bool]error{}
+	for n, i := range l.config.Instances {
 		six := i.Addresses[0].Is6()
-		if i.VirtualRouterID == 0 || open[six] {
+		if i.VirtualRouterID == 0 {
 			continue
 		}
-		open[six] = true
-		ear, err := listenFor(six)
-		if err != nil {
-			l.log.Printf("cannot listen for advertisements, causes of moves stay unknown: %v", err)
-			continue
+		if _, done := tried[six]; !done {
+			ear, err := listenFor(six)
+			if tried[six] = err; err != nil {
+				l.log.Printf("cannot listen for advertisements, causes of moves stay unknown: %v", err)
+			} else {
+				l.ears = append(l.ears, ear)
+			}
 		}
-		l.ears = append(l.ears, ear)
+		if tried[six] != nil {
+			l.chronicle.instances[n].id = 0 // who is not listened for has not kept silent
+		}
 	}
 }
 
