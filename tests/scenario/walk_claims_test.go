@@ -182,15 +182,16 @@ func (w *walker) statuses(holder string) {
 	for _, id := range w.alive() {
 		unit := w.unitOn(w.t, id)
 		s := w.workload(w.t, unit)
-		require.Equal(w.t, "active", s.Status, "%s: %s", unit, s.Message)
+		out := w.options["all_unhealthy"] == "drop" && !slices.Contains(w.healthy(), id)
+		require.Equal(w.t, map[bool]string{false: "active", true: "waiting"}[out], s.Status, "%s: %s", unit, s.Message)
 		switch {
+		case out:
+			require.Contains(w.t, s.Message, "takes no VIP while its check fails", unit)
 		case id == holder:
 			require.Contains(w.t, s.Message, "VIP ready: holds "+vips[0].String(), unit)
 		case holder != "":
 			require.Contains(w.t, s.Message, "VIP ready: standby for "+vips[0].String(), unit)
-			if w.options["all_unhealthy"] != "drop" || slices.Contains(w.healthy(), id) { // who is out hears nobody
-				require.Contains(w.t, s.Message, "holder "+w.unitOn(w.t, holder), unit)
-			}
+			require.Contains(w.t, s.Message, "holder "+w.unitOn(w.t, holder), unit)
 		default:
 			require.NotContains(w.t, s.Message, "holds", unit)
 		}
