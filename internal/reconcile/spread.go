@@ -86,8 +86,8 @@ func (d Desired) share(o Observed) ([]Desired, error) {
 		id := part.agreement.run.VirtualRouterID
 		taken := slices.ContainsFunc(parts, func(p Desired) bool { return p.agreement.run.VirtualRouterID == id })
 		switch fresh := part.agreement.was == (vrrp.Parameters{}); {
-		case fresh && k > 0 && (taken || !d.agreement.pin && part.occupied(id)):
-			continue // another router has yet to leave it
+		case fresh && k > 0 && (taken || !d.agreement.pin && (part.occupied(id) || len(part.serving()) == 0 && d.unsettled())):
+			continue // another router has yet to leave the ID, or units would begin with different parameters
 		case taken:
 			part.agreement.run, part.agreement.pin, part.agreement.moving = part.agreement.was, false, true
 		}
@@ -95,6 +95,13 @@ func (d Desired) share(o Observed) ([]Desired, error) {
 	}
 	slices.SortFunc(parts, func(a, b Desired) int { return a.Layout.Router - b.Layout.Router })
 	return parts, nil
+}
+
+// unsettled tells that units are about to change the parameters of the first router,
+// which a new one takes over.
+func (d Desired) unsettled() bool {
+	return endpoint.ParseAnnouncement(d.agreement.aside) != nil ||
+		slices.ContainsFunc(d.serving(), func(p peer) bool { return *p.Runs != d.first })
 }
 
 // out tells what this unit stands aside for in every router but the first; empty for
