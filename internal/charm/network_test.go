@@ -133,6 +133,17 @@ func TestAHookWithoutASignOfAnythingDoesNotLook(t *testing.T) {
 	require.Equal(t, 1, charmtest.Run(t, "config-changed", option(s, "router_id", 24)).Looks)
 }
 
+func TestUpdateStatusLooksWhenTheDaemonDroppedAdvertisements(t *testing.T) {
+	s := network(with(serving(t), func(s *charmtest.State) { s.Host.AddressErrors = 7 }), says(stranger, 23))
+	require.Zero(t, charmtest.Run(t, "config-changed", s).Looks)
+	out := charmtest.Run(t, "update-status", s)
+	require.Equal(t, 1, out.Looks)
+	require.Contains(t, out.Juju.Status.Message, "; router_id 23 is used by "+named+" too: try juju config keepalived router_id=24")
+	out = act(t, "check-network", network(out.State))
+	require.Contains(t, out.Juju.Results["notes"], "keepalived dropped 7 advertisements of virtual router ID 23 that carried other addresses")
+	require.NotContains(t, out.Juju.Status.Message, "used by", "whoever it was is gone")
+}
+
 func TestASecondHolderIsToldUntilItIsGone(t *testing.T) {
 	s := holding(t, "true")
 	s.Host.Since = 100

@@ -63,6 +63,8 @@ type Host struct {
 	Pinned []netip.Addr
 	// Silent are addresses of peers at which nothing answers.
 	Silent []netip.Addr
+	// AddressErrors is how many advertisements the daemon dropped for their addresses.
+	AddressErrors int
 	// Network is what a look at the network brings, as far as it is asked for.
 	Network conflict.Look
 	// Refuse makes keepalived's configuration test fail on a file that contains it.
@@ -268,6 +270,7 @@ func (h Host) observe(l reconcile.Layout) reconcile.Machine {
 		for _, i := range instances(h.Keepalived.Loaded) {
 			r := h.role(i.name)
 			state := i.report(r.Holds, r.Heard)
+			state.AddressErrors = h.AddressErrors
 			state.LastTransition = r.Since
 			m.Instances = append(m.Instances, state)
 			if r.Holds {

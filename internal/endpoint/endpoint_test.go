@@ -1,6 +1,7 @@
 package endpoint_test
 
 import (
+	"net"
 	"net/netip"
 	"testing"
 
@@ -66,10 +67,11 @@ func FuzzReadMember(f *testing.F) {
 	f.Add("haproxy/0", "3", "10.10.74.11,2001:db8::1", "version=3 mode=multicast vrid=23 interval=200ms anchor=169.254.23.112", "keepalived/0 7 version=3 mode=unicast vrid=51 interval=1s anchor=fd70:7672:7270::3370")
 	f.Add("x", "-1", ",fe80::1%eth0,::ffff:1.2.3.4", "version=3", "keepalived/0")
 	f.Add("a/99999999999999999999", "99999999999999999999", "", "version=2 mode=x vrid=0 interval=-1s anchor=::1%eth0\n", "/ /")
+	f.Add("a/1", "1", "52:54:00:74:00:0b,52:54:00:74:00:0C,52:54:00:74:00,\n", "", "")
 	f.Add("keepalived/0", "+1", " ", "", "keepalived/0 -9 ")
 	f.Fuzz(func(t *testing.T, principal, rank, list, runs, next string) {
 		m := endpoint.ReadMember(juju.Databag{"principal": principal, "rank": rank, "addresses": list, "address": list,
-			"lists": list, "vrrp": runs, "next": next, "aside": next})
+			"lists": list, "macs": list, "vrrp": runs, "next": next, "aside": next})
 		if m.Runs != nil {
 			require.True(t, m.Runs.VirtualRouterID >= 1 && m.Runs.VirtualRouterID <= 255)
 			require.Equal(t, runs, m.Runs.String(), "nothing but what a unit of this charm writes")
@@ -77,6 +79,11 @@ func FuzzReadMember(f *testing.F) {
 		require.GreaterOrEqual(t, m.Rank, -1)
 		for _, a := range m.Addresses {
 			require.True(t, a.IsValid() && a.Zone() == "")
+		}
+		for _, mac := range m.MACs {
+			hardware, err := net.ParseMAC(mac)
+			require.NoError(t, err)
+			require.Equal(t, hardware.String(), mac, "as the kernel's tables have it")
 		}
 		require.Equal(t, m, endpoint.ReadMember(m.Databag()))
 	})

@@ -39,6 +39,12 @@ func TestAddressesOfAnotherFormAreLeftOut(t *testing.T) {
 	require.Equal(t, []keepalived.InstanceState{{Name: "a", Addresses: []netip.Addr{netip.MustParseAddr("10.0.0.2")}}}, got)
 }
 
+func TestAdvertisementsWithOtherAddressesAreCounted(t *testing.T) {
+	got, err := keepalived.ParseState([]byte(`[{"data":{"iname":"a"},"stats":{"advert_rcvd":9,"addr_list_err":7}}]`))
+	require.NoError(t, err)
+	require.Equal(t, []keepalived.InstanceState{{Name: "a", AddressErrors: 7}}, got)
+}
+
 func TestStatesHaveKeepalivedsNames(t *testing.T) {
 	for s, want := range map[keepalived.State]string{0: "INIT", 1: "BACKUP", 2: "MASTER", 3: "FAULT", 97: "state 97"} {
 		assert.Equal(t, want, s.String())

@@ -104,7 +104,7 @@ func Report(o Observed) (NetworkReport, error) {
 	v := d.view(o)
 	d.free = d.freeRouter(o, v)
 	r := NetworkReport{Interface: d.speaks, Listened: look.Listened.String(), RouterID: int(v.Runs.VirtualRouterID),
-		FreeRouterID: int(d.free), Conflicts: []string{}, Notes: []string{}, Heard: []HeardRouter{}, Faults: look.Faults}
+		FreeRouterID: int(d.free), Conflicts: []string{}, Notes: []string{}, Faults: look.Faults}
 	for _, f := range conflict.Judge(v, *look) {
 		text := d.name(f, v)
 		switch f.Kind {
@@ -117,20 +117,8 @@ func Report(o Observed) (NetworkReport, error) {
 	if text := d.misplaced(o.Machine); text != "" {
 		r.Conflicts = append(r.Conflicts, strings.TrimPrefix(text, "; "))
 	}
-	for _, p := range d.parts() {
-		if state, _ := p.instanceOf(o.Machine); state.AddressErrors > 0 {
-			r.Notes = append(r.Notes, fmt.Sprintf("since it started, keepalived dropped %d advertisements of virtual router ID %d "+
-				"that carried other addresses than this application's", state.AddressErrors, state.VirtualRouterID))
-		}
-	}
-	for _, h := range look.Heard {
-		heard := HeardRouter{RouterID: int(h.VirtualRouterID), Version: h.Version, Priority: int(h.Priority), Interval: h.Interval.String(),
-			Sender: h.Sender.Address.String(), MAC: h.Sender.MAC, Interface: h.Interface, Unit: v.PeerOf(*look, h.Sender), Dropped: !h.Delivered}
-		for _, a := range h.Addresses {
-			heard.Addresses = append(heard.Addresses, a.String())
-		}
-		r.Heard = append(r.Heard, heard)
-	}
+	r.Notes = append(r.Notes, d.dropped(o.Machine)...)
+	r.Heard = heard(v, *look)
 	for _, p := range d.placed {
 		use := d.use(o, v, p.Addr(), p.Interface)
 		if use.Subnet == "" && d.misplaced(o.Machine) == "" {
@@ -140,6 +128,32 @@ func Report(o Observed) (NetworkReport, error) {
 		r.Addresses = append(r.Addresses, use)
 	}
 	return r, nil
+}
+
+// dropped tells what keepalived has dropped.
+func (d Desired) dropped(m Machine) []string {
+	var notes []string
+	for _, p := range d.parts() {
+		if state, _ := p.instanceOf(m); state.AddressErrors > 0 {
+			notes = append(notes, fmt.Sprintf("since it started, keepalived dropped %d advertisements of virtual router ID %d "+
+				"that carried other addresses than this application's", state.AddressErrors, state.VirtualRouterID))
+		}
+	}
+	return notes
+}
+
+// heard lists all senders of advertisements.
+func heard(v conflict.View, look conflict.Look) []HeardRouter {
+	list := []HeardRouter{}
+	for _, h := range look.Heard {
+		one := HeardRouter{RouterID: int(h.VirtualRouterID), Version: h.Version, Priority: int(h.Priority), Interval: h.Interval.String(),
+			Sender: h.Sender.Address.String(), MAC: h.Sender.MAC, Interface: h.Interface, Unit: v.PeerOf(look, h.Sender), Dropped: !h.Delivered}
+		for _, a := range h.Addresses {
+			one.Addresses = append(one.Addresses, a.String())
+		}
+		list = append(list, one)
+	}
+	return list
 }
 
 // name puts any finding in words.
