@@ -11,9 +11,11 @@ import (
 // networkFaults are about interfaces, addresses and cables.
 func networkFaults() []Fault {
 	stripped := bounds(2, 0.5, 6)
+	// networkd 252 may abort when keepalived puts back what it removes; systemd starts
+	// it again.
 	network := []Fault{
-		{Name: "systemd-networkd restarts and strips foreign addresses", Bounds: stripped, Telling: true, Inject: script("systemctl restart systemd-networkd")},
-		{Name: "systemd-networkd reconfigures the interface", Bounds: bounds(4, 0.5, 60), Inject: script("networkctl reconfigure eth0")},
+		{Name: "systemd-networkd restarts and strips foreign addresses", Bounds: stripped, Telling: true, Inject: script("systemctl restart systemd-networkd || true")},
+		{Name: "systemd-networkd reconfigures the interface", Bounds: bounds(4, 0.5, 60), Inject: script("networkctl reconfigure eth0 || true")},
 	}
 	for i := range network {
 		network[i].Prepare, network[i].Restore = startNetworkd, stopNetworkd
@@ -84,6 +86,7 @@ func startNetworkd(ctx context.Context, s *Stage) error {
 
 func stopNetworkd(ctx context.Context, s *Stage) error {
 	err := s.on(ctx, `systemctl stop systemd-networkd.socket systemd-networkd.service 2>/dev/null || true
+systemctl reset-failed
 rm -f /etc/systemd/network/10-eth0.network
 ln -sf /dev/null /etc/systemd/system/systemd-networkd.service
 systemctl daemon-reload`, s.Target)

@@ -106,7 +106,7 @@ func (s *Stage) row(ctx context.Context, row *Row, progress io.Writer) error {
 	r, err := s.perform(ctx, row.Fault)
 	if err != nil {
 		err = fmt.Errorf("%s: %w", row.Fault.Name, err)
-		fmt.Fprintln(progress, err)
+		fmt.Fprintf(progress, "%v\n%s", err, s.explain(ctx, begin))
 		if r.Open == "" {
 			return err
 		}
