@@ -49,7 +49,7 @@ who holds. Bounds are generous multiples, in ` + "`tests/chaos/faults_*.go`" + `
   (timerfd on CLOCK_MONOTONIC, time.Time with its monotonic reading), not shown here.
 * **systemd-networkd** (252) that reconfigures a running interface removes the virtual
   IPs, keepalived puts them back at once, and networkd may take this for something to
-  remove again, for some seconds. KeepConfiguration=yes in the interface's .network
+  remove again, for 20 s and more, and abort. KeepConfiguration=yes in the .network
   file spares that.
 * **Full disk.** /etc/keepalived, /var/lib/keepalived-charm and /run are file systems
   without room, not the root file system. The hook fails and Juju runs it again.

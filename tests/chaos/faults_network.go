@@ -15,11 +15,13 @@ func networkFaults() []Fault {
 	// it again.
 	network := []Fault{
 		{Name: "systemd-networkd restarts and strips foreign addresses", Bounds: stripped, Telling: true, Inject: script("systemctl restart systemd-networkd || true")},
-		{Name: "systemd-networkd reconfigures the interface", Bounds: bounds(4, 0.5, 60), Inject: script("networkctl reconfigure eth0 || true")},
+		{Name: "systemd-networkd reconfigures the interface", Bounds: bounds(4, 0.5, 60), Inject: script(reconfigure)},
 	}
 	for i := range network {
-		network[i].Prepare, network[i].Restore = startNetworkd, stopNetworkd
+		network[i].Prepare, network[i].Restore = startNetworkd(""), stopNetworkd
 	}
+	network = append(network, Fault{Name: "systemd-networkd with KeepConfiguration=yes reconfigures the interface", Bounds: stripped,
+		Inject: script(reconfigure), Prepare: startNetworkd("KeepConfiguration=yes"), Restore: stopNetworkd})
 	cable := bounds(2, 1, 2)
 	return append(network, []Fault{
 		{Name: "virtual IP is deleted by hand", Bounds: stripped, Inject: script("ip address flush to " + lab.VIP.String())},
@@ -67,21 +69,27 @@ ip route replace default via 10.10.74.1
 ip -6 route replace default via fd00:74::1`, p.IPv4, p.IPv6), s.Target)
 }
 
-// startNetworkd hands the interface over to systemd-networkd.
-func startNetworkd(ctx context.Context, s *Stage) error {
-	m, err := s.target()
-	if err != nil {
-		return err
+// reconfigure does not wait for a networkd that is busy with keepalived's answer.
+const reconfigure = "timeout 3 networkctl reconfigure eth0 || true"
+
+// startNetworkd hands the interface over to systemd-networkd, with one more setting
+// of its network.
+func startNetworkd(setting string) Act {
+	return func(ctx context.Context, s *Stage) error {
+		m, err := s.target()
+		if err != nil {
+			return err
+		}
+		p := m.Port()
+		config := fmt.Sprintf("[Match]\nName=eth0\n[Network]\nAddress=%s\nAddress=%s\nGateway=10.10.74.1\nGateway=fd00:74::1\nIPv6AcceptRA=no\n%s\n", p.IPv4, p.IPv6, setting)
+		if err := m.WriteFile(ctx, "/etc/systemd/network/10-eth0.network", []byte(config), 0o644); err != nil {
+			return err
+		}
+		if err := s.on(ctx, "rm -f /etc/systemd/system/systemd-networkd.service; systemctl daemon-reload; systemctl start systemd-networkd; sleep 1", s.Target); err != nil {
+			return err
+		}
+		return s.settle(ctx)
 	}
-	p := m.Port()
-	config := fmt.Sprintf("[Match]\nName=eth0\n[Network]\nAddress=%s\nAddress=%s\nGateway=10.10.74.1\nGateway=fd00:74::1\nIPv6AcceptRA=no\n", p.IPv4, p.IPv6)
-	if err := m.WriteFile(ctx, "/etc/systemd/network/10-eth0.network", []byte(config), 0o644); err != nil {
-		return err
-	}
-	if err := s.on(ctx, "rm -f /etc/systemd/system/systemd-networkd.service; systemctl daemon-reload; systemctl start systemd-networkd; sleep 1", s.Target); err != nil {
-		return err
-	}
-	return s.settle(ctx)
 }
 
 func stopNetworkd(ctx context.Context, s *Stage) error {
