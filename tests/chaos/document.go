@@ -47,7 +47,7 @@ who holds. Bounds are generous multiples, in ` + "`tests/chaos/faults_*.go`" + `
   libfaketime; the row fails unless it sees the jump. The health checker is written in Go, where
   libfaketime does not reach: that it compares only monotonic times is by its code
   (timerfd on CLOCK_MONOTONIC, time.Time with its monotonic reading), not shown here.
-* **systemd-networkd** (252) that reconfigures a running interface removes the virtual
+* **systemd-networkd** (252) that configures a running interface removes the virtual
   IPs, keepalived puts them back at once, and networkd may take this for something to
   remove again, for 20 s and more, and abort. KeepConfiguration=yes in the .network
   file spares that.

@@ -11,17 +11,12 @@ import (
 // networkFaults are about interfaces, addresses and cables.
 func networkFaults() []Fault {
 	stripped := bounds(2, 0.5, 6)
-	// networkd 252 may abort when keepalived puts back what it removes; systemd starts
-	// it again.
 	network := []Fault{
-		{Name: "systemd-networkd restarts and strips foreign addresses", Bounds: stripped, Telling: true, Inject: script("systemctl restart systemd-networkd || true")},
-		{Name: "systemd-networkd reconfigures the interface", Bounds: bounds(4, 0.5, 60), Inject: script(reconfigure)},
+		{Name: "systemd-networkd takes the interface over and strips foreign addresses", Bounds: bounds(4, 0.5, 60),
+			Inject: startNetworkd(""), Restore: stopNetworkd},
+		{Name: "systemd-networkd with KeepConfiguration=yes takes the interface over", Bounds: stripped, Telling: true,
+			Inject: startNetworkd("KeepConfiguration=yes"), Restore: stopNetworkd},
 	}
-	for i := range network {
-		network[i].Prepare, network[i].Restore = startNetworkd(""), stopNetworkd
-	}
-	network = append(network, Fault{Name: "systemd-networkd with KeepConfiguration=yes reconfigures the interface", Bounds: stripped,
-		Inject: script(reconfigure), Prepare: startNetworkd("KeepConfiguration=yes"), Restore: stopNetworkd})
 	cable := bounds(2, 1, 2)
 	return append(network, []Fault{
 		{Name: "virtual IP is deleted by hand", Bounds: stripped, Inject: script("ip address flush to " + lab.VIP.String())},
@@ -69,9 +64,6 @@ ip route replace default via 10.10.74.1
 ip -6 route replace default via fd00:74::1`, p.IPv4, p.IPv6), s.Target)
 }
 
-// reconfigure does not wait for a networkd that is busy with keepalived's answer.
-const reconfigure = "timeout 3 networkctl reconfigure eth0 || true"
-
 // startNetworkd hands the interface over to systemd-networkd, with one more setting
 // of its network.
 func startNetworkd(setting string) Act {
@@ -85,10 +77,9 @@ func startNetworkd(setting string) Act {
 		if err := m.WriteFile(ctx, "/etc/systemd/network/10-eth0.network", []byte(config), 0o644); err != nil {
 			return err
 		}
-		if err := s.on(ctx, "rm -f /etc/systemd/system/systemd-networkd.service; systemctl daemon-reload; systemctl start systemd-networkd; sleep 1", s.Target); err != nil {
-			return err
-		}
-		return s.settle(ctx)
+		// networkd 252 may abort when keepalived puts back what it removes; systemd starts
+		// it again.
+		return s.on(ctx, "rm -f /etc/systemd/system/systemd-networkd.service; systemctl daemon-reload; systemctl --no-block start systemd-networkd", s.Target)
 	}
 }
 
