@@ -150,7 +150,12 @@ func TestAfterAPowerCutOfAllOneServesWithoutAnyHook(t *testing.T) {
 // WALKS=N takes more.
 func TestAChangeOverHasOneHolderWhateverTheOrderOfHooks(t *testing.T) {
 	t.Parallel()
-	from, count := 0, 40
+	walks(40, func(seed uint64) { walk(t, seed, 150) })
+}
+
+// walks takes as many walks as usual, or as the environment says.
+func walks(usual int, walk func(seed uint64)) {
+	from, count := 0, usual
 	if n, err := strconv.Atoi(os.Getenv("WALKS")); err == nil {
 		count = n
 	}
@@ -158,7 +163,7 @@ func TestAChangeOverHasOneHolderWhateverTheOrderOfHooks(t *testing.T) {
 		from, count = n, 1
 	}
 	for seed := from; seed < from+count; seed++ {
-		walk(t, uint64(seed), 150)
+		walk(uint64(seed))
 	}
 }
 
@@ -183,13 +188,7 @@ func walk(t *testing.T, seed uint64, events int) {
 			require.Equal(t, gaps, c.Gaps, "seed %d: %s: a gap\n%s", seed, what, c)
 		}
 	}
-	for _, n := range c.Nodes {
-		n.Agent, n.Sick = true, false
-		if !n.Up && n.Member {
-			c.PowerOn(n)
-		}
-	}
-	w.mend()
+	w.heal()
 	rest(t, c)
 	agreed(t, c, fmt.Sprint("seed ", seed))
 }
@@ -210,6 +209,17 @@ type walker struct {
 	split bool
 	// fresh are the stale ones whose next hook has begun.
 	fresh map[*charmtest.Node]bool
+}
+
+// heal ends all faults.
+func (w *walker) heal() {
+	for _, n := range w.c.Nodes {
+		n.Agent, n.Sick = true, false
+		if !n.Up && n.Member {
+			w.c.PowerOn(n)
+		}
+	}
+	w.mend()
 }
 
 // mend lets all units hear each other.

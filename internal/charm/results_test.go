@@ -223,7 +223,7 @@ func TestStatusOfManyVirtualIPsFitsIntoArguments(t *testing.T) {
 }
 
 func TestStatusTellsTheHolderOfEachVirtualIPThatIsSpreadOut(t *testing.T) {
-	c := spreadOut(t, 3, three3)
+	c := spreadOut(t, 3, threeVIPs)
 	r := act(t, "status", c.Nodes[1].State.Clone()).Juju.Results
 	for n, want := range []string{"10.10.74.250 standby no", "10.10.74.251 holder yes", "10.10.74.252 standby no"} {
 		key := fmt.Sprintf("vip-%d", n+1)

@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -16,7 +15,7 @@ import (
 	"keepalived-charm/internal/endpoint"
 )
 
-const three3 = "10.10.74.250 10.10.74.251 10.10.74.252"
+const threeVIPs = "10.10.74.250 10.10.74.251 10.10.74.252"
 
 // spreadOut is an application whose virtual IPs are shared out over its units.
 func spreadOut(t *testing.T, units int, vips string) *charmtest.Cluster {
@@ -48,7 +47,7 @@ func holders(t *testing.T, c *charmtest.Cluster, vips ...string) []int {
 
 func TestSpreadGivesEachUnitOne(t *testing.T) {
 	vips := []string{"10.10.74.250", "10.10.74.251", "10.10.74.252"}
-	c := spreadOut(t, 3, three3)
+	c := spreadOut(t, 3, threeVIPs)
 	require.Equal(t, []int{0, 1, 2}, holders(t, c, vips...), "%s", c)
 	require.Equal(t, "active: VIP ready: holds 1 of 3 VIPs, 10.10.74.251; keepalived/0 holds 10.10.74.250; keepalived/2 holds 10.10.74.252",
 		c.Nodes[1].Juju.Status.String())
@@ -83,23 +82,14 @@ func TestSpreadGivesEachUnitOne(t *testing.T) {
 // hooks, and of faults in every second walk. SEED=N shows one walk, WALKS=N takes more.
 func TestSpreadHasOneHolderEachWhateverTheOrderOfHooks(t *testing.T) {
 	t.Parallel()
-	from, count := 0, 16
-	if n, err := strconv.Atoi(os.Getenv("WALKS")); err == nil {
-		count = n
-	}
-	if n, err := strconv.Atoi(os.Getenv("SEED")); err == nil {
-		from, count = n, 1
-	}
-	for seed := from; seed < from+count; seed++ {
-		spreadWalk(t, uint64(seed), 120)
-	}
+	walks(16, func(seed uint64) { spreadWalk(t, seed, 120) })
 }
 
 func spreadWalk(t *testing.T, seed uint64, events int) {
 	r := rand.New(rand.NewPCG(seed, 5))
-	c := spreadOut(t, 2+r.IntN(3), three3)
+	c := spreadOut(t, 2+r.IntN(3), threeVIPs)
 	w := walker{c: c, r: r, faults: seed%2 == 0, splits: seed%4 == 0, stale: map[*charmtest.Node]bool{}, fresh: map[*charmtest.Node]bool{}, changed: []map[string]any{
-		{"spread": true}, {"spread": false}, {"virtual_ip": three3}, {"virtual_ip": "10.10.74.250 10.10.74.252"},
+		{"spread": true}, {"spread": false}, {"virtual_ip": threeVIPs}, {"virtual_ip": "10.10.74.250 10.10.74.252"},
 		{"virtual_ip": "10.10.74.252 10.10.74.251 10.10.74.250 10.10.74.253"}, {"vrrp_mode": "unicast"}, {"vrrp_mode": "multicast"},
 		{"router_id": 23}, {"router_id": 24}, {"router_id": 22}, {"advert_interval": 0.3}, {"all_unhealthy": "drop"}, {"all_unhealthy": "keep"},
 	}}
@@ -128,13 +118,7 @@ func spreadWalk(t *testing.T, seed uint64, events int) {
 			require.Equal(t, gaps, always(c), "seed %d: %s: a gap\n%s", seed, what, c)
 		}
 	}
-	for _, n := range c.Nodes {
-		n.Agent, n.Sick = true, false
-		if !n.Up && n.Member {
-			c.PowerOn(n)
-		}
-	}
-	w.mend()
+	w.heal()
 	rest(t, c)
 	settledSpread(t, c, fmt.Sprint("seed ", seed))
 }
@@ -178,7 +162,7 @@ func settledSpread(t *testing.T, c *charmtest.Cluster, claim string) {
 
 func TestSpreadMovesOnlyWhatChanges(t *testing.T) {
 	vips := []string{"10.10.74.250", "10.10.74.251", "10.10.74.252"}
-	c := spreadOut(t, 3, three3)
+	c := spreadOut(t, 3, threeVIPs)
 	gaps := always(c)
 
 	c.Set(map[string]any{"virtual_ip": "10.10.74.252 10.10.74.250"})
@@ -235,7 +219,7 @@ func TestSpreadDropsOrKeepsWhenEveryUnitIsSick(t *testing.T) {
 }
 
 func TestFailoverIsRefusedWhereItWouldReturn(t *testing.T) {
-	c := spreadOut(t, 3, three3)
+	c := spreadOut(t, 3, threeVIPs)
 	s := *c.Nodes[0].State
 	out := charmtest.Run(t, "actions/failover", s)
 	require.Equal(t, "cannot fail over: with spread=true each virtual IP returns to its unit at once; pause keeps them away", out.Juju.Failure)
