@@ -65,9 +65,16 @@ func (c *chronicle) take() []history.Entry {
 	return ready
 }
 
-// hears tells whether anybody was heard.
-func (c *chronicle) hears() bool {
-	return slices.ContainsFunc(c.instances, func(k course) bool { return len(k.heard.senders) > 0 })
+// hears tells whether anybody was heard since an instant.
+func (c *chronicle) hears(since time.Time) bool {
+	return slices.ContainsFunc(c.instances, func(k course) bool {
+		return slices.ContainsFunc(k.heard.senders, func(s sender) bool { return s.latest().After(since) })
+	})
+}
+
+// pending tells whether a move waits to be told.
+func (c *chronicle) pending() bool {
+	return slices.ContainsFunc(c.instances, func(k course) bool { return !k.due.IsZero() })
 }
 
 // heard is what the others' advertisements told.

@@ -7,9 +7,14 @@ import (
 	"keepalived-charm/internal/history"
 )
 
-// mostHeard bounds how many advertisements are taken in at a time; the others wait
-// in the kernel or are lost.
-const mostHeard = 512
+const (
+	// mostHeard bounds how many advertisements are taken in at a time; the others wait
+	// in the kernel or are lost.
+	mostHeard = 512
+	// hearInterval parts two looks at what came, unless a move is to be told. The kernel
+	// keeps the times, and there is room for some hundred advertisements.
+	hearInterval = 500 * time.Millisecond
+)
 
 // openEars begins to listen for the advertisements of the instances.
 func (l *loop) openEars() {

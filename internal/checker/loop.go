@@ -223,7 +223,9 @@ func (l *loop) ready(now, next time.Time) time.Time {
 
 // step does all that is due and returns when the next thing is.
 func (l *loop) step(ctx context.Context, now time.Time) (time.Time, error) {
-	l.hear(now)
+	if now.Sub(l.heardAt) >= hearInterval || l.chronicle.pending() {
+		l.hear(now)
+	}
 	if !now.Before(l.rereadAt) {
 		if err := l.reread(now); err != nil {
 			return time.Time{}, err

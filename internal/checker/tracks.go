@@ -144,7 +144,7 @@ func (l *loop) apply(now time.Time) {
 	}
 	l.news.take(l.election.health.verdict, l.status.data.Holds)
 	l.journal.write(l.chronicle.take())
-	l.status.hears = l.chronicle.hears()
+	l.status.hears = l.chronicle.hears(now.Add(-rereadInterval))
 	if !now.Before(l.status.due()) {
 		l.status.data.Heard = l.chronicle.heard()
 	}

@@ -2,6 +2,7 @@ package host
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -117,7 +118,7 @@ func (h *Host) Check(l reconcile.Layout) (checker.Once, error) {
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C"}
 	cmd.WaitDelay = time.Second
 	out, err := cmd.Output()
-	if exit, ok := err.(*exec.ExitError); ok && len(exit.Stderr) > 0 {
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && len(exit.Stderr) > 0 {
 		return checker.Once{}, fmt.Errorf("cannot run the check: %s", strings.TrimPrefix(lastLine(string(exit.Stderr)), "error: "))
 	}
 	if err != nil {
