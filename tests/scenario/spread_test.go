@@ -1,7 +1,6 @@
 package scenario_test
 
 import (
-	"context"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -153,15 +152,7 @@ func (s spread) changed(out bool) bool {
 // measure probes all virtual IPs around an event.
 func (s spread) measure(t *testing.T, rest time.Duration, event func()) []lab.Measurement {
 	t.Helper()
-	all, err := s.MeasureAll(s.ctx, s.vips, rest, func(context.Context) error {
-		event()
-		return nil
-	})
-	require.NoError(t, err)
-	for k, m := range all {
-		t.Log(s.vips[k], m)
-	}
-	return all
+	return s.probed(t, rest, event, s.vips...)
 }
 
 // untouched requires that clients of some virtual IPs noticed nothing.
