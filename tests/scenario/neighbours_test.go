@@ -204,6 +204,15 @@ func (d *deployment) twoApplications(t *testing.T) (booted string) {
 			require.Equal(t, "2", strings.TrimSpace(processes), "the daemon and its VRRP process on machine %s", id)
 		}
 	})
+	d.scenario(t, "the virtual IPs of one are spread over the units, and the other goes on", func(t *testing.T) {
+		both := spread{d, []netip.Addr{otherVIP, otherVIP.Next()}}
+		d.unnoticedBy(t, func() {
+			d.set(t, second, map[string]string{"virtual_ip": both.vips[0].String() + "," + both.vips[1].String(), "spread": "true"})
+			both.eachHoldsOne(t)
+			d.set(t, second, map[string]string{"virtual_ip": otherVIP.String(), "spread": "false"})
+			d.holderOf(t, otherVIP)
+		}, lab.VIP, handVIP)
+	})
 	d.scenario(t, "changed options of one application are not noticed by the others", func(t *testing.T) {
 		for application, c := range map[string]struct {
 			options map[string]string
