@@ -29,7 +29,7 @@ func standing(p vrrp.Priority) string {
 	c, ok := vrrp.Read(p)
 	switch {
 	case ok && !c.Healthy:
-		return fmt.Sprintf("had a lower priority, its check fails (%d)", p)
+		return fmt.Sprintf("lowered its priority to %d: it hands over, or its check fails", p)
 	case ok && c.HeldBack:
 		return fmt.Sprintf("had a lower priority, its service failed before (%d)", p)
 	}
@@ -48,7 +48,7 @@ func (c *chronicle) lost(k *course, now time.Time) string {
 	case len(c.down) > 0:
 		return "interface " + c.down[0] + " is down"
 	case ok:
-		return fmt.Sprintf("%s took over with priority %d", over.address, over.priority)
+		return fmt.Sprintf("%s%s%d", over.address, history.TookOver, over.priority)
 	}
 	return history.Unknown
 }

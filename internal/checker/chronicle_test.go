@@ -75,7 +75,7 @@ func TestWhyAUnitBecomesHolder(t *testing.T) {
 		tells(history.BecameHolder, one+" handed over (priority 0)", one)
 	sick := int(vrrp.Base(1)) + vrrp.HolderWeight
 	newStage(t, false).hears(one, sick, time.Second).holds(true).
-		tells(history.BecameHolder, one+" had a lower priority, its check fails (92)", one)
+		tells(history.BecameHolder, one+" lowered its priority to 92: it hands over, or its check fails", one)
 	newStage(t, false).hears(one, int(vrrp.Base(1))+vrrp.HealthyWeight, time.Second).holds(true).
 		tells(history.BecameHolder, one+" had a lower priority (192)", one)
 	newStage(t, false).holds(true).tells(history.BecameHolder, "no other holder was heard", "")
@@ -134,7 +134,7 @@ func TestMovesOfOthersAreSeen(t *testing.T) {
 		require.Equal(t, two, entries[0].Peer)
 		return entries[0]
 	}
-	require.Equal(t, one+" had a lower priority, its check fails (92)", newMove(func(*stage) {}).Cause)
+	require.Equal(t, one+" lowered its priority to 92: it hands over, or its check fails", newMove(func(*stage) {}).Cause)
 	require.Equal(t, one+" went silent, last heard 0.80 s before", newMove(func(s *stage) { s.wait(600 * time.Millisecond) }).Cause)
 	require.Equal(t, one+" handed over (priority 0)", newMove(func(s *stage) { s.once(one, 0) }).Cause)
 	// Two that send for a moment are no move when the first one stays.

@@ -38,6 +38,9 @@ const (
 // Unknown is the cause of what nobody here saw the cause of.
 const Unknown = "unknown"
 
+// TookOver follows the address of who took the virtual IPs with a higher priority.
+const TookOver = " took over with priority "
+
 // Entry is one thing that happened.
 type Entry struct {
 	Time  time.Time `json:"time"`

@@ -1,6 +1,7 @@
 package history
 
 import (
+	"slices"
 	"strings"
 	"time"
 )
@@ -17,7 +18,9 @@ const (
 // what the charm noted at the same time. The list is in the order of time.
 func Explain(entries []Entry) {
 	for n, e := range entries {
-		if e.Event != BecameHolder && e.Event != BecameStandby || !strings.HasPrefix(e.Cause, Unknown) {
+		// Who hands over on purpose lowers its priority first, and is taken over from.
+		taken := e.Event == BecameStandby && strings.Contains(e.Cause, TookOver)
+		if !taken && (e.Event != BecameHolder && e.Event != BecameStandby || !strings.HasPrefix(e.Cause, Unknown)) {
 			continue
 		}
 		best := -1
@@ -29,6 +32,9 @@ func Explain(entries []Entry) {
 		}
 		if best >= 0 {
 			entries[n].Cause = strings.TrimSuffix(string(entries[best].Event)+": "+entries[best].Cause, ": ")
+			if taken {
+				entries[n].Cause += ", " + e.Cause
+			}
 		}
 	}
 }
@@ -39,7 +45,7 @@ func reach(what, move Event) time.Duration {
 	switch {
 	case what == ParametersChanged:
 		return changeover
-	case move == BecameStandby && (what == KeepalivedEnded || what == MachineBooted):
+	case move == BecameStandby && slices.Contains([]Event{KeepalivedEnded, MachineBooted, FailoverAsked, Paused, RestartAsked}, what):
 		return near
 	}
 	return -1

@@ -55,7 +55,7 @@ func TestMaintenance(t *testing.T) {
 		holder := d.ready(t)
 		m := d.measure(t, time.Second, func() { t.Log(d.act(t, d.unitOn(t, holder), "restart", nil)) })
 		moved(t, m, handedOver)
-		d.notes(t, d.unitOn(t, holder), "became standby: keepalived ended: it was stopped")
+		d.notes(t, d.unitOn(t, holder), "action of an operator")
 	})
 }
 
@@ -77,11 +77,11 @@ func (d *deployment) failover(t *testing.T) {
 		for _, unit := range d.units() {
 			switch unit {
 			case from:
-				d.notes(t, unit, "became standby: an operator's failover; holder is "+to)
+				d.notes(t, unit, "became standby: failover asked for: action of an operator, "+to+" took over")
 			case to:
-				d.notes(t, unit, "became holder: "+from+" handed over (priority 0)")
+				d.notes(t, unit, "became holder: "+from+" lowered its priority")
 			default:
-				d.notes(t, unit, "holder changed: "+from+" handed over (priority 0); now "+to)
+				d.notes(t, unit, "holder changed: "+from+" lowered its priority")
 			}
 		}
 	})
@@ -141,7 +141,7 @@ func (d *deployment) pauses(t *testing.T) {
 		d.settled(t)
 		require.Equal(t, holder, d.waitHolder(t), "it comes back as a standby")
 		require.Contains(t, d.message(unit), "VIP ready: standby for")
-		for _, words := range []string{"paused: action of an operator", "became standby: stands aside: paused by an operator", "machine booted", "resumed: action of an operator"} {
+		for _, words := range []string{"paused: action of an operator", "became standby: paused: action of an operator", "machine booted", "resumed: action of an operator"} {
 			d.notes(t, unit, words)
 		}
 	})
