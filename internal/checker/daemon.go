@@ -84,12 +84,12 @@ func (w *daemonWatch) read() string {
 	return ""
 }
 
-// populated tells that keepalived's control group has processes: between two of
-// them systemd may keep it.
-func (w *daemonWatch) populated() bool {
+// complete tells that keepalived's control group has more than one process: one
+// alone has found no instance in its files and has nothing to do.
+func (w *daemonWatch) complete() bool {
 	for _, group := range w.groups {
-		if text, err := os.ReadFile(filepath.Join(group, "cgroup.events")); err == nil {
-			return strings.Contains(string(text), "populated 1")
+		if text, err := os.ReadFile(filepath.Join(group, "cgroup.procs")); err == nil {
+			return len(strings.Fields(string(text))) > 1
 		}
 	}
 	return false
@@ -104,7 +104,7 @@ func (l *loop) lookAtDaemon(now time.Time) (time.Time, error) {
 	}
 	w.at = now.Add(daemonInterval)
 	ask, stuck := w.look(now, w.read())
-	if stuck && w.populated() {
+	if stuck && w.complete() {
 		return w.at, ErrStuck
 	}
 	if ask && l.tracks[0].value != noValue {

@@ -15,6 +15,7 @@ func fileFaults() []Fault {
 		{Name: "keepalived.conf is deleted, keepalived killed", Bounds: daemon, Telling: true, Inject: script("rm /etc/keepalived/keepalived.conf; " + killAll)},
 		{Name: "keepalived.conf is deleted, keepalived reloaded", Bounds: daemon, Inject: script("rm /etc/keepalived/keepalived.conf; systemctl reload keepalived")},
 		{Name: "the charm's fragment is deleted, keepalived reloaded", Bounds: daemon, Inject: script("rm " + fragment + "; systemctl reload keepalived")},
+		{Name: "the charm's fragment is deleted, keepalived killed", Bounds: bounds(2, 1.5, 40), Inject: script("rm " + fragment + "; " + killAll)},
 		{Name: "keepalived.conf is filled with nonsense, keepalived reloaded", Bounds: daemon,
 			Inject: script("echo 'vrrp_instance x {' >/etc/keepalived/keepalived.conf; systemctl reload keepalived || true")},
 		{Name: "track file is deleted", Bounds: bounds(1, 0.5, 3), Inject: script("rm /run/keepalived-charm/keepalived/priority")},
