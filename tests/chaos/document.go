@@ -34,6 +34,9 @@ who holds. Bounds are generous multiples, in ` + "`tests/chaos/faults_*.go`" + `
 * **Stopped and frozen daemons.** The health checker watches keepalived's processor
   time and writes its track file when that stands still; a daemon that does not react
   for a second is killed, systemd starts another. Two holders meanwhile.
+* **Deleted configuration.** A keepalived that starts without an instance never says
+  that it has started; systemd ends it after 10 s. A hook that mends the files in that
+  time waits for it and is run again: statuses right after some 20 s.
 * **Hanging machine.** Its processes are frozen and its port is cut off without loss of
   carrier, as when a hypervisor stops it. Its kernel keeps the address, so the column
   counts two holders, but no packet of it is seen; what counts is the part after.
