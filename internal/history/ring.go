@@ -29,7 +29,7 @@ const (
 
 	checkerSlots, charmSlots = 800, 200
 	// lockLimit is how long a writer waits for another.
-	lockLimit = 200 * time.Millisecond
+	lockLimit = time.Second
 )
 
 // slots tells how many entries a file holds.

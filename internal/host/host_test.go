@@ -129,6 +129,13 @@ func TestWhatIsOwedOutlivesTheHookAndIsPaidOnce(t *testing.T) {
 	require.Empty(t, m.observe().Owed)
 }
 
+func TestAServiceThatIsStillStartingIsStartedAnew(t *testing.T) {
+	m := newMachine(t)
+	m.set(t, "keepalived.service", "activating 12")
+	m.apply(reconcile.Step{Action: reconcile.Do, FollowUps: []reconcile.FollowUp{reconcile.Reload}})
+	require.Contains(t, m.calls(), "systemctl restart keepalived.service")
+}
+
 func TestAReloadMakesTheTrackFileFirstAndKeepsItsValue(t *testing.T) {
 	m := newMachine(t)
 	m.put(m.l.CheckerConfig(), checkerConfig(t, m.l.TrackFile()))
@@ -136,7 +143,7 @@ func TestAReloadMakesTheTrackFileFirstAndKeepsItsValue(t *testing.T) {
 	m.apply(reload)
 	require.Equal(t, "0    \n", m.text(m.l.TrackFile()))
 	require.Equal(t, []string{"systemctl enable --quiet keepalived.service", "systemctl reset-failed keepalived.service",
-		"systemctl reload-or-restart keepalived.service"}, m.calls())
+		"systemctl show --property=Id,ActiveState,MainPID keepalived.service", "systemctl reload-or-restart keepalived.service"}, m.calls())
 	m.put(m.l.TrackFile(), "204  \n")
 	m.apply(reload)
 	require.Equal(t, "204  \n", m.text(m.l.TrackFile()))

@@ -28,7 +28,11 @@ func (s service) running() bool {
 
 // services asks systemd for keepalived and an application's units, by name.
 func services(l reconcile.Layout) (map[string]service, error) {
-	out, err := run("systemctl", "show", "--property=Id,ActiveState,MainPID", keepalivedService, l.CheckerService(), l.NotifierUnit())
+	return show(keepalivedService, l.CheckerService(), l.NotifierUnit())
+}
+
+func show(names ...string) (map[string]service, error) {
+	out, err := run("systemctl", append([]string{"show", "--property=Id,ActiveState,MainPID"}, names...)...)
 	if err != nil {
 		return nil, fmt.Errorf("cannot ask systemd for its services: %w", err)
 	}
@@ -68,13 +72,22 @@ func systemctl(args ...string) error {
 }
 
 // reloadOrStart has a service read its configuration, whether it runs or not. A
-// service that failed too often may start again.
+// service that failed too often may start again. One that is still starting is
+// started anew: keepalived without an instance never says that it is ready, and a
+// reload would wait for that.
 func reloadOrStart(name string) error {
 	if err := systemctl("enable", "--quiet", name); err != nil {
 		return err
 	}
 	if err := systemctl("reset-failed", name); err != nil {
 		return err
+	}
+	now, err := show(name)
+	if err != nil {
+		return err
+	}
+	if now[name].state == "activating" {
+		return systemctl("restart", name)
 	}
 	return systemctl("reload-or-restart", name)
 }
