@@ -136,7 +136,7 @@ func idle(h hooks.Kind) bool { return h == hooks.CollectMetrics || h == hooks.Me
 // pass brings the unit from what was observed to what is wanted.
 func pass(obs reconcile.Observed, j Model, m Machine) (juju.Status, error) {
 	want, err := reconcile.Desire(obs)
-	steps := reconcile.Settle(obs)
+	steps := reconcile.Settle(obs, err)
 	if err == nil {
 		steps = reconcile.Plan(want, obs)
 	}

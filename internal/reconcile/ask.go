@@ -122,7 +122,7 @@ func AskAll(o Observed) *conflict.Question {
 // disputed tells that a peer may hold the virtual IPs beside this unit: it has just
 // become MASTER, of which its peers do not know yet, or hears that a peer did later.
 func (d Desired) disputed(o Observed, state keepalived.InstanceState) bool {
-	reign := int64(state.LastTransition)
+	reign := d.since(o, int64(state.LastTransition))
 	if state.State != keepalived.Master || len(d.peers) == 0 || d.paused {
 		return false
 	}

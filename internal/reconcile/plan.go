@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"errors"
 	"maps"
 	"slices"
 )
@@ -21,9 +22,14 @@ func Plan(d Desired, o Observed) []Step {
 	return steps
 }
 
-// Settle lists what a unit still owes when the operator's options keep it from
-// deciding anything new: the last good configuration is carried through.
-func Settle(o Observed) []Step {
+// Settle lists what a unit still owes when something keeps it from deciding anything
+// new: the last good configuration is carried through, and while it waits for others
+// the package is installed.
+func Settle(o Observed, why error) []Step {
+	var waiting *Waiting
+	if o.Machine.Version == "" && errors.As(why, &waiting) {
+		return []Step{{Action: InstallPackage}}
+	}
 	l := o.layout()
 	for _, path := range []string{MainFile, l.Fragment(), l.CheckerUnit(), l.CheckerConfig()} {
 		if _, written := o.Machine.Files[path]; !written {

@@ -41,12 +41,23 @@ func (d Desired) member(o Observed, own []netip.Addr) endpoint.Member {
 		}
 		switch {
 		case reign > 0:
-			m.Since = reign
+			m.Since = d.since(o, reign)
 		case d.yielded(o, m.Since):
 			m.Since = 0
 		}
 	}
 	return m
+}
+
+// since is when this unit became the holder, as it tells its peers. keepalived counts a
+// reload as a transition, so what was told stands until a peer has told of a later one:
+// news of it would cost a hook on every peer.
+func (d Desired) since(o Observed, reign int64) int64 {
+	told := o.told().Since
+	if told == 0 || told > reign || slices.ContainsFunc(d.peers, func(p peer) bool { return p.member.Since >= told }) {
+		return reign
+	}
+	return told
 }
 
 // router is what this unit tells its peers of its part in a router.
