@@ -65,6 +65,7 @@ func TestAUnicastUnitThatLeavesSendsToItsPeersUntilItStops(t *testing.T) {
 		require.NoError(t, out.Err)
 		require.Equal(t, peer, sends(out.State))
 		require.Equal(t, reason, waits(t, out.State), "holder: %v", holds)
+		require.Contains(t, out.Host.Files[out.Layout().CheckerConfig()], `"deserted": true`, "it would not hear its successor")
 		require.Equal(t, told, out.Juju.Own("cluster:1")["lists"])
 		s = with(out.State, func(s *charmtest.State) { delete(s.Juju.Relations, endpoint.Cluster) })
 		for _, hook := range []string{"website-relation-broken", "update-status"} {

@@ -27,6 +27,9 @@ type Config struct {
 	// Peers tells that the group has other units: only then does a sick holder
 	// step aside.
 	Peers bool `json:"peers"`
+	// Deserted tells that the peers may no longer send their advertisements here: a
+	// unit that leaves in unicast mode would not notice its successor.
+	Deserted bool `json:"deserted,omitempty"`
 	// StatusFile is where the checker writes its Status; empty means nowhere.
 	StatusFile string `json:"status_file,omitempty"`
 	// Check says what is checked, and how.

@@ -75,10 +75,11 @@ type yielded struct {
 }
 
 // mayYield tells whether an instance with this adjustment may have a successor that is
-// better than it will be. Among units of the Python charm there is no room for one. A
-// unit that leaves has no peers in its configuration any more, and yields all the same.
+// better than it will be, and is heard. Among units of the Python charm there is no room
+// for one. A unit that leaves has no peers in its configuration any more, and yields all
+// the same.
 func mayYield(c healthcheck.Config, i healthcheck.Instance, value int) bool {
-	return !c.Policy.Mixed && i.Aside == "" && value >= vrrp.HealthyWeight
+	return !c.Policy.Mixed && !c.Deserted && i.Aside == "" && value >= vrrp.HealthyWeight
 }
 
 // awaitSuccessor lowers priorities until others hold the instances. The health

@@ -27,6 +27,7 @@ func TestWhoYields(t *testing.T) {
 		{"a healthy holder that pre-emption does not spare", func(_ *healthcheck.Config, _ *healthcheck.Instance, v *int) { *v = vrrp.HealthyWeight }, true},
 		{"not a sick one: clients have no answer from it", func(_ *healthcheck.Config, _ *healthcheck.Instance, v *int) { *v = vrrp.HolderWeight }, false},
 		{"one whose peers Juju has taken away", func(c *healthcheck.Config, _ *healthcheck.Instance, _ *int) { c.Peers = false }, true},
+		{"not one that would not hear its successor", func(c *healthcheck.Config, _ *healthcheck.Instance, _ *int) { c.Deserted = true }, false},
 		{"not one among units of the Python charm", func(c *healthcheck.Config, _ *healthcheck.Instance, _ *int) { c.Policy.Mixed = true }, false},
 		{"not one that stands aside", func(_ *healthcheck.Config, i *healthcheck.Instance, _ *int) { i.Aside = "for something" }, false},
 	} {

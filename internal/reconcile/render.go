@@ -49,7 +49,9 @@ func (d *Desired) render(o Observed, own []netip.Addr) error {
 		l.Fragment(): keepalived.Fragment{Application: l.Application,
 			Instances: instances}.Render,
 		l.CheckerConfig(): func() (string, error) {
-			text, err := d.checker(parts, instances).Marshal()
+			config := d.checker(parts, instances)
+			config.Deserted = d.deserted(o)
+			text, err := config.Marshal()
 			return string(text), err
 		},
 		SysctlFile:      func() (string, error) { return templates.Render("sysctl.conf", nil) },
