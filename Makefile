@@ -11,6 +11,7 @@ HOST_ARCH := $(patsubst ppc64le,ppc64el,$(shell go env GOHOSTARCH 2>/dev/null))
 ARCH ?= $(HOST_ARCH)
 FUZZTIME ?= 30s
 LAB_TIMEOUT ?= 60m
+LABS ?= 2
 RUNS ?= 5
 BUSY ?= 1m
 # Without --abbrev the length would depend on how many objects a clone has.
@@ -80,11 +81,11 @@ golden: ## Write the golden files anew; look at the difference before you commit
 deps:
 	@tests/scripts/install-deps
 
-# One package at a time: the scenarios measure outages.
+# One package at a time, and LABS labs: the scenarios measure outages.
 .PHONY: lab-test
 lab-test: charm
 	@mkdir -p build
-	@cd tests && go test -count=1 -p 1 -v -timeout $(LAB_TIMEOUT) ./... 2>&1 | tee ../build/lab.log
+	@cd tests && go test -count=1 -p 1 -parallel $(LABS) -v -timeout $(LAB_TIMEOUT) ./... 2>&1 | tee ../build/lab.log
 	@cd tests/agent/juju35 && go test -count=1 -v -timeout $(LAB_TIMEOUT) ./... 2>&1 | tee -a ../../../build/lab.log
 	$(call count,lab)
 

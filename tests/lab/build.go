@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -63,10 +64,10 @@ func Build(ctx context.Context, progress io.Writer) (Programs, error) {
 		timer := time.AfterFunc(5*time.Second, func() {
 			fmt.Fprintf(progress, "building %s (the first time takes some minutes)\n", b.program)
 		})
-		// The name changes last, from one that is this process's own: machines may
-		// be running the old program, and other labs may build at the same time.
+		// The name changes last, from one that is this lab's own: machines may be
+		// running the old program, and other labs may build at the same time.
 		target := filepath.Join(p.Dir, b.program)
-		draft := fmt.Sprintf("%s.%d", target, os.Getpid())
+		draft := fmt.Sprintf("%s.%x", target, rand.Uint64())
 		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-buildvcs=false", "-o", draft, b.pkg)
 		cmd.Dir = filepath.Join(root, b.module)
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-mod=readonly")

@@ -17,6 +17,7 @@ import (
 // run at different times, up to LAB_APART (1s unless it is set) from one unit to
 // the next, one agent is away, a machine is dead.
 func TestAgreement(t *testing.T) {
+	t.Parallel()
 	apart := duration(t, "LAB_APART", time.Second)
 	d := deploy(t, serving())
 	ctx, cancel := context.WithTimeout(context.Background(), deploymentLife+50*apart)

@@ -23,6 +23,7 @@ const (
 const deaf = 4 * time.Second
 
 func TestAuthentication(t *testing.T) {
+	t.Parallel()
 	d := deploy(t, serving())
 	uri, err := d.Model.AddSecret(map[string]string{"password": firstPassword})
 	require.NoError(t, err)

@@ -13,6 +13,7 @@ import (
 
 // TestChaos does the most telling faults of make chaos.
 func TestChaos(t *testing.T) {
+	t.Parallel()
 	d := newDeploymentFor(t, 10*time.Minute, controller.Config{})
 	require.NoError(t, chaos.Run(d.ctx, d.Lab, chaos.Options{Telling: true, Out: os.Stdout, Progress: os.Stderr}))
 }

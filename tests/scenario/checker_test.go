@@ -23,6 +23,7 @@ const (
 
 // TestHealthFaults damps what flaps and breaks the health checker.
 func TestHealthFaults(t *testing.T) {
+	t.Parallel()
 	d := deploy(t, serving())
 	d.flappingServices(t)
 	d.checkerFaults(t)

@@ -11,6 +11,7 @@ import (
 )
 
 func TestFaults(t *testing.T) {
+	t.Parallel()
 	d := deploy(t, serving())
 	d.serviceFaults(t)
 	d.processFaults(t)

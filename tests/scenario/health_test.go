@@ -21,6 +21,7 @@ import (
 
 // TestHealthChecks looks at what can be checked and what follows from it.
 func TestHealthChecks(t *testing.T) {
+	t.Parallel()
 	d := deploy(t, serving())
 	d.checkTypes(t)
 	d.failingEverywhere(t)

@@ -23,6 +23,7 @@ import (
 const fragment = "/etc/keepalived/charm.d/keepalived.conf"
 
 func TestKilledHooks(t *testing.T) {
+	t.Parallel()
 	d := deploy(t, serving())
 	reloadOwed := "/var/lib/keepalived-charm/keepalived/owed/reload"
 	vips := []string{lab.VIP.String(), otherVIP.String()}

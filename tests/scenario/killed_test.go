@@ -37,6 +37,7 @@ type killedChange struct {
 }
 
 func TestHooksKilledAtEverySystemCall(t *testing.T) {
+	t.Parallel()
 	all := os.Getenv("KILL_POINTS") == "all"
 	life := 2 * deploymentLife
 	if all {

@@ -43,6 +43,7 @@ func (d *deployment) notes(t *testing.T, unit, words string) {
 }
 
 func TestMaintenance(t *testing.T) {
+	t.Parallel()
 	d := deploy(t, serving())
 	d.ready(t)
 	d.updateStatus(t) // the units tell each other that they are healthy

@@ -33,6 +33,7 @@ const callsPerHook = 80
 // TestManyUnits is about what a move costs the controller: each unit concerned writes
 // its status once, and asks little more than what a few hooks ask.
 func TestManyUnits(t *testing.T) {
+	t.Parallel()
 	count := manyUnits(t)
 	d := newDeploymentFor(t, deploymentLife, controller.Config{})
 	began := time.Now()

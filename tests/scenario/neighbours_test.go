@@ -127,6 +127,7 @@ const (
 )
 
 func TestNeighbours(t *testing.T) {
+	t.Parallel()
 	d := newDeployment(t)
 	require.NoError(t, d.Deploy(d.ctx, "haproxy", "haproxy", 3, nil))
 	d.run(t, "2", handmade)

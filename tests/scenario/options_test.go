@@ -52,6 +52,7 @@ var refused = []struct{ option, value, must string }{
 }
 
 func TestOptions(t *testing.T) {
+	t.Parallel()
 	d := deploy(t, serving())
 	d.consume(t, "kubernetes-worker", website, worker)
 	d.badOptions(t)

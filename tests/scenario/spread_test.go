@@ -15,6 +15,7 @@ import (
 
 // TestSpread is about option spread: three virtual IPs over three units.
 func TestSpread(t *testing.T) {
+	t.Parallel()
 	d := deploy(t, map[string]string{"virtual_ip": "10.10.74.250 10.10.74.251 10.10.74.252", "spread": "true"})
 	vips := []netip.Addr{lab.VIP, lab.VIP.Next(), lab.VIP.Next().Next()}
 	s := spread{d, vips}

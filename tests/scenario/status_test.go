@@ -19,6 +19,7 @@ const promptly = 5 * time.Second
 // TestStatusFollows is about juju status without update-status: the lab's model
 // never fires it by itself.
 func TestStatusFollows(t *testing.T) {
+	t.Parallel()
 	d := deploy(t, nil)
 	d.firstConfiguration(t)
 	d.moves(t)

@@ -131,6 +131,7 @@ func (d *deployment) recovers(t *testing.T) (holder string) {
 }
 
 func TestStrangers(t *testing.T) {
+	t.Parallel()
 	d := newDeployment(t)
 	require.NoError(t, d.Deploy(d.ctx, "haproxy", "haproxy", 2, nil))
 	s := d.stranger(t)

@@ -102,6 +102,7 @@ func listen(path string) ([]netip.Addr, error) {
 }
 
 func TestUnicast(t *testing.T) {
+	t.Parallel()
 	d := deploy(t, serving())
 	d.scenario(t, "once unicast is asked for units find each other, nothing goes to the multicast group any more, and nobody notices", func(t *testing.T) {
 		holder := d.ready(t)

@@ -41,6 +41,7 @@ ip -4 address show | grep -q 10.10.74.77
 `
 
 func TestUnitsComeAndGo(t *testing.T) {
+	t.Parallel()
 	d := newDeployment(t)
 	require.NoError(t, d.Deploy(d.ctx, "haproxy", "haproxy", 3, nil))
 	d.run(t, "2", ownKeepalived)

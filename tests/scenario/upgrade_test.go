@@ -170,15 +170,20 @@ func upgradeInOrder(t *testing.T, units int, seed uint64) {
 }
 
 func TestUpgradeFromThePythonCharm(t *testing.T) {
+	t.Parallel()
 	for n := range *upgrades {
 		upgradeInOrder(t, 3, *firstUpgrade+uint64(n))
 	}
 }
 
-func TestUpgradeOfASingleUnit(t *testing.T) { upgradeInOrder(t, 1, 1) }
+func TestUpgradeOfASingleUnit(t *testing.T) {
+	t.Parallel()
+	upgradeInOrder(t, 1, 1)
+}
 
 // TestFailoverBetweenUpgradedUnitsAndOthers leaves an upgrade half way.
 func TestFailoverBetweenUpgradedUnitsAndOthers(t *testing.T) {
+	t.Parallel()
 	d := python(t, 3)
 	former := d.waitHolder(t)
 	unit := d.unitOn(t, d.standbys(t, former)[0])

@@ -69,6 +69,7 @@ type walkStep struct {
 // TestRandomWalk does random things to a deployment, one to three at a time, lets
 // it come to rest and requires everything that must hold whatever happened.
 func TestRandomWalk(t *testing.T) {
+	t.Parallel()
 	seed, steps := walkNumber(t, "WALK_SEED", 2), walkNumber(t, "WALK_STEPS", walkSteps)
 	t.Logf("a walk of %d transitions, to be repeated with WALK_SEED=%d", steps, seed)
 	w := &walker{t: t, random: rand.New(rand.NewPCG(uint64(seed), 0)), options: serving(), services: map[string]fault{}, dark: map[string]bool{}}
