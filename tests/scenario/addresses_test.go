@@ -102,8 +102,8 @@ func (d *deployment) dies(t *testing.T, list []netip.Addr) string {
 	return dead
 }
 
+// TestAddresses has the cores to itself: 500 addresses keep one busy.
 func TestAddresses(t *testing.T) {
-	t.Parallel()
 	two := []netip.Addr{lab.VIP, vip6}
 	d := deploy(t, map[string]string{"virtual_ip": lab.VIP.String() + "/24, " + vip6.String()})
 	for _, unit := range d.units() {
