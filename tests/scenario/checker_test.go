@@ -17,8 +17,9 @@ const (
 	checkerService = "keepalived-checker-keepalived.service"
 	trackFile      = "/run/keepalived-charm/keepalived/priority"
 	// blind is how long a checker that does not run may hide that the service died:
-	// the watchdog's 2 s, a start, the checks, a pre-emption; with room.
-	blind = 6 * time.Second
+	// the watchdog's 2 s, 2 s for a frozen one's rescue to be given up, a start, the
+	// checks, a pre-emption; with room.
+	blind = 10 * time.Second
 )
 
 // TestHealthFaults damps what flaps and breaks the health checker.
@@ -82,7 +83,7 @@ func (d *deployment) checkerFaults(t *testing.T) {
 			require.Eventually(t, func() bool { return restarts() > before }, 15*time.Second, 100*time.Millisecond, "systemd starts another")
 			require.Equal(t, holder, d.ready(t))
 			t.Logf("healthy again after %v at most", time.Since(begin).Round(100*time.Millisecond))
-			m := d.measure(t, 6*time.Second, func() {
+			m := d.measure(t, blind, func() {
 				d.run(t, holder, fault+"\nsystemctl stop haproxy")
 			})
 			moved(t, m, blind)
