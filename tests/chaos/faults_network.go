@@ -14,7 +14,7 @@ func networkFaults() []Fault {
 	network := []Fault{
 		{Name: "systemd-networkd takes the interface over and strips foreign addresses", Bounds: bounds(4, 0.5, 60),
 			Inject: startNetworkd(""), Restore: stopNetworkd},
-		{Name: "systemd-networkd with KeepConfiguration=yes takes the interface over", Bounds: stripped, Telling: true,
+		{Name: "systemd-networkd with KeepConfiguration=yes takes the interface over", Bounds: stripped,
 			Inject: startNetworkd("KeepConfiguration=yes"), Restore: stopNetworkd},
 	}
 	cable := bounds(2, 1, 2)
