@@ -16,7 +16,9 @@ import (
 
 // request is one run of an action.
 type request struct {
-	obs        reconcile.Observed
+	// obs is what the unit goes by, asked what it was asked to go by: the same unless
+	// options cannot be used.
+	obs, asked reconcile.Observed
 	j          Model
 	m          Machine
 	parameters map[string]any
@@ -67,7 +69,10 @@ func act(ev juju.Event, j Model, m Machine) error {
 	r := request{j: j, m: m}
 	var err error
 	if r.parameters, err = j.ActionParameters(); err == nil {
-		r.obs, err = observe(ev, j, m)
+		r.asked, err = observe(ev, j, m)
+	}
+	if err == nil {
+		r.obs, err = usable(r.asked, j, m)
 	}
 	if err != nil {
 		return errors.Join(err, j.FailAction(err.Error()))
@@ -132,7 +137,7 @@ func status(obs reconcile.Observed) juju.Status {
 	if err != nil {
 		return juju.Status{Level: juju.Waiting, Message: err.Error()}
 	}
-	return want.Status(obs.Machine)
+	return reconcile.Shown(want, obs)
 }
 
 // password is what get-configuration hides.

@@ -246,6 +246,10 @@ func (w *walker) broken() {
 	}
 }
 
+// bootTime is the least that a machine takes to boot, in seconds: longer than units
+// that stand aside take to find the virtual IP dead.
+const bootTime = 3
+
 // event lets something happen; fault tells that it may make a gap by itself.
 func (w *walker) event() (what string, fault bool) {
 	c, r := w.c, w.r
@@ -290,6 +294,7 @@ func (w *walker) event() (what string, fault bool) {
 			c.PowerOff(n)
 			return fmt.Sprint("power off ", n.Juju.Unit), true
 		}
+		c.Pass(bootTime)
 		c.PowerOn(n)
 		return fmt.Sprint("power on ", n.Juju.Unit), false
 	case e < 23 && w.faults:

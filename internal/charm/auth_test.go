@@ -54,6 +54,7 @@ func TestAPasswordThatCannotBeUsedBlocks(t *testing.T) {
 		out := charmtest.Run(t, "config-changed", s)
 		require.Contains(t, out.Juju.Status.String(), "blocked: option vrrp_auth_secret", claim)
 		require.Contains(t, out.Juju.Status.Message, c.want, claim)
-		require.Empty(t, out.Steps, claim)
+		require.Equal(t, s.Host.Keepalived, out.Host.Keepalived, claim)
+		require.Equal(t, s.Host.Files, out.Host.Files, claim)
 	}
 }

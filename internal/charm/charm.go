@@ -12,7 +12,6 @@ import (
 
 	"keepalived-charm/internal/checker"
 	"keepalived-charm/internal/conflict"
-	"keepalived-charm/internal/endpoint"
 	"keepalived-charm/internal/history"
 	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/reconcile"
@@ -53,6 +52,8 @@ type Machine interface {
 	Unreachable([]netip.Addr) ([]netip.Addr, error)
 	// Look listens and asks on the segments that the question names.
 	Look(conflict.Question) (conflict.Look, error)
+	// Remind leaves word that Juju is to run Refresh once the hook has ended.
+	Remind(reconcile.Layout) error
 }
 
 // Run carries out one event. An error is a fault, which Juju shows and retries;
@@ -107,6 +108,11 @@ func passAndShow(obs reconcile.Observed, j Model, m Machine) error {
 	if err != nil {
 		return err
 	}
+	if reconcile.Overwrites(obs) {
+		if err := m.Remind(reconcile.Layout{Application: obs.Event.Unit.Application}); err != nil {
+			return err
+		}
+	}
 	return show(status, j)
 }
 
@@ -133,8 +139,32 @@ func tellsVersion(h hooks.Kind) bool {
 // idle tells hooks that bring nothing to do.
 func idle(h hooks.Kind) bool { return h == hooks.CollectMetrics || h == hooks.MeterStatusChanged }
 
-// pass brings the unit from what was observed to what is wanted.
+// pass brings the unit from what was observed to what is wanted. Options that cannot
+// be used change nothing: the unit goes on by those that it used last.
 func pass(obs reconcile.Observed, j Model, m Machine) (juju.Status, error) {
+	obs, err := usable(obs, j, m)
+	if err != nil {
+		return juju.Status{}, err
+	}
+	status, err := reach(obs, j, m)
+	if _, refused := reconcile.StatusOf(err); refused {
+		// keepalived may refuse what this charm takes for good.
+		before, found, fault := retreat(obs, err, j, m)
+		if fault != nil {
+			return juju.Status{}, fault
+		}
+		if found {
+			status, err = reach(before, j, m)
+		}
+	}
+	if refusal, refused := reconcile.StatusOf(err); refused {
+		return refusal, nil
+	}
+	return status, err
+}
+
+// reach plans, applies and publishes.
+func reach(obs reconcile.Observed, j Model, m Machine) (juju.Status, error) {
 	want, err := reconcile.Desire(obs)
 	steps := reconcile.Settle(obs, err)
 	if err == nil {
@@ -142,9 +172,6 @@ func pass(obs reconcile.Observed, j Model, m Machine) (juju.Status, error) {
 	}
 	if applyErr := apply(&obs, steps, j, m); applyErr != nil {
 		err = applyErr
-	}
-	if status, blocked := reconcile.StatusOf(err); blocked {
-		return status, nil
 	}
 	if err != nil {
 		return juju.Status{}, err
@@ -162,7 +189,7 @@ func pass(obs reconcile.Observed, j Model, m Machine) (juju.Status, error) {
 			return juju.Status{}, err
 		}
 	}
-	return want.Status(obs.Machine), nil
+	return reconcile.Shown(want, obs), nil
 }
 
 // apply carries out the plan; the first fault ends it. It reads the machine again
@@ -190,94 +217,4 @@ func apply(obs *reconcile.Observed, steps []reconcile.Step, j Model, m Machine) 
 	var err error
 	obs.Machine, err = m.Observe(layout)
 	return err
-}
-
-// observe reads everything a decision may depend on, once.
-func observe(ev juju.Event, j Model, m Machine) (reconcile.Observed, error) {
-	obs := reconcile.Observed{Event: ev}
-	var err error
-	if obs.Machine, err = m.Observe(reconcile.Layout{Application: ev.Unit.Application}); err != nil {
-		return obs, err
-	}
-	if !reconcile.NeedsModel(ev.Hook) {
-		return obs, nil
-	}
-	if obs.Options, err = j.Options(); err != nil {
-		return obs, err
-	}
-	if uri := reconcile.NeedsSecret(obs); uri != "" {
-		// Not granted, removed, misspelt: the operator's to mend, not a fault.
-		if obs.Secret, err = j.Secret(uri); err != nil {
-			obs.Secret = map[string]string{}
-			j.Log(err.Error())
-		}
-	}
-	network, err := j.Network(endpoint.Cluster)
-	if err != nil {
-		return obs, err
-	}
-	obs.Ingress, obs.Bound = network.Addresses(), network.Interfaces()
-	for _, name := range []string{endpoint.Website, endpoint.LoadBalancer, endpoint.Cluster} {
-		relations, err := observeEndpoint(ev, j, name)
-		if err != nil {
-			return obs, err
-		}
-		obs.Relations = append(obs.Relations, relations...)
-	}
-	ask := reconcile.Ask(obs)
-	if reconcile.NeedsPlanned(obs) {
-		if obs.Planned, err = j.PlannedUnits(endpoint.JujuInfo, ev.Principal.Application); err != nil {
-			return obs, err
-		}
-	}
-	if waitedFor := reconcile.Probe(obs); len(waitedFor) > 0 {
-		if obs.Machine.Unreachable, err = m.Unreachable(waitedFor); err != nil {
-			return obs, err
-		}
-	}
-	if ask != nil {
-		err = look(&obs, *ask, j, m)
-	}
-	return obs, err
-}
-
-func observeEndpoint(ev juju.Event, j Model, name string) ([]reconcile.Relation, error) {
-	ids, err := j.Relations(name)
-	if err != nil {
-		return nil, err
-	}
-	var relations []reconcile.Relation
-	for _, id := range ids {
-		if ev.Hook == hooks.RelationBroken && ev.Relation == id {
-			continue // Juju 2.9 still lists it
-		}
-		r := reconcile.Relation{ID: id, Endpoint: name}
-		if r.Own, err = j.Databag(id, ev.Unit); err != nil {
-			return nil, err
-		}
-		if name == endpoint.Cluster {
-			if r.Units, err = observeUnits(ev, j, id); err != nil {
-				return nil, err
-			}
-		}
-		relations = append(relations, r)
-	}
-	return relations, nil
-}
-
-func observeUnits(ev juju.Event, j Model, id juju.RelationID) (map[juju.Unit]juju.Databag, error) {
-	units, err := j.RemoteUnits(id)
-	if err != nil {
-		return nil, err
-	}
-	bags := map[juju.Unit]juju.Databag{}
-	for _, u := range units {
-		if u == ev.Departing {
-			continue
-		}
-		if bags[u], err = j.Databag(id, u); err != nil {
-			return nil, err
-		}
-	}
-	return bags, nil
 }

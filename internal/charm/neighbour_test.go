@@ -25,8 +25,8 @@ func TestAClashWithANeighbourBlocksTheSecondAndNamesTheFirst(t *testing.T) {
 		value  any
 		want   string
 	}{
-		{"router_id", 77, `blocked: option router_id is "77", must be another one, application other uses it on interface eth0`},
-		{"virtual_ip", "10.10.74.251", `blocked: option virtual_ip is "10.10.74.251", must be a free address, 10.10.74.251 belongs to application other`},
+		{"router_id", 77, `blocked: option router_id is "77", must be another one, application other uses it on interface eth0; meanwhile VIP ready: holds 10.10.74.250`},
+		{"virtual_ip", "10.10.74.251", `blocked: option virtual_ip is "10.10.74.251", must be a free address, 10.10.74.251 belongs to application other; meanwhile VIP ready: holds 10.10.74.250`},
 	} {
 		s := with(serving(t), func(s *charmtest.State) {
 			s.Host.Files[reconcile.Layout{Application: "other"}.Fragment()] = "vrrp_instance charm_other {\ninterface eth0\nvirtual_router_id 77\n" +
@@ -43,7 +43,7 @@ func TestAClashOfOneOfSeveralInstancesNamesItsID(t *testing.T) {
 	s := with(serving(t), addNeighbour)
 	s.Juju.Options["virtual_ip"], s.Juju.Options["spread"] = "10.10.74.250 10.10.74.251", true
 	out := charmtest.Run(t, "config-changed", option(s, "router_id", 76))
-	require.Equal(t, `blocked: option router_id is "76", must be another one, application other uses 77 on interface eth0`, out.Juju.Status.String())
+	require.Equal(t, `blocked: option router_id is "76", must be another one, application other uses 77 on interface eth0; meanwhile VIP ready: holds 10.10.74.250`, out.Juju.Status.String())
 }
 
 func TestAConfigurationFromBeforeGoesOnAndComesBack(t *testing.T) {

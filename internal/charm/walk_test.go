@@ -124,11 +124,12 @@ func TestTransitionsConverge(t *testing.T) {
 			s = out.State
 			if s.Juju.Status.Level == juju.Blocked && s.Juju.Options["virtual_ip"] != "" {
 				blocked++
-				// What an earlier hook left owed is carried through, nothing else.
-				for _, step := range out.Steps {
-					require.Equal(t, reconcile.Do, step.Action, "seed %d: %s", seed, s.Juju.Status)
+				// What was good goes on, whatever earlier hooks left undone of it.
+				if good := last.Host.Files[s.Layout().Options()]; good != "" {
+					require.Equal(t, good, s.Host.Files[s.Layout().Options()], "seed %d", seed)
 				}
-				if len(out.Steps) == 0 {
+				require.Empty(t, charmtest.Run(t, hook, s).Steps, "seed %d: %s", seed, s.Juju.Status)
+				if s.Host.Files[s.Layout().Options()] == "" && len(out.Steps) == 0 {
 					require.Equal(t, last.Host.String(), s.Host.String())
 				}
 				continue

@@ -33,6 +33,14 @@ func (m *machine) Observe(l reconcile.Layout) (reconcile.Machine, error) {
 	return m.host.observe(l), nil
 }
 
+func (m *machine) Remind(reconcile.Layout) error {
+	if m.life.dead {
+		return errDied
+	}
+	m.host.Reminded = true
+	return nil
+}
+
 func (m *machine) Apply(l reconcile.Layout, s reconcile.Step) error {
 	*m.steps = append(*m.steps, s)
 	return m.life.step(func(amid bool) error {

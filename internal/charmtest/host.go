@@ -28,6 +28,8 @@ type Host struct {
 	Checkers map[string]Checker
 	// Notifiers are the applications for which systemd waits for news.
 	Notifiers map[string]bool
+	// Reminded tells that a refresh is to follow.
+	Reminded bool
 	// Units is what systemd has read of the files in /etc/systemd/system.
 	Units map[string]string
 	// Settings are the kernel's.

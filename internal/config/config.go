@@ -130,6 +130,17 @@ func Defaults() map[string]any {
 	return defaults
 }
 
+// Effective returns the raw value of every option: the configured one, or its default.
+func Effective(raw map[string]any) map[string]any {
+	all := Defaults()
+	for name := range all {
+		if v := raw[name]; v != nil {
+			all[name] = v
+		}
+	}
+	return all
+}
+
 // Parse types and bounds the options that config-get printed (numbers as
 // json.Number); a missing one takes its default. The error is an *Invalid.
 func Parse(raw map[string]any) (Options, error) {

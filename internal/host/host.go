@@ -101,6 +101,11 @@ func (h *Host) observeElection(l reconcile.Layout, daemon service, m *reconcile.
 	return nil
 }
 
+// Remind leaves the notifier a file of news.
+func (h *Host) Remind(l reconcile.Layout) error {
+	return h.write(l.Pending()[1], "", 0o600)
+}
+
 // read returns the content of those files that exist.
 func (h *Host) read(paths []string) (map[string]string, error) {
 	files := map[string]string{}

@@ -151,7 +151,7 @@ func (d Desired) follow(a agreement) agreement {
 		a.aside = leader.String()
 	case open:
 		a.aside = d.told.Aside
-	case d.differs(a.run), silent && d.announces():
+	case d.differs(a.run), silent && d.announces(), (d.unconfirmed || d.told.Aside == untilAgreed) && d.returnsTo(a.run):
 		a.aside = untilAgreed
 	}
 	return a

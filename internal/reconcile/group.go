@@ -80,6 +80,13 @@ func (d Desired) differs(run vrrp.Parameters) bool {
 	return slices.ContainsFunc(d.serving(), func(p peer) bool { return p.Aside == "" && !run.Understands(*p.Runs) })
 }
 
+// returnsTo tells whether a unit that was away comes back to peers with other
+// parameters. Those that said that they stand aside may have taken over since: their
+// health checkers do so without a hook.
+func (d Desired) returnsTo(run vrrp.Parameters) bool {
+	return slices.ContainsFunc(d.serving(), func(p peer) bool { return !run.Understands(*p.Runs) })
+}
+
 // untilKnown is what a unit stands aside for that sends its advertisements to each
 // peer alone, or shares virtual IPs out, and does not know all peers yet: Juju tells of
 // them in hooks after the one that starts the service. What it would not hear

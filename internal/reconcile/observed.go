@@ -34,6 +34,9 @@ type Observed struct {
 	Machine Machine
 	// Look is what a look at the network brought; nil when Ask asked for none.
 	Look *conflict.Look
+	// Refusal is why Options are not those that were configured but those that the
+	// unit used last; nil when they are.
+	Refusal error
 }
 
 // Relation is one relation of one endpoint.

@@ -54,6 +54,7 @@ func (d *Desired) render(o Observed, own []netip.Addr) error {
 			text, err := config.Marshal()
 			return string(text), err
 		},
+		l.Options():     o.used,
 		SysctlFile:      func() (string, error) { return templates.Render("sysctl.conf", nil) },
 		l.DropIn():      func() (string, error) { return templates.Render("drop-in.conf", units) },
 		l.CheckerUnit(): func() (string, error) { return templates.Render("checker.service", units) },

@@ -192,7 +192,7 @@ func TestEveryConditionHasItsWords(t *testing.T) {
 		seen[c.of], seen[c.with] = true, true
 	}
 	// Set by others: errors' texts, and a step of a plan.
-	for _, c := range []condition{cannotUse, installing, routerTaken, addressTaken, holderUnheard, holderDropped, routerMaybeTaken, addressMaybeTaken} {
+	for _, c := range []condition{cannotUse, meanwhile, installing, routerTaken, addressTaken, holderUnheard, holderDropped, routerMaybeTaken, addressMaybeTaken} {
 		seen[c] = true
 	}
 	for n, w := range Wordings() {

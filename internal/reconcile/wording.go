@@ -47,6 +47,7 @@ const (
 	routerMaybeTaken
 	addressMaybeTaken
 	// Those that are added to another message.
+	meanwhile
 	shareOf
 	shareOfNobody
 	changing
@@ -95,6 +96,7 @@ func Wordings() []Wording {
 		routerMaybeTaken:  {juju.Waiting, "router_id ID is used by HOST, which may be a unit that is not known here yet", "Juju tells of the other units in hooks to come. For longer: it is a stranger, and a unit of the application is missing."},
 		addressMaybeTaken: {juju.Waiting, "virtual_ip ADDRESS is answered by HOST, which may be a unit that is not known here yet", "The same."},
 
+		meanwhile:            {"", "; meanwhile STATUS", "After a blocked or waiting message: what the unit does by the options that it had before."},
 		shareOf:              {"", "; UNIT holds ADDRESSES", "With spread=true."},
 		shareOfNobody:        {"", "; holder unknown of ADDRESSES", "With spread=true: as for a standby without a named holder."},
 		changing:             {"", "; moving to WHAT", "All units change an option together, one hook after the other; it needs nobody."},
@@ -125,7 +127,7 @@ func say(c condition, pairs ...string) juju.Status {
 func Passing(s juju.Status) bool {
 	for _, c := range []condition{notRunning, notReporting, electing} {
 		start, _, _ := strings.Cut(Wordings()[c].Message, " ADDRESSES")
-		if strings.HasPrefix(s.Message, start) {
+		if strings.Contains(s.Message, start) {
 			return true
 		}
 	}

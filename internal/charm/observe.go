@@ -1,0 +1,135 @@
+package charm
+
+import (
+	"github.com/juju/charm/v12/hooks"
+
+	"keepalived-charm/internal/endpoint"
+	"keepalived-charm/internal/juju"
+	"keepalived-charm/internal/reconcile"
+)
+
+// observe reads everything a decision may depend on, once.
+func observe(ev juju.Event, j Model, m Machine) (reconcile.Observed, error) {
+	obs := reconcile.Observed{Event: ev}
+	var err error
+	if obs.Machine, err = m.Observe(reconcile.Layout{Application: ev.Unit.Application}); err != nil {
+		return obs, err
+	}
+	if !reconcile.NeedsModel(ev.Hook) {
+		return obs, nil
+	}
+	if obs.Options, err = j.Options(); err != nil {
+		return obs, err
+	}
+	network, err := j.Network(endpoint.Cluster)
+	if err != nil {
+		return obs, err
+	}
+	obs.Ingress, obs.Bound = network.Addresses(), network.Interfaces()
+	for _, name := range []string{endpoint.Website, endpoint.LoadBalancer, endpoint.Cluster} {
+		relations, err := observeEndpoint(ev, j, name)
+		if err != nil {
+			return obs, err
+		}
+		obs.Relations = append(obs.Relations, relations...)
+	}
+	if err := complete(&obs, j, m); err != nil {
+		return obs, err
+	}
+	if ask := reconcile.Ask(obs); ask != nil {
+		err = look(&obs, *ask, j, m)
+	}
+	return obs, err
+}
+
+// complete reads what depends on the options.
+func complete(obs *reconcile.Observed, j Model, m Machine) error {
+	if uri := reconcile.NeedsSecret(*obs); uri != "" {
+		var err error
+		if obs.Secret, err = j.Secret(uri); err != nil {
+			// Not granted, removed, misspelt: the operator's to mend, not a fault.
+			obs.Secret = map[string]string{}
+			j.Log(err.Error())
+		}
+	}
+	var err error
+	if reconcile.NeedsPlanned(*obs) {
+		if obs.Planned, err = j.PlannedUnits(endpoint.JujuInfo, obs.Event.Principal.Application); err != nil {
+			return err
+		}
+	}
+	obs.Machine.Unreachable = nil
+	if waitedFor := reconcile.Probe(*obs); len(waitedFor) > 0 {
+		obs.Machine.Unreachable, err = m.Unreachable(waitedFor)
+	}
+	return err
+}
+
+// usable returns what was observed, with the options that the unit used last in the
+// place of those that cannot be used.
+func usable(obs reconcile.Observed, j Model, m Machine) (reconcile.Observed, error) {
+	_, err := reconcile.Desire(obs)
+	if _, refused := reconcile.StatusOf(err); !refused {
+		return obs, nil // a fault shows again
+	}
+	before, found, err := retreat(obs, err, j, m)
+	if !found {
+		return obs, err
+	}
+	return before, nil
+}
+
+// retreat goes back to the options that the unit used last; false when it used none,
+// or cannot use them any more.
+func retreat(obs reconcile.Observed, refusal error, j Model, m Machine) (reconcile.Observed, bool, error) {
+	before, found := obs.Before(refusal)
+	if !found {
+		return obs, false, nil
+	}
+	if err := complete(&before, j, m); err != nil {
+		return obs, false, err
+	}
+	_, err := reconcile.Desire(before)
+	return before, err == nil, nil
+}
+
+func observeEndpoint(ev juju.Event, j Model, name string) ([]reconcile.Relation, error) {
+	ids, err := j.Relations(name)
+	if err != nil {
+		return nil, err
+	}
+	var relations []reconcile.Relation
+	for _, id := range ids {
+		if ev.Hook == hooks.RelationBroken && ev.Relation == id {
+			continue // Juju 2.9 still lists it
+		}
+		r := reconcile.Relation{ID: id, Endpoint: name}
+		if r.Own, err = j.Databag(id, ev.Unit); err != nil {
+			return nil, err
+		}
+		if name == endpoint.Cluster {
+			if r.Units, err = observeUnits(ev, j, id); err != nil {
+				return nil, err
+			}
+		}
+		relations = append(relations, r)
+	}
+	return relations, nil
+}
+
+func observeUnits(ev juju.Event, j Model, id juju.RelationID) (map[juju.Unit]juju.Databag, error) {
+	units, err := j.RemoteUnits(id)
+	if err != nil {
+		return nil, err
+	}
+	bags := map[juju.Unit]juju.Databag{}
+	for _, u := range units {
+		if u == ev.Departing {
+			continue
+		}
+		if bags[u], err = j.Databag(id, u); err != nil {
+			return nil, err
+		}
+	}
+	return bags, nil
+}

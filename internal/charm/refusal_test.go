@@ -1,0 +1,100 @@
+package charm_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"keepalived-charm/internal/charmtest"
+	"keepalived-charm/internal/endpoint"
+	"keepalived-charm/internal/juju"
+)
+
+// refused is a unit that serves and whose options cannot be used any more.
+func refused(t *testing.T) charmtest.State {
+	t.Helper()
+	s := run(t, option(serving(t), "router_id", 300), "config-changed")
+	require.Equal(t, `blocked: option router_id is "300", must be a whole number in 1-255; meanwhile VIP ready: holds 10.10.74.250`, s.Juju.Status.String())
+	return s
+}
+
+func TestAUnitWithOptionsThatCannotBeUsedGoesOnByThoseOfBefore(t *testing.T) {
+	for claim, c := range map[string]struct {
+		hook   string
+		change func(*charmtest.State)
+		is     func(*testing.T, charmtest.State)
+	}{
+		"keepalived that stopped is started": {"update-status", func(s *charmtest.State) { s.Host.Keepalived.Running = false },
+			func(t *testing.T, s charmtest.State) { require.True(t, s.Host.Keepalived.Running) }},
+		"a configuration that was deleted is written": {"update-status", func(s *charmtest.State) { delete(s.Host.Files, s.Layout().Fragment()) },
+			func(t *testing.T, s charmtest.State) { require.Contains(t, s.Host.Files, s.Layout().Fragment()) }},
+		"a client that joins is told": {"website-relation-joined", func(s *charmtest.State) {
+			s.Juju.Relate(endpoint.Website, "website:9", juju.Unit{Application: "other"})
+		}, func(t *testing.T, s charmtest.State) { require.Equal(t, vip, s.Juju.Own("website:9")["hostname"]) }},
+		"a peer that joins is listed": {"cluster-relation-joined", func(s *charmtest.State) { *s = withPeer(*s) },
+			func(t *testing.T, s charmtest.State) {
+				require.Contains(t, s.Host.Files[s.Layout().CheckerConfig()], `"peers": true`)
+			}},
+		"it can be paused": {"actions/pause", func(s *charmtest.State) { s.Juju.Parameters = map[string]any{"force": true} },
+			func(t *testing.T, s charmtest.State) {
+				require.Contains(t, s.Host.Files, s.Layout().Paused())
+				require.Empty(t, s.Juju.Failure)
+			}},
+	} {
+		t.Run(claim, func(t *testing.T) {
+			s := run(t, with(refused(t), c.change), c.hook)
+			c.is(t, s)
+			require.Empty(t, s.Stale())
+			require.Contains(t, s.Juju.Status.String(), `blocked: option router_id is "300"`)
+			require.Empty(t, charmtest.Run(t, "update-status", s).Steps)
+		})
+	}
+}
+
+func TestOptionsOfBeforeCountOnlyWhileOthersCannotBeUsed(t *testing.T) {
+	s := run(t, option(option(refused(t), "router_id", 24), "vip_hostname", "api.example.com"), "config-changed")
+	require.Equal(t, "active: VIP ready: holds 10.10.74.250", s.Juju.Status.String())
+	require.Contains(t, s.Host.Keepalived.Loaded, "virtual_router_id 24")
+	require.Equal(t, "api.example.com", s.Juju.Own("website:3")["hostname"])
+	s = run(t, option(s, "port", 0), "config-changed")
+	require.Contains(t, s.Host.Keepalived.Loaded, "virtual_router_id 24", "the last good ones, not the first")
+	s = run(t, option(option(s, "port", 443), "virtual_ip", ""), "config-changed")
+	require.NotContains(t, s.Host.Files, s.Layout().Options())
+	require.NotContains(t, run(t, option(s, "port", 0), "config-changed").Juju.Status.Message, "meanwhile", "it serves nothing")
+}
+
+func TestANoteOfTheOptionsThatSomebodySpoiltIsNoFault(t *testing.T) {
+	for _, text := range []string{"", "{", `{"virtual_ip": 7}`, "[]"} {
+		s := with(refused(t), func(s *charmtest.State) { s.Host.Files[s.Layout().Options()] = text })
+		out := charmtest.Run(t, "update-status", s)
+		require.Equal(t, `blocked: option router_id is "300", must be a whole number in 1-255`, out.Juju.Status.String(), text)
+		require.Empty(t, out.Steps)
+		back := run(t, option(out.State, "router_id", 23), "config-changed")
+		require.Equal(t, "active: VIP ready: holds 10.10.74.250", back.Juju.Status.String())
+		require.NotEqual(t, text, back.Host.Files[s.Layout().Options()])
+	}
+}
+
+// TestJujusOwnAddressOnWebsiteIsMadeGood: at the end of config-changed Juju puts it in
+// the place of a virtual IP that was published before, whatever the hook publishes.
+func TestJujusOwnAddressOnWebsiteIsMadeGood(t *testing.T) {
+	for _, change := range []charmtest.State{serving(t), option(serving(t), "port", 0)} {
+		s := run(t, change, "config-changed")
+		require.Equal(t, "10.10.74.11", s.Juju.Own("website:3")["private-address"])
+		require.True(t, s.Host.Reminded, "a refresh follows")
+		s = run(t, s, charmtest.Refresh)
+		require.Equal(t, vip, s.Juju.Own("website:3")["private-address"])
+	}
+	for claim, c := range map[string]struct {
+		hook   string
+		change func(*charmtest.State)
+	}{
+		"another hook":          {"update-status", func(*charmtest.State) {}},
+		"without notifications": {"config-changed", func(s *charmtest.State) { *s = run(t, option(*s, "status_notifications", false), "update-status") }},
+		"without a client":      {"config-changed", func(s *charmtest.State) { delete(s.Juju.Relations, endpoint.Website) }},
+	} {
+		s := with(serving(t), c.change)
+		s.Host.Reminded = false
+		require.False(t, run(t, s, c.hook).Host.Reminded, claim)
+	}
+}
