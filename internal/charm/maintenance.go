@@ -33,7 +33,11 @@ func pause(r request) (map[string]string, error) {
 		return map[string]string{"summary": "this unit is paused already; resume lets it take part again", "gap": "0s"}, nil
 	}
 	if !force {
-		if err := want.Successor(); err != nil {
+		asked, err := r.asked()
+		if err == nil {
+			err = asked.Successor()
+		}
+		if err != nil {
 			return nil, fmt.Errorf("cannot pause: %w; force=true pauses all the same", err)
 		}
 	}
@@ -85,7 +89,11 @@ func failover(r request) (map[string]string, error) {
 	if want.Spread() {
 		return nil, errors.New("cannot fail over: with spread=true each virtual IP returns to its unit at once; pause keeps them away")
 	}
-	if err := want.Successor(); err != nil {
+	asked, err := r.asked()
+	if err == nil {
+		err = asked.Successor()
+	}
+	if err != nil {
 		return nil, fmt.Errorf("cannot fail over: %w", err)
 	}
 	gap, err := r.change(reconcile.HandOver, true)
@@ -98,6 +106,18 @@ func failover(r request) (map[string]string, error) {
 	return map[string]string{
 		"summary": "handed over: " + status(r.obs).Message, "from": r.obs.Event.Unit.String(), "to": r.holders(), "gap": gap,
 	}, nil
+}
+
+// asked is what is wanted as far as peers count whose machines answer now. What the
+// others told last may be old: a dead machine withdraws nothing.
+func (r request) asked() (reconcile.Desired, error) {
+	silent, err := r.m.Unreachable(reconcile.Look(r.obs).OnLink(r.obs.Machine))
+	if err != nil {
+		return reconcile.Desired{}, err
+	}
+	obs := r.obs
+	obs.Machine.Unreachable = slices.Concat(obs.Machine.Unreachable, silent)
+	return reconcile.Desire(obs)
 }
 
 // holders names who has the virtual IPs now.

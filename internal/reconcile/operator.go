@@ -22,18 +22,42 @@ func (d Desired) Service(m Machine) netip.AddrPort {
 // Spread tells that each virtual IP returns to the unit whose turn it is.
 func (d Desired) Spread() bool { return d.spread || len(d.routers) > 0 }
 
-// Successor tells whether somebody healthy is there to take over what this unit
-// gives up; the error says why not, as far as the others have told.
+// Successor tells whether another unit is there to take over what this unit gives up:
+// one that takes part, is healthy as far as it told, and is not lost. The error says
+// of each other unit why it is none.
 func (d Desired) Successor() error {
-	var others []string
-	for _, p := range d.peers {
-		if p.Runs != nil && p.healthy != nil && *p.healthy {
-			return nil
-		}
-		others = append(others, p.unit.String())
-	}
-	if len(others) == 0 {
+	if len(d.peers) == 0 {
 		return errors.New("there is no other unit to take the virtual IPs over")
 	}
-	return fmt.Errorf("no other unit is healthy (%s)", strings.Join(others, ", "))
+	for _, part := range d.parts() {
+		var reasons []string
+		for _, p := range part.peers {
+			if why := p.unfit(); why != "" {
+				reasons = append(reasons, p.unit.String()+": "+why)
+			}
+		}
+		if len(reasons) == len(part.peers) {
+			return fmt.Errorf("no other unit can take the virtual IPs over (%s)", strings.Join(reasons, "; "))
+		}
+	}
+	return nil
+}
+
+// unfit says why a peer takes nothing over; empty for one that would.
+func (p peer) unfit() string {
+	switch {
+	case p.Runs == nil:
+		return "serves nothing"
+	case p.Aside == untilResumed:
+		return "paused"
+	case p.Aside != "":
+		return "stands aside"
+	case p.lost:
+		return "machine does not answer"
+	case p.healthy == nil:
+		return "no verdict"
+	case !*p.healthy:
+		return "check fails"
+	}
+	return ""
 }
