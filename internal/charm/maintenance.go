@@ -96,6 +96,9 @@ func failover(r request) (map[string]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot fail over: %w", err)
 	}
+	if asked.Returns(r.obs.Machine) {
+		return nil, errors.New("cannot fail over: with preempt=true the virtual IPs return to this unit at once, it ranks highest; pause keeps them away")
+	}
 	gap, err := r.change(reconcile.HandOver, true)
 	if err != nil {
 		return nil, err

@@ -95,6 +95,22 @@ func TestOneSuccessorIsEnough(t *testing.T) {
 		act(t, "failover", s).Juju.Failure)
 }
 
+func TestFailoverWithPreemptIsRefusedWhereItWouldReturn(t *testing.T) {
+	s := charmtest.Run(t, "config-changed", option(holding(t, "true"), "preempt", true)).State
+	out := act(t, "failover", s)
+	require.Equal(t, "cannot fail over: with preempt=true the virtual IPs return to this unit at once, it ranks highest; pause keeps them away", out.Juju.Failure)
+	require.Empty(t, out.Steps)
+	for claim, s := range map[string]charmtest.State{
+		"a peer that ranks higher keeps them": with(peer(s, "rank", "0"), func(s *charmtest.State) {
+			s.Juju.Relations["cluster"]["cluster:1"][s.Juju.Unit]["rank"] = "1"
+		}),
+		"a unit whose check fails does not take them back": with(s, func(s *charmtest.State) { s.Host.Check.Healthy = false }),
+		"without preempt they stay":                        option(s, "preempt", false),
+	} {
+		require.Empty(t, act(t, "failover", s).Juju.Failure, claim)
+	}
+}
+
 func TestAPauseSurvivesEverythingButResumeAndRemoval(t *testing.T) {
 	s := holding(t, "false")
 	s.Host.Holds = false

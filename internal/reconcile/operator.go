@@ -4,7 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
+
+	"keepalived-charm/internal/vrrp"
 )
 
 // Holds tells whether this unit holds virtual IPs by the kernel's word.
@@ -41,6 +44,15 @@ func (d Desired) Successor() error {
 		}
 	}
 	return nil
+}
+
+// Returns tells that what this unit hands over comes back at once: with preempt the
+// healthy unit that ranks highest takes it.
+func (d Desired) Returns(m Machine) bool {
+	if !d.options.Policy.Preempt || d.agreement.mixed() || m.Check.Known && !m.Check.Healthy {
+		return false
+	}
+	return !slices.ContainsFunc(d.peers, func(p peer) bool { return p.unfit() == "" && vrrp.Base(p.rank) >= d.base() })
 }
 
 // unfit says why a peer takes nothing over; empty for one that would.
