@@ -20,6 +20,8 @@ type request struct {
 	j          Model
 	m          Machine
 	parameters map[string]any
+	// said is the status that the last look found.
+	said juju.Status
 }
 
 // layout is where the unit keeps its files.
