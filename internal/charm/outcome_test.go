@@ -85,3 +85,13 @@ func TestAStatusThatJujuRefusesKeepsNoActionFromItsEnd(t *testing.T) {
 	require.Contains(t, out.Juju.Lines, "cannot set status: unknown command")
 	require.Equal(t, s.Juju.Status, out.Juju.Status)
 }
+
+func TestAHookCarriesOnAPauseThatWasKilled(t *testing.T) {
+	out := charmtest.RunHook(t, charmtest.Hook{Name: "actions/pause", Death: charmtest.Death{Step: 1, When: charmtest.After}}, holding(t, "true"))
+	require.Error(t, out.Err)
+	require.NotContains(t, out.Host.Checkers["keepalived"].Config, "aside")
+	next := charmtest.Run(t, "update-status", out.State)
+	require.Equal(t, "maintenance: paused, takes no VIP: juju run keepalived/0 resume", next.Juju.Status.String())
+	require.Contains(t, next.Host.Checkers["keepalived"].Config, `"aside": "paused by an operator"`)
+	require.Empty(t, next.Stale())
+}
