@@ -22,6 +22,8 @@ type request struct {
 	j          Model
 	m          Machine
 	parameters map[string]any
+	// said is the status that the last look found.
+	said juju.Status
 }
 
 // layout is where the unit keeps its files.
@@ -140,14 +142,15 @@ func status(obs reconcile.Observed) juju.Status {
 	return reconcile.Shown(want, obs)
 }
 
-// password is what get-configuration hides.
-var password = regexp.MustCompile(`(?m)^(\s*auth_pass\s).*$`)
+// password is what get-configuration hides: the rest of a line, wherever in it the word
+// stands, and of the next one where a backslash joins the two.
+var password = regexp.MustCompile(`(?m)(auth_pass[\s\\]+).*$`)
 
 func showConfiguration(r request) (map[string]string, error) {
 	files, l := r.obs.Machine.Files, r.layout()
 	results := map[string]string{"summary": "this unit has no configuration yet: " + status(r.obs).Message}
 	for key, path := range map[string]string{"keepalived-conf": reconcile.MainFile, "fragment": l.Fragment(), "checker": l.CheckerConfig()} {
-		if text, there := files[path]; there {
+		if text, there := files[path]; there && !(path == reconcile.MainFile && reconcile.Foreign(text)) {
 			results[key] = password.ReplaceAllString(text, "${1}********")
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"keepalived-charm/internal/charmtest"
+	"keepalived-charm/internal/reconcile"
 )
 
 const secret = "secret:9m4e2mr0ui3e8a215n4g"
@@ -30,6 +31,33 @@ func TestAPasswordComesFromASecretAndGoesNowhereElse(t *testing.T) {
 	changed := out.State
 	changed.Juju.Secrets = map[string]map[string]string{secret: {"password": "hunter3"}}
 	require.Contains(t, charmtest.Run(t, "secret-changed", changed).Host.Keepalived.Loaded, "auth_pass hunter3\n")
+}
+
+func TestAPasswordIsHiddenWhereverItStands(t *testing.T) {
+	for _, line := range []string{
+		"auth_pass hunter2", "\tauth_pass\thunter2", "authentication { auth_pass hunter2", "@host auth_pass hunter2", "@^host  auth_pass \"hunter2 hunter2\"",
+		"authentication { auth_type PASS auth_pass hunter2 }", "auth_pass \\\n  hunter2",
+	} {
+		s := with(serving(t), func(s *charmtest.State) { s.Host.Files[reconcile.MainFile] += "by hand {\n" + line + "\nafter it\n}\n" })
+		for _, shown := range []string{"keepalived-conf", "json"} {
+			text := act(t, "get-configuration", s).Juju.Results[shown]
+			require.NotContains(t, text, "hunter2", line)
+			require.Contains(t, text, "after it", line)
+		}
+	}
+}
+
+func TestAConfigurationOfTheMachinesOwnerIsNotShown(t *testing.T) {
+	s := charmtest.NewState(0)
+	s.Host.Installed, s.Host.Files[reconcile.MainFile] = true, before
+	for claim, s := range map[string]charmtest.State{
+		"before the charm serves": s,
+		"beside it":               charmtest.Run(t, "config-changed", option(s, "virtual_ip", vip)).State,
+	} {
+		for key, text := range act(t, "get-configuration", s).Juju.Results {
+			require.NotContains(t, text, "vrrp_instance mine", claim+", "+key)
+		}
+	}
 }
 
 func TestAPasswordThatCannotBeUsedBlocks(t *testing.T) {

@@ -15,7 +15,7 @@ import (
 const (
 	// usualEntries is how many entries history shows unless asked for more.
 	usualEntries = 20
-	// mostText bounds each of history's results in bytes: Juju's tool takes them as
+	// mostText bounds lists in results, in bytes: Juju's tool takes results as
 	// arguments, of at most 128 KiB each (execve(2)).
 	mostText = 100_000
 )

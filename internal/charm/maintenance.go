@@ -19,6 +19,9 @@ const (
 	lookPause = 20 * time.Millisecond
 )
 
+// goesOn is the gap that has not ended yet.
+const goesOn = "still going on"
+
 // pause keeps the unit out of the election until resume.
 func pause(r request) (map[string]string, error) {
 	force, err := r.flag("force")
@@ -33,7 +36,11 @@ func pause(r request) (map[string]string, error) {
 		return map[string]string{"summary": "this unit is paused already; resume lets it take part again", "gap": "0s"}, nil
 	}
 	if !force {
-		if err := want.Successor(); err != nil {
+		asked, err := r.asked()
+		if err == nil {
+			err = asked.Successor()
+		}
+		if err != nil {
 			return nil, fmt.Errorf("cannot pause: %w; force=true pauses all the same", err)
 		}
 	}
@@ -43,7 +50,14 @@ func pause(r request) (map[string]string, error) {
 		return nil, err
 	}
 	summary := "paused: this unit takes no virtual IP until resume"
-	if held {
+	switch {
+	case r.said.Level != juju.Maintenance:
+		summary = "paused, once this is mended: " + r.said.Message
+	case want.Holds(r.obs.Machine):
+		summary = "not obeyed yet: " + r.said.Message
+	case gap == goesOn:
+		summary += "; nobody answers at what it held"
+	case held:
 		summary += "; what it held was away for " + gap
 	}
 	return map[string]string{"summary": summary, "gap": gap}, nil
@@ -57,7 +71,11 @@ func resume(r request) (map[string]string, error) {
 	if _, err := r.change(reconcile.Resume, false); err != nil {
 		return nil, err
 	}
-	return map[string]string{"summary": "resumed: " + status(r.obs).Message}, nil
+	summary := "resumed: " + r.said.Message
+	if r.said.Level == juju.Blocked {
+		summary = "resumed, once this is mended: " + r.said.Message
+	}
+	return map[string]string{"summary": summary}, nil
 }
 
 // restart restarts keepalived; a holder hands over first.
@@ -70,7 +88,7 @@ func restart(r request) (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return map[string]string{"summary": "keepalived was restarted", "gap": gap}, nil
+	return map[string]string{"summary": "keepalived was restarted: " + r.said.Message, "gap": gap}, nil
 }
 
 // failover hands the virtual IPs to another unit.
@@ -85,8 +103,15 @@ func failover(r request) (map[string]string, error) {
 	if want.Spread() {
 		return nil, errors.New("cannot fail over: with spread=true each virtual IP returns to its unit at once; pause keeps them away")
 	}
-	if err := want.Successor(); err != nil {
+	asked, err := r.asked()
+	if err == nil {
+		err = asked.Successor()
+	}
+	if err != nil {
 		return nil, fmt.Errorf("cannot fail over: %w", err)
+	}
+	if asked.Returns(r.obs.Machine) {
+		return nil, errors.New("cannot fail over: with preempt=true the virtual IPs return to this unit at once, it ranks highest; pause keeps them away")
 	}
 	gap, err := r.change(reconcile.HandOver, true)
 	if err != nil {
@@ -96,8 +121,20 @@ func failover(r request) (map[string]string, error) {
 		return nil, errors.New("cannot fail over: no other unit took the virtual IPs, this one holds them still")
 	}
 	return map[string]string{
-		"summary": "handed over: " + status(r.obs).Message, "from": r.obs.Event.Unit.String(), "to": r.holders(), "gap": gap,
+		"summary": "handed over: " + r.said.Message, "from": r.obs.Event.Unit.String(), "to": r.holders(), "gap": gap,
 	}, nil
+}
+
+// asked is what is wanted as far as peers count whose machines answer now. What the
+// others told last may be old: a dead machine withdraws nothing.
+func (r request) asked() (reconcile.Desired, error) {
+	silent, err := r.m.Unreachable(reconcile.Look(r.obs).OnLink(r.obs.Machine))
+	if err != nil {
+		return reconcile.Desired{}, err
+	}
+	obs := r.obs
+	obs.Machine.Unreachable = slices.Concat(obs.Machine.Unreachable, silent)
+	return reconcile.Desire(obs)
 }
 
 // holders names who has the virtual IPs now.
@@ -113,9 +150,8 @@ func (r *request) holders() string {
 
 // change carries out an operator's step and then what every hook does. When the
 // virtual IPs leave this unit it tells for how long nobody answered at the first,
-// as seen from here.
+// as seen from here. An error is the step's, which then changed nothing.
 func (r *request) change(action reconcile.Action, leaving bool) (string, error) {
-	l := reconcile.Layout{Application: r.obs.Event.Unit.Application}
 	want, err := reconcile.Desire(r.obs)
 	if err != nil {
 		return "", err
@@ -124,42 +160,49 @@ func (r *request) change(action reconcile.Action, leaving bool) (string, error) 
 	if leaving {
 		end = r.m.Watch(want.Service(r.obs.Machine))
 	}
-	err = r.m.Apply(l, reconcile.Step{Action: action})
-	if err == nil {
-		err = r.look(l)
+	if err := r.m.Apply(r.layout(), reconcile.Step{Action: action}); err != nil {
+		end()
+		return "", err
 	}
-	for began := time.Now(); err == nil && leaving && want.Holds(r.obs.Machine) && time.Since(began) < moveLimit; {
-		time.Sleep(lookPause)
-		r.obs.Machine, err = r.m.Observe(l)
-	}
+	r.look()
+	r.await(moveLimit, func() bool { return leaving && r.said.Level != juju.Blocked && want.Holds(r.obs.Machine) })
 	silent, answers := end()
 	// A unit that takes part anew has to hear the holder before it can name it.
-	for began := time.Now(); err == nil && status(r.obs).Level == juju.Waiting && time.Since(began) < hearLimit; {
-		time.Sleep(lookPause)
-		r.obs.Machine, err = r.m.Observe(l)
-	}
-	if err == nil {
-		err = r.look(l)
-	}
+	r.await(hearLimit, func() bool { return status(r.obs).Level == juju.Waiting })
+	r.look()
 	if !answers {
-		return "still going on", err
+		return goesOn, nil
 	}
-	return silent.Round(time.Millisecond).String(), err
+	return silent.Round(time.Millisecond).String(), nil
 }
 
-// look reads the machine, passes once and sets the status. Juju 4 refuses to set
-// it in an action: the next hook does.
-func (r *request) look(l reconcile.Layout) error {
-	var err error
-	if r.obs.Machine, err = r.m.Observe(l); err != nil {
-		return err
+// await reads the machine again while something lasts, to a limit.
+func (r *request) await(limit time.Duration, lasts func() bool) {
+	for began := time.Now(); lasts() && time.Since(began) < limit; {
+		time.Sleep(lookPause)
+		m, err := r.m.Observe(r.layout())
+		if err != nil {
+			return // look says so
+		}
+		r.obs.Machine = m
 	}
-	s, err := pass(r.obs, r.j, r.m)
+}
+
+// look reads the machine, passes once and shows the status. What keeps it from that
+// is what the action says: the step is done, and the next hook goes on from there.
+func (r *request) look() {
+	m, err := r.m.Observe(r.layout())
+	if err == nil {
+		r.obs.Machine = m
+		r.said, err = pass(r.obs, r.j, r.m)
+	}
 	if err != nil {
-		return err
+		r.said = juju.Status{Level: juju.Blocked, Message: err.Error()}
+		r.j.Log(err.Error())
+		return
 	}
-	if err := r.j.SetStatus(s); err != nil {
+	// Juju 4 refuses to set it in an action: the next hook does.
+	if err := show(r.said, r.j); err != nil {
 		r.j.Log(err.Error())
 	}
-	return nil
 }

@@ -1,6 +1,8 @@
 package charm_test
 
 import (
+	"maps"
+	"net/netip"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -53,6 +55,60 @@ func TestNobodyIsPutWhereNobodyHealthyIs(t *testing.T) {
 	standby := holding(t, "true")
 	standby.Host.Holds = false
 	require.Contains(t, act(t, "failover", standby).Juju.Failure, "this unit holds nothing")
+}
+
+// peer changes what keepalived/1 told.
+func peer(s charmtest.State, key, value string) charmtest.State {
+	return with(s, func(s *charmtest.State) { s.Juju.Relations["cluster"]["cluster:1"][unit(1)][key] = value })
+}
+
+func TestWhoTakesNothingOverIsNoSuccessor(t *testing.T) {
+	s := holding(t, "true")
+	for want, s := range map[string]charmtest.State{
+		"paused":                  peer(s, "aside", "paused by an operator"),
+		"stands aside":            peer(s, "aside", "until all units run the same"),
+		"no verdict":              peer(s, "healthy", ""),
+		"check fails":             peer(s, "healthy", "false"),
+		"serves nothing":          peer(s, "vrrp", ""),
+		"machine does not answer": with(s, func(s *charmtest.State) { s.Host.Silent = []netip.Addr{netip.MustParseAddr("10.10.74.12")} }),
+	} {
+		why := "no other unit can take the virtual IPs over (keepalived/1: " + want + ")"
+		for action, failure := range map[string]string{
+			"pause": "cannot pause: " + why + "; force=true pauses all the same", "failover": "cannot fail over: " + why,
+		} {
+			out := act(t, action, s)
+			require.Equal(t, failure, out.Juju.Failure)
+			require.Empty(t, out.Steps)
+		}
+	}
+}
+
+func TestOneSuccessorIsEnough(t *testing.T) {
+	s := peer(holding(t, "true"), "aside", "paused by an operator")
+	bag := maps.Clone(s.Juju.Relations["cluster"]["cluster:1"][unit(1)])
+	bag["aside"], bag["rank"], bag["address"] = "", "2", "10.10.74.13"
+	s.Juju.Relations["cluster"]["cluster:1"][unit(2)] = bag
+	s.Host.Silent = []netip.Addr{netip.MustParseAddr("10.10.74.12")}
+	require.Empty(t, act(t, "failover", s).Juju.Failure)
+	bag["healthy"] = "false"
+	require.Equal(t, "cannot fail over: no other unit can take the virtual IPs over (keepalived/1: paused; keepalived/2: check fails)",
+		act(t, "failover", s).Juju.Failure)
+}
+
+func TestFailoverWithPreemptIsRefusedWhereItWouldReturn(t *testing.T) {
+	s := charmtest.Run(t, "config-changed", option(holding(t, "true"), "preempt", true)).State
+	out := act(t, "failover", s)
+	require.Equal(t, "cannot fail over: with preempt=true the virtual IPs return to this unit at once, it ranks highest; pause keeps them away", out.Juju.Failure)
+	require.Empty(t, out.Steps)
+	for claim, s := range map[string]charmtest.State{
+		"a peer that ranks higher keeps them": with(peer(s, "rank", "0"), func(s *charmtest.State) {
+			s.Juju.Relations["cluster"]["cluster:1"][s.Juju.Unit]["rank"] = "1"
+		}),
+		"a unit whose check fails does not take them back": with(s, func(s *charmtest.State) { s.Host.Check.Healthy = false }),
+		"without preempt they stay":                        option(s, "preempt", false),
+	} {
+		require.Empty(t, act(t, "failover", s).Juju.Failure, claim)
+	}
 }
 
 func TestAPauseSurvivesEverythingButResumeAndRemoval(t *testing.T) {

@@ -1,6 +1,8 @@
 package charm
 
 import (
+	"cmp"
+	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -28,22 +30,23 @@ func checkNetwork(r request) (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	unit := r.obs.Event.Unit
+	summary, left := report.Summary(r.obs.Event.Unit), fit(&report)
 	results := map[string]string{
-		"summary":         report.Summary(unit),
-		"conflicts":       lines(report.Conflicts),
-		"notes":           lines(report.Notes),
+		"summary":         summary,
+		"conflicts":       lines(report.Conflicts, left["conflicts"]),
+		"notes":           lines(report.Notes, left["notes"]),
 		"interface":       report.Interface,
 		"listened":        report.Listened,
 		"router-id":       fmt.Sprint(report.RouterID),
 		"free-router-id":  fmt.Sprint(report.FreeRouterID),
-		"virtual-routers": lines(report.Heard),
-		"virtual-ips":     lines(report.Addresses),
+		"virtual-routers": lines(report.Heard, left["virtual-routers"]),
+		"virtual-ips":     lines(report.Addresses, left["virtual-ips"]),
 	}
-	if err := attach(results, report); err != nil {
+	if err := attach(results, shownReport{report, left}); err != nil {
 		return nil, err
 	}
-	return results, r.look(r.layout())
+	r.look()
+	return results, nil
 }
 
 // look looks at the network; what cannot be looked at is no fault of the hook's. Who
@@ -69,14 +72,46 @@ func withoutLook(obs reconcile.Observed) reconcile.Observed {
 	return obs
 }
 
-// lines shows one thing a line.
-func lines[T any](list []T) string {
-	if len(list) == 0 {
-		return "none"
+// shownReport is the action check-network for programs.
+type shownReport struct {
+	reconcile.NetworkReport
+	// LeftOut counts what had no room, by the name of the list.
+	LeftOut map[string]int `json:"left-out"`
+}
+
+// fit shortens the lists of a report to what fits into arguments together, what is
+// wrong first, and tells how many things it left out.
+func fit(r *reconcile.NetworkReport) map[string]int {
+	left, room := map[string]int{}, mostText
+	r.Faults = first(r.Faults, "faults", &room, left)
+	r.Conflicts = first(r.Conflicts, "conflicts", &room, left)
+	r.Notes = first(r.Notes, "notes", &room, left)
+	r.Heard = first(r.Heard, "virtual-routers", &room, left)
+	r.Addresses = first(r.Addresses, "virtual-ips", &room, left)
+	return left
+}
+
+// first returns the first things of a list for which there is room, as JSON or as
+// lines.
+func first[T any](list []T, name string, room *int, left map[string]int) []T {
+	for n, one := range list {
+		text, _ := json.Marshal(one) // what cannot be marshalled, attach tells
+		if *room -= 1 + max(len(text), len(fmt.Sprint(one))); *room < 0 {
+			*room, left[name] = 0, len(list)-n
+			return list[:n]
+		}
 	}
+	return list
+}
+
+// lines shows one thing a line, and how many were left out.
+func lines[T any](list []T, left int) string {
 	var all []string
 	for _, one := range list {
 		all = append(all, fmt.Sprint(one))
 	}
-	return strings.Join(all, "\n")
+	if left > 0 {
+		all = append(all, fmt.Sprintf("and %d more", left))
+	}
+	return cmp.Or(strings.Join(all, "\n"), "none")
 }

@@ -2,7 +2,9 @@ package charm_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -189,6 +191,7 @@ func TestCheckNetworkTellsWhatIsWrong(t *testing.T) {
 	require.Contains(t, out.Juju.Status.Message, "; router_id 23 is used by "+named+" too: try juju config keepalived router_id=25; 1 more: juju run keepalived/0 check-network")
 	var report reconcile.NetworkReport
 	require.NoError(t, json.Unmarshal([]byte(out.Juju.Results["json"]), &report))
+	require.Contains(t, out.Juju.Results["json"], `"left-out":{}`)
 	require.Equal(t, 25, report.FreeRouterID)
 	require.Len(t, report.Conflicts, 2)
 
@@ -201,4 +204,33 @@ func TestCheckNetworkTellsWhatIsWrong(t *testing.T) {
 	blocked := run(t, network(brandNew(1), says(stranger, 23)), "install")
 	require.Contains(t, act(t, "check-network", blocked).Juju.Results["summary"], "1 conflict: router_id 23 is used by "+named)
 	require.True(t, act(t, "check-network", network(blocked)).Host.Keepalived.Running, "the unit goes on when the conflict is gone")
+}
+
+func TestHoweverMuchIsWrongTheResultsFitIntoArguments(t *testing.T) {
+	var list []string
+	var there []any
+	for n := range 500 {
+		a := netip.AddrFrom4([4]byte{10, 10, byte(80 + n/200), byte(1 + n%200)}).String()
+		list = append(list, a)
+		for host := range 3 {
+			by := conflict.Host{Address: netip.MustParseAddr(fmt.Sprintf("10.10.74.%d", 100+host)), MAC: fmt.Sprintf("52:54:00:74:01:%02x", host)}
+			there = append(there, has(by, a))
+		}
+	}
+	s := run(t, option(holding(t, "true"), "virtual_ip", strings.Join(list, " ")), "config-changed")
+	r := act(t, "check-network", network(s, there...)).Juju.Results
+	for key, value := range r {
+		require.Less(t, len(value), 128<<10, key)
+	}
+	require.Regexp(t, `^1500 conflicts, the first: virtual_ip 10.10.80.1 `, r["summary"])
+	require.Regexp(t, `(?s)^virtual_ip 10.10.80.1 .*\nand \d+ more$`, r["conflicts"])
+	var report struct {
+		reconcile.NetworkReport
+		LeftOut map[string]int `json:"left-out"`
+	}
+	require.NoError(t, json.Unmarshal([]byte(r["json"]), &report))
+	require.NotEmpty(t, report.Conflicts)
+	require.Equal(t, 1500, len(report.Conflicts)+report.LeftOut["conflicts"])
+	require.Equal(t, 500, len(report.Addresses)+report.LeftOut["virtual-ips"])
+	require.Equal(t, len(report.Conflicts)+1, len(strings.Split(r["conflicts"], "\n")))
 }

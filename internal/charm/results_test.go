@@ -75,7 +75,7 @@ func circumstances(t *testing.T) map[string]charmtest.State {
 // waiting are actions that wait for what these states' daemons never do, with the
 // circumstances in which they do not.
 var waiting = map[string][]string{
-	"pause":   {"standby", "paused", "alone", "blocked", "not configured"},
+	"pause":   {"holder", "standby", "paused", "alone", "blocked", "not configured"},
 	"restart": {"standby", "blocked"},
 	"resume":  {"paused", "holder", "blocked"},
 }

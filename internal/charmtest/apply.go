@@ -96,17 +96,14 @@ func (h *Host) apply(l reconcile.Layout, s reconcile.Step, amid bool) (known boo
 			h.Files[l.Binary()] = h.Charm
 		}
 	case reconcile.Write:
+		if h.Full {
+			return true, errFull
+		}
 		h.write(files)
 	case reconcile.Do:
 		return true, h.do(l, s.FollowUps, amid)
-	case reconcile.Pause:
-		h.Files[l.Paused()] = ""
-	case reconcile.Resume:
-		delete(h.Files, l.Paused())
-	case reconcile.HandOver:
-		h.Holds, h.Roles = false, nil
-	case reconcile.Restart:
-		h.Keepalived.Starts++
+	case reconcile.Pause, reconcile.Resume, reconcile.HandOver, reconcile.Restart:
+		return true, h.operate(l, s.Action)
 	case reconcile.Await:
 	case reconcile.Flush:
 		h.Stray = nil

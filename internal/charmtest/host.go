@@ -69,6 +69,10 @@ type Host struct {
 	AddressErrors int
 	// Network is what a look at the network brings, as far as it is asked for.
 	Network conflict.Look
+	// Alone tells that no other machine takes over what this one hands over.
+	Alone bool
+	// Full tells that the disk takes no more text.
+	Full bool
 	// Refuse makes keepalived's configuration test fail on a file that contains it.
 	Refuse string
 }

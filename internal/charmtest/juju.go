@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -30,6 +31,8 @@ type Juju struct {
 	// the peer relation.
 	Planned int
 	Status  juju.Status
+	// Fixed tells that Juju lets nobody set a status, as Juju 4 may in an action.
+	Fixed bool
 	// Statuses are all statuses that were set, the last one last.
 	Statuses []juju.Status
 	Version  string
@@ -279,6 +282,9 @@ func (m *model) SetStatus(s juju.Status) error {
 	return m.life.call(func() error {
 		if strings.ContainsAny(s.Message, "\n\r") {
 			m.t.Errorf("status of more than one line: %q", s.Message)
+		}
+		if m.state.Fixed {
+			return errors.New("cannot set status: unknown command")
 		}
 		m.state.Status = s
 		m.state.Statuses = append(m.state.Statuses, s)

@@ -6,10 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
 	"syscall"
 
-	"keepalived-charm/internal/checker"
 	"keepalived-charm/internal/healthcheck"
 	"keepalived-charm/internal/reconcile"
 	"keepalived-charm/internal/vrrp"
@@ -17,7 +15,14 @@ import (
 
 // Apply carries out one step of a plan. Every step may be carried out again.
 func (h *Host) Apply(l reconcile.Layout, s reconcile.Step) error {
+	if err := h.apply(l, s); err != nil {
+		return err
+	}
 	h.noteAction(l, s.Action)
+	return nil
+}
+
+func (h *Host) apply(l reconcile.Layout, s reconcile.Step) error {
 	switch s.Action {
 	case reconcile.InstallPackage:
 		return h.installPackage()
@@ -48,17 +53,11 @@ func (h *Host) Apply(l reconcile.Layout, s reconcile.Step) error {
 	case reconcile.Pin:
 		return h.pin(l, s.Addresses)
 	case reconcile.Pause:
-		if err := h.yield(l.CheckerConfig()); err != nil {
-			return err
-		}
-		return h.write(l.Paused(), "", 0o600)
+		return h.pause(l)
 	case reconcile.Resume:
 		return h.remove(l.Paused())
 	case reconcile.HandOver:
-		if err := h.yield(l.CheckerConfig()); err != nil {
-			return err
-		}
-		return systemctl("kill", "--kill-who=main", "--signal="+strconv.Itoa(int(checker.StepAside)), l.CheckerService())
+		return h.handOver(l)
 	case reconcile.Restart:
 		return systemctl("restart", keepalivedService)
 	case reconcile.Await:

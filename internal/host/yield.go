@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -36,36 +37,52 @@ func Yield(config string) error {
 
 // yield does nothing where nobody can take over, and gives up when nobody does.
 func (h *Host) yield(config string) error {
+	r, err := h.reign(config)
+	if err != nil {
+		return err
+	}
+	return h.awaitSuccessor(r.yields, r.limit)
+}
+
+// reign is what this unit holds.
+type reign struct {
+	// yields are the instances that another unit can take over, within limit.
+	yields []yielded
+	limit  time.Duration
+	// stays are those that nobody takes over before they are released.
+	stays []healthcheck.Instance
+}
+
+// reign tells what this unit holds, by the health checker's configuration.
+func (h *Host) reign(config string) (reign, error) {
+	var r reign
 	text, err := os.ReadFile(h.path(config))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return r, nil
 	}
 	if err != nil {
-		return fmt.Errorf("cannot yield: %w", err)
+		return r, fmt.Errorf("cannot yield: %w", err)
 	}
 	c, err := healthcheck.Parse(text)
 	if err != nil {
-		return fmt.Errorf("cannot yield: %s: %w", config, err)
+		return r, fmt.Errorf("cannot yield: %s: %w", config, err)
 	}
 	fragment, err := os.ReadFile(h.path((reconcile.Layout{Application: c.Application}).Fragment()))
 	if err != nil {
-		return nil // it serves nothing
+		return r, nil // it serves nothing
 	}
-	var held []yielded
-	limit := time.Duration(0)
-	for _, i := range c.Instances {
+	for _, i := range slices.DeleteFunc(c.Instances, func(i healthcheck.Instance) bool { return !holds(i) }) {
 		p, ok := keepalived.ReadParameters(string(fragment), i.Name)
 		value, readErr := h.trackValue(i.TrackFile)
-		if !ok || readErr != nil || !mayYield(c, i, value) || !holds(i) {
+		patience := 4*p.Interval + 200*time.Millisecond
+		if !ok || readErr != nil || !mayYield(c, i, value) || patience > longestYield {
+			r.stays = append(r.stays, i)
 			continue
 		}
-		held = append(held, yielded{i, value})
-		limit = max(limit, 4*p.Interval+200*time.Millisecond)
+		r.yields = append(r.yields, yielded{i, value})
+		r.limit = max(r.limit, patience)
 	}
-	if len(held) == 0 || limit > longestYield {
-		return nil
-	}
-	return h.awaitSuccessor(held, limit)
+	return r, nil
 }
 
 // yielded is an instance that is given up, with the adjustment that it had.

@@ -37,64 +37,180 @@ func TestWhoYields(t *testing.T) {
 	}
 }
 
-// TestAHolderYields plays the daemon: it takes the address away once the priority
-// is low, or does not.
-func TestAHolderYields(t *testing.T) {
+// holder is a machine in a network namespace of its own that may hold an anchor.
+type holder struct {
+	*Host
+	t      *testing.T
+	l      reconcile.Layout
+	lo     netlink.Link
+	anchor *netlink.Addr
+}
+
+func newHolder(t *testing.T, interval string) holder {
+	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("only root may make a network namespace; CI runs this as root")
 	}
 	runtime.LockOSThread() // and never unlocked: the thread ends with the test
 	require.NoError(t, unix.Unshare(unix.CLONE_NEWNET))
-	lo, err := netlink.LinkByName("lo")
+	m := holder{Host: New(t.TempDir(), ""), t: t, l: reconcile.Layout{Application: "keepalived"}}
+	var err error
+	m.lo, err = netlink.LinkByName("lo")
 	require.NoError(t, err)
-	require.NoError(t, netlink.LinkSetUp(lo))
-	anchor, err := netlink.ParseAddr("169.254.23.112/32")
+	require.NoError(t, netlink.LinkSetUp(m.lo))
+	m.anchor, err = netlink.ParseAddr("169.254.23.112/32")
 	require.NoError(t, err)
-	h, l := New(t.TempDir(), ""), reconcile.Layout{Application: "keepalived"}
-	track := h.path(l.TrackFile())
-	config, err := healthcheck.Config{
-		Application: "keepalived", Peers: true, Policy: vrrp.Policy{},
-		Instances: []healthcheck.Instance{{Name: l.Instance(), TrackFile: l.TrackFile(), Interface: "lo", Addresses: []netip.Addr{netip.MustParseAddr("169.254.23.112")}}},
-		Check:     healthcheck.Check{Type: healthcheck.None},
-	}.Marshal()
-	require.NoError(t, err)
+	m.configure(vrrp.Policy{})
 	for path, text := range map[string]string{
-		l.CheckerConfig(): string(config), l.TrackFile(): "204  \n",
-		l.Fragment(): "# parameters charm_keepalived: version=3 mode=multicast vrid=23 interval=50ms anchor=169.254.23.112\n" +
+		m.l.TrackFile(): "204  \n",
+		m.l.Fragment(): "# parameters charm_keepalived: version=3 mode=multicast vrid=23 interval=" + interval + " anchor=169.254.23.112\n" +
 			"vrrp_instance charm_keepalived {\n}\n",
 	} {
-		require.NoError(t, os.MkdirAll(filepath.Dir(h.path(path)), 0o700))
-		require.NoError(t, os.WriteFile(h.path(path), []byte(text), 0o600))
+		m.put(path, text)
 	}
-	says := func() string {
-		text, err := os.ReadFile(track)
-		require.NoError(t, err)
-		return string(text)
-	}
+	return m
+}
 
-	require.NoError(t, h.yield(l.CheckerConfig()))
-	require.Equal(t, "204  \n", says(), "a standby has nothing to yield")
+func (m holder) put(path, text string) {
+	m.t.Helper()
+	require.NoError(m.t, os.MkdirAll(filepath.Dir(m.path(path)), 0o700))
+	require.NoError(m.t, os.WriteFile(m.path(path), []byte(text), 0o600))
+}
 
-	require.NoError(t, netlink.AddrAdd(lo, anchor))
-	began := time.Now()
-	require.NoError(t, h.yield(l.CheckerConfig()))
-	require.Greater(t, time.Since(began), 200*time.Millisecond, "it waits for a successor")
-	require.Less(t, time.Since(began), 5*time.Second)
-	require.Equal(t, "204  \n", says(), "nobody came: it is as good as before")
+func (m holder) configure(p vrrp.Policy) {
+	m.t.Helper()
+	config, err := healthcheck.Config{
+		Application: "keepalived", Peers: true, Policy: p,
+		Instances: []healthcheck.Instance{{Name: m.l.Instance(), TrackFile: m.l.TrackFile(), Interface: "lo", Addresses: []netip.Addr{netip.MustParseAddr("169.254.23.112")}}},
+		Check:     healthcheck.Check{Type: healthcheck.None},
+	}.Marshal()
+	require.NoError(m.t, err)
+	m.put(m.l.CheckerConfig(), string(config))
+}
 
+func (m holder) hold() { require.NoError(m.t, netlink.AddrAdd(m.lo, m.anchor)) }
+
+func (m holder) says() string {
+	m.t.Helper()
+	text, err := os.ReadFile(m.path(m.l.TrackFile()))
+	require.NoError(m.t, err)
+	return string(text)
+}
+
+// daemon takes the anchor away once the priority is low; the returned function waits
+// for it.
+func (m holder) daemon() func() {
+	m.t.Helper()
 	namespace, err := netlink.NewHandle(unix.NETLINK_ROUTE)
-	require.NoError(t, err)
-	defer namespace.Close()
+	require.NoError(m.t, err)
 	gone := make(chan error, 1)
 	go func() {
 		for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
-			if text, err := os.ReadFile(track); err == nil && string(text) == "52   \n" {
+			if text, err := os.ReadFile(m.path(m.l.TrackFile())); err == nil && string(text) == "52   \n" {
 				break
 			}
 		}
-		gone <- namespace.AddrDel(lo, anchor)
+		gone <- namespace.AddrDel(m.lo, m.anchor)
 	}()
-	require.NoError(t, h.yield(l.CheckerConfig()))
-	require.NoError(t, <-gone)
-	require.Equal(t, "52   \n", says())
+	return func() {
+		m.t.Helper()
+		require.NoError(m.t, <-gone)
+		namespace.Close()
+	}
+}
+
+// signals has a program stand in for systemctl, and returns what tells how it was
+// called.
+func signals(t *testing.T, fails string) func() string {
+	t.Helper()
+	self, err := os.Executable()
+	require.NoError(t, err)
+	dir := t.TempDir()
+	require.NoError(t, os.Symlink(self, filepath.Join(dir, "systemctl")))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "failing"), []byte(fails), 0o600))
+	t.Setenv("PATH", dir)
+	t.Setenv("FAKE_PROGRAMS", dir)
+	return func() string {
+		text, _ := os.ReadFile(filepath.Join(dir, "calls")) // no file: no calls
+		return string(text)
+	}
+}
+
+// TestAHolderYields plays the daemon: it takes the address away once the priority
+// is low, or does not.
+func TestAHolderYields(t *testing.T) {
+	m := newHolder(t, "50ms")
+	require.NoError(t, m.yield(m.l.CheckerConfig()))
+	require.Equal(t, "204  \n", m.says(), "a standby has nothing to yield")
+
+	m.hold()
+	began := time.Now()
+	require.NoError(t, m.yield(m.l.CheckerConfig()))
+	require.Greater(t, time.Since(began), 200*time.Millisecond, "it waits for a successor")
+	require.Less(t, time.Since(began), 5*time.Second)
+	require.Equal(t, "204  \n", m.says(), "nobody came: it is as good as before")
+
+	gone := m.daemon()
+	require.NoError(t, m.yield(m.l.CheckerConfig()))
+	gone()
+	require.Equal(t, "52   \n", m.says())
+}
+
+func TestAHandOverWithoutASuccessorReleasesNothing(t *testing.T) {
+	m, calls := newHolder(t, "50ms"), signals(t, "kill")
+	m.hold()
+	require.EqualError(t, m.Apply(m.l, reconcile.Step{Action: reconcile.HandOver}),
+		"cannot hand over: no other unit took the virtual IPs within 400ms, this one holds them still")
+	require.Equal(t, "204  \n", m.says())
+	require.Empty(t, events(t, m.Host, m.l), "nothing happened")
+
+	gone := m.daemon()
+	require.NoError(t, m.Apply(m.l, reconcile.Step{Action: reconcile.HandOver}), "whether or not there is a health checker to release it")
+	gone()
+	require.Empty(t, calls())
+	require.Equal(t, []string{"failover asked for: action of an operator"}, events(t, m.Host, m.l))
+}
+
+func TestAHandOverReleasesWhatCannotBeYielded(t *testing.T) {
+	const kill = "systemctl kill --kill-who=main --signal=10 keepalived-checker-keepalived.service\n"
+	m, calls := newHolder(t, "5s"), signals(t, "")
+	require.NoError(t, m.Apply(m.l, reconcile.Step{Action: reconcile.HandOver}))
+	require.Empty(t, calls(), "a standby has nothing to release")
+	m.hold()
+	require.NoError(t, m.Apply(m.l, reconcile.Step{Action: reconcile.HandOver}))
+	require.Equal(t, kill, calls(), "an interval too long to wait for")
+
+	m = newHolder(t, "50ms")
+	m.configure(vrrp.Policy{Mixed: true})
+	m.hold()
+	require.NoError(t, m.Apply(m.l, reconcile.Step{Action: reconcile.HandOver}))
+	require.Equal(t, kill+kill, calls(), "units of the Python charm have no room to yield")
+	require.Equal(t, "204  \n", m.says())
+}
+
+func TestAPauseThatCannotBeMarkedMovesNothing(t *testing.T) {
+	m := newHolder(t, "2s")
+	m.hold()
+	m.put(filepath.Join(m.l.Paused(), "in"), "the way\n")
+	began := time.Now()
+	require.ErrorContains(t, m.Apply(m.l, reconcile.Step{Action: reconcile.Pause}), "cannot write "+m.l.Paused())
+	require.Less(t, time.Since(began), 8*time.Second, "it waited for no successor")
+	require.Equal(t, "204  \n", m.says())
+	require.Empty(t, events(t, m.Host, m.l))
+}
+
+func TestAPauseIsMarkedBeforeAnythingMoves(t *testing.T) {
+	m := newHolder(t, "50ms")
+	m.hold()
+	gone := m.daemon()
+	require.NoError(t, m.Apply(m.l, reconcile.Step{Action: reconcile.Pause}))
+	gone()
+	text, err := os.ReadFile(m.path(m.l.Paused()))
+	require.NoError(t, err)
+	require.NotEmpty(t, text, "it takes room on the disk")
+	marked, err := os.Stat(m.path(m.l.Paused()))
+	require.NoError(t, err)
+	lowered, err := os.Stat(m.path(m.l.TrackFile()))
+	require.NoError(t, err)
+	require.False(t, lowered.ModTime().Before(marked.ModTime()))
 }

@@ -57,7 +57,7 @@ func (d Desired) stray(m Machine) []netip.Addr {
 		if m.Active {
 			return nil // nobody knows
 		}
-		return slices.DeleteFunc(d.addresses(), func(a netip.Addr) bool { return !m.hasOutside(a, "lo") })
+		return d.kept(m)
 	}
 	_, stray := d.disagreement(m)
 	for _, a := range state.Addresses {
@@ -92,6 +92,12 @@ func (d Desired) addresses() []netip.Addr {
 // held returns the virtual IPs that the kernel has.
 func (d Desired) held(m Machine) []netip.Addr {
 	return slices.DeleteFunc(d.addresses(), func(a netip.Addr) bool { return !m.has(a) })
+}
+
+// kept returns the virtual IPs that a unit has which is to have none, whatever its
+// daemon says, if anything.
+func (d Desired) kept(m Machine) []netip.Addr {
+	return slices.DeleteFunc(d.addresses(), func(a netip.Addr) bool { return !m.hasOutside(a, "lo") })
 }
 
 // pins lists the addresses under which the configuration changes: those of routers

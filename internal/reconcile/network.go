@@ -114,14 +114,15 @@ func Report(o Observed) (NetworkReport, error) {
 			r.Conflicts = append(r.Conflicts, text)
 		}
 	}
-	if text := d.misplaced(o.Machine); text != "" {
-		r.Conflicts = append(r.Conflicts, strings.TrimPrefix(text, "; "))
+	misplaced := d.misplaced(o.Machine)
+	if misplaced != "" {
+		r.Conflicts = append(r.Conflicts, strings.TrimPrefix(misplaced, "; "))
 	}
 	r.Notes = append(r.Notes, d.dropped(o.Machine)...)
 	r.Heard = heard(v, *look)
 	for _, p := range d.placed {
 		use := d.use(o, v, p.Addr(), p.Interface)
-		if use.Subnet == "" && d.misplaced(o.Machine) == "" {
+		if use.Subnet == "" && misplaced == "" {
 			r.Notes = append(r.Notes, "no interface has the subnet of "+use.Address+": it is put on "+use.Interface+
 				", where only routers with a route to it send it")
 		}

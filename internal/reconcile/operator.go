@@ -4,7 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
+
+	"keepalived-charm/internal/vrrp"
 )
 
 // Holds tells whether this unit holds virtual IPs by the kernel's word.
@@ -22,18 +25,51 @@ func (d Desired) Service(m Machine) netip.AddrPort {
 // Spread tells that each virtual IP returns to the unit whose turn it is.
 func (d Desired) Spread() bool { return d.spread || len(d.routers) > 0 }
 
-// Successor tells whether somebody healthy is there to take over what this unit
-// gives up; the error says why not, as far as the others have told.
+// Successor tells whether another unit is there to take over what this unit gives up:
+// one that takes part, is healthy as far as it told, and is not lost. The error says
+// of each other unit why it is none.
 func (d Desired) Successor() error {
-	var others []string
-	for _, p := range d.peers {
-		if p.Runs != nil && p.healthy != nil && *p.healthy {
-			return nil
-		}
-		others = append(others, p.unit.String())
-	}
-	if len(others) == 0 {
+	if len(d.peers) == 0 {
 		return errors.New("there is no other unit to take the virtual IPs over")
 	}
-	return fmt.Errorf("no other unit is healthy (%s)", strings.Join(others, ", "))
+	for _, part := range d.parts() {
+		var reasons []string
+		for _, p := range part.peers {
+			if why := p.unfit(); why != "" {
+				reasons = append(reasons, p.unit.String()+": "+why)
+			}
+		}
+		if len(reasons) == len(part.peers) {
+			return fmt.Errorf("no other unit can take the virtual IPs over (%s)", strings.Join(reasons, "; "))
+		}
+	}
+	return nil
+}
+
+// Returns tells that what this unit hands over comes back at once: with preempt the
+// healthy unit that ranks highest takes it.
+func (d Desired) Returns(m Machine) bool {
+	if !d.options.Policy.Preempt || d.agreement.mixed() || m.Check.Known && !m.Check.Healthy {
+		return false
+	}
+	return !slices.ContainsFunc(d.peers, func(p peer) bool { return p.unfit() == "" && vrrp.Base(p.rank) >= d.base() })
+}
+
+// unfit says why a peer takes nothing over; empty for one that would.
+func (p peer) unfit() string {
+	switch {
+	case p.Runs == nil:
+		return "serves nothing"
+	case p.Aside == untilResumed:
+		return "paused"
+	case p.Aside != "":
+		return "stands aside"
+	case p.lost:
+		return "machine does not answer"
+	case p.healthy == nil:
+		return "no verdict"
+	case !*p.healthy:
+		return "check fails"
+	}
+	return ""
 }

@@ -42,7 +42,11 @@ func (d Desired) Status(m Machine) juju.Status {
 	case d.Mode != Serving:
 		return say(released)
 	case d.paused:
-		return say(paused, "UNIT", d.unit.String())
+		s := say(paused, "UNIT", d.unit.String())
+		if kept := d.kept(m); len(kept) > 0 {
+			s.Message += say(pausedHolds, "ADDRESSES", list(kept)).Message
+		}
+		return s
 	}
 	s := d.roles(m)
 	s.Message += d.progress() + d.conflicts() + d.misplaced(m)

@@ -102,8 +102,21 @@ func TestEveryConditionHasItsWords(t *testing.T) {
 			"waiting: electing a holder for " + one},
 		"nothing to serve": {noVirtualIP, -1, 0, func(c circumstances) { c.Desired.Mode = Idle }, "blocked: Please configure virtual ips: juju config keepalived virtual_ip=ADDRESS"},
 		"handed over":      {released, -1, 1, func(c circumstances) { c.Desired.Mode = Released }, "maintenance: VIP handed over, serving nothing"},
-		"paused":           {paused, -1, 1, func(c circumstances) { c.Desired.paused = true }, "maintenance: paused, takes no VIP: juju run keepalived/0 resume"},
-		"no daemon":        {notRunning, -1, 1, func(c circumstances) { c.Active, c.Instances = false, nil }, "waiting: keepalived is not running: journalctl -u keepalived"},
+		"paused": {paused, -1, 1, func(c circumstances) {
+			c.standby(0).state.State = keepalived.Fault
+			c.Desired.paused = true
+		}, "maintenance: paused, takes no VIP: juju run keepalived/0 resume"},
+		"paused without a daemon": {paused, -1, 1, func(c circumstances) {
+			c.standby(0).Active, c.Instances = false, nil
+			c.Desired.paused = true
+		}, "maintenance: paused, takes no VIP: juju run keepalived/0 resume"},
+		"paused, a daemon that goes on": {paused, pausedHolds, 1, func(c circumstances) { c.Desired.paused = true },
+			"maintenance: paused, takes no VIP: juju run keepalived/0 resume; has " + one + " all the same: journalctl -u keepalived"},
+		"paused, a daemon that hangs": {paused, pausedHolds, 3, func(c circumstances) {
+			c.Desired.paused, c.Instances = true, nil
+			c.drop(2)
+		}, "maintenance: paused, takes no VIP: juju run keepalived/0 resume; has 10.0.0.250, 10.0.0.251 all the same: journalctl -u keepalived"},
+		"no daemon": {notRunning, -1, 1, func(c circumstances) { c.Active, c.Instances = false, nil }, "waiting: keepalived is not running: journalctl -u keepalived"},
 		"another daemon": {notReporting, -1, 1, func(c circumstances) { c.state.Name = "other" },
 			"waiting: keepalived does not run this unit's VRRP instance: see journalctl -u keepalived"},
 		"interface down": {linkDown, -1, 1, func(c circumstances) {

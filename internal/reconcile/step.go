@@ -38,8 +38,8 @@ const (
 	// Forget forgets follow-ups that nobody is left to carry out.
 	Forget Action = "forget"
 	// Pause and Resume keep the unit out of the election and let it in again;
-	// HandOver gives away what it holds, once; Restart restarts keepalived. They
-	// are an operator's actions and in no plan.
+	// HandOver gives away what it holds, once, and fails where nobody takes it; Restart
+	// restarts keepalived. They are an operator's actions and in no plan.
 	Pause    Action = "pause"
 	Resume   Action = "resume"
 	HandOver Action = "hand over"

@@ -57,6 +57,7 @@ const (
 	checkFailsEverywhere
 	checkerSilent
 	noPeerRelation
+	pausedHolds
 	alsoRouter
 	alsoAddress
 	alsoHolds
@@ -106,6 +107,7 @@ func Wordings() []Wording {
 		checkFailsEverywhere: {"", "; check fails on every unit: is WHAT right? Here: REASON", "Either all services are down, or the check looks in the wrong place."},
 		checkerSilent:        {"", "; the health checker is silent: see journalctl -u SERVICE", "It is down or has not reached a verdict; the last verdict counts."},
 		noPeerRelation:       {"", "; no peer relation, units do not know each other: juju status --relations", "Right after an upgrade, or on a Juju that gave the application none. The virtual IPs move all the same."},
+		pausedHolds:          {"", "; has ADDRESSES all the same: journalctl -u keepalived", "Keepalived has not given them up: it hangs, or they were added by hand. Another unit may hold them too."},
 		alsoRouter:           {"", "; router_id ID is used by HOST too: try juju config APPLICATION router_id=FREE", "A stranger came later. This unit goes on, but change one of the two: each drops the advertisements of the other, and the one with the longer interval falls silent, so that its standbys hold beside it. Another deployment of this charm advertises the same address; then only one of the two holds."},
 		alsoAddress:          {"", "; ADDRESS is answered by HOST too: take it from that host", "A stranger came later. This unit goes on; some clients reach that host."},
 		alsoHolds:            {"", "; UNIT holds ADDRESS too, its advertisements do not arrive here: allow IP protocol 112 between the machines", "Two units hold, because they do not hear each other."},

@@ -161,9 +161,9 @@ func (d *deployment) lastHealthy(t *testing.T) {
 			d.notes(t, sick, "check failed: cannot connect to 127.0.0.1:443: connection refused")
 		}
 		d.settled(t)
-		d.refuses(t, unit, "pause", nil, "no other unit is healthy")
+		d.refuses(t, unit, "pause", nil, "no other unit can take the virtual IPs over")
 		d.refuses(t, unit, "pause", map[string]any{"force": false}, "force=true pauses all the same")
-		d.refuses(t, unit, "failover", nil, "no other unit is healthy")
+		d.refuses(t, unit, "failover", nil, "no other unit can take the virtual IPs over")
 		require.Equal(t, holder, d.waitHolder(t))
 		d.act(t, unit, "pause", map[string]any{"force": true})
 		d.otherHolder(t, holder)
