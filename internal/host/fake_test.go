@@ -49,13 +49,21 @@ func TestMain(m *testing.M) {
 }
 
 // daemon writes a report when it gets keepalived's JSON signal: like keepalived it
-// has the file there before the text.
+// has the file there before the text. In a root of its own it heeds no TMPDIR, as
+// before 2.2.7.
 func daemon() {
+	dir := os.Getenv("TMPDIR")
+	if root := os.Getenv("FAKE_ROOT"); root != "" {
+		if err := syscall.Chroot(root); err != nil {
+			panic(err)
+		}
+		dir = "/tmp"
+	}
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.Signal(jsonSignal))
 	fmt.Println("ready")
 	for range signals {
-		name := filepath.Join(os.Getenv("TMPDIR"), "keepalived.json")
+		name := filepath.Join(dir, "keepalived.json")
 		for _, text := range []string{"", `[{"data":{"ina`, `[{"data":{"iname":"charm_keepalived","state":2,"vips":["10.10.74.250 dev eth0 scope global set"]}}]`} {
 			if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 				panic(err)
@@ -232,10 +240,10 @@ func (m machine) files() []string {
 }
 
 // start starts the fake daemon and tells systemctl of it.
-func (m machine) start(tmp string) {
+func (m machine) start(tmp string, environment ...string) {
 	m.t.Helper()
 	cmd := exec.Command(m.programs.path("daemon"))
-	cmd.Env = append(os.Environ(), "TMPDIR="+tmp)
+	cmd.Env = append(append(os.Environ(), "TMPDIR="+tmp), environment...)
 	out, err := cmd.StdoutPipe()
 	require.NoError(m.t, err)
 	require.NoError(m.t, cmd.Start())

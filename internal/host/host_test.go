@@ -251,6 +251,23 @@ func TestTheDaemonIsAskedForItsState(t *testing.T) {
 	require.Equal(t, want, m.observe().Instances)
 }
 
+// TestADaemonThatHeedsNoTMPDIRIsAskedToo is about keepalived before 2.2.7.
+func TestADaemonThatHeedsNoTMPDIRIsAskedToo(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root may change a process's root; CI runs this as root")
+	}
+	m := newMachine(t)
+	root := t.TempDir()
+	for _, dir := range []string{"run", "tmp"} {
+		require.NoError(t, os.Mkdir(filepath.Join(root, dir), 0o755))
+	}
+	m.start("/run", "FAKE_ROOT="+root)
+	require.Len(t, m.observe().Instances, 1)
+	require.NoFileExists(t, filepath.Join(root, "tmp", "keepalived.json"), "read and removed")
+	require.NoError(t, os.MkdirAll(filepath.Join(root, "run", "keepalived.json", "x"), 0o755))
+	require.Len(t, m.observe().Instances, 1, "what is in the way elsewhere does not matter")
+}
+
 func TestAReportThatIsALinkIsRefused(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("the report must be root's; CI runs this as root")
@@ -265,7 +282,7 @@ func TestAReportThatIsALinkIsRefused(t *testing.T) {
 	require.Equal(t, "charm_keepalived", m.observe().Instances[0].Name)
 	require.Equal(t, `[{"data":{"iname":"false"}}]`, func() string { text, _ := os.ReadFile(victim); return string(text) }())
 
-	// A directory in the way cannot be removed: the daemon is not asked at all.
+	// A directory in the way cannot be removed, and tells nothing.
 	require.NoError(t, os.MkdirAll(filepath.Join(link, "x"), 0o755))
 	require.Empty(t, m.observe().Instances)
 }
