@@ -163,9 +163,10 @@ func TestFollowUpsCallSystemd(t *testing.T) {
 		require.Equal(t, want, m.calls())
 	}
 	m.apply(reconcile.Step{Action: reconcile.StopKeepalived})
-	require.Equal(t, []string{"systemctl stop keepalived.service"}, m.calls())
+	require.Equal(t, []string{"systemctl stop keepalived.service", "systemctl reset-failed keepalived.service"}, m.calls())
 	m.apply(reconcile.Step{Action: reconcile.StopChecker})
-	require.Equal(t, []string{"systemctl stop keepalived-checker-keepalived.service"}, m.calls(), "what has no unit file cannot be disabled")
+	require.Equal(t, []string{"systemctl stop keepalived-checker-keepalived.service",
+		"systemctl reset-failed keepalived-checker-keepalived.service"}, m.calls(), "what has no unit file cannot be disabled")
 	m.put(m.l.CheckerUnit(), "[Service]\n")
 	m.put(m.l.YieldUnit(), "[Service]\n")
 	m.apply(reconcile.Step{Action: reconcile.Do, FollowUps: []reconcile.FollowUp{reconcile.RestartChecker}})
@@ -173,7 +174,14 @@ func TestFollowUpsCallSystemd(t *testing.T) {
 		"systemctl start --no-block keepalived-yield-keepalived.service"}, m.calls()[2:])
 	m.apply(reconcile.Step{Action: reconcile.StopChecker})
 	require.Equal(t, []string{"systemctl disable --quiet --now keepalived-yield-keepalived.service",
-		"systemctl disable --quiet --now keepalived-checker-keepalived.service"}, m.calls(), "others take over first")
+		"systemctl reset-failed keepalived-yield-keepalived.service",
+		"systemctl disable --quiet --now keepalived-checker-keepalived.service",
+		"systemctl reset-failed keepalived-checker-keepalived.service"}, m.calls(), "others take over first")
+	m.set(t, "failing", "reset-failed")
+	m.apply(reconcile.Step{Action: reconcile.StopNotifier})
+	require.Equal(t, []string{"systemctl stop keepalived-notifier-keepalived.path keepalived-notifier-keepalived.service",
+		"systemctl reset-failed keepalived-notifier-keepalived.path keepalived-notifier-keepalived.service"}, m.calls(),
+		"what failed is forgotten; systemd refuses that of a unit that it has not loaded")
 	require.ErrorContains(t, m.Apply(m.l, reconcile.Step{Action: "dance"}), "knows no such step")
 	require.ErrorContains(t, m.Apply(m.l, reconcile.Step{Action: reconcile.Do, FollowUps: []reconcile.FollowUp{"dance"}}), "knows no such follow-up")
 }
