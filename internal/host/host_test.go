@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -200,6 +201,33 @@ func TestKernelSettingsComeAndGo(t *testing.T) {
 	m.apply(reconcile.Step{Action: reconcile.Write, Files: []reconcile.File{{Path: reconcile.SysctlFile, Remove: true}}})
 	m.apply(set)
 	require.Equal(t, "0", m.text(v4), "as it was before the charm, however often it was set")
+}
+
+// TestThePythonCharmsSettingsGoAsWell: its file was there before, and is no owner's.
+func TestThePythonCharmsSettingsGoAsWell(t *testing.T) {
+	const setting = "/proc/sys/net/ipv4/ip_nonlocal_bind"
+	ours := reconcile.File{Path: reconcile.SysctlFile, Content: "net.ipv4.ip_nonlocal_bind = 1\n"}
+	for claim, c := range map[string]struct {
+		found, want string
+		steps       []reconcile.File
+	}{
+		"the Python charm's file, replaced":           {"\nnet.ipv4.ip_nonlocal_bind=1\n", "0", []reconcile.File{ours, ours, {Path: ours.Path, Remove: true}}},
+		"the Python charm's file, removed at once":    {"\nnet.ipv4.ip_nonlocal_bind=1", "0", []reconcile.File{{Path: ours.Path, Remove: true}}},
+		"no file, the owner set it in some other way": {"", "1", []reconcile.File{ours, {Path: ours.Path, Remove: true}}},
+	} {
+		t.Run(claim, func(t *testing.T) {
+			m := newMachine(t)
+			m.put(setting, "1\n")
+			if c.found != "" {
+				m.put(ours.Path, c.found)
+			}
+			for _, f := range c.steps {
+				m.apply(reconcile.Step{Action: reconcile.Write, Files: []reconcile.File{f}})
+				m.apply(reconcile.Step{Action: reconcile.Do, FollowUps: []reconcile.FollowUp{reconcile.ApplySysctl}})
+			}
+			require.Equal(t, c.want, strings.TrimSpace(m.text(setting)))
+		})
+	}
 }
 
 func TestTheBinaryIsCopiedAndComparedByContent(t *testing.T) {
