@@ -16,7 +16,6 @@ import (
 const (
 	moveLimit = 10 * time.Second
 	hearLimit = 3 * time.Second
-	lookPause = 20 * time.Millisecond
 )
 
 // pause keeps the unit out of the election until resume.
@@ -129,13 +128,13 @@ func (r *request) change(action reconcile.Action, leaving bool) (string, error) 
 		err = r.look(l)
 	}
 	for began := time.Now(); err == nil && leaving && want.Holds(r.obs.Machine) && time.Since(began) < moveLimit; {
-		time.Sleep(lookPause)
+		r.m.Rest()
 		r.obs.Machine, err = r.m.Observe(l)
 	}
 	silent, answers := end()
 	// A unit that takes part anew has to hear the holder before it can name it.
 	for began := time.Now(); err == nil && status(r.obs).Level == juju.Waiting && time.Since(began) < hearLimit; {
-		time.Sleep(lookPause)
+		r.m.Rest()
 		r.obs.Machine, err = r.m.Observe(l)
 	}
 	if err == nil {
