@@ -16,9 +16,9 @@ import (
 
 // request is one run of an action.
 type request struct {
-	// obs is what the unit goes by, asked what it was asked to go by: the same unless
-	// options cannot be used.
-	obs, asked reconcile.Observed
+	// obs is what the unit goes by, configured what its options are: the same unless
+	// these cannot be used.
+	obs, configured reconcile.Observed
 	j          Model
 	m          Machine
 	parameters map[string]any
@@ -71,10 +71,10 @@ func act(ev juju.Event, j Model, m Machine) error {
 	r := request{j: j, m: m}
 	var err error
 	if r.parameters, err = j.ActionParameters(); err == nil {
-		r.asked, err = observe(ev, j, m)
+		r.configured, err = observe(ev, j, m)
 	}
 	if err == nil {
-		r.obs, err = usable(r.asked, j, m)
+		r.obs, err = usable(r.configured, j, m)
 	}
 	if err != nil {
 		return errors.Join(err, j.FailAction(err.Error()))

@@ -40,6 +40,8 @@ type Model interface {
 type Machine interface {
 	Observe(reconcile.Layout) (reconcile.Machine, error)
 	Apply(reconcile.Layout, reconcile.Step) error
+	// Rest waits a moment before the next Observe, less when something moves.
+	Rest()
 	// Watch looks at an address and port until the returned function is called,
 	// which tells the longest time in which nobody answered, and whether somebody
 	// does in the end.

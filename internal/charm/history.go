@@ -73,6 +73,9 @@ func line(e history.Entry) string {
 		}
 		text += e.Peer
 	}
+	if e.Again > 0 {
+		text += fmt.Sprintf("; %d more, the last at %s", e.Again, e.Last.UTC().Format(time.RFC3339))
+	}
 	return text
 }
 

@@ -16,7 +16,6 @@ import (
 const (
 	moveLimit = 10 * time.Second
 	hearLimit = 3 * time.Second
-	lookPause = 20 * time.Millisecond
 )
 
 // goesOn is the gap that has not ended yet.
@@ -168,7 +167,7 @@ func (r *request) change(action reconcile.Action, leaving bool) (string, error) 
 	r.await(moveLimit, func() bool { return leaving && r.said.Level != juju.Blocked && want.Holds(r.obs.Machine) })
 	silent, answers := end()
 	// A unit that takes part anew has to hear the holder before it can name it.
-	r.await(hearLimit, func() bool { return status(r.obs).Level == juju.Waiting })
+	r.await(hearLimit, func() bool { return r.does().Level == juju.Waiting })
 	r.look()
 	if !answers {
 		return goesOn, nil
@@ -179,7 +178,7 @@ func (r *request) change(action reconcile.Action, leaving bool) (string, error) 
 // await reads the machine again while something lasts, to a limit.
 func (r *request) await(limit time.Duration, lasts func() bool) {
 	for began := time.Now(); lasts() && time.Since(began) < limit; {
-		time.Sleep(lookPause)
+		r.m.Rest()
 		m, err := r.m.Observe(r.layout())
 		if err != nil {
 			return // look says so
@@ -205,4 +204,13 @@ func (r *request) look() {
 	if err := show(r.said, r.j); err != nil {
 		r.j.Log(err.Error())
 	}
+	if r.obs.Refusal != nil {
+		r.said = r.does()
+	}
+}
+
+// does is what the unit does, by whatever options.
+func (r request) does() juju.Status {
+	r.obs.Refusal = nil
+	return status(r.obs)
 }

@@ -15,8 +15,8 @@ import (
 // is in the unit's status too, and a unit that a conflict had kept out goes on when
 // it is gone.
 func checkNetwork(r request) (map[string]string, error) {
-	if _, err := reconcile.Desire(withoutLook(r.asked)); err == nil {
-		r.obs = r.asked // a conflict may be all that is in the way
+	if _, err := reconcile.Desire(withoutLook(r.configured)); err == nil {
+		r.obs = r.configured // a conflict may be all that is in the way
 	}
 	if want, err := reconcile.Desire(withoutLook(r.obs)); err != nil {
 		return nil, err

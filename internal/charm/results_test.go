@@ -167,7 +167,7 @@ func TestHistoryNamesUnitsAndExplains(t *testing.T) {
 	s.Host.Journal = []history.Entry{
 		{Time: at, Event: history.BecameHolder, Cause: "10.10.74.12 went silent, last heard 0.61 s before", Peer: "10.10.74.12"},
 		{Time: at.Add(time.Minute), Event: history.BecameStandby, Cause: history.Unknown, Peer: "10.10.74.99"},
-		{Time: at.Add(time.Minute + time.Second), Event: history.KeepalivedEnded, Cause: "killed by SIGKILL"},
+		{Time: at.Add(time.Minute + time.Second), Event: history.KeepalivedEnded, Cause: "killed by SIGKILL", Again: 9, Last: at.Add(time.Minute + 5*time.Second)},
 		{Time: at.Add(2 * time.Minute), Event: history.StandsAside, Cause: next},
 		{Time: at.Add(3 * time.Minute), Event: history.HolderChanged, Cause: "10.10.74.99 handed over (priority 0)", Peer: "10.10.74.12"},
 	}
@@ -175,7 +175,7 @@ func TestHistoryNamesUnitsAndExplains(t *testing.T) {
 	require.Equal(t, strings.Join([]string{
 		"2026-11-22T12:00:00Z became holder: keepalived/1 went silent, last heard 0.61 s before",
 		"2026-11-22T12:01:00Z became standby: keepalived ended: killed by SIGKILL; holder is 10.10.74.99",
-		"2026-11-22T12:01:01Z keepalived ended: killed by SIGKILL",
+		"2026-11-22T12:01:01Z keepalived ended: killed by SIGKILL; 9 more, the last at 2026-11-22T12:01:05Z",
 		"2026-11-22T12:02:00Z stands aside: keepalived/1 changes over to version=3 mode=multicast vrid=24 interval=200ms anchor=169.254.24.112",
 		"2026-11-22T12:03:00Z holder changed: 10.10.74.99 handed over (priority 0); now keepalived/1",
 	}, "\n"), r["history"])

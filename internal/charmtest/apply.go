@@ -52,6 +52,9 @@ func (m *machine) Apply(l reconcile.Layout, s reconcile.Step) error {
 	})
 }
 
+// Rest only bounds what a loop costs: a fake daemon moves nothing by itself.
+func (m *machine) Rest() { time.Sleep(20 * time.Millisecond) }
+
 func (m *machine) Watch(netip.AddrPort) func() (time.Duration, bool) {
 	return func() (time.Duration, bool) { return 50 * time.Millisecond, true }
 }

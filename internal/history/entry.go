@@ -52,6 +52,26 @@ type Entry struct {
 	Cause string `json:"cause,omitempty"`
 	// Peer is the address, or the name, of the other unit concerned.
 	Peer string `json:"peer,omitempty"`
+	// Again is how often the same happened again, each time soon after the one before,
+	// and Last when it did last.
+	Again int       `json:"again,omitempty"`
+	Last  time.Time `json:"last,omitzero"`
+}
+
+// latest is when it happened last.
+func (e Entry) latest() time.Time {
+	if e.Again > 0 {
+		return e.Last
+	}
+	return e.Time
+}
+
+// distance is how far from a moment it happened.
+func (e Entry) distance(t time.Time) time.Duration {
+	if t.After(e.Time) && t.Before(e.latest()) {
+		return 0
+	}
+	return min(e.Time.Sub(t).Abs(), e.latest().Sub(t).Abs())
 }
 
 // Merge brings the entries of several files into one list, oldest first. Within a

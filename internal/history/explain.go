@@ -25,8 +25,8 @@ func Explain(entries []Entry) {
 		}
 		best := -1
 		for m, other := range entries {
-			distance := other.Time.Sub(e.Time).Abs()
-			if distance <= reach(other.Event, e.Event) && (best < 0 || distance < entries[best].Time.Sub(e.Time).Abs()) {
+			distance := other.distance(e.Time)
+			if distance <= reach(other.Event, e.Event) && (best < 0 || distance < entries[best].distance(e.Time)) {
 				best = m
 			}
 		}

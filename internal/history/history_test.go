@@ -57,7 +57,7 @@ func TestWritersInTurnLoseNothing(t *testing.T) {
 	for range 4 {
 		group.Go(func() {
 			for range 5 {
-				if err := Note(filepath.Join(dir, CharmFile), Entry{Time: at(0), Event: KeepalivedStarts}); err != nil {
+				if err := Note(filepath.Join(dir, CharmFile), Entry{Time: at(0), Event: Paused}); err != nil {
 					t.Error(err)
 				}
 			}
@@ -67,6 +67,45 @@ func TestWritersInTurnLoseNothing(t *testing.T) {
 	entries, err := Read(dir)
 	require.NoError(t, err)
 	require.Len(t, entries, 20)
+}
+
+// TestADaemonThatEndsAgainAndAgainTakesNoRoom: pauses and failovers from before stay.
+func TestADaemonThatEndsAgainAndAgainTakesNoRoom(t *testing.T) {
+	killed := func(second int) Entry {
+		return Entry{Time: at(second), Event: KeepalivedEnded, Cause: "killed by SIGKILL"}
+	}
+	starts := func(second int) Entry { return Entry{Time: at(second), Event: KeepalivedStarts} }
+	paused := Entry{Time: at(0), Event: Paused}
+	exits := Entry{Time: at(3), Event: KeepalivedEnded, Cause: "exit-code 1"}
+	often := []Entry{paused}
+	for n := range 2 * charmSlots {
+		often = append(often, killed(n), starts(n))
+	}
+	again := func(e Entry, n, last int) Entry {
+		e.Again, e.Last = n, at(last)
+		return e
+	}
+	for claim, c := range map[string]struct{ noted, want []Entry }{
+		"one end is one entry":           {[]Entry{killed(0), starts(1)}, []Entry{killed(0), starts(1)}},
+		"the same soon after is counted": {[]Entry{killed(0), starts(1), killed(20), starts(21)}, []Entry{again(killed(0), 1, 20), again(starts(1), 1, 21)}},
+		"a long loop is two entries": {often,
+			[]Entry{paused, again(killed(0), 2*charmSlots-1, 2*charmSlots-1), again(starts(0), 2*charmSlots-1, 2*charmSlots-1)}},
+		"much later is another time": {[]Entry{killed(0), starts(1), killed(60), starts(61)}, []Entry{killed(0), starts(1), killed(60), starts(61)}},
+		"in two ways in turn is three entries": {[]Entry{killed(1), starts(2), exits, starts(4), killed(5), starts(6)},
+			[]Entry{again(killed(1), 1, 5), again(starts(2), 2, 6), exits}},
+		"what came between parts them":                     {[]Entry{killed(0), paused, killed(1)}, []Entry{killed(0), paused, killed(1)}},
+		"what somebody asks for twice was asked for twice": {[]Entry{paused, paused}, []Entry{paused, paused}},
+	} {
+		t.Run(claim, func(t *testing.T) {
+			dir := t.TempDir()
+			for _, e := range c.noted {
+				require.NoError(t, Note(filepath.Join(dir, CharmFile), e))
+			}
+			entries, err := Read(dir)
+			require.NoError(t, err)
+			require.Equal(t, c.want, entries)
+		})
+	}
 }
 
 func TestTheFilesOfBothWritersAreOneHistory(t *testing.T) {

@@ -86,11 +86,18 @@ func (r *Ring) Close() error { return r.file.Close() }
 // the disk when the kernel thinks fit.
 func (r *Ring) Append(entries ...Entry) error {
 	for _, e := range entries {
-		at := int64(r.next % uint64(r.slots) * slot)
-		if _, err := r.file.WriteAt(text(record{r.next, e}), at); err != nil {
-			return fmt.Errorf("cannot write the history: %w", err)
+		if err := r.put(record{r.next, e}); err != nil {
+			return err
 		}
 		r.next++
+	}
+	return nil
+}
+
+// put writes a record to its place.
+func (r *Ring) put(e record) error {
+	if _, err := r.file.WriteAt(text(e), int64(e.Number%uint64(r.slots)*slot)); err != nil {
+		return fmt.Errorf("cannot write the history: %w", err)
 	}
 	return nil
 }
@@ -105,7 +112,7 @@ func (r *Ring) Sync() error {
 
 // text is a record of slot bytes: JSON, spaces, end of line.
 func text(e record) []byte {
-	e.Time = e.Time.UTC().Truncate(time.Millisecond)
+	e.Time, e.Last = e.Time.UTC().Truncate(time.Millisecond), e.Last.UTC().Truncate(time.Millisecond)
 	for {
 		data, err := json.Marshal(e)
 		if err == nil && len(data) < slot {
@@ -122,8 +129,8 @@ func text(e record) []byte {
 	}
 }
 
-// Note adds one entry to a file that several processes write in turn. It waits for no
-// disk: keepalived's start does for it.
+// Note adds one entry to a file that several processes write in turn, or counts it where
+// it says the same once more. It waits for no disk: keepalived's start does for it.
 func Note(path string, e Entry) error {
 	r, err := Open(path)
 	if err != nil {
@@ -140,7 +147,14 @@ func Note(path string, e Entry) error {
 		}
 	}
 	r.find() // another may have written before the lock was ours
-	return r.Append(e)
+	records := read(r.file, r.slots)
+	n := repeated(records, e)
+	if n < 0 {
+		return r.Append(e)
+	}
+	old := records[n]
+	old.Again, old.Last = old.Again+1, e.Time
+	return r.put(old)
 }
 
 // Read returns the entries in a directory of the journal, oldest first.

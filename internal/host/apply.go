@@ -79,6 +79,9 @@ func (h *Host) apply(l reconcile.Layout, s reconcile.Step) error {
 func (h *Host) put(l reconcile.Layout, files []reconcile.File) error {
 	for _, f := range files {
 		h.noteParameters(l, f)
+		if err := h.takeOver(f); err != nil {
+			return err
+		}
 		var err error
 		switch {
 		case f.Remove:

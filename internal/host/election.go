@@ -40,7 +40,7 @@ func (h *Host) awaitElection(l reconcile.Layout, patience time.Duration) error {
 			longest, written[c.Name] = max(longest, p.Interval), c.Addresses
 		}
 	}
-	for deadline := time.Now().Add(min(4*longest+300*time.Millisecond, longestElection) + patience); ; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(min(4*longest+300*time.Millisecond, longestElection) + patience); ; h.Rest() {
 		instances, err := h.own(l)
 		undecided := slices.ContainsFunc(instances, func(i keepalived.InstanceState) bool {
 			return !sameAddresses(i.Addresses, written[i.Name]) || i.State == keepalived.Init || i.State == keepalived.Backup && i.MasterPriority == 0

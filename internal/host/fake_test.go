@@ -19,8 +19,8 @@ import (
 	"keepalived-charm/internal/reconcile"
 )
 
-// TestMain lets the test binary stand in for systemctl, keepalived, apt-get and dpkg:
-// it is what the links on the PATH point at. Their state lies in files.
+// TestMain lets the test binary stand in for systemctl, keepalived, apt-get, dpkg and
+// dpkg-query: it is what the links on the PATH point at. Their state lies in files.
 func TestMain(m *testing.M) {
 	dir := os.Getenv("FAKE_PROGRAMS")
 	if dir == "" {
@@ -41,6 +41,8 @@ func TestMain(m *testing.M) {
 		os.Exit(s.systemctl(os.Args[1:]))
 	case "keepalived":
 		os.Exit(s.keepalived(os.Args[1:]))
+	case "dpkg-query": // only the package's state is asked of it
+		os.Exit(s.dpkgQuery())
 	case "dpkg": // only --configure is asked of it
 		_ = os.Remove(s.path("interrupted"))
 		return
@@ -49,13 +51,21 @@ func TestMain(m *testing.M) {
 }
 
 // daemon writes a report when it gets keepalived's JSON signal: like keepalived it
-// has the file there before the text.
+// has the file there before the text. In a root of its own it heeds no TMPDIR, as
+// before 2.2.7.
 func daemon() {
+	dir := os.Getenv("TMPDIR")
+	if root := os.Getenv("FAKE_ROOT"); root != "" {
+		if err := syscall.Chroot(root); err != nil {
+			panic(err)
+		}
+		dir = "/tmp"
+	}
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.Signal(jsonSignal))
 	fmt.Println("ready")
 	for range signals {
-		name := filepath.Join(os.Getenv("TMPDIR"), "keepalived.json")
+		name := filepath.Join(dir, "keepalived.json")
 		for _, text := range []string{"", `[{"data":{"ina`, `[{"data":{"iname":"charm_keepalived","state":2,"vips":["10.10.74.250 dev eth0 scope global set"]}}]`} {
 			if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 				panic(err)
@@ -146,6 +156,16 @@ func (p programs) keepalived(args []string) int {
 	return 0
 }
 
+func (p programs) dpkgQuery() int {
+	state := p.says("package")
+	if state == "" {
+		fmt.Fprintln(os.Stderr, "dpkg-query: no packages found matching keepalived")
+		return 1
+	}
+	fmt.Print(state)
+	return 0
+}
+
 func (p programs) apt(args []string) int {
 	if slices.Contains(args, p.says("apt-fails")) {
 		fmt.Fprintln(os.Stderr, "E: Unable to locate package keepalived")
@@ -154,6 +174,11 @@ func (p programs) apt(args []string) int {
 	if slices.Contains(args, "install") && p.says("interrupted") != "" {
 		fmt.Fprintln(os.Stderr, "E: dpkg was interrupted, you must manually run 'dpkg --configure -a' to correct the problem.")
 		return 100
+	}
+	if slices.Contains(args, "install") {
+		if err := os.WriteFile(p.path("package"), []byte("installed"), 0o600); err != nil {
+			panic(err)
+		}
 	}
 	return 0
 }
@@ -172,7 +197,7 @@ func newMachine(t *testing.T) machine {
 	m := machine{programs: programs{t.TempDir()}, t: t, root: t.TempDir(), l: reconcile.Layout{Application: "keepalived"}}
 	self, err := os.Executable()
 	require.NoError(t, err)
-	for _, name := range []string{"systemctl", "keepalived", "apt-get", "dpkg", "daemon"} {
+	for _, name := range []string{"systemctl", "keepalived", "apt-get", "dpkg", "dpkg-query", "daemon"} {
 		require.NoError(t, os.Symlink(self, m.programs.path(name)))
 	}
 	t.Setenv("PATH", m.dir)
@@ -232,10 +257,10 @@ func (m machine) files() []string {
 }
 
 // start starts the fake daemon and tells systemctl of it.
-func (m machine) start(tmp string) {
+func (m machine) start(tmp string, environment ...string) {
 	m.t.Helper()
 	cmd := exec.Command(m.programs.path("daemon"))
-	cmd.Env = append(os.Environ(), "TMPDIR="+tmp)
+	cmd.Env = append(append(os.Environ(), "TMPDIR="+tmp), environment...)
 	out, err := cmd.StdoutPipe()
 	require.NoError(m.t, err)
 	require.NoError(m.t, cmd.Start())

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -163,9 +164,10 @@ func TestFollowUpsCallSystemd(t *testing.T) {
 		require.Equal(t, want, m.calls())
 	}
 	m.apply(reconcile.Step{Action: reconcile.StopKeepalived})
-	require.Equal(t, []string{"systemctl stop keepalived.service"}, m.calls())
+	require.Equal(t, []string{"systemctl stop keepalived.service", "systemctl reset-failed keepalived.service"}, m.calls())
 	m.apply(reconcile.Step{Action: reconcile.StopChecker})
-	require.Equal(t, []string{"systemctl stop keepalived-checker-keepalived.service"}, m.calls(), "what has no unit file cannot be disabled")
+	require.Equal(t, []string{"systemctl stop keepalived-checker-keepalived.service",
+		"systemctl reset-failed keepalived-checker-keepalived.service"}, m.calls(), "what has no unit file cannot be disabled")
 	m.put(m.l.CheckerUnit(), "[Service]\n")
 	m.put(m.l.YieldUnit(), "[Service]\n")
 	m.apply(reconcile.Step{Action: reconcile.Do, FollowUps: []reconcile.FollowUp{reconcile.RestartChecker}})
@@ -173,7 +175,14 @@ func TestFollowUpsCallSystemd(t *testing.T) {
 		"systemctl start --no-block keepalived-yield-keepalived.service"}, m.calls()[2:])
 	m.apply(reconcile.Step{Action: reconcile.StopChecker})
 	require.Equal(t, []string{"systemctl disable --quiet --now keepalived-yield-keepalived.service",
-		"systemctl disable --quiet --now keepalived-checker-keepalived.service"}, m.calls(), "others take over first")
+		"systemctl reset-failed keepalived-yield-keepalived.service",
+		"systemctl disable --quiet --now keepalived-checker-keepalived.service",
+		"systemctl reset-failed keepalived-checker-keepalived.service"}, m.calls(), "others take over first")
+	m.set(t, "failing", "reset-failed")
+	m.apply(reconcile.Step{Action: reconcile.StopNotifier})
+	require.Equal(t, []string{"systemctl stop keepalived-notifier-keepalived.path keepalived-notifier-keepalived.service",
+		"systemctl reset-failed keepalived-notifier-keepalived.path keepalived-notifier-keepalived.service"}, m.calls(),
+		"what failed is forgotten; systemd refuses that of a unit that it has not loaded")
 	require.ErrorContains(t, m.Apply(m.l, reconcile.Step{Action: "dance"}), "knows no such step")
 	require.ErrorContains(t, m.Apply(m.l, reconcile.Step{Action: reconcile.Do, FollowUps: []reconcile.FollowUp{"dance"}}), "knows no such follow-up")
 }
@@ -192,6 +201,33 @@ func TestKernelSettingsComeAndGo(t *testing.T) {
 	m.apply(reconcile.Step{Action: reconcile.Write, Files: []reconcile.File{{Path: reconcile.SysctlFile, Remove: true}}})
 	m.apply(set)
 	require.Equal(t, "0", m.text(v4), "as it was before the charm, however often it was set")
+}
+
+// TestThePythonCharmsSettingsGoAsWell: its file was there before, and is no owner's.
+func TestThePythonCharmsSettingsGoAsWell(t *testing.T) {
+	const setting = "/proc/sys/net/ipv4/ip_nonlocal_bind"
+	ours := reconcile.File{Path: reconcile.SysctlFile, Content: "net.ipv4.ip_nonlocal_bind = 1\n"}
+	for claim, c := range map[string]struct {
+		found, want string
+		steps       []reconcile.File
+	}{
+		"the Python charm's file, replaced":           {"\nnet.ipv4.ip_nonlocal_bind=1\n", "0", []reconcile.File{ours, ours, {Path: ours.Path, Remove: true}}},
+		"the Python charm's file, removed at once":    {"\nnet.ipv4.ip_nonlocal_bind=1", "0", []reconcile.File{{Path: ours.Path, Remove: true}}},
+		"no file, the owner set it in some other way": {"", "1", []reconcile.File{ours, {Path: ours.Path, Remove: true}}},
+	} {
+		t.Run(claim, func(t *testing.T) {
+			m := newMachine(t)
+			m.put(setting, "1\n")
+			if c.found != "" {
+				m.put(ours.Path, c.found)
+			}
+			for _, f := range c.steps {
+				m.apply(reconcile.Step{Action: reconcile.Write, Files: []reconcile.File{f}})
+				m.apply(reconcile.Step{Action: reconcile.Do, FollowUps: []reconcile.FollowUp{reconcile.ApplySysctl}})
+			}
+			require.Equal(t, c.want, strings.TrimSpace(m.text(setting)))
+		})
+	}
 }
 
 func TestTheBinaryIsCopiedAndComparedByContent(t *testing.T) {
@@ -251,6 +287,23 @@ func TestTheDaemonIsAskedForItsState(t *testing.T) {
 	require.Equal(t, want, m.observe().Instances)
 }
 
+// TestADaemonThatHeedsNoTMPDIRIsAskedToo is about keepalived before 2.2.7.
+func TestADaemonThatHeedsNoTMPDIRIsAskedToo(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root may change a process's root; CI runs this as root")
+	}
+	m := newMachine(t)
+	root := t.TempDir()
+	for _, dir := range []string{"run", "tmp"} {
+		require.NoError(t, os.Mkdir(filepath.Join(root, dir), 0o755))
+	}
+	m.start("/run", "FAKE_ROOT="+root)
+	require.Len(t, m.observe().Instances, 1)
+	require.NoFileExists(t, filepath.Join(root, "tmp", "keepalived.json"), "read and removed")
+	require.NoError(t, os.MkdirAll(filepath.Join(root, "run", "keepalived.json", "x"), 0o755))
+	require.Len(t, m.observe().Instances, 1, "what is in the way elsewhere does not matter")
+}
+
 func TestAReportThatIsALinkIsRefused(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("the report must be root's; CI runs this as root")
@@ -265,7 +318,7 @@ func TestAReportThatIsALinkIsRefused(t *testing.T) {
 	require.Equal(t, "charm_keepalived", m.observe().Instances[0].Name)
 	require.Equal(t, `[{"data":{"iname":"false"}}]`, func() string { text, _ := os.ReadFile(victim); return string(text) }())
 
-	// A directory in the way cannot be removed: the daemon is not asked at all.
+	// A directory in the way cannot be removed, and tells nothing.
 	require.NoError(t, os.MkdirAll(filepath.Join(link, "x"), 0o755))
 	require.Empty(t, m.observe().Instances)
 }

@@ -128,23 +128,24 @@ func (h *Host) instances(pid int) []keepalived.InstanceState {
 	if err != nil || convErr != nil || pid == 0 {
 		return nil // built without JSON: the signal would kill it
 	}
-	report := h.reportFile(pid)
-	if os.Remove(report) != nil && !errors.Is(missing(report), os.ErrNotExist) {
-		return nil
-	}
-	if syscall.Kill(pid, syscall.Signal(number)) != nil {
+	reports := slices.DeleteFunc(reportFiles(pid), func(report string) bool {
+		return os.Remove(report) != nil && !errors.Is(missing(report), os.ErrNotExist)
+	})
+	if len(reports) == 0 || syscall.Kill(pid, syscall.Signal(number)) != nil {
 		return nil
 	}
 	// The file stands there before it is written (measured: 2 ms, at worst 23).
 	for range 100 {
 		time.Sleep(3 * time.Millisecond)
-		text, err := readOwn(report)
-		if err != nil {
-			continue
-		}
-		if states, err := keepalived.ParseState(text); err == nil {
-			os.Remove(report)
-			return states
+		for _, report := range reports {
+			text, err := readOwn(report)
+			if err != nil {
+				continue
+			}
+			if states, err := keepalived.ParseState(text); err == nil {
+				os.Remove(report)
+				return states
+			}
 		}
 	}
 	return nil
@@ -155,19 +156,23 @@ func missing(path string) error {
 	return err
 }
 
-// reportFile is where the daemon writes: TMPDIR of its environment (from 2.2.7
-// on) or /tmp, as the daemon sees it.
-func (h *Host) reportFile(pid int) string {
+// reportFiles are where the daemon may write, as it sees the files: TMPDIR of its
+// environment (from 2.2.7 on) or, whatever that says, /tmp.
+func reportFiles(pid int) []string {
 	process := filepath.Join("/proc", strconv.Itoa(pid))
-	dir := "/tmp"
+	dirs := []string{"/tmp"}
 	if environ, err := os.ReadFile(filepath.Join(process, "environ")); err == nil {
 		for v := range strings.SplitSeq(string(environ), "\x00") {
 			if d, ok := strings.CutPrefix(v, "TMPDIR="); ok && filepath.IsAbs(d) {
-				dir = d
+				dirs = append(dirs, d)
 			}
 		}
 	}
-	return filepath.Join(process, "root", dir, "keepalived.json")
+	var files []string
+	for _, d := range dirs {
+		files = append(files, filepath.Join(process, "root", d, "keepalived.json"))
+	}
+	return files
 }
 
 // readOwn reads a regular file of root's: anybody may write in /tmp.

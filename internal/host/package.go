@@ -22,7 +22,15 @@ const (
 // installPackage installs keepalived. Stale package lists are refreshed as far as
 // possible; without a network a package in a local archive or cache is enough.
 func (h *Host) installPackage() error {
-	for _, mark := range []string{installedMark, installingMark} {
+	before, err := packaged()
+	if err != nil {
+		return err
+	}
+	marks := []string{installedMark, installingMark}
+	if before {
+		marks = marks[1:]
+	}
+	for _, mark := range marks {
 		if err := h.write(mark, "", 0o600); err != nil {
 			return err
 		}
@@ -38,6 +46,21 @@ func (h *Host) installPackage() error {
 		}
 	}
 	return h.remove(installingMark)
+}
+
+// packaged tells whether dpkg has the package on the machine: after a removal it may
+// still know its configuration. One that is half installed counts: it is an owner's who
+// upgrades it just now, or is marked already.
+func packaged() (bool, error) {
+	out, err := run("dpkg-query", "--show", "--showformat=${db:Status-Status}", "keepalived")
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && exit.ExitCode() == 1 {
+		return false, nil // it has never heard of it, dpkg-query(1)
+	}
+	if err != nil {
+		return false, fmt.Errorf("cannot ask for the package: %w", err)
+	}
+	state := lastLine(out) // warnings come first
+	return state != "not-installed" && state != "config-files", nil
 }
 
 // apt runs apt-get. What a killed run left half done, which dpkg wants finished

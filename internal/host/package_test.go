@@ -1,6 +1,8 @@
 package host_test
 
 import (
+	"os"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -16,13 +18,40 @@ func TestOnlyAPackageThatTheCharmInstalledIsRemoved(t *testing.T) {
 	require.NoDirExists(t, m.in(reconcile.StateRoot))
 	m.apply(reconcile.Step{Action: reconcile.InstallPackage})
 	calls := m.calls()
-	require.Len(t, calls, 2)
-	require.Contains(t, calls[1], "--no-install-recommends install keepalived")
+	require.Len(t, calls, 3)
+	require.Contains(t, calls[2], "--no-install-recommends install keepalived")
 	m.apply(reconcile.Step{Action: reconcile.RemovePackage})
 	require.Contains(t, m.calls()[0], "purge keepalived")
 	require.NoDirExists(t, m.in(reconcile.StateRoot))
 	m.apply(reconcile.Step{Action: reconcile.RemovePackage})
 	require.Empty(t, m.says("calls"))
+}
+
+// TestAPackageFromBeforeTheCharmIsNeverRemoved: its program may be missing all the same,
+// and is then brought back.
+func TestAPackageFromBeforeTheCharmIsNeverRemoved(t *testing.T) {
+	for state, removed := range map[string]bool{
+		"installed": false, "half-configured": false, "config-files": true, "not-installed": true, "": true,
+	} {
+		t.Run("dpkg says "+state, func(t *testing.T) {
+			m := newMachine(t)
+			m.set(t, "package", state)
+			for range 2 {
+				m.apply(reconcile.Step{Action: reconcile.InstallPackage})
+			}
+			m.calls()
+			m.apply(reconcile.Step{Action: reconcile.RemovePackage})
+			require.Equal(t, removed, strings.Contains(m.says("calls"), "purge keepalived"))
+			require.NoDirExists(t, m.in(reconcile.StateRoot))
+		})
+	}
+}
+
+func TestWithoutDpkgsWordNothingIsInstalled(t *testing.T) {
+	m := newMachine(t)
+	require.NoError(t, os.Remove(m.programs.path("dpkg-query")))
+	require.ErrorContains(t, m.Apply(m.l, reconcile.Step{Action: reconcile.InstallPackage}), "cannot ask for the package: dpkg-query --show: ")
+	require.Empty(t, m.files())
 }
 
 func TestThePackageStaysForAnApplicationThatServesNothingJustNow(t *testing.T) {

@@ -71,8 +71,8 @@ func (h *Host) unpin(l reconcile.Layout) error {
 		return fmt.Errorf("cannot unpin addresses: %w", err)
 	}
 	since := h.pinnedSince(l)
-	for deadline := time.Now().Add(unpinLimit); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-		if h.changedOver(l, addresses, since) && elsewhere(addresses, lo.Attrs().Index) {
+	for deadline := time.Now().Add(unpinLimit); time.Now().Before(deadline); h.Rest() {
+		if elsewhere(addresses, lo.Attrs().Index) && h.changedOver(l, addresses, since) {
 			break
 		}
 	}

@@ -92,8 +92,27 @@ func reloadOrStart(name string) error {
 	return systemctl("reload-or-restart", name)
 }
 
-// stop ends a service and waits until it has ended.
-func stop(name string) error { return systemctl("stop", name) }
+// stop ends services and waits until they have ended.
+func stop(names ...string) error {
+	if err := systemctl(append([]string{"stop"}, names...)...); err != nil {
+		return err
+	}
+	forgive(names...)
+	return nil
+}
+
+// forgive has systemd forget how services failed: it would list them for good, also
+// when their unit files are gone. What it does not know has not failed.
+func forgive(names ...string) { _ = systemctl(append([]string{"reset-failed"}, names...)...) }
+
+// disable ends a service for good.
+func disable(name string) error {
+	if err := systemctl("disable", "--quiet", "--now", name); err != nil {
+		return err
+	}
+	forgive(name)
+	return nil
+}
 
 // startChecker starts the health checker anew, and has the unit yield before a
 // shutdown. That service waits for the end of a boot, no hook does. A unit that is
@@ -122,14 +141,14 @@ func (h *Host) startChecker(l reconcile.Layout) error {
 // missing.
 func (h *Host) stopChecker(l reconcile.Layout) error {
 	if _, err := os.Stat(h.path(l.YieldUnit())); err == nil {
-		if err := systemctl("disable", "--quiet", "--now", l.YieldService()); err != nil {
+		if err := disable(l.YieldService()); err != nil {
 			return err
 		}
 	}
 	if _, err := os.Stat(h.path(l.CheckerUnit())); err != nil {
 		return stop(l.CheckerService())
 	}
-	return systemctl("disable", "--quiet", "--now", l.CheckerService())
+	return disable(l.CheckerService())
 }
 
 // stopNotifier ends the wait for news and what it may just do: nothing that waits
@@ -140,7 +159,7 @@ func (h *Host) stopNotifier(l reconcile.Layout) error {
 			return err
 		}
 	}
-	if err := systemctl("stop", l.NotifierUnit(), l.NotifierService()); err != nil {
+	if err := stop(l.NotifierUnit(), l.NotifierService()); err != nil {
 		return err
 	}
 	for _, file := range l.Pending() {

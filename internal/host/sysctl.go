@@ -20,11 +20,9 @@ const settingsBefore = reconcile.StateRoot + "/sysctl-before.json"
 // not be written, as in an LXD container, is said and left.
 func (h *Host) applySysctl() error {
 	var want map[string]string
-	before := map[string]string{}
-	if text, err := os.ReadFile(h.path(settingsBefore)); err == nil {
-		if err := json.Unmarshal(text, &before); err != nil {
-			return fmt.Errorf("cannot read %s: %w", settingsBefore, err)
-		}
+	before, err := h.before()
+	if err != nil {
+		return err
 	}
 	text, err := os.ReadFile(h.path(reconcile.SysctlFile))
 	switch {
@@ -47,6 +45,38 @@ func (h *Host) applySysctl() error {
 	return nil
 }
 
+// before returns the settings that are to come back.
+func (h *Host) before() (map[string]string, error) {
+	before := map[string]string{}
+	text, err := os.ReadFile(h.path(settingsBefore))
+	if err != nil {
+		return before, nil
+	}
+	if err := json.Unmarshal(text, &before); err != nil {
+		return nil, fmt.Errorf("cannot read %s: %w", settingsBefore, err)
+	}
+	return before, nil
+}
+
+// takeOver remembers the kernel's defaults for what the Python charm's file set, before
+// that file changes: the kernel says by now what that charm made of them.
+func (h *Host) takeOver(f reconcile.File) error {
+	text, err := os.ReadFile(h.path(f.Path))
+	if f.Path != reconcile.SysctlFile || err != nil || strings.TrimSpace(string(text)) != pythonSettings {
+		return nil
+	}
+	before, err := h.before()
+	if err != nil {
+		return err
+	}
+	for name := range parseSysctl(string(text)) {
+		if _, known := before[name]; !known {
+			before[name] = "0"
+		}
+	}
+	return h.rememberBefore(before)
+}
+
 func (h *Host) rememberSettings(want, before map[string]string) error {
 	for name := range want {
 		if _, known := before[name]; known {
@@ -56,6 +86,10 @@ func (h *Host) rememberSettings(want, before map[string]string) error {
 			before[name] = strings.TrimSpace(string(value))
 		}
 	}
+	return h.rememberBefore(before)
+}
+
+func (h *Host) rememberBefore(before map[string]string) error {
 	text, err := json.Marshal(before)
 	if err != nil {
 		return fmt.Errorf("cannot remember kernel settings: %w", err)

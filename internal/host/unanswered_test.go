@@ -2,11 +2,31 @@ package host
 
 import (
 	"net/netip"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 	"github.com/vishvananda/netlink"
 )
+
+func TestWhatCannotBeRememberedKeepsNothingFromHappening(t *testing.T) {
+	for claim, inTheWay := range map[string]string{
+		"a file that cannot be read":            filepath.Join(silentFile, "x"),
+		"a directory that cannot be written in": filepath.Dir(silentFile),
+	} {
+		t.Run(claim, func(t *testing.T) {
+			h := New(t.TempDir(), "")
+			require.NoError(t, h.write(inTheWay, "", 0o600))
+			silent, err := h.Unreachable(nil)
+			require.NoError(t, err)
+			require.Empty(t, silent)
+			h.rememberSilent([]netip.Addr{netip.MustParseAddr("10.10.74.12")})
+			still, err := h.stillSilent()
+			require.NoError(t, err)
+			require.Empty(t, still)
+		})
+	}
+}
 
 func TestPeersThatAnswerNothing(t *testing.T) {
 	one, two := netip.MustParseAddr("10.10.74.12"), netip.MustParseAddr("10.10.74.13")

@@ -111,13 +111,14 @@ func (h *Host) silent(addresses []netip.Addr, places map[netip.Addr][]netip.Addr
 			}
 		}
 		if !pending || time.Since(begun) > askLimit {
-			return silent, h.rememberSilent(remember)
+			h.rememberSilent(remember)
+			return silent, nil
 		}
 	}
 }
 
 // stillSilent lists the addresses that did not answer a moment ago and have been
-// heard by nobody on this machine since.
+// heard by nobody on this machine since. What cannot be read is not remembered.
 func (h *Host) stillSilent() (map[netip.Addr]bool, error) {
 	still := map[netip.Addr]bool{}
 	info, err := os.Stat(h.path(silentFile))
@@ -126,7 +127,7 @@ func (h *Host) stillSilent() (map[netip.Addr]bool, error) {
 	}
 	text, err := os.ReadFile(h.path(silentFile))
 	if err != nil {
-		return nil, fmt.Errorf("cannot read %s: %w", silentFile, err)
+		return still, nil
 	}
 	entries, err := neighbourEntries()
 	if err != nil {
@@ -141,16 +142,18 @@ func (h *Host) stillSilent() (map[netip.Addr]bool, error) {
 	return still, nil
 }
 
-// rememberSilent keeps who did not answer for the hooks that follow.
-func (h *Host) rememberSilent(silent []netip.Addr) error {
+// rememberSilent keeps who did not answer for the hooks that follow. Where it cannot,
+// on a full or read-only /run, those wait as long as this one did, and nothing else.
+func (h *Host) rememberSilent(silent []netip.Addr) {
 	if len(silent) == 0 {
-		return h.remove(silentFile)
+		_ = h.remove(silentFile) // what stays is too old in a minute
+		return
 	}
 	var words []string
 	for _, a := range silent {
 		words = append(words, a.String())
 	}
-	return h.write(silentFile, strings.Join(words, "\n"), 0o600)
+	_ = h.write(silentFile, strings.Join(words, "\n"), 0o600)
 }
 
 // unanswered lists the addresses that gave no answer yet, and tells whether one of

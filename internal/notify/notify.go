@@ -3,8 +3,9 @@
 //
 // systemd starts it through a path unit that waits for the files with the news.
 // However often the virtual IP moves, there is at most one run, and one waiting;
-// runs are Pause apart. A run that fails, because the unit's agent has no
-// controller, is tried again ever more rarely and then left to the next hook.
+// runs are Pause apart, and ever more where news never end. A run that fails, because
+// the unit's agent has no controller, is tried again ever more rarely and then left to
+// the next hook.
 package notify
 
 import (
@@ -26,8 +27,13 @@ const (
 	// Pause is the least time between two runs, and between the first failed run
 	// and the second.
 	Pause = 3500 * time.Millisecond
-	// LongestPause bounds the pause after failed runs, each of which doubles it.
+	// LongestPause bounds the pause after failed runs, each of which doubles it, and how
+	// long one run is put off while news come.
 	LongestPause = time.Minute
+	// Prompt is how many runs in a row find news each time before the next is put off: a
+	// fault and what follows from it are told as they happen, a daemon that ends
+	// whenever it has started is not.
+	Prompt = 4
 	// Tries is how many runs in a row may fail: with the pauses some 7 minutes,
 	// longer than Juju takes between two update-status hooks.
 	Tries = 11
@@ -60,6 +66,7 @@ type Notifier struct {
 // failed. What fails is logged and no error: the next hook makes it good.
 func (n Notifier) Run(ctx context.Context) error {
 	pause, failed := Pause, 0
+	busy := 0 // runs in a row after which there were news
 	for n.sleep(ctx, Settle) {
 		// Before the run, which may not see what comes after it began.
 		if err := n.forget(); err != nil {
@@ -87,9 +94,36 @@ func (n Notifier) Run(ctx context.Context) error {
 		}
 		if failed > 0 {
 			pause = min(2*pause, LongestPause)
+			continue
+		}
+		if busy++; busy >= Prompt {
+			quiet, err := n.putOff(ctx, min(Pause<<min(busy-Prompt, 8), LongestPause))
+			if err != nil {
+				return err
+			}
+			if quiet {
+				busy = 0
+			}
 		}
 	}
 	return nil
+}
+
+// putOff waits until no news have come for Pause, which it tells, or a limit is over.
+// What came meanwhile is told by the run that follows.
+func (n Notifier) putOff(ctx context.Context, limit time.Duration) (quiet bool, err error) {
+	for waited := time.Duration(0); waited < limit; waited += Pause {
+		if err := n.forget(); err != nil {
+			return false, err
+		}
+		if !n.sleep(ctx, Pause) {
+			return false, nil
+		}
+		if !n.news() {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 func (n Notifier) sleep(ctx context.Context, d time.Duration) bool {

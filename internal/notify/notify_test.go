@@ -92,6 +92,47 @@ func TestMuchNewsIsAFewRuns(t *testing.T) {
 	require.Less(t, notify.Settle+notify.Pause, 5*time.Second, "a second move is told in time too")
 }
 
+// TestNewsWithoutEndAreToldEverMoreRarely: systemd starts a daemon that ends at once five
+// times a second, for as long as it takes.
+func TestNewsWithoutEndAreToldEverMoreRarely(t *testing.T) {
+	a := newAgent(t, "")
+	var told []time.Duration // when, from the beginning on
+	loop := 10 * time.Minute
+	sleep := a.notify.Sleep
+	elapsed := func() (sum time.Duration) {
+		for _, d := range a.slept {
+			sum += d
+		}
+		return sum
+	}
+	a.notify.Sleep = func(ctx context.Context, d time.Duration) bool {
+		for len(told) < a.calls() {
+			told = append(told, elapsed())
+		}
+		return sleep(ctx, d)
+	}
+	a.meanwhile = func(int) {
+		if elapsed() < loop {
+			a.news(1)
+		}
+	}
+	require.NoError(t, a.notify.Run(t.Context()))
+	require.Less(t, len(told), 25)
+	for n := 1; n < len(told); n++ {
+		apart := told[n] - told[n-1]
+		require.LessOrEqual(t, apart, notify.LongestPause+3*notify.Pause)
+		if n < notify.Prompt {
+			require.Equal(t, notify.Settle+notify.Pause, apart, "a fault is told as it happens")
+		}
+		if n > notify.Prompt && told[n] < loop {
+			require.GreaterOrEqual(t, apart, told[n-1]-told[n-2])
+		}
+	}
+	last := told[len(told)-1]
+	require.Greater(t, last, loop, "how it ended is told")
+	require.Less(t, last, loop+3*notify.Pause, "and at once")
+}
+
 func TestWithoutAControllerItTriesEverMoreRarelyAndGivesUp(t *testing.T) {
 	a := newAgent(t, "echo ERROR dialing juju run socket: connection refused; exit 1")
 	require.NoError(t, a.notify.Run(t.Context()))

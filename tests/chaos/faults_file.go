@@ -1,6 +1,12 @@
 package chaos
 
-import "context"
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"keepalived-charm/tests/lab"
+)
 
 // fileFaults are about what lies on the machine.
 func fileFaults() []Fault {
@@ -20,10 +26,10 @@ func fileFaults() []Fault {
 			Inject: script("echo 'vrrp_instance x {' >/etc/keepalived/keepalived.conf; systemctl reload keepalived || true")},
 		{Name: "track file is deleted", Bounds: bounds(1, 0.5, 3), Inject: script("rm /run/keepalived-charm/keepalived/priority")},
 		{Name: "full disk while an option changes and keepalived is killed", Bounds: bounds(2, 1.5, 8), Lasts: seconds(6), Telling: true,
-			Prepare: script(fill), Inject: all(setInterval, script("sleep 1; "+killAll)), Recover: script(empty), Restore: all(script(unfill), resetInterval)},
+			Prepare: script(fill), Inject: all(setInterval, script("sleep 1; "+killAll), hookFails), Recover: script(empty), Restore: all(script(unfill), resetInterval)},
 		{Name: "read-only /etc while an option changes and keepalived is killed", Bounds: bounds(2, 1.5, 8), Lasts: seconds(6),
-			Prepare: script("mount --bind /etc /etc; mount -o remount,ro,bind /etc"), Inject: all(setInterval, script("sleep 1; "+killAll)),
-			Recover: script("umount --lazy /etc"), Restore: resetInterval},
+			Prepare: script("mount --bind /etc /etc; mount -o remount,ro,bind /etc"), Inject: all(addVIP, script("sleep 1; "+killAll), hookFails),
+			Recover: script("umount --lazy /etc"), Restore: resetVIP},
 	}
 }
 
@@ -31,7 +37,7 @@ func fileFaults() []Fault {
 const full = "/var/lib/keepalived-charm /etc/keepalived"
 
 // fill puts copies of them on small file systems without a byte to spare, and fills
-// /run as well.
+// /run and /tmp as well, which systemd-nspawn has made file systems of their own.
 const fill = `
 for dir in ` + full + `; do
 	[ -d $dir ] || continue
@@ -43,13 +49,16 @@ for dir in ` + full + `; do
 	rm -rf /var/tmp/copy
 	dd if=/dev/zero of=$dir/.full bs=4k 2>/dev/null || true
 done
-mount -o remount,size=$(($(df --output=used -k /run | tail -1) + 64))k /run
-dd if=/dev/zero of=/run/full bs=1k 2>/dev/null || true`
+for dir in /run /tmp; do
+	mount -o remount,size=$(($(df --output=used -k $dir | tail -1) + 64))k $dir
+	dd if=/dev/zero of=$dir/full bs=1k 2>/dev/null || true
+done`
 
 // empty makes room again.
 const empty = `
-for dir in ` + full + ` /run; do rm -f $dir/.full $dir/full; done
-mount -o remount,size=50% /run`
+for dir in ` + full + ` /run /tmp; do rm -f $dir/.full $dir/full; done
+mount -o remount,size=50% /run
+mount -o remount,size=10% /tmp`
 
 // unfill puts the directories back on the machine's disk as they are now.
 const unfill = `
@@ -70,4 +79,29 @@ func resetInterval(ctx context.Context, s *Stage) error {
 		return err
 	}
 	return s.Settled(ctx)
+}
+
+// addVIP changes an option that is written to /etc, in keepalived's configuration.
+func addVIP(_ context.Context, s *Stage) error {
+	return s.Model.SetConfig("keepalived", map[string]string{"virtual_ip": lab.VIP.String() + ", " + lab.VIP.Next().String()})
+}
+
+func resetVIP(ctx context.Context, s *Stage) error {
+	if err := s.Model.SetConfig("keepalived", map[string]string{"virtual_ip": lab.VIP.String()}); err != nil {
+		return err
+	}
+	return s.Settled(ctx)
+}
+
+// hookFails waits until a hook on the target has failed: where none does, the fault
+// hits nobody and its row tells nothing.
+func hookFails(ctx context.Context, s *Stage) error {
+	for end := time.Now().Add(5 * time.Second); time.Now().Before(end) && ctx.Err() == nil; pause(ctx, 20*time.Millisecond) {
+		for _, u := range subordinates(s.Model.Status()) {
+			if u.Machine == s.Target && u.Agent.Status == "error" {
+				return nil
+			}
+		}
+	}
+	return fmt.Errorf("cannot have a hook fail on machine %s: all passed", s.Target)
 }

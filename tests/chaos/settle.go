@@ -40,16 +40,16 @@ func (s *Stage) wrong() string {
 		return fmt.Sprintf("machines %v hold %s", holders, lab.VIP)
 	}
 	units := subordinates(s.Model.Status())
-	holder := ""
+	served, holder := s.served(), ""
 	for _, u := range units {
 		if "juju-"+u.Machine == holders[0] {
 			holder = u.Name
 		}
 	}
 	for _, u := range units {
-		want := "VIP ready: holds " + lab.VIP.String()
+		want := "VIP ready: holds " + served
 		if u.Name != holder {
-			want = fmt.Sprintf("VIP ready: standby for %s, holder %s", lab.VIP, holder)
+			want = fmt.Sprintf("VIP ready: standby for %s, holder %s", served, holder)
 		}
 		if m, err := s.Machine(u.Machine); err != nil || !m.Running() {
 			return "machine " + u.Machine + " is off"
@@ -62,6 +62,15 @@ func (s *Stage) wrong() string {
 		}
 	}
 	return ""
+}
+
+// served is what statuses call the virtual IPs: the option has them in the same words.
+func (s *Stage) served() string {
+	options, err := s.Model.Config("keepalived")
+	if err != nil {
+		return err.Error() // which no status says
+	}
+	return fmt.Sprint(options["virtual_ip"])
 }
 
 // stopped says whether a daemon or a health checker is there and does nothing: a

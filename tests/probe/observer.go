@@ -3,12 +3,12 @@ package probe
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"sync"
 	"time"
 
 	"github.com/vishvananda/netlink"
-	"github.com/vishvananda/netns"
 )
 
 // An Observer follows, by the kernel's own messages, which machine holds which address. It records
@@ -22,15 +22,13 @@ type Observer struct {
 	faults  []error
 }
 
-// receiveBuffer holds, in bytes, the messages about thousands of addresses that change at once.
-const receiveBuffer = 16 << 20
-
 // NewObserver makes an observer that watches nothing yet.
 func NewObserver() *Observer { return &Observer{watches: map[string]*watch{}} }
 
 // A watch is the subscription to one machine's addresses.
 type watch struct {
 	machine string
+	kernel  kernel
 	done    chan struct{} // closed to end the subscription
 	ended   chan struct{} // closed when no more messages come
 	held    map[place]bool
@@ -45,38 +43,48 @@ type place struct {
 // Watch begins to follow the machine whose network namespace is at path; addresses already there
 // count as held from now on.
 func (o *Observer) Watch(machine, path string) error {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.watches[machine] != nil {
-		return fmt.Errorf("cannot watch %s: it is watched already", machine)
-	}
-	ns, err := netns.GetFromPath(path)
+	k, err := openNamespace(path)
 	if err != nil {
 		return fmt.Errorf("cannot open network namespace of %s: %w", machine, err)
 	}
-	defer ns.Close()
-	w := &watch{machine: machine, done: make(chan struct{}), ended: make(chan struct{}), held: map[place]bool{}}
-	updates := make(chan netlink.AddrUpdate, 64)
-	err = netlink.AddrSubscribeWithOptions(updates, w.done, netlink.AddrSubscribeOptions{
-		Namespace: &ns, ListExisting: true, ErrorCallback: func(err error) { o.fault(w, err) },
-		ReceiveBufferSize: receiveBuffer, ReceiveBufferForceSize: true,
-	})
+	return o.follow(machine, k)
+}
+
+func (o *Observer) follow(machine string, k kernel) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.watches[machine] != nil {
+		return errors.Join(fmt.Errorf("cannot watch %s: it is watched already", machine), k.close())
+	}
+	w := &watch{machine: machine, kernel: k, done: make(chan struct{}), ended: make(chan struct{}), held: map[place]bool{}}
+	s, err := o.subscribe(w)
 	if err != nil {
-		return fmt.Errorf("cannot watch addresses of %s: %w", machine, err)
+		return errors.Join(fmt.Errorf("cannot watch addresses of %s: %w", machine, err), k.close())
 	}
 	o.watches[machine] = w
-	go func() {
-		defer close(w.ended)
-		for update := range updates {
-			o.note(w, update, time.Now())
-		}
-	}()
+	go o.run(w, s)
 	return nil
 }
 
-// note turns a kernel message into a change.
-func (o *Observer) note(w *watch, update netlink.AddrUpdate, at time.Time) {
-	addr, ok := netip.AddrFromSlice(update.LinkAddress.IP)
+// compare notes where a list of all addresses differs from what is known.
+func (o *Observer) compare(w *watch, all []netlink.Addr, at time.Time) {
+	present := map[place]bool{}
+	for _, a := range all {
+		o.note(w, a.IP, a.LinkIndex, true, at)
+		if addr, ok := netip.AddrFromSlice(a.IP); ok {
+			present[place{addr.Unmap(), a.LinkIndex}] = true
+		}
+	}
+	for p := range w.held {
+		if !present[p] {
+			o.note(w, p.addr.AsSlice(), p.link, false, at)
+		}
+	}
+}
+
+// note turns what the kernel says of an address into a change.
+func (o *Observer) note(w *watch, ip net.IP, link int, there bool, at time.Time) {
+	addr, ok := netip.AddrFromSlice(ip)
 	if !ok {
 		return
 	}
@@ -85,13 +93,23 @@ func (o *Observer) note(w *watch, update netlink.AddrUpdate, at time.Time) {
 		return
 	}
 	before := w.holds(addr)
-	if update.NewAddr {
-		w.held[place{addr, update.LinkIndex}] = true
+	if there {
+		w.held[place{addr, link}] = true
 	} else {
-		delete(w.held, place{addr, update.LinkIndex})
+		delete(w.held, place{addr, link})
 	}
 	if after := w.holds(addr); after != before {
 		o.Note(Change{At: at, Machine: w.machine, Addr: addr, Holds: after})
+	}
+}
+
+// over tells that the watch was ended on purpose.
+func (w *watch) over() bool {
+	select {
+	case <-w.done:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -106,10 +124,8 @@ func (w *watch) holds(addr netip.Addr) bool {
 
 // fault keeps an error of the subscription, unless the subscription was ended on purpose.
 func (o *Observer) fault(w *watch, err error) {
-	select {
-	case <-w.done:
+	if w.over() {
 		return
-	default:
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()

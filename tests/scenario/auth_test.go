@@ -82,13 +82,14 @@ func (d *deployment) authenticate(t *testing.T, password string) {
 // openFiles lists the files that anybody may read, the daemon's report on itself
 // among them, the processes and the journal lines that hold $1.
 const openFiles = `
-kill -s "$(keepalived --signum=JSON)" "$(systemctl show --value --property=MainPID keepalived.service)"
+pid=$(systemctl show --value --property=MainPID keepalived.service)
+` + reportPath + `kill -s "$(keepalived --signum=JSON)" $pid
 sleep 0.2
-test -s /tmp/keepalived.json || echo no report
+test -s $report || echo no report
 find /etc /var /run /tmp /opt/juju-lab/run /usr/local /root -xdev -type f -perm /004 -exec grep --files-with-matches --binary-files=text --fixed-strings -e "$1" {} +
 grep --files-with-matches --binary-files=text --fixed-strings -e "$1" /proc/[0-9]*/cmdline /proc/[0-9]*/environ
 journalctl --no-pager | grep --fixed-strings -e "$1"
-rm -f /tmp/keepalived.json
+rm -f $report
 `
 
 func (d *deployment) secretsStaySecret(t *testing.T, passwords ...string) {

@@ -30,12 +30,12 @@ grep -H . /proc/sys/net/ipv4/ip_nonlocal_bind /proc/sys/net/ipv6/ip_nonlocal_bin
 const daemonScript = `
 pid=$(systemctl show --property=MainPID --value keepalived.service)
 [ "$pid" -gt 0 ] || { echo '[]'; exit 0; }
-rm -f /tmp/keepalived.json
+` + reportPath + `rm -f $report
 kill -$(keepalived --signum=JSON) $pid
-for n in $(seq 50); do sleep 0.02; grep -q '"stats"' /tmp/keepalived.json 2>/dev/null && break; done
+for n in $(seq 50); do sleep 0.02; grep -q '"stats"' $report 2>/dev/null && break; done
 sleep 0.02
-cat /tmp/keepalived.json 2>/dev/null || echo '[]'
-rm -f /tmp/keepalived.json
+cat $report 2>/dev/null || echo '[]'
+rm -f $report
 `
 
 // daemon is what a machine's daemon runs; master tells whether it holds.

@@ -38,6 +38,12 @@ type daemonSight struct {
 	Excluded []string `json:"evips"`
 }
 
+// reportPath sets $report to where the daemon with the process ID $pid reports on itself.
+const reportPath = `
+dir=$(tr '\0' '\n' </proc/$pid/environ | sed -n 's/^TMPDIR=//p')
+report=/proc/$pid/root${dir:-/tmp}/keepalived.json
+`
+
 // sightScript prints one KEY=VALUE in a line; $1 is since when changes count, in
 // seconds since 1970. The report of an earlier call is
 // taken away first; keepalived writes a new one on its JSON signal.
@@ -53,9 +59,7 @@ echo loopback=$(ip -oneline address show dev lo | awk '{ sub("/.*", "", $4); pri
 echo verdict=$(sed 's/.*"verdict":"\([a-z]*\)".*/\1/' /run/keepalived-charm/keepalived/status.json)
 echo changes=$(journalctl --quiet --output=cat --since=@$1 --unit='jujud-unit-keepalived-*' | grep -c 'changing this machine')
 pid=$(systemctl show --property=MainPID --value keepalived.service)
-dir=$(tr '\0' '\n' </proc/$pid/environ | sed -n 's/^TMPDIR=//p')
-report=/proc/$pid/root${dir:-/tmp}/keepalived.json
-rm -f $report
+` + reportPath + `rm -f $report
 kill -s $(keepalived --signum=JSON) $pid
 for i in $(seq 50); do sleep 0.02; tail -c 1 $report 2>/dev/null | grep -q . && break; done
 sleep 0.02

@@ -1,0 +1,65 @@
+package host_test
+
+import (
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"keepalived-charm/internal/host"
+	"keepalived-charm/internal/reconcile"
+)
+
+// TestTheDaemonIsNotAskedAllTheTime: each question is a line in its journal.
+func TestTheDaemonIsNotAskedAllTheTime(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("the report must be root's; CI runs this as root")
+	}
+	m := newMachine(t)
+	m.start(t.TempDir())
+	m.put(m.l.Fragment(), `# parameters charm_keepalived: version=3 mode=multicast vrid=23 interval=200ms anchor=169.254.23.112
+vrrp_instance charm_keepalived {
+    interface eth0
+    virtual_router_id 23
+    virtual_ipaddress {
+        10.10.74.251
+    }
+}
+`)
+	begun := time.Now()
+	m.apply(reconcile.Step{Action: reconcile.Await}) // it never reads that address
+	require.Greater(t, time.Since(begun), time.Second)
+	asked := strings.Count(m.says("calls"), "keepalived --signum=JSON")
+	require.Greater(t, asked, 1)
+	require.LessOrEqual(t, asked, 8)
+}
+
+func TestARestEndsWhenAnAddressComes(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root may make a network namespace; CI runs this as root")
+	}
+	runtime.LockOSThread() // and never unlocked: the thread ends with the test
+	require.NoError(t, unix.Unshare(unix.CLONE_NEWNET))
+	lo, err := netlink.LinkByName("lo")
+	require.NoError(t, err)
+	address, err := netlink.ParseAddr("10.10.74.250/32")
+	require.NoError(t, err)
+	h := host.New(t.TempDir(), "")
+	begun := time.Now()
+	h.Rest()
+	require.GreaterOrEqual(t, time.Since(begun), 200*time.Millisecond)
+	here, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	require.NoError(t, err)
+	defer here.Close()
+	added := make(chan error, 1)
+	time.AfterFunc(30*time.Millisecond, func() { added <- here.AddrAdd(lo, address) })
+	begun = time.Now()
+	h.Rest()
+	require.Less(t, time.Since(begun), 200*time.Millisecond)
+	require.NoError(t, <-added)
+}
