@@ -35,6 +35,7 @@ func (h *Host) pin(l reconcile.Layout, addresses []netip.Addr) error {
 			return fmt.Errorf("cannot pin %s: %w", a, err)
 		}
 	}
+	h.answer(l, addresses)
 	return nil
 }
 

@@ -60,6 +60,8 @@ func (h *Host) unpin(l reconcile.Layout) error {
 	if err != nil {
 		return fmt.Errorf("cannot unpin addresses: %w", err)
 	}
+	h.answer(l, addresses) // who pinned them may have been another hook, which was killed
+	defer h.answer(l, nil)
 	h.awaitChange(l, addresses, lo.Attrs().Index)
 	for _, a := range addresses {
 		if err := netlink.AddrDel(lo, single(a)); err != nil && !errors.Is(err, syscall.EADDRNOTAVAIL) {

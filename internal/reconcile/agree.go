@@ -18,8 +18,8 @@ import (
 //  2. Every standby stands aside (its instance is in the FAULT state, silent) and
 //     says so. From then on it does as the holder does, whatever its own options
 //     say meanwhile.
-//  3. The holder pins the virtual IPs to its loopback device, which answers for
-//     them just as well, changes over, takes the pins away once its new instance
+//  3. The holder pins the virtual IPs to its loopback device, where the machine
+//     answers for them just as well, changes over, takes the pins away once its new instance
 //     is MASTER, and says what it runs.
 //  4. The standbys change over and take part again.
 //
