@@ -23,8 +23,8 @@ import (
 //     is MASTER, and says what it runs.
 //  4. The standbys change over and take part again.
 //
-// A standby that finds the virtual IP dead while it stands aside takes part again
-// by itself, so a holder lost on the way costs a failover, not the address. Peers
+// A standby that finds the virtual IP dead while it stands aside (nobody answers at
+// it, says he has it, or advertises) takes part again by itself, so a holder lost on the way costs a failover, not the address. Peers
 // at whose address nothing answers count as lost: nobody waits for them or follows
 // them. A unit that comes back from the dead with other parameters than the rest
 // stands aside until it has changed over.

@@ -1,7 +1,9 @@
 package scenario_test
 
 import (
+	"fmt"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -14,6 +16,7 @@ func TestChangeOver(t *testing.T) {
 	d := deploy(t, serving())
 	d.clientsAsk(t)
 	d.longInterval(t)
+	d.portFiltered(t)
 }
 
 // forgetful has the client forget its neighbours again and again, until the returned
@@ -58,5 +61,37 @@ func (d *deployment) longInterval(t *testing.T) {
 		d.unnoticedBy(t, func() { d.configure(t, "advert_interval=0.2") }, lab.VIP)
 		require.Equal(t, holder, d.waitHolder(t))
 		d.agreed(t, append(d.standbys(t, holder), holder)...)
+	})
+}
+
+// portFiltered has the holder drop what units that stand aside send to its port, as a
+// firewall between tiers does: it looks as dead to them as one can that lives.
+func (d *deployment) portFiltered(t *testing.T) {
+	d.scenario(t, "units that stand aside believe no holder dead that drops what they send to its port", func(t *testing.T) {
+		holder := d.waitHolder(t)
+		standbys := d.standbys(t, holder)
+		m, err := d.Machine(holder)
+		require.NoError(t, err)
+		rules := "add table inet silent; add chain inet silent in { type filter hook input priority 0; };"
+		for _, id := range standbys {
+			peer, err := d.Machine(id)
+			require.NoError(t, err)
+			rules += fmt.Sprintf("add rule inet silent in ip saddr %s tcp dport 443 drop;", peer.Port().IPv4.Addr())
+		}
+		out, err := d.Net.CommandAt(d.ctx, m.Port(), "nft", rules).CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		defer func() {
+			_ = d.Net.CommandAt(d.ctx, m.Port(), "nft", "delete table inet silent").Run()
+		}()
+		d.held(t, standbys[0])
+		unnoticed(t, d.measure(t, time.Second, func() {
+			require.NoError(t, d.Model.SetConfig("keepalived", map[string]string{"router_id": "28"}))
+			d.says(t, d.unitOn(t, holder), "2 of 3 units ready")
+			time.Sleep(5 * time.Second)
+			require.Contains(t, d.run(t, standbys[1], "cat /run/keepalived-charm/keepalived/status.json"), `"aside"`)
+			d.hold(t, standbys[0], false)
+			d.settled(t)
+		}))
+		d.agreed(t, append(standbys, holder)...)
 	})
 }
