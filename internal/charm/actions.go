@@ -19,9 +19,9 @@ type request struct {
 	// obs is what the unit goes by, configured what its options are: the same unless
 	// these cannot be used.
 	obs, configured reconcile.Observed
-	j          Model
-	m          Machine
-	parameters map[string]any
+	j               Model
+	m               Machine
+	parameters      map[string]any
 	// said is the status that the last look found.
 	said juju.Status
 }

@@ -4,8 +4,12 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/netip"
+	"slices"
 	"syscall"
 	"time"
+
+	"keepalived-charm/internal/healthcheck"
 )
 
 const (
@@ -13,13 +17,22 @@ const (
 	watchInterval = 250 * time.Millisecond
 	// watchTimeout is how long one look waits for an answer.
 	watchTimeout = 400 * time.Millisecond
-	// deadAfter is how long the virtual IP must not have answered until the unit
-	// takes part again: longer than a failover among the others takes.
+	// deadAfter is how long the virtual IP must have given no sign of life until the
+	// unit takes part again: longer than a failover among the others takes.
 	deadAfter = 2 * time.Second
 )
 
 // untilHook is what a unit stands aside for after a boot.
 const untilHook = "until a hook has run since the boot"
+
+// lookout looks at the virtual IPs of instances that stand aside.
+type lookout struct {
+	// dead are instances whose virtual IP gives no answer.
+	dead chan int
+	// watching are the functions that end looks, by instance.
+	watching map[int]context.CancelFunc
+	asker    *asker // nil: nobody is asked
+}
 
 // standAside takes those instances out of the election that are to stand aside.
 func (l *loop) standAside(ctx context.Context) {
@@ -34,25 +47,71 @@ func (l *loop) standAside(ctx context.Context) {
 		}
 		l.election.members[i].out, l.chronicle.instances[i].aside = true, reason
 		l.log.Printf("instance %s stands aside: %s", t.Name, reason)
-		if t.Watch != "" {
-			go awaitDeath(ctx, t.Watch, i, l.dead)
+		if watched, err := netip.ParseAddrPort(t.Watch); err == nil {
+			var limited context.Context
+			limited, l.lookout.watching[i] = context.WithCancel(ctx)
+			go awaitDeath(limited, watched, l.lookout.asker, i, l.lookout.dead)
 		}
+	}
+	l.closeAsker()
+}
+
+// openAsker begins to ask for virtual IPs where an instance may have to.
+func (l *loop) openAsker() {
+	if !slices.ContainsFunc(l.config.Instances, func(i healthcheck.Instance) bool { return i.Watch != "" && (i.Aside != "" || l.booted) }) {
+		return
+	}
+	var err error
+	if l.lookout.asker, err = openAsker(l.config.Links); err != nil {
+		l.log.Printf("cannot ask who has a virtual IP, only its port is looked at: %v", err)
 	}
 }
 
-// awaitDeath looks at a virtual IP until it has been dead for deadAfter, and then
-// names its instance once. A unit that waits for the others to change over must not
-// be the reason that nobody takes the address over when their holder is lost.
-func awaitDeath(ctx context.Context, target string, instance int, dead chan<- int) {
+// closeAsker ends asking when nothing is looked at (any more).
+func (l *loop) closeAsker() {
+	if len(l.lookout.watching) == 0 {
+		l.lookout.asker.close()
+	}
+}
+
+// died takes in that nobody answers for the virtual IP of instance i. Whoever
+// advertises has it all the same.
+func (l *loop) died(i int, now time.Time) {
+	l.hear(now)
+	m := &l.election.members[i]
+	if !m.out || l.chronicle.instances[i].heard.since(now.Add(-deadAfter)) {
+		return
+	}
+	l.lookout.watching[i]()
+	delete(l.lookout.watching, i)
+	l.closeAsker()
+	m.out = false
+	l.takesPart(i)
+	l.log.Printf("instance %s takes part again: nobody answers at %s", l.tracks[i].Name, l.tracks[i].Watch)
+}
+
+// awaitDeath looks at a virtual IP until ctx is done, and names its instance again and
+// again once it has been dead for deadAfter. A unit that waits for the others to change
+// over must not be the reason that nobody takes the address over when their holder is
+// lost. Nor may it be the second one that has it: a machine that drops what comes to
+// the port is alive, and answers the question who has the address.
+func awaitDeath(ctx context.Context, target netip.AddrPort, asker *asker, instance int, dead chan<- int) {
 	answered := time.Now()
 	ticks := time.NewTicker(watchInterval)
 	defer ticks.Stop()
 	for {
-		if answers(ctx, target) {
+		asker.ask(target.Addr())
+		if answers(ctx, target.String()) {
 			answered = time.Now()
-		} else if time.Since(answered) >= deadAfter {
-			dead <- instance
-			return
+		}
+		if at := asker.lastAnswer(target.Addr()); at.After(answered) {
+			answered = at
+		}
+		if time.Since(answered) >= deadAfter {
+			select {
+			case <-ctx.Done():
+			case dead <- instance:
+			}
 		}
 		select {
 		case <-ctx.Done():

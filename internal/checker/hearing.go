@@ -68,6 +68,11 @@ func (s sender) latest() time.Time {
 	return s.last
 }
 
+// since tells whether somebody has spoken as a holder since an instant.
+func (h *hearing) since(at time.Time) bool {
+	return slices.ContainsFunc(h.senders, func(s sender) bool { return s.released.IsZero() && s.last.After(at) })
+}
+
 // recent is who was heard last, as a holder or giving that up.
 func (h *hearing) recent() (sender, bool) {
 	var found sender

@@ -59,7 +59,7 @@ type loop struct {
 	outcomes chan outcome
 	// parallel is how many checks may run at a time.
 	parallel int
-	dead     chan int // instances whose virtual IP died while they stood aside
+	lookout  lookout
 
 	local bool // the target is on this machine
 	round round
@@ -90,7 +90,7 @@ func newLoop(c healthcheck.Config, owner identity, log *log.Logger) (*loop, erro
 		watched:   map[string]bool{},
 		primaries: primaries{},
 		parallel:  parallel(c.Check),
-		dead:      make(chan int, len(c.Instances)),
+		lookout:   lookout{dead: make(chan int), watching: map[int]context.CancelFunc{}},
 	}
 	l.requests, l.outcomes = make(chan context.Context, l.parallel), make(chan outcome, l.parallel)
 	l.election.health = health{fall: c.Check.Fall, rise: c.Check.Rise}
@@ -114,6 +114,7 @@ func newLoop(c healthcheck.Config, owner identity, log *log.Logger) (*loop, erro
 	l.chronicle, l.heardAt = newChronicle(c), time.Now()
 	l.journal = openJournal(c.History, log)
 	l.openEars()
+	l.openAsker()
 	l.links = watchLinks(c.Links, log)
 	l.hint = newListenHint(c.Check)
 	l.service = newServiceManager()
@@ -126,6 +127,7 @@ func (l *loop) close() {
 		t.file.close()
 	}
 	l.hint.close()
+	l.lookout.asker.close()
 	l.status.close()
 	l.news.close()
 	l.chronicle.finish(time.Now())
@@ -184,10 +186,8 @@ func (l *loop) run(ctx context.Context) error {
 			l.chronicle.asked = time.Now()
 			l.election.stepAside(l.chronicle.asked)
 			l.log.Printf("%s steps aside because it was asked to", l.config.Application)
-		case i := <-l.dead:
-			l.election.members[i].out = false
-			l.takesPart(i)
-			l.log.Printf("instance %s takes part again: nobody answers at %s", l.tracks[i].Name, l.tracks[i].Watch)
+		case i := <-l.lookout.dead:
+			l.died(i, time.Now())
 		case u, ok := <-l.watch.updates:
 			if !ok {
 				l.watch.close()

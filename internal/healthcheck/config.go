@@ -68,10 +68,12 @@ type Instance struct {
 	Addresses []netip.Addr `json:"addresses"`
 	// Aside, when not empty, keeps the unit out of the instance's election and says
 	// for what: a word for people and for telling one occasion from another. The unit
-	// takes part again by itself when Watch has not answered for a while; without
-	// Watch it stays aside.
+	// takes part again by itself when Watch has given no sign of life for a while;
+	// without Watch it stays aside.
 	Aside string `json:"aside,omitempty"`
-	// Watch is ADDRESS:PORT of a virtual IP; a refused connection is an answer.
+	// Watch is ADDRESS:PORT of a virtual IP. Signs of life are a connection that is
+	// accepted or refused, a machine on one of Links that says it has the address, and
+	// advertisements of VirtualRouterID.
 	Watch string `json:"watch,omitempty"`
 }
 

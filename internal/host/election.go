@@ -33,11 +33,11 @@ func (h *Host) awaitElection(l reconcile.Layout, patience time.Duration) error {
 	if err != nil {
 		return nil // it serves nothing (any more)
 	}
-	var longest time.Duration
+	longest := longestInterval(string(text))
 	written := map[string][]netip.Addr{}
 	for _, c := range keepalived.Claims(string(text)) {
-		if p, ok := keepalived.ReadParameters(string(text), c.Name); ok {
-			longest, written[c.Name] = max(longest, p.Interval), c.Addresses
+		if _, ok := keepalived.ReadParameters(string(text), c.Name); ok {
+			written[c.Name] = c.Addresses
 		}
 	}
 	for deadline := time.Now().Add(min(4*longest+300*time.Millisecond, longestElection) + patience); ; h.Rest() {
@@ -50,6 +50,17 @@ func (h *Host) awaitElection(l reconcile.Layout, patience time.Duration) error {
 			return err
 		}
 	}
+}
+
+// longestInterval is the longest advertisement interval in a fragment of the charm.
+func longestInterval(fragment string) time.Duration {
+	var longest time.Duration
+	for _, c := range keepalived.Claims(fragment) {
+		if p, ok := keepalived.ReadParameters(fragment, c.Name); ok {
+			longest = max(longest, p.Interval)
+		}
+	}
+	return longest
 }
 
 // sameAddresses tells that a daemon has read what is written.

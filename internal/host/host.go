@@ -22,6 +22,8 @@ type Host struct {
 	root string
 	// self is the file of the running program.
 	self string
+	// answers answers for what this hook has pinned.
+	answers answering
 }
 
 // New returns the machine whose files are below root, "/" for the real one. self

@@ -18,13 +18,13 @@ import (
 //  2. Every standby stands aside (its instance is in the FAULT state, silent) and
 //     says so. From then on it does as the holder does, whatever its own options
 //     say meanwhile.
-//  3. The holder pins the virtual IPs to its loopback device, which answers for
-//     them just as well, changes over, takes the pins away once its new instance
+//  3. The holder pins the virtual IPs to its loopback device, where the machine
+//     answers for them just as well, changes over, takes the pins away once its new instance
 //     is MASTER, and says what it runs.
 //  4. The standbys change over and take part again.
 //
-// A standby that finds the virtual IP dead while it stands aside takes part again
-// by itself, so a holder lost on the way costs a failover, not the address. Peers
+// A standby that finds the virtual IP dead while it stands aside (nobody answers at
+// it, says he has it, or advertises) takes part again by itself, so a holder lost on the way costs a failover, not the address. Peers
 // at whose address nothing answers count as lost: nobody waits for them or follows
 // them. A unit that comes back from the dead with other parameters than the rest
 // stands aside until it has changed over.

@@ -158,7 +158,7 @@ func Desire(o Observed) (Desired, error) {
 		}
 		d.claims = d.newClaims(o, floating)
 		o.Machine.Interfaces = o.Machine.without(floating)
-		if err := d.render(o, own); err != nil {
+		if err := d.render(o); err != nil {
 			return Desired{}, err
 		}
 		if err := d.judge(o); err != nil {

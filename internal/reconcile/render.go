@@ -13,9 +13,9 @@ import (
 func keepalivedAddresses(text string) []netip.Addr { return keepalived.VirtualAddresses(text) }
 
 // render fills Files with everything a serving unit needs.
-func (d *Desired) render(o Observed, own []netip.Addr) error {
+func (d *Desired) render(o Observed) error {
 	l := d.Layout
-	if err := d.place(o, own); err != nil {
+	if err := d.place(o); err != nil {
 		return err
 	}
 	parts := d.parts()
@@ -99,7 +99,7 @@ type services struct {
 
 // place finds the interfaces of the virtual IPs, and where advertisements travel:
 // where the first virtual IP of their family is, those of all routers.
-func (d *Desired) place(o Observed, own []netip.Addr) error {
+func (d *Desired) place(o Observed) error {
 	six := d.agreement.run.Anchor.Is6()
 	for _, v := range d.options.VirtualIPs {
 		name, err := d.interfaceFor(o, v.Addr())
@@ -116,7 +116,7 @@ func (d *Desired) place(o Observed, own []netip.Addr) error {
 	if d.speaks == "" {
 		d.speaks = d.spoken(o.Machine)
 	}
-	d.address = source(o.Machine, d.speaks, own, six)
+	d.address = source(o.Machine, d.speaks, six)
 	for n := range d.routers {
 		d.routers[n].interfaces, d.routers[n].speaks, d.routers[n].address = d.interfaces, d.speaks, d.address
 	}
@@ -168,21 +168,18 @@ func (d Desired) spoken(m Machine) string {
 }
 
 // source is the address that keepalived sends unicast advertisements from and
-// listens on: the interface's own first one in Juju's order for IPv4, the link-local
-// one for IPv6 (keepalived.conf(5), unicast_src_ip: naming another one would leave a
-// daemon deaf that starts before the address is there).
-func source(m Machine, iface string, own []netip.Addr, six bool) netip.Addr {
+// listens on: of the interface's own addresses the kernel's first one for IPv4,
+// whichever Juju prefers, and the link-local one for IPv6 (keepalived.conf(5),
+// unicast_src_ip: naming another one would leave a daemon deaf that starts before the
+// address is there).
+func source(m Machine, iface string, six bool) netip.Addr {
 	for _, i := range m.Interfaces {
 		if i.Name != iface {
 			continue
 		}
 		for _, p := range i.Addresses {
-			if six && p.Addr().Is6() && p.Addr().IsLinkLocalUnicast() {
-				return p.Addr().WithZone("")
-			}
-		}
-		for _, a := range own {
-			if !six && a.Is4() && i.has(a) {
+			a := p.Addr().WithZone("")
+			if a.Is6() == six && a.IsLinkLocalUnicast() == six && !a.IsLoopback() {
 				return a
 			}
 		}

@@ -1,0 +1,129 @@
+package checker
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"keepalived-charm/internal/vrrp"
+)
+
+// otherMachine is a network namespace with a cable to eth0 of a checker's, which has
+// 192.0.2.1 and fd00:2::1 there.
+func otherMachine(t *testing.T, p *process, addresses ...string) *process {
+	t.Helper()
+	m := &process{Cmd: exec.Command("sleep", "60"), t: t}
+	m.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
+	require.NoError(t, m.Start())
+	t.Cleanup(func() {
+		m.Process.Kill()
+		m.Wait()
+	})
+	p.inNamespace(func() error {
+		err := netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "eth0"}, PeerName: "eth0", PeerNamespace: netlink.NsPid(m.Process.Pid)})
+		if err != nil {
+			return err
+		}
+		return wired("192.0.2.1/24", "fd00:2::1/64")
+	})
+	m.inNamespace(func() error { return wired(append(addresses, "192.0.2.2/24", "fd00:2::2/64")...) })
+	return m
+}
+
+// wired sets eth0 up with addresses.
+func wired(addresses ...string) error {
+	if err := os.WriteFile("/proc/sys/net/ipv6/conf/eth0/accept_dad", []byte("0"), 0); err != nil {
+		return err
+	}
+	link, err := netlink.LinkByName("eth0")
+	if err != nil {
+		return err
+	}
+	for _, address := range addresses {
+		a, err := netlink.ParseAddr(address)
+		if err != nil {
+			return err
+		}
+		a.Flags = unix.IFA_F_NODAD
+		if err := netlink.AddrAdd(link, a); err != nil {
+			return err
+		}
+	}
+	return netlink.LinkSetUp(link)
+}
+
+// drops makes a machine drop what comes to its TCP ports.
+func (p *process) drops() {
+	p.t.Helper()
+	out, err := exec.Command("nsenter", "--net=/proc/"+fmt.Sprint(p.Process.Pid)+"/ns/net", "nft",
+		"add table inet t; add chain inet t in { type filter hook input priority 0; }; add rule inet t in meta l4proto tcp drop").CombinedOutput()
+	require.NoError(p.t, err, "%s", out)
+}
+
+// TestAHolderThatDropsWhatComesToThePortLives: a firewall, a full queue or a service
+// that is no TCP looks like a death at the port only.
+func TestAHolderThatDropsWhatComesToThePortLives(t *testing.T) {
+	asRoot(t)
+	for claim, vip := range map[string]string{"IPv4": "192.0.2.10", "IPv6": "fd00:2::10", "in no subnet of this machine": "198.51.100.10", "IPv6 in no subnet": "fd00:3::10"} {
+		t.Run(claim, func(t *testing.T) {
+			t.Parallel()
+			c := localConfig(t)
+			a := netip.MustParseAddr(vip)
+			c.Links, c.Instances[0].Aside, c.Instances[0].Watch = []string{"eth0"}, "for the test", netip.AddrPortFrom(a, 443).String()
+			p := start(t, c)
+			p.becomes(vrrp.StepAside)
+			address := netip.PrefixFrom(a, a.BitLen()).String()
+			holder := otherMachine(t, p, address)
+			holder.drops()
+			time.Sleep(deadAfter + 1500*time.Millisecond)
+			require.Equal(t, trackText(vrrp.StepAside), p.track(), "it answers who has the address")
+
+			lost := time.Now()
+			holder.inNamespace(func() error {
+				link, err := netlink.LinkByName("eth0")
+				if err != nil {
+					return err
+				}
+				// The checker's kernel goes on to think that it knows where the address is.
+				return netlink.AddrDel(link, &netlink.Addr{IPNet: netlink.NewIPNet(a.AsSlice())})
+			})
+			p.becomes(healthyStandby)
+			require.InDelta(t, deadAfter+watchTimeout/2, time.Since(lost), float64(time.Second))
+		})
+	}
+}
+
+// TestAHolderThatIsHeardLives: by advertisements alone.
+func TestAHolderThatIsHeardLives(t *testing.T) {
+	asRoot(t)
+	t.Parallel()
+	c := localConfig(t)
+	c.Links, c.Instances[0].Aside, c.Instances[0].Watch = []string{"eth0"}, "for the test", "192.0.2.10:443"
+	c.Instances[0].VirtualRouterID = 23
+	p := start(t, c)
+	p.becomes(vrrp.StepAside)
+	holder := otherMachine(t, p)
+	var conn net.Conn
+	holder.inNamespace(func() (err error) {
+		conn, err = net.Dial("ip4:112", "192.0.2.1")
+		return err
+	})
+	defer conn.Close()
+	for began := time.Now(); time.Since(began) < deadAfter+1500*time.Millisecond; time.Sleep(200 * time.Millisecond) {
+		_, err := conn.Write([]byte{0x31, 23, 254, 1, 0, 20, 0, 0, 192, 0, 2, 10})
+		require.NoError(t, err)
+	}
+	require.Equal(t, trackText(vrrp.StepAside), p.track())
+	_, err := conn.Write([]byte{0x31, 23, 0, 1, 0, 20, 0, 0, 192, 0, 2, 10})
+	require.NoError(t, err)
+	p.becomes(healthyStandby)
+}

@@ -1,0 +1,80 @@
+package host_test
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"keepalived-charm/internal/reconcile"
+)
+
+const pinnedFragment = "# parameters charm_keepalived: version=3 mode=multicast vrid=24 interval=%s anchor=169.254.24.112\n" +
+	"vrrp_instance charm_keepalived {\n    interface eth0\n    virtual_ipaddress_excluded {\n        10.10.74.250/32 dev eth0\n    }\n}\n"
+
+// inNamespace gives the test a network namespace of its own, with lo and a bridge
+// eth0. Its thread ends with the test.
+func inNamespace(t *testing.T) (lo, eth0 netlink.Link) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("only root may make a network namespace; CI runs this as root")
+	}
+	runtime.LockOSThread()
+	require.NoError(t, unix.Unshare(unix.CLONE_NEWNET))
+	require.NoError(t, netlink.LinkAdd(&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "eth0"}}))
+	var links []netlink.Link
+	for _, name := range []string{"lo", "eth0"} {
+		link, err := netlink.LinkByName(name)
+		require.NoError(t, err)
+		require.NoError(t, netlink.LinkSetUp(link))
+		links = append(links, link)
+	}
+	return links[0], links[1]
+}
+
+// TestPinnedAddressesStayUntilTheirInstanceIsMaster: with an interval of 2 seconds
+// that is after more than 6, and nobody may be without an answer meanwhile.
+func TestPinnedAddressesStayUntilTheirInstanceIsMaster(t *testing.T) {
+	lo, eth0 := inNamespace(t)
+	m := newMachine(t)
+	m.put(m.l.Fragment(), fmt.Sprintf(pinnedFragment, "2s"))
+	report := func(state int, since time.Time) {
+		m.set(t, "report", fmt.Sprintf(`[{"data":{"iname":"charm_keepalived","state":%d,"last_transition":%d.0,"vips":["10.10.74.250 dev eth0 scope global"]}}]`, state, since.Unix()))
+	}
+	report(1, time.Now())
+	m.start(t.TempDir())
+	vip := netlink.Addr{IPNet: netlink.NewIPNet([]byte{10, 10, 74, 250})}
+	m.apply(reconcile.Step{Action: reconcile.Pin, Addresses: []netip.Addr{netip.MustParseAddr("10.10.74.250")}})
+	namespace, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	require.NoError(t, err)
+	defer namespace.Close()
+	early := make(chan error, 1)
+	go func() {
+		time.Sleep(6500 * time.Millisecond)
+		// What is pinned cannot be deleted twice: this is the proof that it is there.
+		err := namespace.AddrDel(lo, &vip)
+		if err == nil {
+			err = namespace.AddrAdd(lo, &vip)
+		}
+		if err == nil {
+			err = namespace.AddrAdd(eth0, &vip)
+		}
+		report(2, time.Now().Add(time.Second))
+		early <- err
+	}()
+	began := time.Now()
+	m.apply(reconcile.Step{Action: reconcile.Do, FollowUps: []reconcile.FollowUp{reconcile.Unpin}})
+	require.Less(t, time.Since(began), 9*time.Second, "no longer than until it is MASTER")
+	require.NoError(t, <-early, "the address is pinned after 6.5 s")
+	left, err := netlink.AddrList(lo, netlink.FAMILY_V4)
+	require.NoError(t, err)
+	for _, a := range left {
+		require.NotEqual(t, vip.IP.String(), a.IP.String())
+	}
+}

@@ -1,0 +1,157 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/vishvananda/netlink"
+
+	"keepalived-charm/internal/keepalived"
+	"keepalived-charm/internal/reconcile"
+)
+
+const (
+	// unpinAtLeast is how long pinned addresses wait for their instance, whatever the
+	// daemon says of it: with the default interval a new one is MASTER after 0.7 s.
+	unpinAtLeast = 5 * time.Second
+	// unpinSlowly parts two questions to the daemon where it takes longer than that.
+	unpinSlowly = 500 * time.Millisecond
+	// reloadLimit is how long keepalived takes at most to begin with a reload.
+	reloadLimit = 1500 * time.Millisecond
+)
+
+// unpinLimit is how long pinned addresses wait at most for instances that elect: a
+// new one is MASTER after three advertisement intervals and a part of one (RFC 9568
+// section 6.1, Active_Down_Interval).
+func unpinLimit(fragment string) time.Duration {
+	return max(unpinAtLeast, 4*longestInterval(fragment)+2*time.Second)
+}
+
+// electing tells that the instances of the addresses are about to become MASTER: none
+// has heard another holder, none is out of the election.
+func electing(instances []keepalived.InstanceState, addresses []netip.Addr) bool {
+	for _, a := range addresses {
+		n := slices.IndexFunc(instances, func(i keepalived.InstanceState) bool { return slices.Contains(i.Addresses, a) })
+		if n < 0 || instances[n].State != keepalived.Master && (instances[n].State != keepalived.Backup || instances[n].MasterPriority != 0) {
+			return false
+		}
+	}
+	return true
+}
+
+// unpin takes pinned addresses from the loopback device, once keepalived has them
+// on their own interface again. Until then the hook goes on: when it ends it tells
+// what this unit runs, and standbys that hear of it take part.
+func (h *Host) unpin(l reconcile.Layout) error {
+	addresses, err := h.readPinned(l)
+	if err != nil || addresses == nil {
+		return err
+	}
+	lo, err := netlink.LinkByName("lo")
+	if err != nil {
+		return fmt.Errorf("cannot unpin addresses: %w", err)
+	}
+	h.answer(l, addresses) // who pinned them may have been another hook, which was killed
+	defer h.answer(l, nil)
+	h.awaitChange(l, addresses, lo.Attrs().Index)
+	for _, a := range addresses {
+		if err := netlink.AddrDel(lo, single(a)); err != nil && !errors.Is(err, syscall.EADDRNOTAVAIL) {
+			return fmt.Errorf("cannot unpin %s: %w", a, err)
+		}
+	}
+	return h.remove(pinned(l))
+}
+
+// readPinned lists what pin wrote down; nil when it has written nothing.
+func (h *Host) readPinned(l reconcile.Layout) ([]netip.Addr, error) {
+	text, err := os.ReadFile(h.path(pinned(l)))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot unpin addresses: %w", err)
+	}
+	addresses := []netip.Addr{}
+	for word := range strings.FieldsSeq(string(text)) {
+		if a, err := netip.ParseAddr(word); err == nil {
+			addresses = append(addresses, a)
+		}
+	}
+	return addresses, nil
+}
+
+// awaitChange waits until keepalived has the addresses on another interface than lo.
+func (h *Host) awaitChange(l reconcile.Layout, addresses []netip.Addr, lo int) {
+	fragment, _ := os.ReadFile(h.path(l.Fragment())) // without one there is no election to wait for
+	limit := unpinLimit(string(fragment))
+	for began, since := time.Now(), h.pinnedSince(l); ; h.Rest() {
+		waited, there := time.Since(began), elsewhere(addresses, lo)
+		var instances []keepalived.InstanceState
+		if there || waited > unpinAtLeast {
+			instances, _ = h.own(l) // none without an answer
+		}
+		if there && changedOver(instances, addresses, since) {
+			return
+		}
+		if waited > limit || waited > unpinAtLeast && !electing(instances, addresses) {
+			return
+		}
+		if waited > unpinAtLeast {
+			time.Sleep(unpinSlowly)
+		}
+	}
+}
+
+// pinnedSince is when the addresses were pinned.
+func (h *Host) pinnedSince(l reconcile.Layout) time.Time {
+	info, err := os.Stat(h.path(pinned(l)))
+	if err != nil {
+		return time.Time{}
+	}
+	return info.ModTime()
+}
+
+// changedOver tells whether the instances that have the pinned addresses became MASTER
+// after those were pinned. systemctl reload returns before keepalived has read
+// anything: until then the old instances still have the addresses, which proves
+// nothing. One that goes on as MASTER without a break is believed after reloadLimit.
+func changedOver(instances []keepalived.InstanceState, addresses []netip.Addr, since time.Time) bool {
+	for _, a := range addresses {
+		n := slices.IndexFunc(instances, func(i keepalived.InstanceState) bool { return slices.Contains(i.Addresses, a) })
+		if n < 0 || instances[n].State != keepalived.Master {
+			return false
+		}
+		began := time.UnixMicro(int64(instances[n].LastTransition * 1e6))
+		if !began.After(since) && time.Since(since) <= reloadLimit {
+			return false
+		}
+	}
+	return true
+}
+
+// elsewhere tells whether every address is also on another interface.
+func elsewhere(addresses []netip.Addr, than int) bool {
+	all, err := netlink.AddrList(nil, netlink.FAMILY_ALL)
+	if err != nil {
+		return false
+	}
+	found := map[netip.Addr]bool{}
+	for _, a := range all {
+		if ip, ok := netip.AddrFromSlice(a.IP); ok && a.LinkIndex != than {
+			found[ip.Unmap()] = true
+		}
+	}
+	for _, a := range addresses {
+		if !found[a] {
+			return false
+		}
+	}
+	return true
+}
