@@ -46,7 +46,7 @@ func parseVirtualIP(s string) (VirtualIP, string) {
 	if why := unusable(p); why != "" {
 		return VirtualIP{}, "an address that one machine can hold, " + a.String() + " is " + why
 	}
-	return VirtualIP{p}, ""
+	return VirtualIP{p, given}, ""
 }
 
 // unusable tells why no machine can hold an address for clients.

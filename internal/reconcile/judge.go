@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"keepalived-charm/internal/config"
 	"keepalived-charm/internal/conflict"
 	"keepalived-charm/internal/endpoint"
 	"keepalived-charm/internal/juju"
@@ -172,6 +173,20 @@ func (d Desired) misplaced(m Machine) string {
 			if i.Name != "lo" && i.Name != p.Interface && m.onLink(i.Name, p.Addr()) {
 				return say(wrongInterface, "ADDRESS", p.Addr().String(), "OTHER", i.Name, "INTERFACE", p.Interface).Message
 			}
+		}
+	}
+	return ""
+}
+
+// unplaced asks about a virtual IP in the subnet of no interface, unless the operator
+// said how to place it. While its interface has no address nothing tells.
+func (d Desired) unplaced(m Machine) string {
+	m.Interfaces = m.without(Observed{Machine: m}.floating())
+	for _, p := range d.placed {
+		said := d.options.Interface != "" || slices.ContainsFunc(d.options.VirtualIPs, func(v config.VirtualIP) bool { return v.Sized && v.Addr() == p.Addr() })
+		found := slices.ContainsFunc(m.Interfaces, func(i Interface) bool { return i.Name != "lo" && m.onLink(i.Name, p.Addr()) })
+		if !said && !found && !m.bare(p.Interface) {
+			return say(noSubnet, "ADDRESS", p.Addr().String()).Message
 		}
 	}
 	return ""

@@ -45,7 +45,7 @@ func (d Desired) Status(m Machine) juju.Status {
 		return say(paused, "UNIT", d.unit.String())
 	}
 	s := d.roles(m)
-	s.Message += d.progress() + d.conflicts() + d.misplaced(m)
+	s.Message += d.progress() + d.conflicts() + d.misplaced(m) + d.unplaced(m)
 	if !d.dropsOut(m) {
 		s.Message += d.failing(m.Check)
 	}
@@ -91,7 +91,9 @@ func (d Desired) fault(m Machine, state keepalived.InstanceState) juju.Status {
 			return say(linkDown, "INTERFACE", name)
 		}
 	}
-	switch {
+	switch family := d.lackingFamily(m, state.Interface); {
+	case family != "":
+		return say(noAddress, "INTERFACE", state.Interface, "FAMILY", family)
 	case d.dropsOut(m):
 		return say(outOfElection, "REASON", m.Check.Reason)
 	case m.Check.Known && !m.Check.Healthy || d.agreement.aside != "":
@@ -99,6 +101,23 @@ func (d Desired) fault(m Machine, state keepalived.InstanceState) juju.Status {
 		return say(standbyAlone, "ADDRESSES", list(d.addresses()))
 	}
 	return say(daemonFault)
+}
+
+// lackingFamily names the kind of address that VRRP needs on an interface and that
+// the machine has none of there; empty when it has.
+func (d Desired) lackingFamily(m Machine, iface string) string {
+	six := d.agreement.run.Anchor.Is6()
+	for _, i := range m.without(Observed{Machine: m}.floating()) {
+		if i.Name == iface && slices.ContainsFunc(i.Addresses, func(p netip.Prefix) bool {
+			return p.Addr().Is6() == six && (!six || p.Addr().IsLinkLocalUnicast())
+		}) {
+			return ""
+		}
+	}
+	if six {
+		return "link-local IPv6"
+	}
+	return "IPv4"
 }
 
 // dropsOut tells that the unit is kept out because its check fails.

@@ -34,6 +34,7 @@ const (
 	paused
 	released
 	linkDown
+	noAddress
 	notRunning
 	notReporting
 	daemonFault
@@ -63,6 +64,7 @@ const (
 	alsoHoldsDeaf
 	moreConflicts
 	wrongInterface
+	noSubnet
 )
 
 // Wordings lists everything a unit's status can say. The README shows it as it is
@@ -81,9 +83,10 @@ func Wordings() []Wording {
 		paused:       {juju.Maintenance, "paused, takes no VIP: juju run UNIT resume", "An operator ran the action pause."},
 		released:     {juju.Maintenance, "VIP handed over, serving nothing", "The unit is being removed or its machine upgraded."},
 		linkDown:     {juju.Waiting, "interface INTERFACE is down, no VIP can be held here: ip link show INTERFACE", "The other units hold the virtual IPs. The unit takes part again by itself."},
+		noAddress:    {juju.Waiting, "interface INTERFACE has no FAMILY address, no VIP can be held here: ip address show INTERFACE", "Such as after a DHCP lease ended. The other units hold the virtual IPs. The unit takes part again by itself."},
 		notRunning:   {juju.Waiting, "keepalived is not running: journalctl -u keepalived", "It could not be started; every hook tries again."},
 		notReporting: {juju.Waiting, "keepalived does not run this unit's VRRP instance: see journalctl -u keepalived", "The daemon runs and does not answer, or with another configuration."},
-		daemonFault:  {juju.Waiting, "keepalived is in the FAULT state: journalctl -u keepalived", "The daemon cannot take part, such as on an interface without an address. The other units hold the virtual IPs."},
+		daemonFault:  {juju.Waiting, "keepalived is in the FAULT state: journalctl -u keepalived", "The daemon cannot take part; its journal says why. The other units hold the virtual IPs."},
 		outOfElection: {juju.Waiting, "takes no VIP while its check fails: REASON",
 			"The service is down and all_unhealthy=drop keeps sick units out."},
 		holdsSome:         {juju.Waiting, "holds COUNT of ALL VIPs, keepalived is MASTER without ADDRESSES: journalctl -u keepalived", "Somebody took addresses away. Every pass puts them back; this shows when that did not work."},
@@ -111,6 +114,7 @@ func Wordings() []Wording {
 		alsoHoldsDeaf:        {"", "; UNIT holds ADDRESS too, advertisements arrive here but not there: allow IP protocol 112 on that machine", "Two units hold; the other one does not hear this one."},
 		moreConflicts:        {"", "; COUNT more: juju run UNIT check-network", "The action lists all that is wrong on the network."},
 		wrongInterface:       {"", "; ADDRESS is in the subnet of OTHER, not of INTERFACE: see network_interface", "Machines in that subnet are not told when it moves."},
+		noSubnet:             {"", "; no interface has the subnet of ADDRESS: is it right?", "Nobody finds it but by a route to these machines. Where that is meant so, give it a prefix length, such as /32, or set network_interface."},
 	}
 }
 
