@@ -18,6 +18,9 @@ func (d *Desired) render(o Observed, own []netip.Addr) error {
 	if err := d.place(o, own); err != nil {
 		return err
 	}
+	if err := d.refuseWanted(o); err != nil {
+		return err
+	}
 	parts := d.parts()
 	var instances []keepalived.VRRPInstance
 	for _, p := range parts {
