@@ -44,7 +44,9 @@ func (d *Desired) render(o Observed, own []netip.Addr) error {
 	}
 	units := services{l, o.Event.Unit, d.options.Notify}
 	for n := range parts {
-		parts[n].agreement.aside = parts[n].unready(o)
+		if parts[n].agreement.aside = parts[n].unready(o); parts[n].agreement.aside != "" {
+			parts[n].agreement.waits = parts[n].waitsFor(o)
+		}
 	}
 	d.agreement = parts[0].agreement
 	files := map[string]func() (string, error){

@@ -91,11 +91,15 @@ func (d Desired) fault(m Machine, state keepalived.InstanceState) juju.Status {
 			return say(linkDown, "INTERFACE", name)
 		}
 	}
-	switch family := d.lackingFamily(m, state.Interface); {
+	family := d.lackingFamily(m, state.Interface)
+	waiting, waits := d.waiting()
+	switch {
 	case family != "":
 		return say(noAddress, "INTERFACE", state.Interface, "FAMILY", family)
 	case d.dropsOut(m):
 		return say(outOfElection, "REASON", m.Check.Reason)
+	case waits:
+		return waiting
 	case m.Check.Known && !m.Check.Healthy || d.agreement.aside != "":
 		// Aside for a moment, for the others' sake.
 		return say(standbyAlone, "ADDRESSES", list(d.addresses()))
@@ -165,6 +169,9 @@ func (a agreement) progress() string {
 	if a.next != nil {
 		// This unit counts too: it waits for the others.
 		message += say(changingReady, "COUNT", fmt.Sprint(a.ready+1), "ALL", fmt.Sprint(a.others+1)).Message
+		if len(a.waits) > 0 {
+			message += say(changingWaits, "UNIT", named(a.waits)).Message
+		}
 	}
 	return message
 }

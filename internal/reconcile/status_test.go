@@ -54,6 +54,15 @@ func (c circumstances) standby(heard vrrp.Priority) circumstances {
 // drop takes the virtual IPs but the first few from the kernel.
 func (c circumstances) drop(left int) { c.Interfaces[1].Addresses = c.Interfaces[1].Addresses[:1+left] }
 
+// waitFor makes the unit stand aside for others.
+func (c circumstances) waitFor(what string, others ...int) {
+	c.standby(0).state.State = keepalived.Fault
+	c.agreement.aside = what
+	for _, n := range others {
+		c.agreement.waits = append(c.agreement.waits, juju.Unit{Application: "keepalived", Number: n})
+	}
+}
+
 // on places the virtual IPs on the interface, whose own address is another one.
 func (c circumstances) on(own string) {
 	c.Interfaces[1].Addresses[0] = netip.MustParsePrefix(own)
@@ -131,8 +140,13 @@ func TestEveryConditionHasItsWords(t *testing.T) {
 		}, "waiting: interface eth0 has no link-local IPv6 address, no VIP can be held here: ip address show eth0; check fails here: refused"},
 		"aside for a moment": {standbyAlone, -1, 1, func(c circumstances) {
 			c.standby(0).state.State = keepalived.Fault
-			c.agreement.aside = untilAgreed
+			c.agreement.aside = "keepalived/1 1 1 version=3 mode=multicast vrid=24 interval=200ms anchor=169.254.24.112"
 		}, "active: VIP ready: standby for " + one},
+		"unknown to this unit": {waitsToKnow, -1, 1, func(c circumstances) { c.waitFor(untilKnown) }, "waiting: takes no part yet, waits for another unit to tell of itself"},
+		"nobody sends to this unit": {waitsForList, -1, 1, func(c circumstances) { c.waitFor(untilListed, 1, 2, 3, 4, 5) },
+			"waiting: takes no part yet, waits for keepalived/1, keepalived/2, keepalived/3 and 2 more to send advertisements here"},
+		"another one is about to change": {waitsToAgree, -1, 1, func(c circumstances) { c.waitFor(untilAgreed, 2) },
+			"waiting: takes no part yet, waits for keepalived/2 to run the same"},
 		"sick and out": {outOfElection, -1, 1, func(c circumstances) {
 			c.standby(0).state.State = keepalived.Fault
 			c.options.Policy.DropAllUnhealthy = true
@@ -164,6 +178,10 @@ func TestEveryConditionHasItsWords(t *testing.T) {
 		"a change with others": {holdsAll, changingReady, 1, func(c circumstances) {
 			c.agreement = agreement{moving: true, wanted: vrrp.Parameters{VirtualRouterID: 51}, next: &endpoint.Announcement{}, ready: 1, others: 2}
 		}, "active: VIP ready: holds " + one + "; moving to virtual router ID 51, 2 of 3 units ready"},
+		"a change that a unit holds up": {holdsAll, changingWaits, 1, func(c circumstances) {
+			c.agreement = agreement{moving: true, wanted: vrrp.Parameters{VirtualRouterID: 51}, next: &endpoint.Announcement{}, others: 1,
+				waits: []juju.Unit{{Application: "keepalived", Number: 1}}}
+		}, "active: VIP ready: holds " + one + "; moving to virtual router ID 51, 1 of 2 units ready, waiting for keepalived/1"},
 		"a change that waits": {holdsAll, changingUpgraded, 1, func(c circumstances) {
 			c.agreement = agreement{moving: true, wanted: vrrp.Parameters{Version: 3}, planned: 3, upgraded: 1}
 		}, "active: VIP ready: holds " + one + "; moving to VRRP version 3 once all units are upgraded, 1 of 3 are"},

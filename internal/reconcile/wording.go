@@ -38,6 +38,9 @@ const (
 	notRunning
 	notReporting
 	daemonFault
+	waitsToKnow
+	waitsForList
+	waitsToAgree
 	outOfElection
 	holdsSome
 	holdsStray
@@ -53,6 +56,7 @@ const (
 	changing
 	changingUpgraded
 	changingReady
+	changingWaits
 	checkFails
 	checkFailsEverywhere
 	checkerSilent
@@ -87,6 +91,9 @@ func Wordings() []Wording {
 		notRunning:   {juju.Waiting, "keepalived is not running: journalctl -u keepalived", "It could not be started; every hook tries again."},
 		notReporting: {juju.Waiting, "keepalived does not run this unit's VRRP instance: see journalctl -u keepalived", "The daemon runs and does not answer, or with another configuration."},
 		daemonFault:  {juju.Waiting, "keepalived is in the FAULT state: journalctl -u keepalived", "The daemon cannot take part; its journal says why. The other units hold the virtual IPs."},
+		waitsToKnow:  {juju.Waiting, "takes no part yet, waits for UNIT to tell of itself", "This unit would not hear a unit that it does not know, and take what that one holds. Juju tells of the other units in hooks to come. For longer: see the status and the agent of that unit."},
+		waitsForList: {juju.Waiting, "takes no part yet, waits for UNIT to send advertisements here", "With vrrp_mode=unicast: this unit would not hear UNIT. A hook of that unit ends it. For longer: see its status and its agent."},
+		waitsToAgree: {juju.Waiting, "takes no part yet, waits for UNIT to run the same", "UNIT is about to change what all units share, or has not changed it yet. For longer: see its status and its agent."},
 		outOfElection: {juju.Waiting, "takes no VIP while its check fails: REASON",
 			"The service is down and all_unhealthy=drop keeps sick units out."},
 		holdsSome:         {juju.Waiting, "holds COUNT of ALL VIPs, keepalived is MASTER without ADDRESSES: journalctl -u keepalived", "Somebody took addresses away. Every pass puts them back; this shows when that did not work."},
@@ -103,6 +110,7 @@ func Wordings() []Wording {
 		changing:             {"", "; moving to WHAT", "All units change an option together, one hook after the other; it needs nobody."},
 		changingUpgraded:     {"", " once all units are upgraded, COUNT of ALL are", "Units of the Python charm are left."},
 		changingReady:        {"", ", COUNT of ALL units ready", "The holder waits for the others to stand aside."},
+		changingWaits:        {"", ", waiting for UNIT", "For longer: see the status and the agent of that unit. Repair it, remove it, or set the option back."},
 		checkFails:           {"", "; check fails here: REASON", "The service on this machine does not answer as healthcheck_type wants."},
 		checkFailsEverywhere: {"", "; check fails on every unit: is WHAT right? Here: REASON", "Either all services are down, or the check looks in the wrong place."},
 		checkerSilent:        {"", "; the health checker is silent: see journalctl -u SERVICE", "It is down or has not reached a verdict; the last verdict counts."},
