@@ -102,7 +102,7 @@ func Wordings() []Wording {
 		addressTaken:      {juju.Blocked, "virtual_ip ADDRESS is answered by HOST: take it from that host, or configure another", "Somebody who is no unit of this application has the address. This unit does not take it. It looks again in every hook."},
 		holderUnheard:     {juju.Blocked, "UNIT holds ADDRESS, its advertisements do not arrive here: allow IP protocol 112 between the machines", "This unit would take the virtual IPs beside it, so it takes no part yet. A cloud's security group, a switch or the other machine's packet filter drops them. It looks again in every hook."},
 		holderDropped:     {juju.Blocked, "UNIT holds ADDRESS, this machine's packet filter drops its advertisements: allow IP protocol 112, see nft list ruleset", "The same; the advertisements reach this machine."},
-		routerMaybeTaken:  {juju.Waiting, "router_id ID is used by HOST, which may be a unit that is not known here yet", "Juju tells of the other units in hooks to come. For longer: it is a stranger, and a unit of the application is missing."},
+		routerMaybeTaken:  {juju.Waiting, "router_id ID is used by HOST, which may be a unit that is not known here yet", "Juju tells of the other units, and of what they run, in hooks to come. For longer: it is a stranger, such as another application of this charm on the machine of a unit that has told nothing; see the status of that unit, or which one is missing."},
 		addressMaybeTaken: {juju.Waiting, "virtual_ip ADDRESS is answered by HOST, which may be a unit that is not known here yet", "The same."},
 
 		shareOf:              {"", "; UNIT holds ADDRESSES", "With spread=true."},
