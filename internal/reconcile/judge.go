@@ -206,13 +206,13 @@ func (d Desired) misplaced(m Machine) string {
 }
 
 // unplaced asks about a virtual IP in the subnet of no interface, unless the operator
-// said how to place it. While its interface has no address nothing tells.
+// said how to place it. While its interface has lost its address nothing tells.
 func (d Desired) unplaced(m Machine) string {
 	m.Interfaces = m.without(Observed{Machine: m}.floating())
 	for _, p := range d.placed {
 		said := d.options.Interface != "" || slices.ContainsFunc(d.options.VirtualIPs, func(v config.VirtualIP) bool { return v.Sized && v.Addr() == p.Addr() })
 		found := slices.ContainsFunc(m.Interfaces, func(i Interface) bool { return i.Name != "lo" && m.onLink(i.Name, p.Addr()) })
-		if !said && !found && !m.bare(p.Interface) {
+		if !said && !found && !m.bare(p.Interface) && m.lacksAddress(p.Interface, p.Addr().Is6()) == "" {
 			return say(noSubnet, "ADDRESS", p.Addr().String()).Message
 		}
 	}

@@ -91,11 +91,11 @@ func (d Desired) fault(m Machine, state keepalived.InstanceState) juju.Status {
 			return say(linkDown, "INTERFACE", name)
 		}
 	}
-	family := d.lackingFamily(m, state.Interface)
+	kind := m.lacksAddress(state.Interface, d.agreement.run.Anchor.Is6())
 	waiting, waits := d.waiting()
 	switch {
-	case family != "":
-		return say(noAddress, "INTERFACE", state.Interface, "FAMILY", family)
+	case kind != "":
+		return say(noAddress, "INTERFACE", state.Interface, "KIND", kind)
 	case d.dropsOut(m):
 		return say(outOfElection, "REASON", m.Check.Reason)
 	case waits:
@@ -107,10 +107,9 @@ func (d Desired) fault(m Machine, state keepalived.InstanceState) juju.Status {
 	return say(daemonFault)
 }
 
-// lackingFamily names the kind of address that VRRP needs on an interface and that
-// the machine has none of there; empty when it has.
-func (d Desired) lackingFamily(m Machine, iface string) string {
-	six := d.agreement.run.Anchor.Is6()
+// lacksAddress names the kind of address that VRRP of a family needs on an interface and
+// that the machine has none of there, but for those of keepalived; empty when it has.
+func (m Machine) lacksAddress(iface string, six bool) string {
 	for _, i := range m.without(Observed{Machine: m}.floating()) {
 		if i.Name == iface && slices.ContainsFunc(i.Addresses, func(p netip.Prefix) bool {
 			return p.Addr().Is6() == six && (!six || p.Addr().IsLinkLocalUnicast())

@@ -224,7 +224,7 @@ func TestEveryConditionHasItsWords(t *testing.T) {
 			c.on("10.0.1.1/24")
 			c.options.Interface = "eth0"
 		}, "active: VIP ready: holds " + one},
-		"the subnet is gone": {holdsAll, -1, 1, func(c circumstances) { c.on("fe80::1/64") }, "active: VIP ready: holds " + one},
+		"the subnet is gone": {holdsAll, -1, 1, func(c circumstances) { c.on("fd00::1/64") }, "active: VIP ready: holds " + one},
 	} {
 		t.Run(claim, func(t *testing.T) {
 			var vips []string

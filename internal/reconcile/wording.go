@@ -87,7 +87,7 @@ func Wordings() []Wording {
 		paused:       {juju.Maintenance, "paused, takes no VIP: juju run UNIT resume", "An operator ran the action pause."},
 		released:     {juju.Maintenance, "VIP handed over, serving nothing", "The unit is being removed or its machine upgraded."},
 		linkDown:     {juju.Waiting, "interface INTERFACE is down, no VIP can be held here: ip link show INTERFACE", "The other units hold the virtual IPs. The unit takes part again by itself."},
-		noAddress:    {juju.Waiting, "interface INTERFACE has no FAMILY address, no VIP can be held here: ip address show INTERFACE", "Such as after a DHCP lease ended. The other units hold the virtual IPs. The unit takes part again by itself."},
+		noAddress:    {juju.Waiting, "interface INTERFACE has no KIND address, no VIP can be held here: ip address show INTERFACE", "Such as after a DHCP lease ended. The other units hold the virtual IPs. The unit takes part again by itself."},
 		notRunning:   {juju.Waiting, "keepalived is not running: journalctl -u keepalived", "It could not be started; every hook tries again."},
 		notReporting: {juju.Waiting, "keepalived does not run this unit's VRRP instance: see journalctl -u keepalived", "The daemon runs and does not answer, or with another configuration."},
 		daemonFault:  {juju.Waiting, "keepalived is in the FAULT state: journalctl -u keepalived", "The daemon cannot take part; its journal says why. The other units hold the virtual IPs."},
