@@ -106,7 +106,7 @@ func (s *site) roles(machine int) map[string]charmtest.Role {
 	roles := map[string]charmtest.Role{}
 	for _, c := range s.claims(machine) {
 		holder := s.holds[c.VirtualRouterID]
-		r := charmtest.Role{Holds: holder == place{machine, c.Name}}
+		r := charmtest.Role{Holds: holder == place{machine, c.Name}, Since: 100}
 		if !r.Holds {
 			r.Heard = vrrp.Base(vrrp.Rank(holder.machine)) + vrrp.HealthyWeight + vrrp.HolderWeight
 		}
@@ -148,7 +148,7 @@ func TestTwoApplicationsDoNotTakeEachOthersUnitsForTheirOwn(t *testing.T) {
 		"one virtual IP":        {"virtual_ip": vip, "router_id": 24},
 	} {
 		t.Run(claim, func(t *testing.T) {
-			for seed := range uint64(20) {
+			for seed := range uint64(8) {
 				r := rand.New(rand.NewPCG(seed, 6))
 				s := newSite(2+r.IntN(2), map[string]map[string]any{appA: {"virtual_ip": vip}, appB: b})
 				var order []juju.Unit
@@ -203,4 +203,16 @@ func TestTwoApplicationsThatBeganAtTheSameTimeSaySo(t *testing.T) {
 		require.NotContains(t, j.Status.Message, "too: try", "%s\n%s", u, s)
 	}
 	require.Equal(t, 1, s.holds[24].machine)
+}
+
+func TestTwoApplicationsThatTookOneVirtualIPAtTheSameTimeSaySo(t *testing.T) {
+	s := newSite(2, map[string]map[string]any{appA: {"virtual_ip": vip}, appB: {"virtual_ip": vip, "router_id": 24}})
+	s.deaf = true
+	s.run(t, juju.Unit{Application: appA, Number: 0}, "install")
+	s.run(t, juju.Unit{Application: appB, Number: 1}, "install")
+	s.deaf = false
+	s.rest(t)
+	for u, other := range map[juju.Unit]string{{Application: appA, Number: 0}: "10.10.74.12", {Application: appB, Number: 1}: "10.10.74.11"} {
+		require.Contains(t, s.units[u].Status.Message, "VIP ready: holds "+vip+"; "+vip+" is answered by "+other, "%s", s)
+	}
 }

@@ -104,13 +104,14 @@ func (v View) addresses(l Look, known map[string]string) []Finding {
 			continue
 		}
 		peer, near := v.answerer(known, a.By), v.peerOf(known, a.By)
+		both := slices.Contains(v.Held, a.Address) && a.Last
 		switch {
-		case peer == "" && (v.Incomplete || near != ""):
+		case peer == "" && (near == "" && v.Incomplete || near != "" && !both):
 			findings = append(findings, Finding{Kind: AddressMaybeTaken, Host: named(l, a.By), Peer: near, Address: a.Address})
 		case peer == "":
 			findings = append(findings, Finding{Kind: AddressTaken, Host: named(l, a.By), Address: a.Address})
 		case told[peer]:
-		case slices.Contains(v.Held, a.Address) && a.Last:
+		case both:
 			told[peer] = true
 			findings = append(findings, Finding{Kind: TwoHolders, Host: a.By, Peer: peer, Address: a.Address, Path: v.path(l, known, peer)})
 		case !slices.Contains(v.Held, a.Address) && !slices.Contains(v.Followed, a.Address) && v.expects(peer) && v.path(l, known, peer) != Arrives:

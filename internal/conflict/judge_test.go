@@ -86,6 +86,7 @@ func TestStrangersAreToldFromPeers(t *testing.T) {
 		"whom this unit follows": {func(v *conflict.View) { untold(v); v.Estranged = true }, look(advertised(peer, 23)),
 			[]conflict.Kind{conflict.RouterTaken}},
 		"a virtual IP on the machine of a peer that told nothing": {untold, look(answered(vip, peer)), []conflict.Kind{conflict.AddressMaybeTaken}},
+		"a virtual IP that this unit has too":                     {func(v *conflict.View) { untold(v); master(v) }, look(answered(vip, peer)), []conflict.Kind{conflict.AddressTaken}},
 		"a peer's advertisement":                                  {as, look(advertised(peer, 23)), nil},
 		"from a peer's link-local address":                        {as, look(advertised(conflict.Host{Address: netip.MustParseAddr("169.254.3.3"), MAC: peerMAC}, 23)), nil},
 		"the same, as the segment tells": {unnamed, look(answered("10.10.74.12", peer),
