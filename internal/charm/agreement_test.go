@@ -107,7 +107,7 @@ func TestAHolderWhoseAgentDiesAfterItsAnnouncementServesOn(t *testing.T) {
 	gaps := c.Gaps
 	c.Set(map[string]any{"router_id": 42})
 	work(c, holder)
-	require.Contains(t, holder.Juju.Status.Message, "; moving to virtual router ID 42, 1 of 3 units ready")
+	require.Contains(t, holder.Juju.Status.Message, "; moving to virtual router ID 42, 1 of 3 units ready, waiting for keepalived/")
 	holder.Agent = false
 	work(c, c.Nodes...)
 	c.Pass(3600)

@@ -46,6 +46,46 @@ func TestAClashOfOneOfSeveralInstancesNamesItsID(t *testing.T) {
 	require.Equal(t, `blocked: option router_id is "76", must be another one, application other uses 77 on interface eth0; meanwhile VIP ready: holds 10.10.74.250`, out.Juju.Status.String())
 }
 
+// TestWhatAUnitCouldNeverRunIsNeitherAnnouncedNorWaitedFor: every unit that serves goes
+// on and says why, and a value that can be used is moved to.
+func TestWhatAUnitCouldNeverRunIsNeitherAnnouncedNorWaitedFor(t *testing.T) {
+	all := []int{0, 1, 2}
+	for claim, c := range map[string]struct {
+		beside []int // machines with a neighbour that has virtual router 77
+		change map[string]any
+		want   string
+	}{
+		"a neighbour's ID": {all, map[string]any{"router_id": 77}, `option router_id is "77", must be another one, application other uses it on interface eth0`},
+		"a neighbour's ID among several": {all, map[string]any{"router_id": 76, "spread": true, "virtual_ip": threeVIPs},
+			`option router_id is "76", must be another one, application other uses 77 on interface eth0`},
+		"on a standby's machine alone": {all[2:], map[string]any{"router_id": 77}, "must be another one"},
+		"IDs that run out":             {nil, map[string]any{"router_id": 254, "spread": true, "virtual_ip": threeVIPs}, `option router_id is "254", must be 253 at most`},
+	} {
+		t.Run(claim, func(t *testing.T) {
+			cluster := newCluster(t, 3)
+			for _, n := range c.beside {
+				addNeighbour(cluster.Nodes[n].State)
+			}
+			runs := cluster.Nodes[0].Juju.Own("cluster:1")["vrrp"]
+			cluster.Set(c.change)
+			rest(t, cluster)
+			require.Len(t, cluster.Serving(), 1)
+			for n, node := range cluster.Nodes {
+				if blocked := len(c.beside) != 1 || n == c.beside[0]; blocked {
+					require.Contains(t, node.Juju.Status.String(), "blocked: option router_id")
+					require.Contains(t, node.Juju.Status.Message, c.want)
+					require.Empty(t, node.Juju.Own("cluster:1")["aside"])
+					require.Empty(t, node.Juju.Own("cluster:1")["next"])
+				}
+				require.Equal(t, runs, node.Juju.Own("cluster:1")["vrrp"])
+			}
+			cluster.Set(map[string]any{"router_id": 30, "spread": false})
+			rest(t, cluster)
+			agreed(t, cluster, claim)
+		})
+	}
+}
+
 func TestAConfigurationFromBeforeGoesOnAndComesBack(t *testing.T) {
 	s := charmtest.NewState(0)
 	s.Host.Installed, s.Host.Files[reconcile.MainFile] = true, before

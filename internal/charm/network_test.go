@@ -197,6 +197,10 @@ func TestCheckNetworkTellsWhatIsWrong(t *testing.T) {
 
 	out = act(t, "check-network", option(s, "virtual_ip", "192.0.2.9"))
 	require.Contains(t, out.Juju.Results["notes"], "no interface has the subnet of 192.0.2.9: it is put on eth0")
+	for vip, asked := range map[string]bool{"192.0.2.9": true, "192.0.2.9/32": false, "192.0.2.9/24": false, "10.10.74.251": false} {
+		message := run(t, option(s, "virtual_ip", vip), "config-changed").Juju.Status.Message
+		require.Equal(t, asked, strings.HasSuffix(message, "; no interface has the subnet of 192.0.2.9: is it right?"), message)
+	}
 	require.Contains(t, act(t, "check-network", option(s, "virtual_ip", "")).Juju.Failure, "cannot check the network: Please configure virtual ips")
 	require.Contains(t, act(t, "check-network", option(s, "port", 0)).Juju.Results["summary"], "nothing is wrong")
 	require.Contains(t, act(t, "check-network", option(brandNew(1), "port", 0)).Juju.Failure, "option port is")

@@ -37,6 +37,8 @@ func TestABadOptionBlocksAndChangesNothing(t *testing.T) {
 		{"virtual_ip", "255.255.255.255", "broadcast"},
 		{"virtual_ip", "10.10.74.255/24", "broadcast"},
 		{"virtual_ip", "10.10.74.0/24", "network address"},
+		{"virtual_ip", "10.10.74.255", "a free host address, 10.10.74.255 is the broadcast address of 10.10.74.0/24"},
+		{"virtual_ip", "10.10.74.0", "a free host address, 10.10.74.0 is the network address of 10.10.74.0/24"},
 		{"virtual_ip", "fe80::1", "link-local"},
 		{"virtual_ip", "10.10.74.250/24\n    }\n    notify_master \"/bin/sh\"\n", "must be an IP address such as"},
 		{"virtual_ip", "10.10.74.11", "10.10.74.11 is the own address of keepalived/0"},
@@ -147,6 +149,22 @@ func TestARefusalOfKeepalivedChangesNothingAndLeavesNoDebt(t *testing.T) {
 	back := charmtest.Run(t, "config-changed", option(out.State, "router_id", 23))
 	assert.Empty(t, back.Steps)
 	assert.Equal(t, s.Host.Keepalived, back.Host.Keepalived)
+}
+
+func TestTheFirstAndLastAddressOfOtherSubnetsMayBeHosts(t *testing.T) {
+	for vips, must := range map[string]string{
+		"192.0.2.7 10.10.75.0 10.10.75.255 2001:db8::2": "",
+		"198.51.100.15": "198.51.100.15 is the broadcast address of 198.51.100.8/29",
+	} {
+		s := charmtest.NewState(0)
+		s.Host.DefaultInterface6 = "eth0"
+		for _, p := range []string{"192.0.2.8/31", "10.10.74.99/21", "192.0.2.6/31", "2001:db8::1/64", "198.51.100.9/29"} {
+			s.Host.Interfaces[1].Addresses = append(s.Host.Interfaces[1].Addresses, netip.MustParsePrefix(p))
+		}
+		out := charmtest.Run(t, "config-changed", option(s, "virtual_ip", vips))
+		require.Equal(t, must != "", out.Juju.Status.Level == juju.Blocked, "%s: %s", vips, out.Juju.Status)
+		require.Contains(t, out.Juju.Status.Message, must)
+	}
 }
 
 func TestTheInterfaceIsChosenBySubnetThenByDefaultRoute(t *testing.T) {

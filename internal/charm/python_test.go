@@ -176,6 +176,26 @@ func TestAllAddressesOfThePythonCharmAreAdvertised(t *testing.T) {
 	}
 }
 
+// TestBesideThePythonCharmAnIPv6AddressIsAdvertisedAsItDoes: keepalived takes version 3
+// for it, with the interval of a second that both versions have by default.
+func TestBesideThePythonCharmAnIPv6AddressIsAdvertisedAsItDoes(t *testing.T) {
+	const six = "2001:db8::250/64"
+	s := option(python(0), "virtual_ip", six)
+	s.Host.Files[reconcile.MainFile] = strings.Replace(pythonConf, vip+"/24", six, 1)
+	s.Host.DefaultInterface6, s.Host.Holds = "eth0", true
+	s = run(t, s, "upgrade-charm", "config-changed")
+	for _, line := range []string{"version 3\n", "virtual_router_id 23\n", "advert_int 1\n", "priority 100\n",
+		"virtual_ipaddress {\n        2001:db8::250/64 dev eth0\n    }\n    track_file"} {
+		require.Contains(t, s.Host.Keepalived.Loaded, line)
+	}
+	require.Contains(t, s.Host.Checkers["keepalived"].Config, `"mixed": true`)
+	require.Contains(t, s.Juju.Status.Message, "moving to an advertisement interval of 200ms once all units are upgraded, 1 of 3 are")
+	s.Juju.Planned = 1
+	s = run(t, s, "update-status")
+	require.Contains(t, s.Host.Keepalived.Loaded, "version=3 mode=multicast vrid=23 interval=200ms anchor=fd70:7672:7270::1770\n")
+	require.NotContains(t, s.Juju.Status.Message, "moving")
+}
+
 // TestAUnitThatServesForThePythonCharmTellsItsPeersSo: the peer relation is new.
 func TestAUnitThatServesForThePythonCharmTellsItsPeersSo(t *testing.T) {
 	s := run(t, python(0), "upgrade-charm", "config-changed", "cluster-relation-created")

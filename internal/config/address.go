@@ -46,7 +46,7 @@ func parseVirtualIP(s string) (VirtualIP, string) {
 	if why := unusable(p); why != "" {
 		return VirtualIP{}, "an address that one machine can hold, " + a.String() + " is " + why
 	}
-	return VirtualIP{p}, ""
+	return VirtualIP{p, given}, ""
 }
 
 // unusable tells why no machine can hold an address for clients.
@@ -72,9 +72,19 @@ func unusable(p netip.Prefix) string {
 		return "the broadcast address"
 	case b[0] >= 240:
 		return "a reserved address"
-	case p.Bits() < 31 && a == p.Masked().Addr():
+	}
+	return NoHost(p)
+}
+
+// NoHost tells why no host of a subnet has an address, given with the subnet's prefix
+// length: of all but the smallest IPv4 subnets the first and the last address are none.
+func NoHost(p netip.Prefix) string {
+	switch {
+	case !p.Addr().Is4() || p.Bits() >= 31:
+		return ""
+	case p.Addr() == p.Masked().Addr():
 		return "the network address of " + p.String()
-	case p.Bits() < 31 && a == broadcast(p):
+	case p.Addr() == broadcast(p):
 		return "the broadcast address of " + p.Masked().String()
 	}
 	return ""

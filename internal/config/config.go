@@ -54,6 +54,8 @@ type VirtualIP struct {
 	// Prefix holds the address with its host bits and the prefix length, a
 	// single address's length by default.
 	netip.Prefix
+	// Sized tells that the operator gave the prefix length.
+	Sized bool
 }
 
 // Invalid is an option whose value cannot be used; the operator must act.

@@ -90,6 +90,9 @@ type View struct {
 	// Incomplete tells that there are units which are not among Peers yet: what looks
 	// strange may be one of them.
 	Incomplete bool
+	// Estranged tells that this unit follows a holder that is no unit of the group: who
+	// advertises without having told the group so is a stranger, wherever it lives.
+	Estranged bool
 	// Held are the virtual IPs whose VRRP instance is MASTER here; Followed those whose
 	// instance is BACKUP and receives somebody's advertisements.
 	Held, Followed []netip.Addr
@@ -105,6 +108,8 @@ type Peer struct {
 	MACs      []string
 	// Runs are the parameters it uses; nil while it serves nothing.
 	Runs *vrrp.Parameters
+	// Routers are the virtual router IDs that it told it uses, or is about to use.
+	Routers []vrrp.VirtualRouterID
 }
 
 // Kind is what is wrong.
@@ -121,7 +126,7 @@ const (
 	// HolderUnheard: a peer has a virtual IP, and this unit would not hear of it.
 	HolderUnheard
 	// RouterMaybeTaken and AddressMaybeTaken: it is a stranger, or a unit that is not
-	// known here yet.
+	// known here yet, or a peer that has not told of it yet.
 	RouterMaybeTaken
 	AddressMaybeTaken
 )
@@ -144,7 +149,8 @@ type Finding struct {
 	Kind Kind
 	// Host is the stranger or the peer.
 	Host Host
-	// Peer is the peer's name; empty for a stranger.
+	// Peer is the peer's name, or that of the peer whose machine a stranger may share;
+	// empty for a stranger.
 	Peer string
 	// Address is the virtual IP.
 	Address netip.Addr

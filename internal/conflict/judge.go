@@ -33,9 +33,31 @@ func (v View) macs(l Look) map[string]string {
 	return known
 }
 
-// PeerOf names the peer that sent or answered; empty for a stranger.
-func (v View) PeerOf(l Look, h Host) string { return v.peerOf(v.macs(l), h) }
+// Sender names the peer whose advertisement it is; empty for a stranger's.
+func (v View) Sender(l Look, h Heard) string { return v.sender(v.macs(l), h) }
 
+// Answerer names the peer that has a virtual IP at which a host answers; empty for a stranger.
+func (v View) Answerer(l Look, h Host) string { return v.answerer(v.macs(l), h) }
+
+// sender goes by what the peer told: another application of the charm may send from its
+// machine, on which it keeps this one from serving.
+func (v View) sender(known map[string]string, h Heard) string {
+	return v.telling(v.peerOf(known, h.Sender), func(p Peer) bool { return slices.Contains(p.Routers, h.VirtualRouterID) })
+}
+
+func (v View) answerer(known map[string]string, h Host) string {
+	return v.telling(v.peerOf(known, h), func(p Peer) bool { return p.Runs != nil })
+}
+
+// telling returns the name of a peer that told so; empty if it did not.
+func (v View) telling(name string, so func(Peer) bool) string {
+	if slices.ContainsFunc(v.Peers, func(p Peer) bool { return p.Name == name && so(p) }) {
+		return name
+	}
+	return ""
+}
+
+// peerOf names the peer on whose machine somebody is.
 func (v View) peerOf(known map[string]string, h Host) string {
 	for _, p := range v.Peers {
 		if slices.Contains(p.Addresses, h.Address) {
@@ -52,21 +74,22 @@ func (v View) ours(h Heard) bool {
 }
 
 // routers finds strangers that advertise the virtual router ID. A unit that takes
-// advertisements from its peers alone (unicast) is not disturbed by others.
+// advertisements from its peers alone (unicast) is not disturbed by others. Who sends
+// from a peer's machine may be that peer before it has told so.
 func (v View) routers(l Look, known map[string]string) []Finding {
 	var findings []Finding
 	if v.Runs.Mode == vrrp.Unicast {
 		return nil
 	}
 	for _, h := range l.Heard {
-		if !v.ours(h) || v.peerOf(known, h.Sender) != "" {
+		if !v.ours(h) || v.sender(known, h) != "" {
 			continue
 		}
-		kind := RouterTaken
-		if v.Incomplete {
+		kind, near := RouterTaken, v.peerOf(known, h.Sender)
+		if near == "" && v.Incomplete || near != "" && !v.Estranged {
 			kind = RouterMaybeTaken
 		}
-		findings = append(findings, Finding{Kind: kind, Host: h.Sender, Said: h.Advertisement})
+		findings = append(findings, Finding{Kind: kind, Host: h.Sender, Peer: near, Said: h.Advertisement})
 	}
 	return findings
 }
@@ -80,14 +103,15 @@ func (v View) addresses(l Look, known map[string]string) []Finding {
 		if !slices.Contains(v.VirtualIPs, a.Address) {
 			continue
 		}
-		peer := v.peerOf(known, a.By)
+		peer, near := v.answerer(known, a.By), v.peerOf(known, a.By)
+		both := slices.Contains(v.Held, a.Address) && a.Last
 		switch {
-		case peer == "" && v.Incomplete:
-			findings = append(findings, Finding{Kind: AddressMaybeTaken, Host: named(l, a.By), Address: a.Address})
+		case peer == "" && (near == "" && v.Incomplete || near != "" && !both):
+			findings = append(findings, Finding{Kind: AddressMaybeTaken, Host: named(l, a.By), Peer: near, Address: a.Address})
 		case peer == "":
 			findings = append(findings, Finding{Kind: AddressTaken, Host: named(l, a.By), Address: a.Address})
 		case told[peer]:
-		case slices.Contains(v.Held, a.Address) && a.Last:
+		case both:
 			told[peer] = true
 			findings = append(findings, Finding{Kind: TwoHolders, Host: a.By, Peer: peer, Address: a.Address, Path: v.path(l, known, peer)})
 		case !slices.Contains(v.Held, a.Address) && !slices.Contains(v.Followed, a.Address) && v.expects(peer) && v.path(l, known, peer) != Arrives:
@@ -112,7 +136,7 @@ func named(l Look, h Host) Host {
 func (v View) path(l Look, known map[string]string, peer string) Path {
 	p := Lost
 	for _, h := range l.Heard {
-		if !v.ours(h) || v.peerOf(known, h.Sender) != peer {
+		if !v.ours(h) || v.sender(known, h) != peer {
 			continue
 		}
 		if h.Delivered {

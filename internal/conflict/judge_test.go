@@ -31,7 +31,7 @@ func view(change func(*conflict.View)) conflict.View {
 	runs := parameters()
 	v := conflict.View{Runs: runs, Interface: "eth0", Routers: []vrrp.VirtualRouterID{23}, VirtualIPs: []netip.Addr{netip.MustParseAddr(vip)},
 		Listened: 1200 * time.Millisecond,
-		Peers:    []conflict.Peer{{Name: "keepalived/1", Addresses: []netip.Addr{peer.Address}, MACs: []string{peerMAC}, Runs: &runs}}}
+		Peers:    []conflict.Peer{{Name: "keepalived/1", Addresses: []netip.Addr{peer.Address}, MACs: []string{peerMAC}, Runs: &runs, Routers: []vrrp.VirtualRouterID{23}}}}
 	change(&v)
 	return v
 }
@@ -67,21 +67,28 @@ func look(parts ...any) conflict.Look {
 
 func TestStrangersAreToldFromPeers(t *testing.T) {
 	unnamed := func(v *conflict.View) { v.Peers[0].MACs = nil }
+	untold := func(v *conflict.View) { v.Peers[0].Runs, v.Peers[0].Routers = nil, nil }
 	for claim, c := range map[string]struct {
 		view func(*conflict.View)
 		look conflict.Look
 		want []conflict.Kind
 	}{
-		"silence":                          {as, look(), nil},
-		"a stranger's advertisement":       {as, look(advertised(strange, 23)), []conflict.Kind{conflict.RouterTaken}},
-		"of another virtual router":        {as, look(advertised(strange, 24)), nil},
-		"of one that spread takes":         {func(v *conflict.View) { v.Routers = append(v.Routers, 24) }, look(advertised(strange, 24)), []conflict.Kind{conflict.RouterTaken}},
-		"on another interface":             {as, look(func() conflict.Heard { h := advertised(strange, 23); h.Interface = "eth1"; return h }()), nil},
-		"over the other family":            {as, look(advertised(conflict.Host{Address: netip.MustParseAddr("fe80::1")}, 23)), nil},
-		"while only peers are listened to": {func(v *conflict.View) { v.Runs.Mode = vrrp.Unicast }, look(advertised(strange, 23)), nil},
-		"while units are not known yet":    {func(v *conflict.View) { v.Incomplete = true }, look(advertised(strange, 23)), []conflict.Kind{conflict.RouterMaybeTaken}},
-		"a peer's advertisement":           {as, look(advertised(peer, 23)), nil},
-		"from a peer's link-local address": {as, look(advertised(conflict.Host{Address: netip.MustParseAddr("169.254.3.3"), MAC: peerMAC}, 23)), nil},
+		"silence":                                      {as, look(), nil},
+		"a stranger's advertisement":                   {as, look(advertised(strange, 23)), []conflict.Kind{conflict.RouterTaken}},
+		"of another virtual router":                    {as, look(advertised(strange, 24)), nil},
+		"of one that spread takes":                     {func(v *conflict.View) { v.Routers = append(v.Routers, 24) }, look(advertised(strange, 24)), []conflict.Kind{conflict.RouterTaken}},
+		"on another interface":                         {as, look(func() conflict.Heard { h := advertised(strange, 23); h.Interface = "eth1"; return h }()), nil},
+		"over the other family":                        {as, look(advertised(conflict.Host{Address: netip.MustParseAddr("fe80::1")}, 23)), nil},
+		"while only peers are listened to":             {func(v *conflict.View) { v.Runs.Mode = vrrp.Unicast }, look(advertised(strange, 23)), nil},
+		"while units are not known yet":                {func(v *conflict.View) { v.Incomplete = true }, look(advertised(strange, 23)), []conflict.Kind{conflict.RouterMaybeTaken}},
+		"from the machine of a peer that told nothing": {untold, look(advertised(peer, 23)), []conflict.Kind{conflict.RouterMaybeTaken}},
+		"from the machine of a peer that told another": {func(v *conflict.View) { v.Peers[0].Routers[0] = 24 }, look(advertised(peer, 23)), []conflict.Kind{conflict.RouterMaybeTaken}},
+		"whom this unit follows": {func(v *conflict.View) { untold(v); v.Estranged = true }, look(advertised(peer, 23)),
+			[]conflict.Kind{conflict.RouterTaken}},
+		"a virtual IP on the machine of a peer that told nothing": {untold, look(answered(vip, peer)), []conflict.Kind{conflict.AddressMaybeTaken}},
+		"a virtual IP that this unit has too":                     {func(v *conflict.View) { untold(v); master(v) }, look(answered(vip, peer)), []conflict.Kind{conflict.AddressTaken}},
+		"a peer's advertisement":                                  {as, look(advertised(peer, 23)), nil},
+		"from a peer's link-local address":                        {as, look(advertised(conflict.Host{Address: netip.MustParseAddr("169.254.3.3"), MAC: peerMAC}, 23)), nil},
 		"the same, as the segment tells": {unnamed, look(answered("10.10.74.12", peer),
 			advertised(conflict.Host{Address: netip.MustParseAddr("169.254.3.3"), MAC: peerMAC}, 23)), nil},
 		"a stranger with the virtual IP": {as, look(answered(vip, strange)), []conflict.Kind{conflict.AddressTaken}},

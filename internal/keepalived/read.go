@@ -29,14 +29,18 @@ func IsPython(text string) bool {
 	return strings.Contains(text, "vrrp_script chk_svc_port") && strings.Contains(text, "vrrp_instance VI_1")
 }
 
-// ReadPython returns the parameters of the Python charm's keepalived.conf: VRRP
-// version 2 with an interval of one second, the virtual IP advertised.
+// ReadPython returns the parameters of the Python charm's keepalived.conf: an interval
+// of one second, the virtual IP advertised. The file names no version: keepalived takes
+// 2, and 3 for an instance whose first address is IPv6, which version 2 does not know.
 func ReadPython(text string) (vrrp.Parameters, bool) {
 	addresses := VirtualAddresses(text)
 	if !IsPython(text) || len(addresses) == 0 {
 		return vrrp.Parameters{}, false
 	}
 	p := vrrp.Parameters{Version: 2, Mode: vrrp.Multicast, Interval: time.Second, Anchor: addresses[0]}
+	if p.Anchor.Is6() {
+		p.Version = 3
+	}
 	words := strings.Fields(text)
 	for i, w := range words[:len(words)-1] {
 		if w == "virtual_router_id" {

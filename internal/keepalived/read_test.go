@@ -2,6 +2,7 @@ package keepalived_test
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -54,10 +55,13 @@ func TestParametersOfEveryRenderedFragmentAreFoundAgain(t *testing.T) {
 }
 
 func TestParametersOfThePythonCharm(t *testing.T) {
-	got, ok := keepalived.ReadPython(python)
-	require.True(t, ok)
-	require.Equal(t, vrrp.Parameters{Version: 2, Mode: vrrp.Multicast, VirtualRouterID: 23, Interval: time.Second,
-		Anchor: netip.MustParseAddr("10.10.74.250")}, got)
+	for prefix, version := range map[string]int{"10.10.74.250/24": 2, "2001:db8::250/64": 3, "2001:db8::250/64\n10.10.74.250/24": 3, "10.10.74.250/24\n2001:db8::250/64": 2} {
+		got, ok := keepalived.ReadPython(strings.Replace(python, "10.10.74.250/24", prefix, 1))
+		require.True(t, ok, prefix)
+		first, _, _ := strings.Cut(prefix, "/")
+		require.Equal(t, vrrp.Parameters{Version: version, Mode: vrrp.Multicast, VirtualRouterID: 23, Interval: time.Second,
+			Anchor: netip.MustParseAddr(first)}, got, prefix)
+	}
 	for _, text := range []string{"", "vrrp_instance VI_1", "vrrp_script chk_svc_port vrrp_instance VI_1 virtual_router_id"} {
 		_, ok := keepalived.ReadPython(text)
 		require.False(t, ok, "%q", text)

@@ -71,6 +71,10 @@ func cases() map[string]keepalived.Fragment {
 			i.Addresses = at("10.10.74.250/32", "10.10.74.251/32", "2001:db8::250/128")
 			i.Also = []netip.Addr{netip.MustParseAddr("10.10.74.251")}
 		}),
+		"beside-the-python-charm-ipv6": one(func(i *keepalived.VRRPInstance) {
+			i.Interval, i.Anchor = time.Second, netip.MustParseAddr("2001:db8::250")
+			i.Addresses = at("2001:db8::250/64", "10.10.74.250/32")
+		}),
 		"fastest": one(func(i *keepalived.VRRPInstance) {
 			i.Interval, i.Priority = 50*time.Millisecond, vrrp.Base(vrrp.Ranks-1)
 		}),

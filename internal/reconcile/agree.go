@@ -6,6 +6,7 @@ import (
 
 	"keepalived-charm/internal/config"
 	"keepalived-charm/internal/endpoint"
+	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/keepalived"
 	"keepalived-charm/internal/vrrp"
 )
@@ -49,6 +50,8 @@ type agreement struct {
 	moving        bool
 	wanted        vrrp.Parameters
 	ready, others int
+	// waits are the units that this one waits for, as far as it knows.
+	waits []juju.Unit
 	// upgraded and planned count the group's units while some may still run the
 	// Python charm; zero otherwise.
 	upgraded, planned int
@@ -120,6 +123,8 @@ func (d Desired) lead(a agreement, m Machine) agreement {
 		// A lost unit that comes back finds the announcement, if it was there before.
 		if p.Aside == a.next.String() || p.lost && d.told.Next != nil && *d.told.Next == *a.next {
 			a.ready++
+		} else {
+			a.waits = append(a.waits, p.unit)
 		}
 	}
 	if a.ready == a.others && d.gathered(a, m) {

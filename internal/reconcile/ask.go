@@ -94,7 +94,7 @@ func Ask(o Observed) *conflict.Question {
 	strange, disputed := false, []netip.Addr(nil)
 	for _, p := range d.parts() {
 		state, _ := p.instanceOf(o.Machine)
-		strange = strange || o.Event.Hook == hooks.UpdateStatus && state.AddressErrors > 0
+		strange = strange || o.Event.Hook == hooks.UpdateStatus && (state.AddressErrors > 0 || p.estranged(state))
 		if p.disputed(o, state) && len(p.addresses()) > 0 {
 			disputed = append(disputed, p.addresses()[0]) // who has one of a router's has all
 		}
@@ -123,7 +123,7 @@ func AskAll(o Observed) *conflict.Question {
 // become MASTER, of which its peers do not know yet, or hears that a peer did later.
 func (d Desired) disputed(o Observed, state keepalived.InstanceState) bool {
 	reign := d.since(o, int64(state.LastTransition))
-	if state.State != keepalived.Master || len(d.peers) == 0 || d.paused {
+	if state.State != keepalived.Master || len(d.peers)+len(o.untoldPeers()) == 0 || d.paused {
 		return false
 	}
 	// With option spread a peer's reign may be another router's.

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -9,12 +10,30 @@ import (
 	"keepalived-charm/internal/keepalived"
 )
 
-// interfaceFor chooses the interface of a virtual IP: the option, else the one
+// interfaceFor chooses the interface of a virtual IP, in whose subnets it must be an
+// address that a host can have.
+func (d Desired) interfaceFor(o Observed, v netip.Addr) (string, error) {
+	name, err := d.chosen(o, v)
+	if err != nil {
+		return "", err
+	}
+	for _, i := range o.Machine.Interfaces {
+		for _, p := range i.Addresses {
+			if why := config.NoHost(netip.PrefixFrom(v, p.Bits())); i.Name == name && why != "" && p.Contains(v) {
+				return "", &config.Invalid{Option: "virtual_ip", Value: fmt.Sprint(o.Options["virtual_ip"]),
+					Must: "a free host address, " + v.String() + " is " + why}
+			}
+		}
+	}
+	return name, nil
+}
+
+// chosen is the interface of a virtual IP: the option, else the one
 // with the smallest subnet that holds the address, else the default route's, or
 // another one when endpoint cluster is bound to a network space without it. An
 // interface in use that is not there (yet, after a boot) stays the choice:
 // keepalived waits for it.
-func (d Desired) interfaceFor(o Observed, v netip.Addr) (string, error) {
+func (d Desired) chosen(o Observed, v netip.Addr) (string, error) {
 	m := o.Machine
 	if name := d.pythonInterface(m); name != "" {
 		return name, nil

@@ -2,10 +2,12 @@ package reconcile
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
 
+	"keepalived-charm/internal/config"
 	"keepalived-charm/internal/conflict"
 	"keepalived-charm/internal/endpoint"
 	"keepalived-charm/internal/juju"
@@ -39,6 +41,7 @@ func (d Desired) view(o Observed) conflict.View {
 	}
 	for _, p := range d.parts() {
 		state, _ := p.instanceOf(o.Machine)
+		v.Estranged = v.Estranged || p.estranged(state)
 		switch {
 		case state.State == keepalived.Master:
 			v.Held = append(v.Held, p.addresses()...)
@@ -47,9 +50,34 @@ func (d Desired) view(o Observed) conflict.View {
 		}
 	}
 	for _, p := range slices.Concat(d.peers, o.untoldPeers()) {
-		v.Peers = append(v.Peers, conflict.Peer{Name: p.unit.String(), Addresses: p.own(), MACs: p.member.MACs, Runs: p.Runs})
+		v.Peers = append(v.Peers, conflict.Peer{Name: p.unit.String(), Addresses: p.own(), MACs: p.member.MACs, Runs: p.Runs, Routers: d.toldRouters(p.member)})
 	}
 	return v
+}
+
+// toldRouters lists the virtual router IDs that a unit told it uses or is about to use.
+func (d Desired) toldRouters(m endpoint.Member) []vrrp.VirtualRouterID {
+	var ids []vrrp.VirtualRouterID
+	for _, r := range append(slices.Collect(maps.Values(m.More)), m.Router) {
+		if r.Runs != nil {
+			ids = append(ids, d.routerIDs(*r.Runs)...)
+		}
+		for _, a := range []*endpoint.Announcement{r.Next, endpoint.ParseAnnouncement(r.Aside)} {
+			if a != nil {
+				ids = append(ids, d.routerIDs(a.Parameters)...)
+			}
+		}
+	}
+	return ids
+}
+
+// estranged tells that this unit follows a holder that is no unit of its group that
+// serves: the rank in its advertisements is another application's. Both began at the
+// same time, so neither heard the other when it looked.
+func (d Desired) estranged(state keepalived.InstanceState) bool {
+	c, ours := vrrp.Read(state.MasterPriority)
+	return d.related && ours && state.State == keepalived.Backup && !d.agreement.mixed() &&
+		!slices.ContainsFunc(d.peers, func(p peer) bool { return p.Runs != nil && d.turn(p.rank) == c.Rank })
 }
 
 // untoldPeers are units in the peer relation that have told nothing themselves yet,
@@ -172,6 +200,20 @@ func (d Desired) misplaced(m Machine) string {
 			if i.Name != "lo" && i.Name != p.Interface && m.onLink(i.Name, p.Addr()) {
 				return say(wrongInterface, "ADDRESS", p.Addr().String(), "OTHER", i.Name, "INTERFACE", p.Interface).Message
 			}
+		}
+	}
+	return ""
+}
+
+// unplaced asks about a virtual IP in the subnet of no interface, unless the operator
+// said how to place it. While its interface has lost its address nothing tells.
+func (d Desired) unplaced(m Machine) string {
+	m.Interfaces = m.without(Observed{Machine: m}.floating())
+	for _, p := range d.placed {
+		said := d.options.Interface != "" || slices.ContainsFunc(d.options.VirtualIPs, func(v config.VirtualIP) bool { return v.Sized && v.Addr() == p.Addr() })
+		found := slices.ContainsFunc(m.Interfaces, func(i Interface) bool { return i.Name != "lo" && m.onLink(i.Name, p.Addr()) })
+		if !said && !found && !m.bare(p.Interface) && m.lacksAddress(p.Interface, p.Addr().Is6()) == "" {
+			return say(noSubnet, "ADDRESS", p.Addr().String()).Message
 		}
 	}
 	return ""

@@ -18,8 +18,8 @@ func (d Desired) refuseClash(o Observed, ours keepalived.VRRPInstance) error {
 		for _, c := range keepalived.Claims(o.others()[owner]) {
 			if c.Interface == ours.Interface && c.VirtualRouterID == ours.VirtualRouterID && c.Six == ours.Anchor.Is6() {
 				value, used := fmt.Sprint(ours.VirtualRouterID), "it"
-				if d.Spread() {
-					value, used = fmt.Sprint(d.options.VirtualRouterID), value // the first of several
+				if first := d.options.VirtualRouterID; first != ours.VirtualRouterID && (d.Spread() || d.agreement.wanted.Spread) {
+					value, used = fmt.Sprint(first), value // the first of several
 				}
 				return &config.Invalid{Option: "router_id", Value: value,
 					Must: "another one, " + owner + " uses " + used + " on interface " + c.Interface}
@@ -29,6 +29,27 @@ func (d Desired) refuseClash(o Observed, ours keepalived.VRRPInstance) error {
 					return &config.Invalid{Option: "virtual_ip", Value: fmt.Sprint(o.Options["virtual_ip"]),
 						Must: "a free address, " + a.Addr().String() + " belongs to " + owner}
 				}
+			}
+		}
+	}
+	return nil
+}
+
+// refuseWanted refuses what this unit could not run after a change that all units make
+// together, before it announces the change or stands aside for it.
+func (d Desired) refuseWanted(o Observed) error {
+	for _, part := range d.parts() {
+		ours := keepalived.VRRPInstance{Interface: d.speaks, Parameters: part.agreement.wanted}
+		first := slices.IndexFunc(d.options.VirtualIPs, func(v config.VirtualIP) bool { return v.Addr().Is6() == ours.Anchor.Is6() })
+		if first >= 0 {
+			var err error
+			if ours.Interface, err = d.interfaceFor(o, d.options.VirtualIPs[first].Addr()); err != nil {
+				return err
+			}
+		}
+		for _, ours.VirtualRouterID = range part.routerIDs(part.agreement.wanted) {
+			if err := d.refuseClash(o, ours); err != nil {
+				return err
 			}
 		}
 	}

@@ -148,7 +148,7 @@ func heard(v conflict.View, look conflict.Look) []HeardRouter {
 	list := []HeardRouter{}
 	for _, h := range look.Heard {
 		one := HeardRouter{RouterID: int(h.VirtualRouterID), Version: h.Version, Priority: int(h.Priority), Interval: h.Interval.String(),
-			Sender: h.Sender.Address.String(), MAC: h.Sender.MAC, Interface: h.Interface, Unit: v.PeerOf(look, h.Sender), Dropped: !h.Delivered}
+			Sender: h.Sender.Address.String(), MAC: h.Sender.MAC, Interface: h.Interface, Unit: v.Sender(look, h), Dropped: !h.Delivered}
 		for _, a := range h.Addresses {
 			one.Addresses = append(one.Addresses, a.String())
 		}
@@ -190,7 +190,7 @@ func (d Desired) use(o Observed, v conflict.View, a netip.Addr, iface string) Ad
 		}
 	}
 	for _, answer := range o.Look.Asked(a) {
-		who := v.PeerOf(*o.Look, answer.By)
+		who := v.Answerer(*o.Look, answer.By)
 		if who == "" {
 			who = answer.By.String()
 		}

@@ -18,6 +18,9 @@ func (d *Desired) render(o Observed) error {
 	if err := d.place(o); err != nil {
 		return err
 	}
+	if err := d.refuseWanted(o); err != nil {
+		return err
+	}
 	parts := d.parts()
 	var instances []keepalived.VRRPInstance
 	for _, p := range parts {
@@ -41,7 +44,9 @@ func (d *Desired) render(o Observed) error {
 	}
 	units := services{l, o.Event.Unit, d.options.Notify}
 	for n := range parts {
-		parts[n].agreement.aside = parts[n].unready(o)
+		if parts[n].agreement.aside = parts[n].unready(o); parts[n].agreement.aside != "" {
+			parts[n].agreement.waits = parts[n].waitsFor(o)
+		}
 	}
 	d.agreement = parts[0].agreement
 	files := map[string]func() (string, error){

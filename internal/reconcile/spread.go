@@ -59,12 +59,12 @@ func (d Desired) parts() []Desired {
 
 // share divides the virtual IPs among routers and agrees on each.
 func (d Desired) share(o Observed) ([]Desired, error) {
-	if !d.agreement.run.Spread {
+	if !d.agreement.run.Spread && !d.agreement.wanted.Spread {
 		return nil, nil
 	}
 	routers, err := d.numbers(o)
-	if err != nil {
-		return nil, err
+	if err != nil || !d.agreement.run.Spread {
+		return nil, err // what is wanted and cannot be is not announced
 	}
 	order := slices.Sorted(maps.Keys(routers))
 	if d.agreement.was.Constant() && d.agreement.was.VirtualRouterID < d.options.VirtualRouterID {

@@ -49,7 +49,7 @@ func (d Desired) Status(m Machine) juju.Status {
 		return s
 	}
 	s := d.roles(m)
-	s.Message += d.progress() + d.conflicts() + d.misplaced(m)
+	s.Message += d.progress() + d.conflicts() + d.misplaced(m) + d.unplaced(m)
 	if !d.dropsOut(m) {
 		s.Message += d.failing(m.Check)
 	}
@@ -95,14 +95,36 @@ func (d Desired) fault(m Machine, state keepalived.InstanceState) juju.Status {
 			return say(linkDown, "INTERFACE", name)
 		}
 	}
+	kind := m.lacksAddress(state.Interface, d.agreement.run.Anchor.Is6())
+	waiting, waits := d.waiting()
 	switch {
+	case kind != "":
+		return say(noAddress, "INTERFACE", state.Interface, "KIND", kind)
 	case d.dropsOut(m):
 		return say(outOfElection, "REASON", m.Check.Reason)
+	case waits:
+		return waiting
 	case m.Check.Known && !m.Check.Healthy || d.agreement.aside != "":
 		// Aside for a moment, for the others' sake.
 		return say(standbyAlone, "ADDRESSES", list(d.addresses()))
 	}
 	return say(daemonFault)
+}
+
+// lacksAddress names the kind of address that VRRP of a family needs on an interface and
+// that the machine has none of there, but for those of keepalived; empty when it has.
+func (m Machine) lacksAddress(iface string, six bool) string {
+	for _, i := range m.without(Observed{Machine: m}.floating()) {
+		if i.Name == iface && slices.ContainsFunc(i.Addresses, func(p netip.Prefix) bool {
+			return p.Addr().Is6() == six && (!six || p.Addr().IsLinkLocalUnicast())
+		}) {
+			return ""
+		}
+	}
+	if six {
+		return "link-local IPv6"
+	}
+	return "IPv4"
 }
 
 // dropsOut tells that the unit is kept out because its check fails.
@@ -150,6 +172,9 @@ func (a agreement) progress() string {
 	if a.next != nil {
 		// This unit counts too: it waits for the others.
 		message += say(changingReady, "COUNT", fmt.Sprint(a.ready+1), "ALL", fmt.Sprint(a.others+1)).Message
+		if len(a.waits) > 0 {
+			message += say(changingWaits, "UNIT", named(a.waits)).Message
+		}
 	}
 	return message
 }

@@ -54,6 +54,23 @@ func (c circumstances) standby(heard vrrp.Priority) circumstances {
 // drop takes the virtual IPs but the first few from the kernel.
 func (c circumstances) drop(left int) { c.Interfaces[1].Addresses = c.Interfaces[1].Addresses[:1+left] }
 
+// waitFor makes the unit stand aside for others.
+func (c circumstances) waitFor(what string, others ...int) {
+	c.standby(0).state.State = keepalived.Fault
+	c.agreement.aside = what
+	for _, n := range others {
+		c.agreement.waits = append(c.agreement.waits, juju.Unit{Application: "keepalived", Number: n})
+	}
+}
+
+// on places the virtual IPs on the interface, whose own address is another one.
+func (c circumstances) on(own string) {
+	c.Interfaces[1].Addresses[0] = netip.MustParsePrefix(own)
+	for _, v := range c.options.VirtualIPs {
+		c.placed = append(c.placed, keepalived.VirtualAddress{Prefix: v.Prefix, Interface: "eth0"})
+	}
+}
+
 // spreadOut gives each virtual IP a router whose holder is unit 0, this one, or another.
 func (c circumstances) spreadOut(holders ...int) {
 	c.Desired.spread, c.Instances = true, nil
@@ -124,10 +141,25 @@ func TestEveryConditionHasItsWords(t *testing.T) {
 			c.Interfaces[1].Up = false
 		}, "waiting: interface eth0 is down, no VIP can be held here: ip link show eth0"},
 		"fault": {daemonFault, -1, 1, func(c circumstances) { c.standby(0).state.State = keepalived.Fault }, "waiting: keepalived is in the FAULT state: journalctl -u keepalived"},
-		"aside for a moment": {standbyAlone, -1, 1, func(c circumstances) {
+		"no address": {noAddress, -1, 1, func(c circumstances) {
 			c.standby(0).state.State = keepalived.Fault
 			c.agreement.aside = untilAgreed
+			c.Interfaces[1].Addresses = []netip.Prefix{netip.MustParsePrefix("fe80::1/64")}
+		}, "waiting: interface eth0 has no IPv4 address, no VIP can be held here: ip address show eth0"},
+		"no IPv6 address, the check failing": {noAddress, -1, 1, func(c circumstances) {
+			c.standby(0).state.State = keepalived.Fault
+			c.agreement.run.Anchor = vrrp.Anchor(23, true)
+			c.Check = CheckResult{Known: true, Reason: "refused"}
+		}, "waiting: interface eth0 has no link-local IPv6 address, no VIP can be held here: ip address show eth0; check fails here: refused"},
+		"aside for a moment": {standbyAlone, -1, 1, func(c circumstances) {
+			c.standby(0).state.State = keepalived.Fault
+			c.agreement.aside = "keepalived/1 1 1 version=3 mode=multicast vrid=24 interval=200ms anchor=169.254.24.112"
 		}, "active: VIP ready: standby for " + one},
+		"unknown to this unit": {waitsToKnow, -1, 1, func(c circumstances) { c.waitFor(untilKnown) }, "waiting: takes no part yet, waits for another unit to tell of itself"},
+		"nobody sends to this unit": {waitsForList, -1, 1, func(c circumstances) { c.waitFor(untilListed, 1, 2, 3, 4, 5) },
+			"waiting: takes no part yet, waits for keepalived/1, keepalived/2, keepalived/3 and 2 more to send advertisements here"},
+		"another one is about to change": {waitsToAgree, -1, 1, func(c circumstances) { c.waitFor(untilAgreed, 2) },
+			"waiting: takes no part yet, waits for keepalived/2 to run the same"},
 		"sick and out": {outOfElection, -1, 1, func(c circumstances) {
 			c.standby(0).state.State = keepalived.Fault
 			c.options.Policy.DropAllUnhealthy = true
@@ -159,6 +191,10 @@ func TestEveryConditionHasItsWords(t *testing.T) {
 		"a change with others": {holdsAll, changingReady, 1, func(c circumstances) {
 			c.agreement = agreement{moving: true, wanted: vrrp.Parameters{VirtualRouterID: 51}, next: &endpoint.Announcement{}, ready: 1, others: 2}
 		}, "active: VIP ready: holds " + one + "; moving to virtual router ID 51, 2 of 3 units ready"},
+		"a change that a unit holds up": {holdsAll, changingWaits, 1, func(c circumstances) {
+			c.agreement = agreement{moving: true, wanted: vrrp.Parameters{VirtualRouterID: 51}, next: &endpoint.Announcement{}, others: 1,
+				waits: []juju.Unit{{Application: "keepalived", Number: 1}}}
+		}, "active: VIP ready: holds " + one + "; moving to virtual router ID 51, 1 of 2 units ready, waiting for keepalived/1"},
 		"a change that waits": {holdsAll, changingUpgraded, 1, func(c circumstances) {
 			c.agreement = agreement{moving: true, wanted: vrrp.Parameters{Version: 3}, planned: 3, upgraded: 1}
 		}, "active: VIP ready: holds " + one + "; moving to VRRP version 3 once all units are upgraded, 1 of 3 are"},
@@ -191,6 +227,17 @@ func TestEveryConditionHasItsWords(t *testing.T) {
 			c.Interfaces = append(c.Interfaces, Interface{Name: "eth1", Up: true})
 			c.placed = []keepalived.VirtualAddress{{Prefix: netip.MustParsePrefix(one + "/32"), Interface: "eth1"}}
 		}, "active: VIP ready: holds " + one + "; " + one + " is in the subnet of eth0, not of eth1: see network_interface"},
+		"nobody's subnet": {holdsAll, noSubnet, 1, func(c circumstances) { c.on("10.0.1.1/24") },
+			"active: VIP ready: holds " + one + "; no interface has the subnet of " + one + ": is it right?"},
+		"nobody's subnet, as the operator says": {holdsAll, -1, 1, func(c circumstances) {
+			c.on("10.0.1.1/24")
+			c.options.VirtualIPs[0].Sized = true
+		}, "active: VIP ready: holds " + one},
+		"nobody's subnet, on an interface that was named": {holdsAll, -1, 1, func(c circumstances) {
+			c.on("10.0.1.1/24")
+			c.options.Interface = "eth0"
+		}, "active: VIP ready: holds " + one},
+		"the subnet is gone": {holdsAll, -1, 1, func(c circumstances) { c.on("fd00::1/64") }, "active: VIP ready: holds " + one},
 	} {
 		t.Run(claim, func(t *testing.T) {
 			var vips []string

@@ -34,9 +34,13 @@ const (
 	paused
 	released
 	linkDown
+	noAddress
 	notRunning
 	notReporting
 	daemonFault
+	waitsToKnow
+	waitsForList
+	waitsToAgree
 	outOfElection
 	holdsSome
 	holdsStray
@@ -53,6 +57,7 @@ const (
 	changing
 	changingUpgraded
 	changingReady
+	changingWaits
 	checkFails
 	checkFailsEverywhere
 	checkerSilent
@@ -65,6 +70,7 @@ const (
 	alsoHoldsDeaf
 	moreConflicts
 	wrongInterface
+	noSubnet
 )
 
 // Wordings lists everything a unit's status can say. The README shows it as it is
@@ -83,9 +89,13 @@ func Wordings() []Wording {
 		paused:       {juju.Maintenance, "paused, takes no VIP: juju run UNIT resume", "An operator ran the action pause."},
 		released:     {juju.Maintenance, "VIP handed over, serving nothing", "The unit is being removed or its machine upgraded."},
 		linkDown:     {juju.Waiting, "interface INTERFACE is down, no VIP can be held here: ip link show INTERFACE", "The other units hold the virtual IPs. The unit takes part again by itself."},
+		noAddress:    {juju.Waiting, "interface INTERFACE has no KIND address, no VIP can be held here: ip address show INTERFACE", "Such as after a DHCP lease ended. The other units hold the virtual IPs. The unit takes part again by itself."},
 		notRunning:   {juju.Waiting, "keepalived is not running: journalctl -u keepalived", "It could not be started; every hook tries again."},
 		notReporting: {juju.Waiting, "keepalived does not run this unit's VRRP instance: see journalctl -u keepalived", "The daemon runs and does not answer, or with another configuration."},
-		daemonFault:  {juju.Waiting, "keepalived is in the FAULT state: journalctl -u keepalived", "The daemon cannot take part, such as on an interface without an address. The other units hold the virtual IPs."},
+		daemonFault:  {juju.Waiting, "keepalived is in the FAULT state: journalctl -u keepalived", "The daemon cannot take part; its journal says why. The other units hold the virtual IPs."},
+		waitsToKnow:  {juju.Waiting, "takes no part yet, waits for UNIT to tell of itself", "This unit would not hear a unit that it does not know, and take what that one holds. Juju tells of the other units in hooks to come. For longer: see the status and the agent of that unit."},
+		waitsForList: {juju.Waiting, "takes no part yet, waits for UNIT to send advertisements here", "With vrrp_mode=unicast: this unit would not hear UNIT. A hook of that unit ends it. For longer: see its status and its agent."},
+		waitsToAgree: {juju.Waiting, "takes no part yet, waits for UNIT to run the same", "UNIT is about to change what all units share, or has not changed it yet. For longer: see its status and its agent."},
 		outOfElection: {juju.Waiting, "takes no VIP while its check fails: REASON",
 			"The service is down and all_unhealthy=drop keeps sick units out."},
 		holdsSome:         {juju.Waiting, "holds COUNT of ALL VIPs, keepalived is MASTER without ADDRESSES: journalctl -u keepalived", "Somebody took addresses away. Every pass puts them back; this shows when that did not work."},
@@ -94,7 +104,7 @@ func Wordings() []Wording {
 		addressTaken:      {juju.Blocked, "virtual_ip ADDRESS is answered by HOST: take it from that host, or configure another", "Somebody who is no unit of this application has the address. This unit does not take it. It looks again in every hook."},
 		holderUnheard:     {juju.Blocked, "UNIT holds ADDRESS, its advertisements do not arrive here: allow IP protocol 112 between the machines", "This unit would take the virtual IPs beside it, so it takes no part yet. A cloud's security group, a switch or the other machine's packet filter drops them. It looks again in every hook."},
 		holderDropped:     {juju.Blocked, "UNIT holds ADDRESS, this machine's packet filter drops its advertisements: allow IP protocol 112, see nft list ruleset", "The same; the advertisements reach this machine."},
-		routerMaybeTaken:  {juju.Waiting, "router_id ID is used by HOST, which may be a unit that is not known here yet", "Juju tells of the other units in hooks to come. For longer: it is a stranger, and a unit of the application is missing."},
+		routerMaybeTaken:  {juju.Waiting, "router_id ID is used by HOST, which may be a unit that is not known here yet", "Juju tells of the other units, and of what they run, in hooks to come. For longer: it is a stranger, such as another application of this charm on the machine of a unit that has told nothing; see the status of that unit, or which one is missing."},
 		addressMaybeTaken: {juju.Waiting, "virtual_ip ADDRESS is answered by HOST, which may be a unit that is not known here yet", "The same."},
 
 		meanwhile:            {"", "; meanwhile STATUS", "After a blocked or waiting message: what the unit does by the options that it had before."},
@@ -103,6 +113,7 @@ func Wordings() []Wording {
 		changing:             {"", "; moving to WHAT", "All units change an option together, one hook after the other; it needs nobody."},
 		changingUpgraded:     {"", " once all units are upgraded, COUNT of ALL are", "Units of the Python charm are left."},
 		changingReady:        {"", ", COUNT of ALL units ready", "The holder waits for the others to stand aside."},
+		changingWaits:        {"", ", waiting for UNIT", "For longer: see the status and the agent of that unit. Repair it, remove it, or set the option back."},
 		checkFails:           {"", "; check fails here: REASON", "The service on this machine does not answer as healthcheck_type wants."},
 		checkFailsEverywhere: {"", "; check fails on every unit: is WHAT right? Here: REASON", "Either all services are down, or the check looks in the wrong place."},
 		checkerSilent:        {"", "; the health checker is silent: see journalctl -u SERVICE", "It is down or has not reached a verdict; the last verdict counts."},
@@ -115,6 +126,7 @@ func Wordings() []Wording {
 		alsoHoldsDeaf:        {"", "; UNIT holds ADDRESS too, advertisements arrive here but not there: allow IP protocol 112 on that machine", "Two units hold; the other one does not hear this one."},
 		moreConflicts:        {"", "; COUNT more: juju run UNIT check-network", "The action lists all that is wrong on the network."},
 		wrongInterface:       {"", "; ADDRESS is in the subnet of OTHER, not of INTERFACE: see network_interface", "Machines in that subnet are not told when it moves."},
+		noSubnet:             {"", "; no interface has the subnet of ADDRESS: is it right?", "Nobody finds it but by a route to these machines. Where that is meant so, give it a prefix length, such as /32, or set network_interface."},
 	}
 }
 

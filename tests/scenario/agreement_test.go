@@ -125,7 +125,7 @@ func (d *deployment) absentAgent(t *testing.T) {
 		d.held(t, away)
 		unnoticed(t, d.measure(t, time.Second, func() {
 			require.NoError(t, d.Model.SetConfig("keepalived", map[string]string{"router_id": "30"}))
-			d.says(t, d.unitOn(t, holder), "; moving to virtual router ID 30, 2 of 3 units ready")
+			d.says(t, d.unitOn(t, holder), "; moving to virtual router ID 30, 2 of 3 units ready, waiting for "+d.unitOn(t, away))
 			time.Sleep(2 * time.Second)
 			require.Equal(t, before, d.parameters(t, holder), "it waits")
 			d.hold(t, away, false)

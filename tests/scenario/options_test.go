@@ -34,6 +34,8 @@ var refused = []struct{ option, value, must string }{
 	{"virtual_ip", "0.0.0.0", "the unspecified address"},
 	{"virtual_ip", "255.255.255.255", "the broadcast address"},
 	{"virtual_ip", "10.10.74.255/24", "the broadcast address of 10.10.74.0/24"},
+	{"virtual_ip", "10.10.74.255", "a free host address, 10.10.74.255 is the broadcast address of 10.10.74.0/24"},
+	{"virtual_ip", "10.10.74.0", "a free host address, 10.10.74.0 is the network address of 10.10.74.0/24"},
 	{"router_id", "0", "in 1-255"},
 	{"router_id", "256", "in 1-255"},
 	{"router_id", "-1", "in 1-255"},

@@ -170,7 +170,7 @@ func (d *deployment) newcomer(t *testing.T) {
 			var added string
 			require.NoError(t, d.Model.Wait(d.ctx, "the new unit to be at rest", func(s controller.Snapshot) bool {
 				for _, u := range s.Units {
-					if u.Application == "keepalived" && strings.HasPrefix(u.Workload.Message, "VIP ready") && u.Agent.Status == "idle" && !slices.Contains(peers, u.Name) {
+					if u.Application == "keepalived" && strings.HasPrefix(u.Workload.Message, "takes no part yet, waits for ") && u.Agent.Status == "idle" && !slices.Contains(peers, u.Name) {
 						added = u.Name
 					}
 				}

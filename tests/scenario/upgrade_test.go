@@ -181,6 +181,34 @@ func TestUpgradeOfASingleUnit(t *testing.T) {
 	upgradeInOrder(t, 1, 1)
 }
 
+// TestUpgradeWithAnIPv6VirtualIP: keepalived takes version 3 for it, so both charms'
+// units do.
+func TestUpgradeWithAnIPv6VirtualIP(t *testing.T) {
+	t.Parallel()
+	d := newDeployment(t)
+	require.NoError(t, d.Deploy(d.ctx, "haproxy", "haproxy", 2, nil))
+	require.NoError(t, d.DeployPython(map[string]string{"virtual_ip": vip6.String() + "/64"}))
+	_, err := d.Model.Integrate("haproxy", "keepalived:juju-info")
+	require.NoError(t, err)
+	d.settled(t)
+	d.holderOf(t, vip6)
+	d.scenario(t, "clients notice nothing of an upgrade with an IPv6 virtual IP", func(t *testing.T) {
+		d.unnoticedBy(t, func() {
+			d.refresh(t)
+			first, last := d.units()[0], d.units()[1]
+			d.follow(t, first)
+			require.Contains(t, d.parameters(t, d.machineOf(t, first)), "version=3 mode=multicast vrid=23 interval=1s anchor="+vip6.String())
+			d.follow(t, last)
+			d.settled(t)
+		}, vip6)
+		d.updateStatus(t)
+		for _, unit := range d.units() {
+			require.Contains(t, d.parameters(t, d.machineOf(t, unit)), "interval=200ms anchor=fd70:")
+		}
+		d.allSay(t, "active", "VIP ready")
+	})
+}
+
 // TestFailoverBetweenUpgradedUnitsAndOthers leaves an upgrade half way.
 func TestFailoverBetweenUpgradedUnitsAndOthers(t *testing.T) {
 	t.Parallel()

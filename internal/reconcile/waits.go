@@ -1,0 +1,59 @@
+package reconcile
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"keepalived-charm/internal/juju"
+)
+
+// waitsFor lists the units that this one stands aside for until they have run a hook.
+func (d Desired) waitsFor(o Observed) []juju.Unit {
+	var all []peer
+	holds := func(peer) bool { return true }
+	switch d.agreement.aside {
+	case untilKnown:
+		all = o.untoldPeers()
+	case untilListed:
+		all, holds = d.serving(), func(p peer) bool { return !slices.Contains(p.lists, d.address) }
+	case untilAgreed:
+		all, holds = d.serving(), func(p peer) bool {
+			return p.Next != nil || p.Aside == "" && !d.agreement.run.Understands(*p.Runs)
+		}
+	}
+	var units []juju.Unit
+	for _, p := range all {
+		if holds(p) {
+			units = append(units, p.unit)
+		}
+	}
+	return units
+}
+
+// waiting says what this unit stands aside for when it is up to certain units, which
+// may take their time; false for what is over in a moment by itself.
+func (d Desired) waiting() (juju.Status, bool) {
+	c, ok := map[string]condition{untilKnown: waitsToKnow, untilListed: waitsForList, untilAgreed: waitsToAgree}[d.agreement.aside]
+	if !ok {
+		return juju.Status{}, false
+	}
+	return say(c, "UNIT", named(d.agreement.waits)), true
+}
+
+// named shows up to three units and counts the others; one that is not known yet has no
+// name.
+func named(units []juju.Unit) string {
+	const most = 3
+	var words []string
+	for _, u := range units {
+		words = append(words, u.String())
+	}
+	switch {
+	case len(words) == 0:
+		return "another unit"
+	case len(words) > most:
+		return fmt.Sprintf("%s and %d more", strings.Join(words[:most], ", "), len(words)-most)
+	}
+	return strings.Join(words, ", ")
+}
