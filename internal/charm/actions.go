@@ -139,7 +139,7 @@ func status(obs reconcile.Observed) juju.Status {
 	if err != nil {
 		return juju.Status{Level: juju.Waiting, Message: err.Error()}
 	}
-	return reconcile.Shown(want, obs)
+	return obs.Shown(want.Status(obs.Machine))
 }
 
 // password is what get-configuration hides: the rest of a line, wherever in it the word

@@ -85,11 +85,11 @@ func Refresh(ev juju.Event, j Model, m Machine) error {
 	if _, serves := obs.Machine.Files[(reconcile.Layout{Application: ev.Unit.Application}).Fragment()]; !serves {
 		return nil
 	}
-	status, err := pass(obs, j, m)
+	end, err := pass(obs, j, m)
 	if err != nil {
 		return err
 	}
-	if reconcile.Passing(status) {
+	if reconcile.Passing(end.does) {
 		// Nobody would tell of what comes of it.
 		if err := m.Apply(reconcile.Layout{Application: ev.Unit.Application}, reconcile.Step{Action: reconcile.Await}); err != nil {
 			return err
@@ -97,16 +97,16 @@ func Refresh(ev juju.Event, j Model, m Machine) error {
 		if obs, err = observe(ev, j, m); err != nil {
 			return err
 		}
-		if status, err = pass(obs, j, m); err != nil {
+		if end, err = pass(obs, j, m); err != nil {
 			return err
 		}
 	}
-	return show(status, j)
+	return show(end.shown, j)
 }
 
 // passAndShow sets the status last.
 func passAndShow(obs reconcile.Observed, j Model, m Machine) error {
-	status, err := pass(obs, j, m)
+	end, err := pass(obs, j, m)
 	if err != nil {
 		return err
 	}
@@ -115,7 +115,7 @@ func passAndShow(obs reconcile.Observed, j Model, m Machine) error {
 			return err
 		}
 	}
-	return show(status, j)
+	return show(end.shown, j)
 }
 
 // show sets a status that is new: each is a write to the controller and a line in
@@ -143,27 +143,32 @@ func idle(h hooks.Kind) bool { return h == hooks.CollectMetrics || h == hooks.Me
 
 // pass brings the unit from what was observed to what is wanted. Options that cannot
 // be used change nothing: the unit goes on by those that it used last.
-func pass(obs reconcile.Observed, j Model, m Machine) (juju.Status, error) {
+func pass(obs reconcile.Observed, j Model, m Machine) (outcome, error) {
 	obs, err := usable(obs, j, m)
 	if err != nil {
-		return juju.Status{}, err
+		return outcome{}, err
 	}
-	status, err := reach(obs, j, m)
+	does, err := reach(obs, j, m)
 	if _, refused := reconcile.StatusOf(err); refused {
 		// keepalived may refuse what this charm takes for good.
 		before, found, fault := retreat(obs, err, j, m)
 		if fault != nil {
-			return juju.Status{}, fault
+			return outcome{}, fault
 		}
 		if found {
-			status, err = reach(before, j, m)
+			obs = before
+			does, err = reach(before, j, m)
 		}
 	}
 	if refusal, refused := reconcile.StatusOf(err); refused {
-		return refusal, nil
+		return outcome{refusal, refusal}, nil
 	}
-	return status, err
+	return outcome{obs.Shown(does), does}, err
 }
+
+// outcome is what a pass comes to: what juju status shows, and what the unit does. They
+// differ while options cannot be used.
+type outcome struct{ shown, does juju.Status }
 
 // reach plans, applies and publishes.
 func reach(obs reconcile.Observed, j Model, m Machine) (juju.Status, error) {
@@ -191,7 +196,7 @@ func reach(obs reconcile.Observed, j Model, m Machine) (juju.Status, error) {
 			return juju.Status{}, err
 		}
 	}
-	return reconcile.Shown(want, obs), nil
+	return want.Status(obs.Machine), nil
 }
 
 // apply carries out the plan; the first fault ends it. It reads the machine again

@@ -191,25 +191,24 @@ func (r *request) await(limit time.Duration, lasts func() bool) {
 // is what the action says: the step is done, and the next hook goes on from there.
 func (r *request) look() {
 	m, err := r.m.Observe(r.layout())
+	end := outcome{}
 	if err == nil {
 		r.obs.Machine = m
-		r.said, err = pass(r.obs, r.j, r.m)
+		end, err = pass(r.obs, r.j, r.m)
 	}
 	if err != nil {
 		r.said = juju.Status{Level: juju.Blocked, Message: err.Error()}
 		r.j.Log(err.Error())
 		return
 	}
+	r.said = end.does
 	// Juju 4 refuses to set it in an action: the next hook does.
-	if err := show(r.said, r.j); err != nil {
+	if err := show(end.shown, r.j); err != nil {
 		r.j.Log(err.Error())
-	}
-	if r.obs.Refusal != nil {
-		r.said = r.does()
 	}
 }
 
-// does is what the unit does, by whatever options.
+// does is what the unit does now, by whatever options.
 func (r request) does() juju.Status {
 	r.obs.Refusal = nil
 	return status(r.obs)

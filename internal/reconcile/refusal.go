@@ -39,14 +39,13 @@ func (o Observed) Before(refusal error) (Observed, bool) {
 	return o, true
 }
 
-// Shown is what juju status shows of a unit that goes by d.
-func Shown(d Desired, o Observed) juju.Status {
-	s := d.Status(o.Machine)
+// Shown is what juju status shows of a unit that does something, by whatever options.
+func (o Observed) Shown(does juju.Status) juju.Status {
 	refusal, refused := StatusOf(o.Refusal)
 	if !refused {
-		return s
+		return does
 	}
-	refusal.Message += say(meanwhile, "STATUS", s.Message).Message
+	refusal.Message += say(meanwhile, "STATUS", does.Message).Message
 	return refusal
 }
 

@@ -141,7 +141,7 @@ func say(c condition, pairs ...string) juju.Status {
 func Passing(s juju.Status) bool {
 	for _, c := range []condition{notRunning, notReporting, electing} {
 		start, _, _ := strings.Cut(Wordings()[c].Message, " ADDRESSES")
-		if strings.Contains(s.Message, start) {
+		if strings.HasPrefix(s.Message, start) {
 			return true
 		}
 	}
