@@ -177,7 +177,7 @@ func TestCheckNetworkTellsWhatIsWrong(t *testing.T) {
 	out := act(t, "check-network", s)
 	require.Equal(t, map[string]string{
 		"summary": "nothing is wrong on the network as far as keepalived/0 sees it", "conflicts": "none", "notes": "none",
-		"interface": "eth0", "listened": "1.2s", "router-id": "23", "free-router-id": "24", "virtual-routers": "none",
+		"interface": "eth0", "listened": "2.2s", "router-id": "23", "free-router-id": "24", "virtual-routers": "none",
 		"virtual-ips": vip + " on eth0: this unit has it, subnet 10.10.74.0/24", "json": out.Juju.Results["json"],
 	}, out.Juju.Results)
 	require.Empty(t, out.Steps)

@@ -135,7 +135,11 @@ func (h *Host) followUp(l reconcile.Layout, f reconcile.FollowUp) error {
 		}
 		return h.awaitElection(l, 0)
 	case reconcile.RestartChecker:
-		return h.startChecker(l)
+		if err := h.startChecker(l); err != nil {
+			return err
+		}
+		// It may have let the unit take part again.
+		return h.awaitElection(l, 0)
 	}
 	if f == reconcile.StartNotifier {
 		if err := systemctl("enable", "--quiet", l.NotifierUnit()); err != nil {

@@ -42,14 +42,29 @@ func (h *Host) awaitElection(l reconcile.Layout, patience time.Duration) error {
 	}
 	for deadline := time.Now().Add(min(4*longest+300*time.Millisecond, longestElection) + patience); ; h.Rest() {
 		instances, err := h.own(l)
-		undecided := slices.ContainsFunc(instances, func(i keepalived.InstanceState) bool {
-			return !sameAddresses(i.Addresses, written[i.Name]) || i.State == keepalived.Init || i.State == keepalived.Backup && i.MasterPriority == 0
+		waiting := slices.ContainsFunc(instances, func(i keepalived.InstanceState) bool {
+			return !sameAddresses(i.Addresses, written[i.Name]) || h.undecided(l, i)
 		})
-		decided := !undecided && len(instances) >= len(written)
+		decided := !waiting && len(instances) >= len(written)
 		if err != nil || len(instances) == 0 && patience == 0 || decided || time.Now().After(deadline) {
 			return err
 		}
 	}
+}
+
+// undecided tells that an instance has yet to find out who holds. One in the FAULT state
+// that its track file does not keep there has just been let in again.
+func (h *Host) undecided(l reconcile.Layout, i keepalived.InstanceState) bool {
+	switch i.State {
+	case keepalived.Init:
+		return true
+	case keepalived.Backup:
+		return i.MasterPriority == 0
+	case keepalived.Fault:
+		value, err := h.trackValue(l.TrackFileOf(i.Name))
+		return err == nil && value != vrrp.StepAside
+	}
+	return false
 }
 
 // longestInterval is the longest advertisement interval in a fragment of the charm.

@@ -120,6 +120,11 @@ func (h *Host) compose(l reconcile.Layout, candidate string, files []reconcile.F
 	return filepath.Join(candidate, filepath.Base(reconcile.MainFile)), nil
 }
 
+// reportPatience is how long keepalived may take to report on a busy machine. One that
+// takes longer does nothing else either, and is about to be killed by the health
+// checker.
+const reportPatience = time.Second
+
 // instances asks the daemon for its state. A daemon that cannot answer has none:
 // the status then says so, and the hook goes on.
 func (h *Host) instances(pid int) []keepalived.InstanceState {
@@ -135,7 +140,7 @@ func (h *Host) instances(pid int) []keepalived.InstanceState {
 		return nil
 	}
 	// The file stands there before it is written (measured: 2 ms, at worst 23).
-	for range 100 {
+	for end := time.Now().Add(reportPatience); time.Now().Before(end); {
 		time.Sleep(3 * time.Millisecond)
 		for _, report := range reports {
 			text, err := readOwn(report)

@@ -14,9 +14,10 @@ import (
 )
 
 const (
-	// lookLong is how long a look hears advertisements: more than one interval of
-	// VRRP's default, 1 s (RFC 9568 section 5.2.7).
-	lookLong = 1200 * time.Millisecond
+	// lookLong is how long a look hears advertisements: more than two intervals of
+	// VRRP's default, 1 s (RFC 9568 section 5.2.7), so that one that comes late or not
+	// at all leaves another.
+	lookLong = 2200 * time.Millisecond
 	// lookShort is how long a look waits for answers at addresses.
 	lookShort = 400 * time.Millisecond
 )

@@ -104,6 +104,12 @@ func (l Layout) TrackFile() string {
 	return path.Join(l.Run(), "priority-"+strconv.Itoa(l.Router))
 }
 
+// TrackFileOf is the track file of one of the application's instances.
+func (l Layout) TrackFileOf(instance string) string {
+	l.Router, _ = l.number(instance)
+	return l.TrackFile()
+}
+
 // Booted is the file that is there from the machine's boot until a hook has looked
 // at the configuration. Until then the unit stands aside while others serve.
 func (l Layout) Booted() string { return path.Join(l.Run(), "booted") }

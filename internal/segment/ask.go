@@ -43,7 +43,7 @@ func (l *look) inRounds(ask func() error, read func(round func() int) error) err
 
 // ask4 sends ARP probes: requests without a sender's address, which leave no trace
 // in anybody's table (RFC 5227 section 2.1.1).
-func (l *look) ask4(ifi *net.Interface, addresses []netip.Addr) error {
+func (l *look) ask4(ifi *net.Interface, addresses []netip.Addr, begin func()) error {
 	if len(addresses) == 0 || len(ifi.HardwareAddr) != len(ethernet.Broadcast) {
 		return nil
 	}
@@ -52,6 +52,7 @@ func (l *look) ask4(ifi *net.Interface, addresses []netip.Addr) error {
 		return err
 	}
 	defer conn.Close()
+	begin()
 	if err := conn.SetDeadline(l.end); err != nil {
 		return err
 	}
@@ -87,7 +88,7 @@ func (l *look) ask4(ifi *net.Interface, addresses []netip.Addr) error {
 }
 
 // ask6 sends neighbour solicitations from the interface's link-local address.
-func (l *look) ask6(ifi *net.Interface, addresses []netip.Addr) error {
+func (l *look) ask6(ifi *net.Interface, addresses []netip.Addr, begin func()) error {
 	if len(addresses) == 0 {
 		return nil
 	}
@@ -102,6 +103,7 @@ func (l *look) ask6(ifi *net.Interface, addresses []netip.Addr) error {
 	if err := conn.SetICMPFilter(&only); err != nil {
 		return err
 	}
+	begin()
 	if err := conn.SetDeadline(l.end); err != nil {
 		return err
 	}

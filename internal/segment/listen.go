@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"os"
 	"time"
 
 	"github.com/mdlayher/packet"
@@ -30,7 +31,7 @@ type frame struct {
 
 // listen4 hears advertisements twice: as they arrive at the interface, and as the
 // machine's packet filter lets them through to programs.
-func (l *look) listen4(ifi *net.Interface) error {
+func (l *look) listen4(ifi *net.Interface, begin func()) error {
 	plain, err := net.ListenPacket("ip4:112", "0.0.0.0")
 	if err != nil {
 		return err
@@ -49,6 +50,7 @@ func (l *look) listen4(ifi *net.Interface) error {
 		return err
 	}
 	defer wire.Close()
+	begin()
 	return l.listen(ifi, wire, conn, func(b []byte) (frame, bool) {
 		h, err := ipv4.ParseHeader(b)
 		if err != nil || h.Len > len(b) || h.TotalLen > len(b) || h.TotalLen < h.Len {
@@ -67,7 +69,7 @@ func (l *look) listen4(ifi *net.Interface) error {
 }
 
 // listen6 is listen4 over IPv6.
-func (l *look) listen6(ifi *net.Interface) error {
+func (l *look) listen6(ifi *net.Interface, begin func()) error {
 	plain, err := net.ListenPacket("ip6:112", "::")
 	if errors.Is(err, unix.EAFNOSUPPORT) {
 		return nil // a machine without IPv6
@@ -88,6 +90,7 @@ func (l *look) listen6(ifi *net.Interface) error {
 		return err
 	}
 	defer wire.Close()
+	begin()
 	return l.listen(ifi, wire, conn, func(b []byte) (frame, bool) {
 		h, err := ipv6.ParseHeader(b)
 		if err != nil || ipv6.HeaderLen+h.PayloadLen > len(b) {
@@ -130,7 +133,7 @@ func (l *look) listen(ifi *net.Interface, wire *packet.Conn, conn interface{ Set
 	if err := wire.SetDeadline(l.end); err != nil {
 		return err
 	}
-	if err := conn.SetReadDeadline(l.end.Add(late)); err != nil {
+	if err := conn.SetReadDeadline(l.end.Add(2 * late)); err != nil {
 		return err
 	}
 	ended := make(chan struct{})
@@ -147,8 +150,16 @@ func (l *look) listen(ifi *net.Interface, wire *packet.Conn, conn interface{ Set
 	}()
 	defer func() { <-ended }()
 	b := make([]byte, largest)
-	for {
+	for drained := false; ; {
 		n, from, err := wire.ReadFrom(b)
+		if errors.Is(err, os.ErrDeadlineExceeded) && !drained {
+			// A process that did not get to run for a moment finds what came meanwhile.
+			drained = true
+			if err := wire.SetDeadline(time.Now().Add(late)); err != nil {
+				return err
+			}
+			continue
+		}
 		if err != nil {
 			return err
 		}

@@ -24,7 +24,7 @@ const rounds = 3
 // says. What cannot be looked at, such as an interface that is down, is among the
 // faults.
 func Look(q conflict.Question) conflict.Look {
-	l := &look{listened: q.Listen, end: time.Now().Add(q.Listen), pace: q.Listen / (rounds + 1), own: ownMACs()}
+	l := &look{listened: q.Listen, pace: q.Listen / (rounds + 1), own: ownMACs(), counted: make(chan struct{})}
 	var all sync.WaitGroup
 	for _, s := range q.Segments {
 		ifi, err := net.InterfaceByName(s.Interface)
@@ -43,19 +43,27 @@ func Look(q conflict.Question) conflict.Look {
 				six = append(six, a)
 			}
 		}
-		for what, task := range map[string]func() error{
-			"listen for VRRP on":           func() error { return l.listen4(ifi) },
-			"listen for VRRP over IPv6 on": func() error { return l.listen6(ifi) },
-			"ask by ARP on":                func() error { return l.ask4(ifi, four) },
-			"ask for neighbours on":        func() error { return l.ask6(ifi, six) },
+		for what, task := range map[string]func(begin func()) error{
+			"listen for VRRP on":           func(begin func()) error { return l.listen4(ifi, begin) },
+			"listen for VRRP over IPv6 on": func(begin func()) error { return l.listen6(ifi, begin) },
+			"ask by ARP on":                func(begin func()) error { return l.ask4(ifi, four, begin) },
+			"ask for neighbours on":        func(begin func()) error { return l.ask6(ifi, six, begin) },
 		} {
+			l.opening.Add(1)
 			all.Go(func() {
-				if err := task(); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+				opened := sync.OnceFunc(l.opening.Done)
+				defer opened() // also what cannot be opened
+				err := task(func() {
+					opened()
+					l.began.Do(l.begin)
+				})
+				if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 					l.fault(s.Interface, what, err)
 				}
 			})
 		}
 	}
+	close(l.counted)
 	all.Wait()
 	return l.result()
 }
@@ -63,15 +71,27 @@ func Look(q conflict.Question) conflict.Look {
 // look is one look under way.
 type look struct {
 	listened time.Duration
-	end      time.Time
-	pace     time.Duration
-	own      map[string]bool
+	// The time of the look begins when everything is open. opening counts what is not
+	// yet; counted is closed when all is counted.
+	opening sync.WaitGroup
+	counted chan struct{}
+	began   sync.Once
+	end     time.Time
+	pace    time.Duration
+	own     map[string]bool
 
 	mu     sync.Mutex
 	heard  map[key]conflict.Heard
 	passed map[key]bool
 	found  map[answer]int // round of the last answer
 	faults []string
+}
+
+// begin waits until everything is open; the end counts from then.
+func (l *look) begin() {
+	<-l.counted
+	l.opening.Wait()
+	l.end = time.Now().Add(l.listened)
 }
 
 // key tells one virtual router of one sender.

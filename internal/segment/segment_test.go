@@ -1,11 +1,15 @@
 package segment_test
 
 import (
+	"bufio"
 	"encoding/json"
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -36,8 +40,8 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// advertise sends one packet of VRRP after the other for a second: priority 254
-// for virtual router 23, in the family of the group.
+// advertise says so and sends one packet of VRRP after the other until it is killed,
+// for a minute at most: priority 254 for virtual router 23, in the family of the group.
 func advertise(version, group string) {
 	network, payload := "ip4:112", []byte{0x31, 23, 254, 1, 0, 20, 0, 0, 10, 10, 74, 200}
 	if version == "2" {
@@ -54,24 +58,42 @@ func advertise(version, group string) {
 	if err != nil {
 		panic(err)
 	}
-	for range 12 {
+	for n := range 600 {
 		if _, err := c.Write(payload); err != nil {
 			panic(err)
+		}
+		if n == 0 {
+			fmt.Println("advertising")
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
 }
 
-const (
-	here     = "keepalived-segment-here"
-	there    = "keepalived-segment-there"
-	theirMAC = "52:54:00:74:00:63"
+const theirMAC = "52:54:00:74:00:63"
+
+// The namespaces' names are this process's own: others may run the same tests.
+var (
+	here  = fmt.Sprintf("keepalived-segment-here-%d", os.Getpid())
+	there = fmt.Sprintf("keepalived-segment-there-%d", os.Getpid())
 )
 
 func run(t *testing.T, name string, args ...string) {
 	t.Helper()
 	out, err := exec.Command(name, args...).CombinedOutput()
 	require.NoError(t, err, "%s %v: %s", name, args, out)
+}
+
+// sweep removes the namespaces of processes that were killed.
+func sweep(t *testing.T) {
+	t.Helper()
+	names, err := filepath.Glob("/run/netns/keepalived-segment-*")
+	require.NoError(t, err)
+	for _, name := range names {
+		pid := name[strings.LastIndex(name, "-")+1:]
+		if _, err := os.Stat("/proc/" + pid); err != nil {
+			_ = exec.Command("ip", "netns", "del", filepath.Base(name)).Run() // another process may be quicker
+		}
+	}
 }
 
 // wire makes two namespaces with a cable between them: .11 here, .99 and the
@@ -81,8 +103,8 @@ func wire(t *testing.T, addresses ...string) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root may make namespaces; CI runs this as root")
 	}
+	sweep(t)
 	for _, ns := range []string{here, there} {
-		_ = exec.Command("ip", "netns", "del", ns).Run() // of a run that was killed
 		run(t, "ip", "netns", "add", ns)
 		t.Cleanup(func() { run(t, "ip", "netns", "del", ns) })
 		run(t, "ip", "netns", "exec", ns, "sh", "-c", "echo 0 | tee /proc/sys/net/ipv6/conf/all/accept_dad /proc/sys/net/ipv6/conf/default/accept_dad")
@@ -139,7 +161,7 @@ func question(interfaceName string, addresses ...string) conflict.Question {
 	for _, a := range addresses {
 		s.Ask = append(s.Ask, netip.MustParseAddr(a))
 	}
-	return conflict.Question{Segments: []conflict.Segment{s}, Listen: 600 * time.Millisecond}
+	return conflict.Question{Segments: []conflict.Segment{s}, Listen: 2 * time.Second}
 }
 
 func TestWhoHasAnAddressAnswersInBothFamilies(t *testing.T) {
@@ -190,8 +212,15 @@ func TestAdvertisementsAreHeardAndTheFilterThatDropsThemIsSeen(t *testing.T) {
 				run(t, "ip", "-n", there, "route", "add", "default", "dev", "eth0") // multicast needs a route
 			}
 			sender := inside(there, "advertise", c.version, c.group)
+			out, err := sender.StdoutPipe()
+			require.NoError(t, err)
 			require.NoError(t, sender.Start())
-			t.Cleanup(func() { require.NoError(t, sender.Wait()) })
+			t.Cleanup(func() {
+				require.NoError(t, sender.Process.Kill())
+				_ = sender.Wait()
+			})
+			_, err = bufio.NewReader(out).ReadString('\n')
+			require.NoError(t, err)
 			l := looked(t, question("eth0"))
 			require.Empty(t, l.Faults)
 			require.Len(t, l.Heard, 1)

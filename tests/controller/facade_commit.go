@@ -2,6 +2,7 @@ package controller
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 )
@@ -76,6 +77,15 @@ func (r *call) commit(a commitArg) error {
 		}
 		u.open(pr)
 	}
+	// Juju works out what a hook changed, and the unit's own addresses that it puts back
+	// at the end of config-changed, from the databags as they were: the same value
+	// published again does not undo the latter (updateUnitNetworkInfoOperation).
+	was := make([]map[string]string, len(a.Settings))
+	for i, s := range a.Settings {
+		if len(s.Unit) > 0 {
+			was[i] = maps.Clone(rels[i].data[u.name].values)
+		}
+	}
 	if a.UpdateNetwork {
 		for _, rel := range r.c.relations {
 			if rel.members[u.name] {
@@ -85,7 +95,7 @@ func (r *call) commit(a commitArg) error {
 	}
 	for i, s := range a.Settings {
 		if len(s.Unit) > 0 {
-			rels[i].data[u.name].merge(s.Unit)
+			rels[i].data[u.name].merge(changed(was[i], s.Unit))
 		}
 		if len(s.Application) > 0 {
 			rels[i].appData[u.app].merge(s.Application)
@@ -96,4 +106,15 @@ func (r *call) commit(a commitArg) error {
 	}
 	r.c.changedLocked()
 	return nil
+}
+
+// changed returns those settings that differ from what was stored.
+func changed(was, settings map[string]string) map[string]string {
+	differ := map[string]string{}
+	for k, v := range settings {
+		if was[k] != v {
+			differ[k] = v
+		}
+	}
+	return differ
 }
