@@ -54,6 +54,7 @@ func (s *Stage) perform(ctx context.Context, f Fault) (Result, error) {
 
 // measure does the fault while a client connects and the kernels are watched.
 func (s *Stage) measure(ctx context.Context, f Fault) (Result, error) {
+	defer s.Quietly(ctx)()
 	before := s.restarts(ctx)
 	client, err := s.Probe(ctx, lab.VIP)
 	if err != nil {

@@ -100,6 +100,9 @@ func (c *Controller) whyBusyLocked(u *unit) string {
 		if w.pending() {
 			return "has a change coming"
 		}
+		if w.takingIn() && !failed {
+			return "takes a change in"
+		}
 	}
 	for _, a := range c.actions {
 		if a.Unit == u.name && !a.Done() {

@@ -15,11 +15,14 @@ type watcher struct {
 	encode   func(old, now map[string]string) any // the answer to Next; nil answers nothing
 	last     map[string]string
 	stopped  bool
+	// waiting tells that the agent waits for the next change: it has taken in the last
+	// one. fresh tells that it has not asked for any yet.
+	waiting, fresh bool
 }
 
 // add registers a watcher with the calling agent's session and returns its id.
 func (r *call) add(w *watcher) string {
-	w.last = w.snapshot()
+	w.last, w.fresh = w.snapshot(), true
 	r.c.nextWatcher++
 	id := strconv.Itoa(r.c.nextWatcher)
 	r.session.watchers[id] = w
@@ -28,6 +31,10 @@ func (r *call) add(w *watcher) string {
 
 func (w *watcher) pending() bool { return !maps.Equal(w.last, w.snapshot()) }
 
+// takingIn tells that the agent was told of a change and has not asked for another one
+// yet: it is busy, or does not get to run.
+func (w *watcher) takingIn() bool { return !w.waiting && !w.fresh }
+
 // nextChange serves Next of every kind of watcher: it blocks until there is
 // something to report.
 func nextChange(r *call) (any, error) {
@@ -35,6 +42,8 @@ func nextChange(r *call) (any, error) {
 	if w == nil {
 		return nil, notFound("watcher", r.id)
 	}
+	w.waiting, w.fresh = true, false
+	defer func() { w.waiting = false }()
 	for {
 		if w.stopped {
 			return nil, &apiError{Message: "watcher was stopped", Code: codeStopped}

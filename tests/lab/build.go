@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"time"
 
 	"keepalived-charm/tests/machine"
@@ -43,9 +44,28 @@ func moduleRoot() (string, error) {
 	return "", errors.New("cannot find the sources of the lab: run it in the project's directory")
 }
 
+// built is what this process has built: once does for all its labs.
+var built struct {
+	sync.Mutex
+	programs Programs
+}
+
 // Build compiles the unit agent (Juju's own code, minutes the first time), the
-// hook tools and the probe. What is up to date takes a second.
+// hook tools and the probe, once in a process. What is up to date takes some seconds.
 func Build(ctx context.Context, progress io.Writer) (Programs, error) {
+	built.Lock()
+	defer built.Unlock()
+	if built.programs.Dir != "" {
+		return built.programs, nil
+	}
+	p, err := build(ctx, progress)
+	if err == nil {
+		built.programs = p
+	}
+	return p, err
+}
+
+func build(ctx context.Context, progress io.Writer) (Programs, error) {
 	root, err := moduleRoot()
 	if err != nil {
 		return Programs{}, err

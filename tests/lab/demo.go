@@ -19,6 +19,7 @@ func (l *Lab) Standard(ctx context.Context, config map[string]string) error {
 
 // StandardOf is Standard with as many machines as one likes.
 func (l *Lab) StandardOf(ctx context.Context, units int, config map[string]string) error {
+	defer l.Toil(ctx)()
 	if err := l.Deploy(ctx, "haproxy", "haproxy", units, nil); err != nil {
 		return err
 	}

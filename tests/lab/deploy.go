@@ -32,6 +32,7 @@ func (l *Lab) AddUnits(ctx context.Context, application string, count int) error
 	if count == 0 {
 		return nil
 	}
+	defer l.Toil(ctx)()
 	l.say("booting %d machine(s) for %s", count, application)
 	ids, err := l.AddMachines(ctx, count)
 	if err != nil {

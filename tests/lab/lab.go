@@ -93,6 +93,7 @@ func New(ctx context.Context, o Options) (*Lab, error) {
 
 // Close ends the machines and removes everything the lab made.
 func (l *Lab) Close() error {
+	defer l.Toil(context.Background())()
 	err := l.Net.Close() // first: agents without a machine ask for nothing any more
 	l.agents.Wait()
 	l.Holders.Close()
@@ -207,7 +208,7 @@ func (l *Lab) Heal(ctx context.Context, id string) error {
 // settleLimit bounds how long hooks may take to come to rest on a few machines; every
 // unit has a hook for every other one.
 const (
-	settleLimit = 45 * time.Second
+	settleLimit = 2 * time.Minute
 	fewMachines = 4
 )
 

@@ -97,6 +97,7 @@ func (l *Lab) Measure(ctx context.Context, vip netip.Addr, rest time.Duration, e
 
 // MeasureAll is Measure of several virtual IPs around one event.
 func (l *Lab) MeasureAll(ctx context.Context, vips []netip.Addr, rest time.Duration, event func(context.Context) error) ([]Measurement, error) {
+	defer l.Quietly(ctx)()
 	var clients []*probe.Client
 	var err error
 	for _, vip := range vips {

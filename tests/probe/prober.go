@@ -63,39 +63,53 @@ func (p Prober) Run(ctx context.Context, emit func(Event)) Report {
 type numbered struct {
 	n int
 	Attempt
+	// void tells an attempt that timed out while the prober was held up.
+	void bool
 }
 
 // attempts starts attempts at the pace until ctx ends and adds them up as they finish.
 func (p Prober) attempts(ctx context.Context, tell func(Event)) Report {
 	results := make(chan numbered, 64)
 	skipped := make(chan int, 1)
+	var held stalls
+	go held.watch(ctx)
 	go func() {
 		var under sync.WaitGroup
 		skipped <- p.pace(ctx, func(n int, at time.Time) {
 			under.Add(1)
 			go func() {
 				defer under.Done()
-				results <- numbered{n, p.attempt(at)}
+				a := p.attempt(at)
+				void := false
+				if a.Cause == "timeout" {
+					time.Sleep(2 * DefaultInterval) // a stall that has just ended is noted
+					void = held.during(at, time.Now())
+				}
+				results <- numbered{n, a, void}
 			}()
 		})
 		under.Wait()
 		close(results)
 	}()
 	var tally Tally
-	waiting := map[int]Attempt{} // finished before an earlier one
-	next := 0
+	waiting := map[int]numbered{} // finished before an earlier one
+	next, void := 0, 0
 	for result := range results {
-		waiting[result.n] = result.Attempt
+		waiting[result.n] = result
 		for a, ok := waiting[next]; ok; a, ok = waiting[next] {
 			delete(waiting, next)
 			next++
-			for _, event := range tally.Add(a) {
+			if a.void {
+				void++
+				continue
+			}
+			for _, event := range tally.Add(a.Attempt) {
 				tell(event)
 			}
 		}
 	}
 	report := tally.Report()
-	report.Skipped = <-skipped
+	report.Skipped = void + <-skipped
 	return report
 }
 

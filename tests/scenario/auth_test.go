@@ -84,7 +84,7 @@ func (d *deployment) authenticate(t *testing.T, password string) {
 const openFiles = `
 pid=$(systemctl show --value --property=MainPID keepalived.service)
 ` + reportPath + `kill -s "$(keepalived --signum=JSON)" $pid
-sleep 0.2
+for n in $(seq 100); do grep -qs '"stats"' $report && break; sleep 0.05; done
 test -s $report || echo no report
 find /etc /var /run /tmp /opt/juju-lab/run /usr/local /root -xdev -type f -perm /004 -exec grep --files-with-matches --binary-files=text --fixed-strings -e "$1" {} +
 grep --files-with-matches --binary-files=text --fixed-strings -e "$1" /proc/[0-9]*/cmdline /proc/[0-9]*/environ

@@ -14,6 +14,7 @@ import (
 	"keepalived-charm/tests/controller"
 	"keepalived-charm/tests/lab"
 	"keepalived-charm/tests/machine"
+	"keepalived-charm/tests/probe"
 )
 
 // Bounds of outages, each a generous multiple of what the product promises.
@@ -23,7 +24,7 @@ const (
 	serviceHangs   = 4 * time.Second        // promised: 2 s, half of them the timeout
 	handedOver     = 300 * time.Millisecond // promised: 0.1 s
 	sharedAtMost   = 200 * time.Millisecond // one advertisement interval
-	deploymentLife = 5 * time.Minute
+	deploymentLife = 15 * time.Minute       // guards against hanging
 	// patience keeps a busy host from being taken for an outage.
 	patience = 900 * time.Millisecond
 )
@@ -222,14 +223,36 @@ func (d *deployment) workload(t *testing.T, unit string) controller.Status {
 	}
 }
 
+// statusLimit is how long a status may lag behind: promised are 5 s after a move, and
+// at once after a hook.
+const statusLimit = 8 * time.Second
+
+// shows waits until a unit's status is the wanted one, and returns it as it is in the
+// end.
+func (d *deployment) shows(t *testing.T, unit string, wanted func(controller.Status) bool) controller.Status {
+	t.Helper()
+	for end := time.Now().Add(statusLimit); ; time.Sleep(50 * time.Millisecond) {
+		if s := d.workload(t, unit); wanted(s) || time.Now().After(end) {
+			return s
+		}
+	}
+}
+
 // allSay requires one status of every unit.
 func (d *deployment) allSay(t *testing.T, status, start string) {
 	t.Helper()
 	for _, unit := range d.units() {
-		s := d.workload(t, unit)
+		s := d.shows(t, unit, func(s controller.Status) bool { return s.Status == status && strings.HasPrefix(s.Message, start) })
 		require.Equal(t, status, s.Status, "%s: %s", unit, s.Message)
 		require.Truef(t, strings.HasPrefix(s.Message, start), "%s says %q, must start with %q", unit, s.Message, start)
 	}
+}
+
+// saysExactly requires one status of a unit.
+func (d *deployment) saysExactly(t *testing.T, unit, want string) {
+	t.Helper()
+	s := d.shows(t, unit, func(s controller.Status) bool { return s.Status+": "+s.Message == want })
+	require.Equal(t, want, s.Status+": "+s.Message, unit)
 }
 
 // truthful requires that each unit's status says what the kernels say.
@@ -240,9 +263,18 @@ func (d *deployment) truthful(t *testing.T, holder string) {
 		if d.machineOf(t, unit) != holder {
 			want = fmt.Sprintf("VIP ready: standby for %s, holder %s", lab.VIP, d.unitOn(t, holder))
 		}
-		s := d.workload(t, unit)
-		require.Equal(t, "active: "+want, s.Status+": "+s.Message, unit)
+		d.saysExactly(t, unit, "active: "+want)
 	}
+}
+
+// role is what a unit on a machine says of its part by the kernels' word.
+func (d *deployment) role(t *testing.T, id string) string {
+	t.Helper()
+	holder := d.waitHolder(t)
+	if holder == id {
+		return "VIP ready: holds " + lab.VIP.String()
+	}
+	return fmt.Sprintf("VIP ready: standby for %s, holder %s", lab.VIP, d.unitOn(t, holder))
 }
 
 // measure probes the VIP around an event.
@@ -270,8 +302,21 @@ func unnoticed(t *testing.T, m lab.Measurement) {
 func moved(t *testing.T, m lab.Measurement, bound time.Duration) {
 	t.Helper()
 	require.Less(t, m.Outage, bound)
-	require.Len(t, m.Moves, 1, "the VIP moves once")
+	require.Len(t, lasting(m.Moves), 1, "the VIP moves once")
 	require.LessOrEqual(t, m.Shared, sharedAtMost)
+}
+
+// lasting leaves out moves to a machine that had to give way within an advertisement
+// interval. Standbys of three units are parted by 8 ms, and a busy host may wake the
+// second one first.
+func lasting(moves []probe.Move) []probe.Move {
+	var list []probe.Move
+	for n, m := range moves {
+		if n+1 == len(moves) || moves[n+1].At.Sub(m.At) > sharedAtMost {
+			list = append(list, m)
+		}
+	}
+	return list
 }
 
 // holders lists the machines whose kernel has an address.

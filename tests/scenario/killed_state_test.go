@@ -32,7 +32,7 @@ pid=$(systemctl show --property=MainPID --value keepalived.service)
 [ "$pid" -gt 0 ] || { echo '[]'; exit 0; }
 ` + reportPath + `rm -f $report
 kill -$(keepalived --signum=JSON) $pid
-for n in $(seq 50); do sleep 0.02; grep -q '"stats"' $report 2>/dev/null && break; done
+for n in $(seq 250); do sleep 0.02; grep -q '"stats"' $report 2>/dev/null && break; done
 sleep 0.02
 cat $report 2>/dev/null || echo '[]'
 rm -f $report

@@ -39,6 +39,7 @@ func TestManyUnits(t *testing.T) {
 	began := time.Now()
 	require.NoError(t, d.StandardOf(d.ctx, count, serving()))
 	t.Logf("%d units after %.0f s", count, time.Since(began).Seconds())
+	defer d.Quietly(d.ctx)() // it is about seconds
 	for _, move := range []struct {
 		claim  string
 		script string // on the holder's machine; empty: its power is cut

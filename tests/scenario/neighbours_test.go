@@ -170,7 +170,7 @@ func (d *deployment) clashes(t *testing.T) {
 		d.unnoticedBy(t, func() {
 			d.configure(t, "router_id=90")
 			s := d.workload(t, d.unitOn(t, "2"))
-			require.Equal(t, `blocked: option router_id is "90", must be another one, the keepalived.conf from before the charm uses it on interface eth0`,
+			require.Equal(t, `blocked: option router_id is "90", must be another one, the keepalived.conf from before the charm uses it on interface eth0; meanwhile `+d.role(t, "2"),
 				s.Status+": "+s.Message)
 			d.configure(t, "router_id=23")
 			d.ready(t)

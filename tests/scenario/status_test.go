@@ -21,6 +21,7 @@ const promptly = 5 * time.Second
 func TestStatusFollows(t *testing.T) {
 	t.Parallel()
 	d := deploy(t, nil)
+	defer d.Quietly(d.ctx)() // it is about seconds
 	d.firstConfiguration(t)
 	d.moves(t)
 	d.strangers(t)

@@ -36,8 +36,8 @@ apt-get --quiet --yes update >&2
 apt-get --quiet --yes install keepalived >&2
 systemctl restart keepalived.service
 echo 1 >/proc/sys/net/ipv4/ip_nonlocal_bind
-sleep 4
-ip -4 address show | grep -q 10.10.74.77
+for n in $(seq 300); do ip -4 address show | grep -q 10.10.74.77 && exit 0; sleep 0.1; done
+exit 1
 `
 
 func TestUnitsComeAndGo(t *testing.T) {
