@@ -50,7 +50,7 @@ test: deps unit lab-test ## Everything: unit, then the scenarios in the lab; ins
 .PHONY: unit
 unit: lint ## Fast checks without root: gofmt, vet, staticcheck, tests with -race, fuzz seeds, golden files
 	@mkdir -p build
-	@go test -race -shuffle=on -count=1 -v ./... >build/unit.log 2>&1 || { cat build/unit.log; exit 1; }
+	@go test -race -shuffle=on -count=1 -v ./... >build/unit.log 2>&1 || { tests/scripts/failures build/unit.log; exit 1; }
 	@grep -E '^ok ' build/unit.log
 	$(call count,unit)
 
@@ -85,8 +85,10 @@ deps:
 .PHONY: lab-test
 lab-test: charm
 	@mkdir -p build
-	@cd tests && go test -count=1 -p 1 -parallel $(LABS) -v -timeout $(LAB_TIMEOUT) ./... 2>&1 | tee ../build/lab.log
-	@cd tests/agent/juju35 && go test -count=1 -v -timeout $(LAB_TIMEOUT) ./... 2>&1 | tee -a ../../../build/lab.log
+	@cd tests && go test -race -count=1 ./controller/...
+	@{ cd tests && go test -count=1 -p 1 -parallel $(LABS) -v -timeout $(LAB_TIMEOUT) ./... && \
+		cd agent/juju35 && CGO_ENABLED=0 go vet ./... && go test -count=1 -v -timeout $(LAB_TIMEOUT) ./...; } 2>&1 | tee build/lab.log || \
+		{ tests/scripts/failures build/lab.log; exit 1; }
 	$(call count,lab)
 
 .PHONY: lab-command

@@ -258,7 +258,25 @@ func TestTheBinaryAsACharm(t *testing.T) {
 	t.Logf("a hook that changes nothing: %.1f ms of processor by itself, %.1f ms with the %d programs it starts, %.1f MB of memory",
 		float64(median.total-median.tools)/1000, float64(median.total)/1000, len(median.calls), float64(memory)/1024)
 	t.Logf("config-changed: %d hook tools with %d peers; update-status: %d", first.hookTools(), peers, median.hookTools())
-	// The goal is 50 ms; a busy machine may take twice as long.
-	assert.Less(t, median.total-median.tools, int64(100_000))
+	// The least: a busy machine makes any of them longer.
+	assert.Less(t, costs[0].total-costs[0].tools, int64(50_000))
 	assert.Less(t, memory, int64(30*1024))
+}
+
+// BenchmarkHookFromStartToExit is a hook that changes nothing, as Juju starts it: own-ms
+// is the processor time of the charm by itself, all-ms with the programs it starts.
+func BenchmarkHookFromStartToExit(b *testing.B) {
+	if os.Geteuid() != 0 {
+		b.Skip("only root may make namespaces")
+	}
+	s := newStage(b)
+	s.run("/charm/dispatch", "config-changed")
+	var own, all, memory int64
+	for b.Loop() {
+		c := s.run("/charm/dispatch", "update-status")
+		own, all, memory = own+c.total-c.tools, all+c.total, max(memory, c.memory)
+	}
+	b.ReportMetric(float64(own)/1000/float64(b.N), "own-ms/op")
+	b.ReportMetric(float64(all)/1000/float64(b.N), "all-ms/op")
+	b.ReportMetric(float64(memory)/1024, "MB")
 }

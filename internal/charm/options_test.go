@@ -58,9 +58,9 @@ func TestABadOptionBlocksAndChangesNothing(t *testing.T) {
 		{"network_interface", "lo", "the name of a network interface"},
 		{"vip_hostname", "not a host!", "a host name such as"},
 		{"vip_hostname", "api\x07.example.com", "a host name such as"},
-		{"healthcheck_interval", 0, "whole number in 1-300"},
-		{"healthcheck_interval", -5, "whole number in 1-300"},
-		{"healthcheck_interval", 100000000, "whole number in 1-300"},
+		{"healthcheck_interval", 0, "whole number in 1-3600"},
+		{"healthcheck_interval", -5, "whole number in 1-3600"},
+		{"healthcheck_interval", 100000000, "whole number in 1-3600"},
 		{"healthcheck_type", "telnet", "one of tcp, http, https, unit, none"},
 		{"healthcheck_target", "example.com:80", "ADDRESS:PORT"},
 		{"healthcheck_timeout", 0, "seconds in 0.1-60"},
@@ -219,7 +219,7 @@ func TestStatusTellsTheTruth(t *testing.T) {
 		"standby": {func(s *charmtest.State) { s.Host.Holds = false }, "active: VIP ready: standby for 10.10.74.250"},
 		"a failing check": {func(s *charmtest.State) {
 			s.Host.Check = reconcile.CheckResult{Known: true, Reason: "connection refused"}
-		}, "active: VIP ready: holds 10.10.74.250; check fails here: connection refused"},
+		}, "active: VIP ready: holds 10.10.74.250; check fails here: connection refused: juju run keepalived/0 run-checks"},
 		"keepalived runs something else": {func(s *charmtest.State) { s.Host.Keepalived.Loaded = "" },
 			"waiting: keepalived does not run this unit's VRRP instance: see journalctl -u keepalived"},
 	} {

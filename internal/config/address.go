@@ -99,8 +99,14 @@ func broadcast(p netip.Prefix) netip.Addr {
 	return netip.AddrFrom4(b)
 }
 
-// A host name of RFC 1123 section 2.1 in labels of at most 63 characters.
-var hostname = regexp.MustCompile(`^([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$`)
+// A name of the DNS (RFC 1034 section 3.1) in labels of at most 63 characters, a dot
+// behind it or not. Underscores are no part of host names (RFC 1123 section 2.1), yet of
+// names that are in use.
+var hostname = regexp.MustCompile(`^([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.)*([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?)\.?$`)
+
+// digits is what no name ends with: it is an address that was mistyped (RFC 1123
+// section 2.1).
+var digits = regexp.MustCompile(`(^|\.)[0-9]+\.?$`)
 
 func (o *Options) setHostname(s string) string {
 	s = strings.TrimSpace(s)
@@ -108,7 +114,7 @@ func (o *Options) setHostname(s string) string {
 		o.Hostname = s
 		return ""
 	}
-	if s != "" && (len(s) > 253 || !hostname.MatchString(s)) {
+	if s != "" && (len(s) > 253 || !hostname.MatchString(s) || digits.MatchString(s)) {
 		return "a host name such as api.example.com, or empty"
 	}
 	o.Hostname = s

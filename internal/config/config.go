@@ -101,7 +101,7 @@ func table() []option {
 		{"healthcheck_host", "", text((*Options).setCheckHost)},
 		{"healthcheck_status", "200-399", text((*Options).setCheckStatus)},
 		{optionCA, "", text((*Options).setCheckCA)},
-		{"healthcheck_interval", 1, whole(1, 300, func(o *Options, n int) {
+		{"healthcheck_interval", 1, whole(1, 3600, func(o *Options, n int) {
 			o.Check.Interval = healthcheck.Duration(n) * healthcheck.Duration(time.Second)
 		})},
 		{"healthcheck_timeout", 1.0, seconds(0.1, 60, time.Millisecond, func(o *Options, d time.Duration) { o.Check.Timeout = healthcheck.Duration(d) })},

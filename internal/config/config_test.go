@@ -101,6 +101,10 @@ func TestABadValueIsNamedWithItsOptionAndRange(t *testing.T) {
 		{"virtual_ip", "10.0.0.1, 10.0.0.2 10.0.0.1/24", "without duplicates, 10.0.0.1 stands there twice"},
 		{"virtual_ip", "10.0.0.1\n}\nnotify_master /bin/sh", `option virtual_ip is "10.0.0.1\n}\nnotify_master /bin/sh"`},
 		{"vip_hostname", "not a host!", "a host name such as api.example.com, or empty"},
+		{"vip_hostname", "10.10.74.300", "a host name such as"},
+		{"vip_hostname", "1.2.3", "a host name such as"},
+		{"vip_hostname", "api..example.com", "a host name such as"},
+		{"vip_hostname", ".", "a host name such as"},
 		{"vip_hostname", "a\x00b", `option vip_hostname is "a\x00b"`},
 		{"vip_hostname", strings.Repeat("a.", 127) + "a", "a host name"},
 		{"port", json.Number("0"), `option port is "0", must be a whole number in 1-65535`},
@@ -115,9 +119,9 @@ func TestABadValueIsNamedWithItsOptionAndRange(t *testing.T) {
 		{"network_interface", `eth"0`, "the name of a network interface"},
 		{"network_interface", "lo", "the name of a network interface"},
 		{"network_interface", "sixteencharacter", "the name of a network interface"},
-		{"healthcheck_interval", json.Number("0"), "1-300"},
-		{"healthcheck_interval", json.Number("-5"), "1-300"},
-		{"healthcheck_interval", json.Number("100000000"), "1-300"},
+		{"healthcheck_interval", json.Number("0"), "1-3600"},
+		{"healthcheck_interval", json.Number("-5"), "1-3600"},
+		{"healthcheck_interval", json.Number("100000000"), "1-3600"},
 		{"healthcheck_type", "ping", "one of tcp, http, https, unit, none"},
 		{"healthcheck_target", "example.com:443", "ADDRESS:PORT such as"},
 		{"healthcheck_target", "localhost", "ADDRESS:PORT such as"},
@@ -195,5 +199,13 @@ func TestVersion2NeedsAnIPv4Address(t *testing.T) {
 		} else {
 			require.EqualError(t, err, c.fault, c.claim)
 		}
+	}
+}
+
+func TestNamesThatThePythonCharmPublishedAreTakenAsTheyAre(t *testing.T) {
+	for _, name := range []string{"api", "api.example.com", "api.example.com.", "api_v1.example.com", "_api.example.com", "3com.example", "xn--bcher-kva.example", "10.10.74.250", "2001:db8::1"} {
+		o, err := config.Parse(map[string]any{"vip_hostname": name})
+		require.NoError(t, err)
+		require.Equal(t, name, o.Hostname)
 	}
 }

@@ -20,14 +20,14 @@ var password = regexp.MustCompile(`^[A-Za-z0-9._+=/@-]{1,8}$`)
 // NeedsSecret names the secret that the decision depends on; empty for none.
 func NeedsSecret(o Observed) string {
 	options, err := config.Parse(o.Options)
-	if err != nil || hasNoSecrets(o.Event.Version) {
+	if err != nil || before3(o.Event.Version) {
 		return ""
 	}
 	return options.AuthSecret
 }
 
-// hasNoSecrets tells Juju 2.9, which has no secrets.
-func hasNoSecrets(version string) bool { return strings.HasPrefix(version, "2.") }
+// before3 tells Juju 2.9, which has no secrets.
+func before3(version string) bool { return strings.HasPrefix(version, "2.") }
 
 // password returns the password of VRRP version 2; empty when none is wanted.
 func (d Desired) password(o Observed) (string, error) {
@@ -35,7 +35,7 @@ func (d Desired) password(o Observed) (string, error) {
 	if uri == "" {
 		return "", nil
 	}
-	if hasNoSecrets(o.Event.Version) {
+	if before3(o.Event.Version) {
 		return "", &config.Invalid{Option: "vrrp_auth_secret", Value: uri,
 			Must: "empty on Juju " + o.Event.Version + ", which has no secrets; a password in plain options is not offered"}
 	}

@@ -95,6 +95,8 @@ type Desired struct {
 	// paused tells that an operator keeps this unit out of the election.
 	paused bool
 	unit   juju.Unit
+	// before3 tells Juju 2.9, where actions are run by another command.
+	before3 bool
 	// secret is the password of VRRP version 2; empty for none.
 	secret string
 	// told is what this unit told its peers before.
@@ -128,6 +130,7 @@ func Desire(o Observed) (Desired, error) {
 		related:     o.related(),
 		paused:      o.Machine.Paused,
 		unit:        o.Event.Unit,
+		before3:     before3(o.Event.Version),
 		told:        o.told(),
 		unconfirmed: o.Machine.Booted || slices.Contains(o.Machine.Owed, RestartChecker),
 		principal:   o.Event.Principal.Application,

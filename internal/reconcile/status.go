@@ -36,6 +36,14 @@ func StatusOf(err error) (juju.Status, bool) {
 // machine as it is then. The role is the daemon's word, the addresses are the
 // kernel's, and where the two differ it says so.
 func (d Desired) Status(m Machine) juju.Status {
+	s := d.status(m)
+	if d.before3 {
+		s.Message = strings.ReplaceAll(s.Message, "juju run ", "juju run-action ")
+	}
+	return s
+}
+
+func (d Desired) status(m Machine) juju.Status {
 	switch {
 	case d.Mode == Idle:
 		return say(noVirtualIP, "APPLICATION", d.Layout.Application)
@@ -101,7 +109,7 @@ func (d Desired) fault(m Machine, state keepalived.InstanceState) juju.Status {
 	case kind != "":
 		return say(noAddress, "INTERFACE", state.Interface, "KIND", kind)
 	case d.dropsOut(m):
-		return say(outOfElection, "REASON", m.Check.Reason)
+		return say(outOfElection, "UNIT", d.unit.String(), "REASON", m.Check.Reason)
 	case waits:
 		return waiting
 	case m.Check.Known && !m.Check.Healthy || d.agreement.aside != "":

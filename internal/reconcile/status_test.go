@@ -150,7 +150,7 @@ func TestEveryConditionHasItsWords(t *testing.T) {
 			c.standby(0).state.State = keepalived.Fault
 			c.agreement.run.Anchor = vrrp.Anchor(23, true)
 			c.Check = CheckResult{Known: true, Reason: "refused"}
-		}, "waiting: interface eth0 has no link-local IPv6 address, no VIP can be held here: ip address show eth0; check fails here: refused"},
+		}, "waiting: interface eth0 has no link-local IPv6 address, no VIP can be held here: ip address show eth0; check fails here: refused: juju run keepalived/0 run-checks"},
 		"aside for a moment": {standbyAlone, -1, 1, func(c circumstances) {
 			c.standby(0).state.State = keepalived.Fault
 			c.agreement.aside = "keepalived/1 1 1 version=3 mode=multicast vrid=24 interval=200ms anchor=169.254.24.112"
@@ -164,7 +164,7 @@ func TestEveryConditionHasItsWords(t *testing.T) {
 			c.standby(0).state.State = keepalived.Fault
 			c.options.Policy.DropAllUnhealthy = true
 			c.Check = CheckResult{Known: true, Reason: "refused"}
-		}, "waiting: takes no VIP while its check fails: refused"},
+		}, "waiting: takes no VIP while its check fails: refused: juju run keepalived/0 run-checks"},
 		"one address gone": {holdsSome, -1, 3, func(c circumstances) { c.drop(2) },
 			"waiting: holds 2 of 3 VIPs, keepalived is MASTER without 10.0.0.252: journalctl -u keepalived"},
 		"an address left": {holdsStray, -1, 1, func(c circumstances) { c.state.State = keepalived.Backup },
@@ -173,7 +173,7 @@ func TestEveryConditionHasItsWords(t *testing.T) {
 			c.Check = CheckResult{Known: true, Reason: "refused"}
 			healthy := true
 			c.peers[0].healthy = &healthy
-		}, "active: VIP ready: holds " + one + "; check fails here: refused"},
+		}, "active: VIP ready: holds " + one + "; check fails here: refused: juju run keepalived/0 run-checks"},
 		"failing everywhere": {holdsAll, checkFailsEverywhere, 1, func(c circumstances) {
 			c.Check = CheckResult{Known: true, Reason: "refused"}
 			c.peers[0].healthy = new(bool)
@@ -323,7 +323,7 @@ func TestAMasterThatLostAddressesReadsItsConfigurationAgain(t *testing.T) {
 }
 
 func TestPassingStatusesAreThoseOfADaemonThatStarts(t *testing.T) {
-	for _, message := range []string{"electing a holder for 10.10.74.250; check fails here: refused", "keepalived is not running: journalctl -u keepalived"} {
+	for _, message := range []string{"electing a holder for 10.10.74.250; check fails here: refused: juju run keepalived/0 run-checks", "keepalived is not running: journalctl -u keepalived"} {
 		require.True(t, Passing(juju.Status{Level: juju.Waiting, Message: message}), message)
 	}
 	for _, message := range []string{"VIP ready: holds 10.10.74.250", "keepalived is in the FAULT state: journalctl -u keepalived"} {

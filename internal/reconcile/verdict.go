@@ -43,7 +43,7 @@ func (d Desired) failing(c CheckResult) string {
 	case d.everywhere():
 		return say(checkFailsEverywhere, "WHAT", d.suspect(), "REASON", c.Reason).Message
 	}
-	return say(checkFails, "REASON", c.Reason).Message
+	return say(checkFails, "UNIT", d.unit.String(), "REASON", c.Reason).Message
 }
 
 // everywhere tells whether the check fails on every peer that serves, if any.

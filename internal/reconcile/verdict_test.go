@@ -75,9 +75,9 @@ func TestACheckThatFailsEverywhereQuestionsItsTarget(t *testing.T) {
 		"another port":                {"false", no, map[string]any{"port": 80}, "; check fails on every unit: is port 80 right? Here: refused"},
 		"a target":                    {"false", no, map[string]any{"healthcheck_target": "10.0.0.1:80"}, "is healthcheck_target 10.0.0.1:80 right?"},
 		"a unit":                      {"false", no, map[string]any{"healthcheck_type": "unit", "healthcheck_target": "a.service"}, "is healthcheck_target a.service right?"},
-		"here only":                   {"true", no, nil, "; check fails here: refused"},
-		"a peer said nothing":         {"", no, nil, "; check fails here: refused"},
-		"a peer speaks in riddles":    {"maybe", no, nil, "; check fails here: refused"},
+		"here only":                   {"true", no, nil, "; check fails here: refused: juju run keepalived/0 run-checks"},
+		"a peer said nothing":         {"", no, nil, "; check fails here: refused: juju run keepalived/0 run-checks"},
+		"a peer speaks in riddles":    {"maybe", no, nil, "; check fails here: refused: juju run keepalived/0 run-checks"},
 		"a checker that does not run": {"true", reconcile.CheckResult{Silent: true}, nil, "; the health checker is silent: see journalctl -u keepalived-checker-keepalived.service"},
 		"elsewhere only":              {"false", reconcile.CheckResult{Known: true, Healthy: true}, nil, ""},
 	} {

@@ -49,9 +49,9 @@ var refused = []struct{ option, value, must string }{
 	{"vip_hostname", "api example com", "a host name"},
 	{"vip_hostname", "api.example.com\n}", "a host name"},
 	{"vip_hostname", "api\x01.example.com", "a host name"},
-	{"healthcheck_interval", "0", "in 1-300"},
-	{"healthcheck_interval", "-1", "in 1-300"},
-	{"healthcheck_interval", "4294967296", "in 1-300"},
+	{"healthcheck_interval", "0", "in 1-3600"},
+	{"healthcheck_interval", "-1", "in 1-3600"},
+	{"healthcheck_interval", "4294967296", "in 1-3600"},
 }
 
 func TestOptions(t *testing.T) {

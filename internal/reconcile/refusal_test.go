@@ -1,0 +1,23 @@
+package reconcile_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"keepalived-charm/internal/reconcile"
+)
+
+func TestAnActionIsNamedAsTheJujuAtHandRunsIt(t *testing.T) {
+	for version, want := range map[string]string{
+		"2.9.43": "paused, takes no VIP: juju run-action keepalived/0 resume",
+		"3.5.4":  "paused, takes no VIP: juju run keepalived/0 resume",
+		"":       "paused, takes no VIP: juju run keepalived/0 resume",
+	} {
+		o := observed()
+		o.Event.Version, o.Machine.Paused = version, true
+		d, err := reconcile.Desire(o)
+		require.NoError(t, err)
+		require.Equal(t, want, d.Status(o.Machine).Message, version)
+	}
+}
