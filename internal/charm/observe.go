@@ -33,13 +33,7 @@ func observe(ev juju.Event, j Model, m Machine) (reconcile.Observed, error) {
 		}
 		obs.Relations = append(obs.Relations, relations...)
 	}
-	if err := complete(&obs, j, m); err != nil {
-		return obs, err
-	}
-	if ask := reconcile.Ask(obs); ask != nil {
-		err = look(&obs, *ask, j, m)
-	}
-	return obs, err
+	return obs, complete(&obs, j, m)
 }
 
 // complete reads what depends on the options.
@@ -60,7 +54,12 @@ func complete(obs *reconcile.Observed, j Model, m Machine) error {
 	}
 	obs.Machine.Unreachable = nil
 	if waitedFor := reconcile.Probe(*obs); len(waitedFor) > 0 {
-		obs.Machine.Unreachable, err = m.Unreachable(waitedFor)
+		if obs.Machine.Unreachable, err = m.Unreachable(waitedFor); err != nil {
+			return err
+		}
+	}
+	if ask := reconcile.Ask(*obs); ask != nil {
+		err = look(obs, *ask, j, m)
 	}
 	return err
 }

@@ -98,3 +98,27 @@ func TestJujusOwnAddressOnWebsiteIsMadeGood(t *testing.T) {
 		require.False(t, run(t, s, c.hook).Host.Reminded, claim)
 	}
 }
+
+// TestOptionsThatTheUnitHasYetToChangeOverToAreNoneOfBefore: nobody has looked yet
+// whether they do.
+func TestOptionsThatTheUnitHasYetToChangeOverToAreNoneOfBefore(t *testing.T) {
+	s := holding(t, "true") // beside a peer that serves and does not stand aside
+	moving := run(t, option(s, "router_id", 24), "config-changed")
+	require.Contains(t, moving.Juju.Status.Message, "moving to virtual router ID 24")
+	require.Equal(t, s.Host.Files[s.Layout().Options()], moving.Host.Files[s.Layout().Options()])
+	back := run(t, option(moving, "router_id", 300), "config-changed")
+	require.Equal(t, `blocked: option router_id is "300", must be a whole number in 1-255; meanwhile VIP ready: holds 10.10.74.250`, back.Juju.Status.String())
+	require.Empty(t, back.Juju.Own("cluster:1")["next"], "what was announced is taken back")
+}
+
+// TestOptionsOfBeforeAreLookedForOnTheNetworkToo where they claim anew what was lost.
+func TestOptionsOfBeforeAreLookedForOnTheNetworkToo(t *testing.T) {
+	s := with(refused(t), func(s *charmtest.State) {
+		delete(s.Host.Files, s.Layout().Fragment())
+		s.Host.Keepalived.Running, s.Host.Holds = false, false
+	})
+	taken := run(t, network(s, has(stranger, vip)), "update-status")
+	require.Equal(t, `blocked: option router_id is "300", must be a whole number in 1-255`, taken.Juju.Status.String())
+	require.False(t, taken.Host.Keepalived.Running)
+	require.True(t, run(t, network(taken), "update-status").Host.Keepalived.Running)
+}

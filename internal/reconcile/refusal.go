@@ -3,6 +3,7 @@ package reconcile
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/juju/charm/v12/hooks"
@@ -12,7 +13,16 @@ import (
 	"keepalived-charm/internal/juju"
 )
 
-// used is the text of Layout.Options: the options that the unit goes by.
+// noted is the text of Layout.Options: the options that the unit goes by. Those that
+// it has yet to change over to, with the others, may still turn out not to do.
+func (d Desired) noted(o Observed) (string, error) {
+	text, noted := o.Machine.Files[d.Layout.Options()]
+	if noted && slices.ContainsFunc(d.parts(), func(p Desired) bool { return p.agreement.moving }) {
+		return text, nil
+	}
+	return o.used()
+}
+
 func (o Observed) used() (string, error) {
 	text, err := json.MarshalIndent(config.Effective(o.Options), "", "  ")
 	if err != nil {
@@ -25,7 +35,7 @@ func (o Observed) used() (string, error) {
 // place of those that were refused; false when it used none, or these were refused.
 func (o Observed) Before(refusal error) (Observed, bool) {
 	text, noted := o.Machine.Files[o.layout().Options()]
-	if !noted || o.Refusal != nil {
+	if now, err := o.used(); !noted || o.Refusal != nil || err != nil || now == text {
 		return o, false
 	}
 	d := json.NewDecoder(strings.NewReader(text))

@@ -59,7 +59,7 @@ func (d *Desired) render(o Observed) error {
 			text, err := config.Marshal()
 			return string(text), err
 		},
-		l.Options():     o.used,
+		l.Options():     func() (string, error) { return d.noted(o) },
 		SysctlFile:      func() (string, error) { return templates.Render("sysctl.conf", nil) },
 		l.DropIn():      func() (string, error) { return templates.Render("drop-in.conf", units) },
 		l.CheckerUnit(): func() (string, error) { return templates.Render("checker.service", units) },
