@@ -45,6 +45,7 @@ func TestABoundThatIsNotMetIsNamed(t *testing.T) {
 	require.Equal(t, "two holders for 1s, bound 500ms", b.unmet(Result{Overlap: time.Second}))
 	require.Equal(t, "one holder again after 3s, bound 2s", b.unmet(Result{Back: 3 * time.Second}))
 	require.Equal(t, "does not recover: nobody answers", b.unmet(Result{Open: "nobody answers"}))
+	require.Equal(t, "a status was wrong until the next hook: keepalived/1 says VIP ready", b.unmet(Result{Late: "keepalived/1 says VIP ready"}))
 }
 
 func TestAStatusIsToldWhenItIsOther(t *testing.T) {

@@ -139,6 +139,8 @@ func (b Bounds) unmet(r Result) string {
 		return fmt.Sprintf("two holders for %v, bound %v", r.Overlap, b.Overlap)
 	case r.Back > b.Back:
 		return fmt.Sprintf("one holder again after %v, bound %v", r.Back, b.Back)
+	case r.Late != "":
+		return "a status was wrong until the next hook: " + r.Late
 	}
 	return ""
 }
