@@ -117,3 +117,13 @@ func TestWhatAFailedHookPublishedIsLost(t *testing.T) {
 	require.Equal(t, s.Juju.Databags(), out.Juju.Databags())
 	require.Equal(t, clean.Host.String(), out.Host.String())
 }
+
+// TestClientsAreToldAnAddressAsItIsWritten, canonical or not: the Python charm does so.
+func TestClientsAreToldAnAddressAsItIsWritten(t *testing.T) {
+	s := with(serving(t), func(s *charmtest.State) { s.Host.DefaultInterface6 = "eth0" })
+	s = run(t, option(s, "virtual_ip", "2001:DB8:0::250/64"), "config-changed", "update-status")
+	require.Equal(t, "2001:DB8:0::250", s.Juju.Own("website:3")["private-address"])
+	require.Equal(t, "2001:DB8:0::250", s.Juju.Own("website:3")["hostname"])
+	require.Equal(t, "2001:DB8:0::250", s.Juju.Own("loadbalancer:4")["public-address"])
+	require.Contains(t, s.Host.Keepalived.Loaded, "2001:db8::250/64")
+}

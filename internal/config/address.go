@@ -46,7 +46,7 @@ func parseVirtualIP(s string) (VirtualIP, string) {
 	if why := unusable(p); why != "" {
 		return VirtualIP{}, "an address that one machine can hold, " + a.String() + " is " + why
 	}
-	return VirtualIP{p, given}, ""
+	return VirtualIP{Prefix: p, Sized: given, Written: address}, ""
 }
 
 // unusable tells why no machine can hold an address for clients.

@@ -56,6 +56,10 @@ type VirtualIP struct {
 	netip.Prefix
 	// Sized tells that the operator gave the prefix length.
 	Sized bool
+	// Written is the address in the operator's words: those of IPv6 may be others than
+	// the canonical ones (RFC 5952), and clients are told them as they are, as the Python
+	// charm does.
+	Written string
 }
 
 // Invalid is an option whose value cannot be used; the operator must act.

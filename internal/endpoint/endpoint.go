@@ -4,7 +4,6 @@ package endpoint
 
 import (
 	"encoding/json"
-	"net/netip"
 	"strconv"
 
 	"keepalived-charm/internal/juju"
@@ -24,9 +23,9 @@ func All() []string { return []string{JujuInfo, LBSink, Website, LoadBalancer, C
 
 // Service is what clients are told about the virtual IPs.
 type Service struct {
-	// Addresses are the virtual IPs, the one published first in front; none
+	// Addresses are the virtual IPs as text, the one published first in front; none
 	// withdraws what was published.
-	Addresses []netip.Addr
+	Addresses []string
 	// Hostname replaces the address in the hostname key; may be empty.
 	Hostname string
 	Port     int
@@ -39,19 +38,19 @@ func HTTP(s Service, own string) juju.Databag {
 	if len(s.Addresses) == 0 {
 		return juju.Databag{"hostname": "", "private-address": own, "port": "", "extended_data": ""}
 	}
-	name := func(a netip.Addr) string {
+	name := func(a string) string {
 		if s.Hostname != "" {
 			return s.Hostname
 		}
-		return a.String()
+		return a
 	}
 	port := strconv.Itoa(s.Port)
 	return juju.Databag{
 		"hostname":        name(s.Addresses[0]),
-		"private-address": s.Addresses[0].String(),
+		"private-address": s.Addresses[0],
 		"port":            port,
-		"extended_data": extended(s, func(a netip.Addr) map[string]string {
-			return map[string]string{"hostname": name(a), "private-address": a.String(), "port": port}
+		"extended_data": extended(s, func(a string) map[string]string {
+			return map[string]string{"hostname": name(a), "private-address": a, "port": port}
 		}),
 	}
 }
@@ -64,17 +63,17 @@ func PublicAddress(s Service) juju.Databag {
 	}
 	port := strconv.Itoa(s.Port)
 	return juju.Databag{
-		"public-address": s.Addresses[0].String(),
+		"public-address": s.Addresses[0],
 		"port":           port,
-		"extended_data": extended(s, func(a netip.Addr) map[string]string {
-			return map[string]string{"public-address": a.String(), "port": port}
+		"extended_data": extended(s, func(a string) map[string]string {
+			return map[string]string{"public-address": a, "port": port}
 		}),
 	}
 }
 
 // extended lists the addresses behind the first; empty for a single one, where
 // the old charm has no such key.
-func extended(s Service, entry func(netip.Addr) map[string]string) string {
+func extended(s Service, entry func(string) map[string]string) string {
 	if len(s.Addresses) < 2 {
 		return ""
 	}

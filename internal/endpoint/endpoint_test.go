@@ -2,7 +2,6 @@ package endpoint_test
 
 import (
 	"net"
-	"net/netip"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -12,31 +11,23 @@ import (
 	"keepalived-charm/internal/juju"
 )
 
-func addresses(list ...string) []netip.Addr {
-	var all []netip.Addr
-	for _, s := range list {
-		all = append(all, netip.MustParseAddr(s))
-	}
-	return all
-}
-
 func TestWhatClientsAreTold(t *testing.T) {
 	for claim, c := range map[string]struct {
 		service       endpoint.Service
 		website, load juju.Databag
 	}{
 		"a single address has no extra key": {
-			endpoint.Service{Addresses: addresses("10.10.74.250"), Port: 443},
+			endpoint.Service{Addresses: []string{"10.10.74.250"}, Port: 443},
 			juju.Databag{"hostname": "10.10.74.250", "private-address": "10.10.74.250", "port": "443", "extended_data": ""},
 			juju.Databag{"public-address": "10.10.74.250", "port": "443", "extended_data": ""},
 		},
 		"a host name stands for the address on website only": {
-			endpoint.Service{Addresses: addresses("10.10.74.250"), Hostname: "api.example.com", Port: 6443},
+			endpoint.Service{Addresses: []string{"10.10.74.250"}, Hostname: "api.example.com", Port: 6443},
 			juju.Databag{"hostname": "api.example.com", "private-address": "10.10.74.250", "port": "6443", "extended_data": ""},
 			juju.Databag{"public-address": "10.10.74.250", "port": "6443", "extended_data": ""},
 		},
 		"several: the first in the plain keys, the others behind": {
-			endpoint.Service{Addresses: addresses("10.10.74.250", "2001:db8::250"), Port: 443},
+			endpoint.Service{Addresses: []string{"10.10.74.250", "2001:db8::250"}, Port: 443},
 			juju.Databag{"hostname": "10.10.74.250", "private-address": "10.10.74.250", "port": "443",
 				"extended_data": `[{"hostname":"2001:db8::250","port":"443","private-address":"2001:db8::250"}]`},
 			juju.Databag{"public-address": "10.10.74.250", "port": "443",

@@ -107,7 +107,7 @@ func (d Desired) unheard() bool {
 func (d Desired) publish(o Observed, own []netip.Addr) {
 	service := endpoint.Service{Hostname: d.options.Hostname, Port: d.options.Port}
 	for _, v := range d.options.VirtualIPs {
-		service.Addresses = append(service.Addresses, v.Addr())
+		service.Addresses = append(service.Addresses, v.Written)
 	}
 	for _, r := range o.Relations {
 		var want juju.Databag
