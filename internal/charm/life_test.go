@@ -266,3 +266,22 @@ func TestActionsChangeNothing(t *testing.T) {
 	assert.Contains(t, charmtest.Run(t, "actions/get-configuration", s).Juju.Results["fragment"], "vrrp_instance charm_keepalived")
 	require.ErrorContains(t, charmtest.RunHook(t, charmtest.Hook{Name: "actions/nosuch"}, s).Err, "no such action")
 }
+
+// TestNothingIsServedWhileTheBaseIsUpgraded: Juju may have a hook on its way when
+// pre-series-upgrade has run.
+func TestNothingIsServedWhileTheBaseIsUpgraded(t *testing.T) {
+	s := run(t, withPeer(serving(t)), "cluster-relation-changed", "pre-series-upgrade")
+	require.Equal(t, "maintenance: VIP handed over, serving nothing", s.Juju.Status.String())
+	for _, hook := range []string{"cluster-relation-changed", "config-changed", "update-status", "start", "leader-elected", "pre-series-upgrade", charmtest.Refresh} {
+		out := charmtest.Run(t, hook, s)
+		require.Empty(t, out.Steps, hook)
+		require.Equal(t, s.Juju.Status, out.Juju.Status, hook)
+	}
+	for _, hook := range []string{"post-series-upgrade", "upgrade-charm"} {
+		back := run(t, run(t, s, "update-status"), hook)
+		require.True(t, back.Host.Keepalived.Running, hook)
+		require.Empty(t, back.Stale())
+		require.NotContains(t, back.Host.Files, back.Layout().Upgrading())
+	}
+	require.Empty(t, run(t, run(t, s, "stop"), "remove").Host.Files)
+}

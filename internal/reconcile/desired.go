@@ -43,6 +43,28 @@ func modeOf(h hooks.Kind) Mode {
 	return Serving
 }
 
+// mode returns what the unit is to be, before options are looked at.
+func (o Observed) mode() Mode {
+	mode := modeOf(o.Event.Hook)
+	if mode == Serving && o.upgrades() {
+		return Released
+	}
+	return mode
+}
+
+// upgrades tells that the machine's base is being upgraded. A new charm is given another
+// chance, whatever became of that.
+func (o Observed) upgrades() bool {
+	switch o.Event.Hook {
+	case hooks.PreSeriesUpgrade:
+		return true
+	case hooks.PostSeriesUpgrade, hooks.UpgradeCharm:
+		return false
+	}
+	_, marked := o.Machine.Files[o.layout().Upgrading()]
+	return marked
+}
+
 // NeedsModel tells whether a hook looks at options and relations at all; the
 // last hooks of a unit do not.
 func NeedsModel(h hooks.Kind) bool { return modeOf(h) == Serving }
@@ -122,7 +144,7 @@ type Desired struct {
 // when the operator must act, a fault of the charm otherwise.
 func Desire(o Observed) (Desired, error) {
 	d := Desired{
-		Mode:        modeOf(o.Event.Hook),
+		Mode:        o.mode(),
 		Layout:      o.layout(),
 		Files:       map[string]string{},
 		Publish:     map[juju.RelationID]juju.Databag{},

@@ -79,6 +79,10 @@ func (l Layout) CheckerCA() string { return path.Join(l.State(), "check-ca.pem")
 // Options notes the options that the unit goes by, for when others cannot be used.
 func (l Layout) Options() string { return path.Join(l.State(), "options.json") }
 
+// Upgrading is there while the machine's base is upgraded: from pre-series-upgrade on
+// the unit serves nothing, also in a hook that Juju had on its way.
+func (l Layout) Upgrading() string { return path.Join(l.State(), "upgrading") }
+
 // Paused is the file that keeps the unit out of the election, through hooks,
 // upgrades and reboots, until an operator resumes it.
 func (l Layout) Paused() string { return path.Join(l.State(), "paused") }
@@ -158,7 +162,7 @@ func (l Layout) number(instance string) (int, bool) {
 // Files lists every file whose content the charm manages or must know.
 func (l Layout) Files() []string {
 	return append([]string{MainFile, ForeignFile, SysctlFile, l.Fragment(), l.DropIn(), l.CheckerUnit(), l.YieldUnit(), l.CheckerConfig(),
-		l.CheckerCA(), l.Conflicts(), l.Options()}, l.NotifierFiles()...)
+		l.CheckerCA(), l.Conflicts(), l.Options(), l.Upgrading()}, l.NotifierFiles()...)
 }
 
 // followUp tells what a change of a file calls for.

@@ -113,6 +113,9 @@ func serve(d Desired, o Observed) []Step {
 func withdraw(d Desired, o Observed) []Step {
 	var steps []Step
 	d.Files = keep(o.Machine)
+	if d.Mode == Released && o.upgrades() {
+		d.Files[d.Layout.Upgrading()] = "until post-series-upgrade\n"
+	}
 	daemon, others := changes(d, o.Machine)
 	due := d.due(o.Machine, slices.Concat(daemon, others))
 	delete(due, RestartChecker)
