@@ -39,6 +39,19 @@ func (d *deployment) pictures(t *testing.T) map[string]string {
 	return all
 }
 
+// withoutNote leaves out of pictures where the charm notes the options in use, with its
+// directory.
+func withoutNote(pictures map[string]string) map[string]string {
+	const state = "/var/lib/keepalived-charm/keepalived"
+	for id, text := range pictures {
+		lines := strings.Split(text, "\n")
+		pictures[id] = strings.Join(slices.DeleteFunc(lines, func(line string) bool {
+			return strings.HasPrefix(line, state+" ") || strings.Contains(line, state+"/options.json")
+		}), "\n")
+	}
+	return pictures
+}
+
 // databags are all unit databags of keepalived's relations, by relation and unit.
 func (d *deployment) databags() map[int]map[string]map[string]string {
 	bags := map[int]map[string]map[string]string{}
