@@ -65,7 +65,7 @@ const unfill = `
 for dir in ` + full + `; do
 	mountpoint --quiet $dir || continue
 	mount --bind / /mnt
-	cp -a $dir/. /mnt$dir/
+	cp -a --remove-destination $dir/. /mnt$dir/ # programs may run
 	umount /mnt
 	umount --lazy $dir
 done`
