@@ -101,7 +101,7 @@ func Refresh(ev juju.Event, j Model, m Machine) error {
 			return err
 		}
 	}
-	return show(end.shown, j)
+	return end.show(ev, j, m)
 }
 
 // passAndShow sets the status last.
@@ -110,12 +110,18 @@ func passAndShow(obs reconcile.Observed, j Model, m Machine) error {
 	if err != nil {
 		return err
 	}
-	if reconcile.Overwrites(obs) {
-		if err := m.Remind(reconcile.Layout{Application: obs.Event.Unit.Application}); err != nil {
+	end.again = end.again || reconcile.Overwrites(obs)
+	return end.show(obs.Event, j, m)
+}
+
+// show sets the status, and has Juju run Refresh where the unit has to look again.
+func (o outcome) show(ev juju.Event, j Model, m Machine) error {
+	if o.again {
+		if err := m.Remind(reconcile.Layout{Application: ev.Unit.Application}); err != nil {
 			return err
 		}
 	}
-	return show(end.shown, j)
+	return show(o.shown, j)
 }
 
 // show sets a status that is new: each is a write to the controller and a line in
@@ -148,7 +154,7 @@ func pass(obs reconcile.Observed, j Model, m Machine) (outcome, error) {
 	if err != nil {
 		return outcome{}, err
 	}
-	does, err := reach(obs, j, m)
+	end, err := reach(obs, j, m)
 	if _, refused := reconcile.StatusOf(err); refused {
 		// keepalived may refuse what this charm takes for good.
 		before, found, fault := retreat(obs, err, j, m)
@@ -157,21 +163,27 @@ func pass(obs reconcile.Observed, j Model, m Machine) (outcome, error) {
 		}
 		if found {
 			obs = before
-			does, err = reach(before, j, m)
+			end, err = reach(before, j, m)
 		}
 	}
 	if refusal, refused := reconcile.StatusOf(err); refused {
-		return outcome{refusal, refusal}, nil
+		return outcome{shown: refusal, does: refusal}, nil
 	}
-	return outcome{obs.Shown(does), does}, err
+	end.shown = obs.Shown(end.does)
+	return end, err
 }
 
 // outcome is what a pass comes to: what juju status shows, and what the unit does. They
 // differ while options cannot be used.
-type outcome struct{ shown, does juju.Status }
+type outcome struct {
+	shown, does juju.Status
+	// again tells that the unit has to look again soon: what it saw may be over at any
+	// time, and nobody would tell.
+	again bool
+}
 
 // reach plans, applies and publishes.
-func reach(obs reconcile.Observed, j Model, m Machine) (juju.Status, error) {
+func reach(obs reconcile.Observed, j Model, m Machine) (outcome, error) {
 	want, err := reconcile.Desire(obs)
 	steps := reconcile.Settle(obs, err)
 	if err == nil {
@@ -181,22 +193,22 @@ func reach(obs reconcile.Observed, j Model, m Machine) (juju.Status, error) {
 		err = applyErr
 	}
 	if err != nil {
-		return juju.Status{}, err
+		return outcome{}, err
 	}
 	want.TellVerdict(obs)
 	for _, r := range obs.Relations {
 		if changes := want.Publish[r.ID]; len(changes) > 0 {
 			if err := j.Publish(r.ID, changes); err != nil {
-				return juju.Status{}, err
+				return outcome{}, err
 			}
 		}
 	}
 	if tellsVersion(obs.Event.Hook) && obs.Machine.Version != "" {
 		if err := j.SetWorkloadVersion(obs.Machine.Version); err != nil {
-			return juju.Status{}, err
+			return outcome{}, err
 		}
 	}
-	return want.Status(obs.Machine), nil
+	return outcome{does: want.Status(obs.Machine), again: want.Shares() && obs.Machine.NotifierActive}, nil
 }
 
 // apply carries out the plan; the first fault ends it. It reads the machine again

@@ -161,10 +161,13 @@ func TestASecondHolderIsToldUntilItIsGone(t *testing.T) {
 	require.Contains(t, out.Juju.Status.Message, too)
 	l := reconcile.Layout{Application: "keepalived"}
 	require.Equal(t, too[2:]+"\n", out.Host.Files[l.Conflicts()])
+	require.True(t, out.Host.Reminded, "it looks again soon")
 	out = charmtest.Run(t, "update-status", out.State)
 	require.Equal(t, 1, out.Looks, "and again while it goes on")
 	require.Contains(t, out.Juju.Status.Message, too)
-	out = charmtest.Run(t, "update-status", network(out.State))
+	out.Host.Reminded = false
+	out = charmtest.Run(t, charmtest.Refresh, network(out.State))
+	require.False(t, out.Host.Reminded)
 	require.NotContains(t, out.Juju.Status.Message, "holds "+vip+" too")
 	require.NotContains(t, out.Host.Files, l.Conflicts())
 	require.Zero(t, charmtest.Run(t, "update-status", out.State).Looks)

@@ -127,6 +127,11 @@ func (d *Desired) judge(o Observed) error {
 	return nil
 }
 
+// Shares tells that a peer was seen to hold virtual IPs beside this unit.
+func (d Desired) Shares() bool {
+	return slices.ContainsFunc(d.found, func(f conflict.Finding) bool { return f.Kind == conflict.TwoHolders })
+}
+
 // freeRouter suggests a virtual router ID.
 func (d Desired) freeRouter(o Observed, v conflict.View) vrrp.VirtualRouterID {
 	return conflict.Free(*o.Look, v.Runs.Anchor.Is6(), v.Runs.VirtualRouterID, len(d.routerIDs(v.Runs)), d.usedHere(o))
