@@ -91,7 +91,9 @@ func (a *asker) ask(address netip.Addr) {
 	if a.closed {
 		return
 	}
-	a.answered[address] = a.answered[address] // from now on answers count
+	if _, asked := a.answered[address]; !asked {
+		a.answered[address] = time.Time{} // from now on answers count
+	}
 	for _, name := range a.links {
 		ifi, err := net.InterfaceByName(name)
 		if err != nil || len(ifi.HardwareAddr) != len(ethernet.Broadcast) {
