@@ -206,6 +206,7 @@ func newMachine(t *testing.T) machine {
 	}
 	t.Setenv("PATH", m.dir)
 	t.Setenv("FAKE_PROGRAMS", m.dir)
+	t.Setenv("GORACE", "atexit_sleep_ms=0") // each of them would take a second to end
 	charm := filepath.Join(t.TempDir(), "charm")
 	require.NoError(t, os.WriteFile(charm, []byte("charm 1"), 0o755))
 	m.Host = host.New(m.root, charm)

@@ -134,7 +134,7 @@ func wire(t *testing.T, addresses ...string) {
 // inside prepares this test binary in a role.
 func inside(ns, as string, args ...string) *exec.Cmd {
 	cmd := exec.Command("ip", append([]string{"netns", "exec", ns, os.Args[0]}, args...)...)
-	cmd.Env = append(os.Environ(), role+"="+as)
+	cmd.Env = append(os.Environ(), role+"="+as, "GORACE=atexit_sleep_ms=0")
 	return cmd
 }
 
