@@ -20,6 +20,7 @@ VERSION := $(shell git describe --tags --always --dirty --abbrev=12 2>/dev/null 
 STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.7.0
 BUILD_FLAGS := -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION)"
 
+# Random walks are long: few of them with -race, which is for goroutines, and all without.
 # Packages whose tests wait for processes and the network: alone, before the others take
 # all processors.
 TIMED := ./internal/checker ./internal/history ./internal/host ./internal/notify ./internal/segment
@@ -55,7 +56,8 @@ test: deps unit lab-test ## Everything: unit, then the scenarios in the lab; ins
 unit: lint ## Fast checks without root: gofmt, vet, staticcheck, tests with -race, fuzz seeds, golden files
 	@mkdir -p build
 	@{ go test -race -shuffle=on -count=1 -p 1 -v $(TIMED) && \
-		go test -race -shuffle=on -count=1 -v $$(go list ./... | grep -vxF "$$(go list $(TIMED))"); } \
+		WALKS=6 go test -race -shuffle=on -count=1 -v $$(go list ./... | grep -vxF "$$(go list $(TIMED))") && \
+		go test -count=1 -v -run WhateverTheOrder ./internal/charm; } \
 		>build/unit.log 2>&1 || { tests/scripts/failures build/unit.log; exit 1; }
 	@grep -E '^ok ' build/unit.log
 	$(call count,unit)
