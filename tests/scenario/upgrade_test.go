@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -46,10 +47,26 @@ func python(t *testing.T, units int) *deployment {
 	return d
 }
 
+// elected waits until units of the Python charm have found their holder for good: the
+// leader outranks the others, and takes the address from who was there first.
+func (d *deployment) elected(t *testing.T, vip netip.Addr) {
+	t.Helper()
+	const calm = 4 * time.Second // three of its intervals and some
+	for range 5 {
+		began := time.Now()
+		time.Sleep(calm)
+		if h := d.Holders.Between(vip, began, time.Now()); len(h.Moves) == 0 && h.None == 0 && h.Shared == 0 {
+			return
+		}
+	}
+	require.Fail(t, "units of the Python charm find no holder")
+}
+
 // servesForPython requires the state that the Python charm leaves.
 func (d *deployment) servesForPython(t *testing.T) {
 	t.Helper()
 	d.waitHolder(t)
+	d.elected(t, lab.VIP)
 	d.allSay(t, "active", "VIP ready")
 	d.publishes(t, website, worker, map[string]string{
 		"hostname": "10.10.74.250", "private-address": "10.10.74.250", "port": "443"})
@@ -192,6 +209,7 @@ func TestUpgradeWithAnIPv6VirtualIP(t *testing.T) {
 	require.NoError(t, err)
 	d.settled(t)
 	d.holderOf(t, vip6)
+	d.elected(t, vip6)
 	d.scenario(t, "clients notice nothing of an upgrade with an IPv6 virtual IP", func(t *testing.T) {
 		d.unnoticedBy(t, func() {
 			d.refresh(t)
