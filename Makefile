@@ -20,7 +20,6 @@ VERSION := $(shell git describe --tags --always --dirty --abbrev=12 2>/dev/null 
 STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.7.0
 BUILD_FLAGS := -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION)"
 
-# Random walks are long: few of them with -race, which is for goroutines, and all without.
 # Packages whose tests wait for processes and the network: alone, before the others take
 # all processors.
 TIMED := ./internal/checker ./internal/history ./internal/host ./internal/notify ./internal/segment
@@ -52,6 +51,7 @@ charms: ## Pack the charm for every architecture
 .PHONY: test
 test: deps unit lab-test ## Everything: unit, then the scenarios in the lab; installs what it needs (root)
 
+# Random walks are long: few of them with -race, which is for goroutines, and all without.
 .PHONY: unit
 unit: lint ## Fast checks without root: gofmt, vet, staticcheck, tests with -race, fuzz seeds, golden files
 	@mkdir -p build

@@ -153,7 +153,7 @@ func TestUpdateStatusLooksWhenTheDaemonDroppedAdvertisements(t *testing.T) {
 
 func TestASecondHolderIsToldUntilItIsGone(t *testing.T) {
 	s := holding(t, "true")
-	s.Host.Since = 100
+	s.Host.Since, s.Host.Reminded = 100, false
 	s = network(s, has(peer1, vip), has(peer1, "10.10.74.12"))
 	out := charmtest.Run(t, charmtest.Refresh, s)
 	require.Equal(t, 1, out.Looks, "a unit that has just become MASTER looks")

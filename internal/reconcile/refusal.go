@@ -23,6 +23,7 @@ func (d Desired) noted(o Observed) (string, error) {
 	return o.used()
 }
 
+// used is the same of the options as they are now, a default where there is none.
 func (o Observed) used() (string, error) {
 	text, err := json.MarshalIndent(config.Effective(o.Options), "", "  ")
 	if err != nil {
