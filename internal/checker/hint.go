@@ -15,8 +15,7 @@ const hintInterval = 100 * time.Millisecond
 // listenHint notices early that a service on this machine went or came. It is
 // only a reason to check now: the check decides.
 type listenHint struct {
-	endpoints []netip.AddrPort
-	diag      *sockDiag
+	aim
 	listening bool
 	// waiting tells that connections waited to be accepted at the last look, stuck
 	// that they did at the one before as well.
@@ -24,31 +23,32 @@ type listenHint struct {
 	suspected      time.Time
 }
 
+// mostHinted bounds how many virtual IPs are asked about in a look: what becomes of a
+// listener on one of the others is seen in the next check.
+const mostHinted = 32
+
 // newListenHint returns nil where there is nothing to ask: no network target, or
 // a kernel that does not answer.
-func newListenHint(c healthcheck.Check) *listenHint {
-	if c.Type != healthcheck.TCP && c.Type != healthcheck.HTTP && c.Type != healthcheck.HTTPS {
+func newListenHint(c healthcheck.Config) *listenHint {
+	if c.Check.Type != healthcheck.TCP && c.Check.Type != healthcheck.HTTP && c.Check.Type != healthcheck.HTTPS {
 		return nil
 	}
-	endpoints, err := c.Endpoints()
-	if err != nil {
+	aim, err := newAim(c.Check, c.VirtualIPs())
+	if err != nil || aim.diag == nil {
 		return nil
 	}
-	diag, err := newSockDiag()
-	if err != nil {
-		return nil
-	}
-	return &listenHint{endpoints: endpoints, diag: diag, listening: true}
+	aim.fallback = aim.fallback[:min(len(aim.fallback), mostHinted)]
+	return &listenHint{aim: aim, listening: true}
 }
 
 // applies tells whether the target is on this machine; of another's sockets the
-// kernel knows nothing.
+// kernel knows nothing. A virtual IP is checked here wherever it is.
 func (h *listenHint) applies(k kernelAddresses) bool {
 	if h == nil {
 		return false
 	}
 	for _, at := range h.endpoints {
-		if !k.has(at.Addr()) {
+		if !h.virtual[at.Addr()] && !k.has(at.Addr()) {
 			return false
 		}
 	}
@@ -60,14 +60,12 @@ func (h *listenHint) applies(k kernelAddresses) bool {
 // they do when it hangs (at most one such reason in each interval). Only changes
 // count: a target that is translated to somewhere else never has a listener here.
 func (h *listenHint) news(now time.Time, interval time.Duration) bool {
-	listening, waiting := false, false
-	for _, at := range h.endpoints {
-		s, err := h.diag.listener(at)
-		if err != nil && !errors.Is(err, errNoSocket) {
-			return false
-		}
-		listening = listening || err == nil
-		waiting = waiting || err == nil && s.queued > 0
+	listening, waiting, ok := h.look(h.endpoints)
+	for n := 0; ok && !listening && n < len(h.fallback); n++ {
+		listening, waiting, ok = h.look(h.fallback[n : n+1])
+	}
+	if !ok {
+		return false
 	}
 	came := listening != h.listening
 	stuck := waiting && h.waiting && !h.stuck
@@ -77,6 +75,20 @@ func (h *listenHint) news(now time.Time, interval time.Duration) bool {
 		return true
 	}
 	return came
+}
+
+// look tells whether a process listens at one of the places, and whether connections
+// wait there.
+func (h *listenHint) look(places []netip.AddrPort) (listening, waiting, ok bool) {
+	for _, at := range places {
+		s, err := h.diag.listener(at)
+		if err != nil && !errors.Is(err, errNoSocket) {
+			return false, false, false
+		}
+		listening = listening || err == nil
+		waiting = waiting || err == nil && s.queued > 0
+	}
+	return listening, waiting, true
 }
 
 func (h *listenHint) close() {

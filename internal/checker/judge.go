@@ -3,6 +3,7 @@ package checker
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"keepalived-charm/internal/healthcheck"
@@ -48,15 +49,14 @@ func (l *loop) begin(ctx context.Context, now time.Time) time.Time {
 	if l.checkAt.IsZero() || now.Before(l.checkAt) {
 		return l.checkAt
 	}
+	if len(l.checking) == l.parallel {
+		// Checks that were given up have not ended yet.
+		l.checkAt = now.Add(l.election.health.retry(time.Duration(l.config.Check.Interval)))
+		return l.checkAt
+	}
 	l.round.begin(ctx, now)
-	if l.checking.IsZero() {
-		l.checking = now
-	}
-	select {
-	case l.requests <- l.round.ctx:
-	default: // checks that were given up have not ended yet
-		l.round.running--
-	}
+	l.checking = append(l.checking, now)
+	l.requests <- request{ctx: l.round.ctx, begun: now}
 	l.checkAt = l.following()
 	return l.checkAt
 }
@@ -73,13 +73,13 @@ func (l *loop) following() time.Time {
 
 // judge takes in the outcome of a check.
 func (l *loop) judge(o outcome) {
+	if n := slices.Index(l.checking, o.begun); n >= 0 {
+		l.checking = slices.Delete(l.checking, n, n+1)
+	}
 	if o.ctx != l.round.ctx {
 		return // its round is over
 	}
 	l.round.running--
-	if l.round.running == 0 {
-		l.checking = time.Time{}
-	}
 	if l.starved(o) {
 		l.checkAt = l.following()
 		return
@@ -89,7 +89,6 @@ func (l *loop) judge(o outcome) {
 	h := &l.election.health
 	if o.err == nil || h.verdict == sick {
 		l.round.over()
-		l.checking = time.Time{}
 		l.checkAt = o.started.Add(interval)
 	} else {
 		l.checkAt = l.following()
@@ -142,11 +141,11 @@ func (l *loop) check(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case o.ctx = <-l.requests:
+		case o.request = <-l.requests:
 		}
 		o.started = time.Now()
 		limited, cancel := context.WithTimeout(o.ctx, time.Duration(l.config.Check.Timeout))
-		o.err = l.prober.probe(limited)
+		o.found, o.err = l.prober.probe(limited)
 		cancel()
 		o.took = time.Since(o.started)
 		select {

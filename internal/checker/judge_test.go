@@ -44,7 +44,7 @@ func play(t *testing.T, s service, seconds int) (begun []time.Duration, sickAt t
 	for now := start; now.Before(start.Add(time.Duration(seconds) * time.Second)); now = now.Add(time.Millisecond) {
 		l.begin(t.Context(), now)
 		for len(l.requests) > 0 {
-			o := outcome{ctx: <-l.requests, started: now}
+			o := outcome{request: <-l.requests, started: now}
 			begun = append(begun, now.Sub(start))
 			o.took, o.err = s(now.Sub(start))
 			waiting = append(waiting, pending{o, now.Add(o.took)})
@@ -97,14 +97,14 @@ func TestAnOutcomeOfARoundThatIsOverIsVoid(t *testing.T) {
 	now := time.Now()
 	l.checkAt = now
 	l.begin(t.Context(), now)
-	old := l.round.ctx
+	old := <-l.requests
 	l.begin(t.Context(), l.checkAt)
 	require.Equal(t, 2, l.round.running)
-	l.judge(outcome{ctx: old, started: now})
+	l.judge(outcome{request: old, started: now})
 	require.Equal(t, healthy, l.election.health.verdict)
-	require.ErrorIs(t, old.Err(), context.Canceled, "the other check ends")
+	require.ErrorIs(t, old.ctx.Err(), context.Canceled, "the other check ends")
 	for range 5 {
-		l.judge(outcome{ctx: old, started: now, err: errTimeout})
+		l.judge(outcome{request: old, started: now, err: errTimeout})
 	}
 	require.Zero(t, l.election.health.failed)
 }
@@ -116,7 +116,7 @@ func TestACheckerThatDidNotRunBlamesNoService(t *testing.T) {
 	late := func(after time.Duration) {
 		l.checkAt = now.Add(after)
 		l.begin(t.Context(), l.checkAt)
-		l.judge(outcome{ctx: l.round.ctx, started: now.Add(after), took: 1500 * time.Millisecond, err: fmt.Errorf("slow: %w", errTimeout)})
+		l.judge(outcome{request: <-l.requests, started: now.Add(after), took: 1500 * time.Millisecond, err: fmt.Errorf("slow: %w", errTimeout)})
 	}
 	late(0)
 	late(2 * time.Second)

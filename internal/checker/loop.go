@@ -23,10 +23,17 @@ const verdictWait = 3 * time.Second
 // holds, once. It is on an operator's word: damping does not count.
 const StepAside = syscall.SIGUSR1
 
-// outcome is the result of one check, of the round whose context it carries.
+// request is one check to carry out, of the round whose context it carries.
+type request struct {
+	ctx   context.Context
+	begun time.Time
+}
+
+// outcome is the result of one check.
 type outcome struct {
-	ctx     context.Context
+	request
 	err     error
+	found   string // what a pass rests on, see prober
 	started time.Time
 	took    time.Duration
 }
@@ -55,7 +62,7 @@ type loop struct {
 	watched   map[string]bool // all addresses, as event text; true for an instance's first
 	primaries primaries
 
-	requests chan context.Context
+	requests chan request
 	outcomes chan outcome
 	// parallel is how many checks may run at a time.
 	parallel int
@@ -63,8 +70,9 @@ type loop struct {
 
 	local bool // the target is on this machine
 	round round
-	// checking is when the oldest check without an outcome began.
-	checking time.Time
+	// checking are the beginnings of the checks that have not ended, the oldest first;
+	// those of rounds that are over are among them.
+	checking []time.Time
 	// checkAt is when the next check begins; zero while outcomes are waited for.
 	checkAt time.Time
 	hintAt  time.Time
@@ -92,14 +100,14 @@ func newLoop(c healthcheck.Config, owner identity, log *log.Logger) (*loop, erro
 		parallel:  parallel(c.Check),
 		lookout:   lookout{dead: make(chan int), watching: map[int]context.CancelFunc{}},
 	}
-	l.requests, l.outcomes = make(chan context.Context, l.parallel), make(chan outcome, l.parallel)
+	l.requests, l.outcomes = make(chan request, l.parallel), make(chan outcome, l.parallel)
 	l.election.health = health{fall: c.Check.Fall, rise: c.Check.Rise}
 	if c.Check.Type == healthcheck.None {
 		l.election.health.verdict = healthy
 	}
 	l.status = newStatusWriter(c, l.election.health.verdict)
 	var err error
-	if l.prober, err = newProber(c.Check); err != nil {
+	if l.prober, err = newProber(c); err != nil {
 		return nil, err
 	}
 	if err := l.openFiles(owner); err != nil {
@@ -116,7 +124,7 @@ func newLoop(c healthcheck.Config, owner identity, log *log.Logger) (*loop, erro
 	l.openEars()
 	l.openAsker()
 	l.links = watchLinks(c.Links, log)
-	l.hint = newListenHint(c.Check)
+	l.hint = newListenHint(c)
 	l.service = newServiceManager()
 	l.daemon.groups = DaemonGroups()
 	return l, nil
@@ -253,8 +261,16 @@ func (l *loop) step(ctx context.Context, now time.Time) (time.Time, error) {
 	l.status.heldBack(l.election.damping.until)
 	l.apply(now)
 	sooner(l.status.due())
-	if l.checking.IsZero() || now.Sub(l.checking) < time.Duration(l.config.Check.Timeout)+stuckAfter {
-		sooner(l.service.alive(now))
-	}
+	sooner(l.signOfLife(now))
 	return next, nil
+}
+
+// signOfLife gives systemd a sign of life unless a check is long overdue, and returns
+// when the next is due (zero: none). How long a verdict takes does not count: with a
+// long timeout that is minutes, while each check ends in its time.
+func (l *loop) signOfLife(now time.Time) time.Time {
+	if len(l.checking) > 0 && now.Sub(l.checking[0]) >= time.Duration(l.config.Check.Timeout)+stuckAfter {
+		return time.Time{}
+	}
+	return l.service.alive(now)
 }

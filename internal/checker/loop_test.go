@@ -18,8 +18,13 @@ import (
 
 // newTestLoop is a loop in this process, with files of its own.
 func newTestLoop(t *testing.T) *loop {
+	return newTestLoopOf(t, healthcheck.Check{Type: healthcheck.TCP, Target: "127.0.0.1:9", Interval: healthcheck.DefaultInterval, Timeout: healthcheck.DefaultTimeout, Fall: 3, Rise: 2})
+}
+
+// newTestLoopOf is newTestLoop with another check.
+func newTestLoopOf(t *testing.T, check healthcheck.Check) *loop {
 	c := localConfig(t)
-	c.Check = healthcheck.Check{Type: healthcheck.TCP, Target: "127.0.0.1:9", Interval: healthcheck.DefaultInterval, Timeout: healthcheck.DefaultTimeout, Fall: 3, Rise: 2}
+	c.Check = check
 	l, err := newLoop(c, ownIdentity(), log.New(io.Discard, "", 0))
 	require.NoError(t, err)
 	t.Cleanup(l.close)
@@ -34,7 +39,7 @@ func TestACheckThatNeverEndsStopsTheSignOfLife(t *testing.T) {
 	l.checkAt = now
 	_, err := l.step(t.Context(), now)
 	require.NoError(t, err)
-	require.Equal(t, now, l.checking, "a check was requested, and nobody carries it out")
+	require.Equal(t, []time.Time{now}, l.checking, "a check was requested, and nobody carries it out")
 	_, err = l.step(t.Context(), stuck.Add(-1))
 	require.NoError(t, err)
 	alive := l.service.next
@@ -72,7 +77,7 @@ func TestVerdictsReachTheTrackFile(t *testing.T) {
 	require.Equal(t, trackText(sickStandby), says())
 	one := func(at time.Time, err error) {
 		l.begin(t.Context(), at)
-		l.judge(outcome{ctx: l.round.ctx, started: at, err: err})
+		l.judge(outcome{request: <-l.requests, started: at, err: err})
 		now = at
 	}
 	l.checkAt = now

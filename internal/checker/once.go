@@ -16,6 +16,8 @@ type Once struct {
 	Passes bool             `json:"passes"`
 	// Reason is why it failed, in one line.
 	Reason string `json:"reason"`
+	// Found is what a pass rests on where the check made no connection, in one line.
+	Found string `json:"found,omitempty"`
 	// DurationMS is how long it took, in milliseconds.
 	DurationMS float64 `json:"duration_ms"`
 }
@@ -28,7 +30,7 @@ func CheckOnce(ctx context.Context, path string) (Once, error) {
 	if err != nil {
 		return Once{}, err
 	}
-	prober, err := newProber(config.Check)
+	prober, err := newProber(config)
 	if err != nil {
 		return Once{}, err
 	}
@@ -44,7 +46,7 @@ func CheckOnce(ctx context.Context, path string) (Once, error) {
 	limited, cancel := context.WithTimeout(ctx, time.Duration(config.Check.Timeout))
 	defer cancel()
 	began := time.Now()
-	err = prober.probe(limited)
+	result.Found, err = prober.probe(limited)
 	result.DurationMS = float64(time.Since(began).Microseconds()) / 1000
 	if err != nil {
 		result.Passes, result.Reason = false, oneLine(err)

@@ -14,89 +14,38 @@ import (
 )
 
 // prober carries out checks, several at a time if need be. A nil error means that
-// the service works.
+// the service works; found then tells what shows that, if it is not the ordinary
+// answer.
 type prober interface {
-	probe(ctx context.Context) error
+	probe(ctx context.Context) (found string, err error)
 }
 
 // newProber returns the prober for a check, nil for none. What needs privileges
 // it reads now.
-func newProber(c healthcheck.Check) (prober, error) {
-	switch c.Type {
+func newProber(c healthcheck.Config) (prober, error) {
+	switch c.Check.Type {
 	case healthcheck.None:
 		return nil, nil
 	case healthcheck.Unit:
-		return &unitProber{unit: c.Target}, nil
+		return &unitProber{unit: c.Check.Target}, nil
 	}
-	endpoints, err := c.Endpoints()
+	aim, err := newAim(c.Check, c.VirtualIPs())
 	if err != nil {
 		return nil, err
 	}
-	if c.Type != healthcheck.TCP {
-		return newHTTPProber(c, endpoints)
+	if c.Check.Type == healthcheck.TCP {
+		return &tcpProber{aim}, nil
 	}
-	// No connection is kept alive: ours last milliseconds.
-	p := &tcpProber{endpoints: endpoints, dialer: net.Dialer{KeepAlive: -1}}
-	// Without sock_diag a connection that the kernel made is all there is to see.
-	if d, err := newSockDiag(); err == nil {
-		p.diag = d
-	}
-	return p, nil
-}
-
-// anyEndpoint tries the endpoints in turn until one works. If none does it returns
-// the error of the first where somebody listens, else of the first.
-func anyEndpoint(ctx context.Context, all []netip.AddrPort, try func(context.Context, netip.AddrPort) error) error {
-	var first error
-	for _, at := range all {
-		err := try(ctx, at)
-		if err == nil {
-			return nil
-		}
-		if first == nil || errors.Is(first, syscall.ECONNREFUSED) && !errors.Is(err, syscall.ECONNREFUSED) {
-			first = err
-		}
-		if ctx.Err() != nil {
-			break
-		}
-	}
-	return first
+	return newHTTPProber(c.Check, aim)
 }
 
 // tcpProber connects, and for a service on this machine also sees that a process
 // took the connection: the kernel completes a connection by itself as long as
 // the backlog has room, also for a process that is stopped or stuck.
-type tcpProber struct {
-	endpoints []netip.AddrPort
-	diag      *sockDiag // nil: not available
-	dialer    net.Dialer
-}
+type tcpProber struct{ aim }
 
-func (p *tcpProber) probe(ctx context.Context) error {
-	return anyEndpoint(ctx, p.endpoints, p.probeOne)
-}
-
-func (p *tcpProber) probeOne(ctx context.Context, at netip.AddrPort) error {
-	conn, err := p.dialer.DialContext(ctx, "tcp", at.String())
-	if err != nil {
-		return fmt.Errorf("cannot connect to %s: %w", at, cause(err))
-	}
-	// An ordinary close: the service reads an end of file, where a reset would
-	// be an error in its log. It costs one TIME_WAIT entry for a minute, and
-	// there is one connection per interval.
-	defer conn.Close()
-	own := conn.LocalAddr().(*net.TCPAddr).AddrPort()
-	own = netip.AddrPortFrom(own.Addr().Unmap(), own.Port())
-	if p.diag == nil || !sameMachine(own.Addr(), at.Addr()) {
-		return nil
-	}
-	return p.awaitAccept(ctx, at, own)
-}
-
-// sameMachine tells whether a connection between these addresses stays here: the
-// kernel picks an own address as the source for itself.
-func sameMachine(own, target netip.Addr) bool {
-	return own == target || target.IsLoopback()
+func (p *tcpProber) probe(ctx context.Context) (string, error) {
+	return p.check(ctx, p.awaitAccept)
 }
 
 // acceptPauses are the waits between looks at whether the connection was taken:
@@ -105,7 +54,10 @@ var acceptPauses = [...]time.Duration{time.Millisecond, 5 * time.Millisecond, 20
 
 // awaitAccept waits until a process has taken the server's end of our
 // connection, or ctx ends.
-func (p *tcpProber) awaitAccept(ctx context.Context, server, own netip.AddrPort) error {
+func (p *tcpProber) awaitAccept(ctx context.Context, _ net.Conn, server, own netip.AddrPort) error {
+	if p.diag == nil {
+		return nil
+	}
 	for try := 0; !p.accepted(server, own); try++ {
 		timer := time.NewTimer(acceptPauses[min(try, len(acceptPauses)-1)])
 		select {
@@ -119,8 +71,8 @@ func (p *tcpProber) awaitAccept(ctx context.Context, server, own netip.AddrPort)
 }
 
 // accepted tells whether a process has the server's end. Where the kernel cannot
-// say (the connection is translated to somewhere else, or the listener defers
-// accepting until data comes), the answer is yes.
+// say (the server is another machine, the connection is translated to somewhere else,
+// or the listener defers accepting until data comes), the answer is yes.
 func (p *tcpProber) accepted(server, own netip.AddrPort) bool {
 	s, err := p.diag.find(server, own)
 	if err != nil {

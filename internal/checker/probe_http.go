@@ -1,11 +1,14 @@
 package checker
 
 import (
+	"bufio"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/netip"
@@ -18,51 +21,37 @@ import (
 // maxHeader bounds what a check reads of an answer; the body is not read.
 const maxHeader = 64 << 10
 
-// httpProber asks for one path and looks at the status of the answer.
+// httpProber asks for one path and looks at the status of the answer. It speaks on its
+// own connection instead of through an http.Transport, which leaves a connection that
+// is still being made to itself when a request is given up.
 type httpProber struct {
-	endpoints []netip.AddrPort
-	scheme    string
-	path      *url.URL
-	host      string
-	expect    healthcheck.StatusRange
-	transport *http.Transport
+	aim
+	path   *url.URL
+	scheme string
+	host   string
+	expect healthcheck.StatusRange
+	tls    *tls.Config // nil: http
 }
 
 // newHTTPProber reads the CA.
-func newHTTPProber(c healthcheck.Check, endpoints []netip.AddrPort) (*httpProber, error) {
-	asked := c.Path
-	if asked == "" {
-		asked = "/"
-	}
-	path, err := url.ParseRequestURI(asked)
+func newHTTPProber(c healthcheck.Check, aim aim) (prober, error) {
+	path, err := url.ParseRequestURI(cmp.Or(c.Path, "/"))
 	if err != nil {
 		return nil, fmt.Errorf("check path %q is not a URL path", c.Path)
 	}
-	p := &httpProber{
-		endpoints: endpoints,
-		scheme:    string(c.Type),
-		path:      path,
-		host:      c.Host,
-		expect:    c.ExpectStatus,
-		// Every check makes its own connection: a kept one would not show that a
-		// service no longer accepts. No proxy: the target is what is checked.
-		transport: &http.Transport{
-			DisableKeepAlives:      true,
-			DisableCompression:     true,
-			MaxResponseHeaderBytes: maxHeader,
-			DialContext:            (&net.Dialer{KeepAlive: -1}).DialContext,
-		},
-	}
+	p := &httpProber{aim: aim, path: path, scheme: string(c.Type), host: c.Host, expect: c.ExpectStatus}
 	if c.Type == healthcheck.HTTPS {
-		p.transport.TLSClientConfig, err = tlsConfig(c)
+		if p.tls, err = tlsConfig(c); err != nil {
+			return nil, err
+		}
 	}
-	return p, err
+	return p, nil
 }
 
 // tlsConfig verifies nothing unless a CA is given: a check asks whether the
 // service works here, not who it is.
 func tlsConfig(c healthcheck.Check) (*tls.Config, error) {
-	config := &tls.Config{ServerName: c.Host, InsecureSkipVerify: c.CA == ""}
+	config := &tls.Config{InsecureSkipVerify: c.CA == ""}
 	if c.CA == "" {
 		return config, nil
 	}
@@ -77,29 +66,61 @@ func tlsConfig(c healthcheck.Check) (*tls.Config, error) {
 	return config, nil
 }
 
-func (p *httpProber) probe(ctx context.Context) error {
-	return anyEndpoint(ctx, p.endpoints, p.probeOne)
+func (p *httpProber) probe(ctx context.Context) (string, error) {
+	return p.check(ctx, p.ask)
 }
 
-func (p *httpProber) probeOne(ctx context.Context, at netip.AddrPort) error {
+// ask asks on a connection of its own: a kept one would not show that a service no
+// longer accepts.
+func (p *httpProber) ask(ctx context.Context, conn net.Conn, server, _ netip.AddrPort) error {
 	u := *p.path
-	u.Scheme, u.Host = p.scheme, at.String()
-	request := (&http.Request{
-		Method: http.MethodGet,
-		URL:    &u,
-		Host:   p.host,
-		Header: http.Header{"User-Agent": {"keepalived-charm"}},
-	}).WithContext(ctx)
-	// RoundTrip follows no redirect.
-	answer, err := p.transport.RoundTrip(request)
+	u.Scheme, u.Host = p.scheme, server.String()
+	status, err := p.exchange(conn, &u, server)
+	if ended := ctx.Err(); err != nil && ended != nil {
+		err = ended // which closed the connection
+	}
 	if err != nil {
 		return fmt.Errorf("cannot get %s: %w", &u, httpCause(err))
 	}
-	answer.Body.Close()
-	if !p.expect.Contains(answer.StatusCode) {
-		return fmt.Errorf("%s answered with status %d", &u, answer.StatusCode)
+	if !p.expect.Contains(status) {
+		return fmt.Errorf("%s answered with status %d", &u, status)
 	}
 	return nil
+}
+
+// exchange sends the request and returns the status of the answer. The end of conn
+// ends it at any point.
+func (p *httpProber) exchange(conn net.Conn, u *url.URL, server netip.AddrPort) (int, error) {
+	if p.tls != nil {
+		config := p.tls.Clone()
+		config.ServerName = cmp.Or(p.host, server.Addr().String())
+		secure := tls.Client(conn, config)
+		if err := secure.Handshake(); err != nil {
+			return 0, err
+		}
+		defer secure.Close() // says goodbye; conn ends it, too
+		conn = secure
+	}
+	request := &http.Request{Method: http.MethodGet, URL: u, Host: p.host, Close: true, Header: http.Header{"User-Agent": {"keepalived-charm"}}}
+	if err := request.Write(conn); err != nil {
+		return 0, err
+	}
+	limited := &io.LimitedReader{R: conn, N: maxHeader}
+	for answers := bufio.NewReader(limited); ; {
+		// The body is not closed: that would read it, and an endless one for ever.
+		answer, err := http.ReadResponse(answers, request)
+		switch {
+		case err != nil && limited.N <= 0:
+			return 0, fmt.Errorf("its header is longer than %d bytes", maxHeader)
+		case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
+			return 0, errors.New("closed without an answer")
+		case err != nil:
+			return 0, err
+		case answer.StatusCode >= 200 || answer.StatusCode == http.StatusSwitchingProtocols:
+			return answer.StatusCode, nil
+		}
+		// An interim answer (RFC 9110 section 15.2): the final one follows.
+	}
 }
 
 // httpCause shortens what the certificate check says to its last part.

@@ -27,11 +27,13 @@ import (
 // probe carries out one check with a short timeout.
 func probe(t *testing.T, c healthcheck.Check) error {
 	t.Helper()
-	p, err := newProber(c)
+	p, err := newProber(healthcheck.Config{Check: c})
 	require.NoError(t, err)
 	ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
 	defer cancel()
-	return p.probe(ctx)
+	found, err := p.probe(ctx)
+	require.Empty(t, found)
+	return err
 }
 
 // loopbacks are the addresses that services listen on in these tests.
@@ -188,7 +190,7 @@ func TestTheKernelKnowsWhoListens(t *testing.T) {
 func TestTheHintIsAChangeOfListening(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	h := newListenHint(healthcheck.Check{Type: healthcheck.HTTP, Target: addrOf(l).String()})
+	h := newListenHint(healthcheck.Config{Check: healthcheck.Check{Type: healthcheck.HTTP, Target: addrOf(l).String()}})
 	require.NotNil(t, h)
 	defer h.close()
 	require.False(t, h.news(time.Now(), time.Second))
@@ -203,14 +205,14 @@ func TestTheHintIsAChangeOfListening(t *testing.T) {
 	h.endpoints = []netip.AddrPort{netip.MustParseAddrPort("192.0.2.1:80")}
 	require.False(t, h.applies(nil))
 	require.True(t, h.applies(kernelAddresses{netip.MustParseAddr("192.0.2.1"): {2}}))
-	require.Nil(t, newListenHint(healthcheck.Check{Type: healthcheck.Unit, Target: "a.service"}))
+	require.Nil(t, newListenHint(healthcheck.Config{Check: healthcheck.Check{Type: healthcheck.Unit, Target: "a.service"}}))
 }
 
 func TestConnectionsThatWaitAreAHintOncePerInterval(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer l.Close()
-	h := newListenHint(healthcheck.Check{Type: healthcheck.TCP, Target: addrOf(l).String()})
+	h := newListenHint(healthcheck.Config{Check: healthcheck.Check{Type: healthcheck.TCP, Target: addrOf(l).String()}})
 	require.NotNil(t, h)
 	defer h.close()
 	now := time.Now()
@@ -246,7 +248,7 @@ func BenchmarkHint(b *testing.B) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(b, err)
 	defer l.Close()
-	h := newListenHint(healthcheck.Check{Type: healthcheck.TCP, Target: l.Addr().String()})
+	h := newListenHint(healthcheck.Config{Check: healthcheck.Check{Type: healthcheck.TCP, Target: l.Addr().String()}})
 	for b.Loop() {
 		h.news(time.Now(), time.Second)
 	}
@@ -331,11 +333,11 @@ func TestHTTPSVerifiesOnlyWithACA(t *testing.T) {
 	require.ErrorContains(t, probe(t, check), "certificate is valid for example.com")
 
 	check.CA = filepath.Join(t.TempDir(), "missing.pem")
-	_, err := newProber(check)
+	_, err := newProber(healthcheck.Config{Check: check})
 	require.ErrorContains(t, err, "cannot read check CA: open ")
 	require.NoError(t, os.WriteFile(own, []byte("nothing"), 0o600))
 	check.CA = own
-	_, err = newProber(check)
+	_, err = newProber(healthcheck.Config{Check: check})
 	require.EqualError(t, err, "cannot use check CA "+own+": it holds no certificate")
 }
 
@@ -351,12 +353,13 @@ func BenchmarkProbe(b *testing.B) {
 		{Type: healthcheck.HTTPS, Target: addrOf(secured.Listener).String(), Path: "/ok"},
 	} {
 		b.Run(string(c.Type), func(b *testing.B) {
-			p, err := newProber(c)
+			p, err := newProber(healthcheck.Config{Check: c})
 			require.NoError(b, err)
 			var before, after syscall.Rusage
 			require.NoError(b, syscall.Getrusage(syscall.RUSAGE_SELF, &before))
 			for b.Loop() {
-				require.NoError(b, p.probe(context.Background()))
+				_, err := p.probe(context.Background())
+				require.NoError(b, err)
 			}
 			require.NoError(b, syscall.Getrusage(syscall.RUSAGE_SELF, &after))
 			used := after.Utime.Nano() + after.Stime.Nano() - before.Utime.Nano() - before.Stime.Nano()

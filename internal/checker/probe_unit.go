@@ -22,11 +22,11 @@ const busRetry = 50 * time.Millisecond
 // probe asks until systemd answers or ctx ends: a bus or systemd that restarts
 // (an upgrade does that on every unit at about the same time) says nothing about
 // the service.
-func (p *unitProber) probe(ctx context.Context) error {
+func (p *unitProber) probe(ctx context.Context) (string, error) {
 	for {
 		state, err := p.ask(ctx)
 		if err == nil {
-			return p.judge(state)
+			return "", p.judge(state)
 		}
 		pause := time.NewTimer(busRetry)
 		select {
@@ -35,7 +35,7 @@ func (p *unitProber) probe(ctx context.Context) error {
 			pause.Stop()
 		}
 		if ctx.Err() != nil {
-			return err
+			return "", err
 		}
 	}
 }

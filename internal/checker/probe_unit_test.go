@@ -120,7 +120,8 @@ func TestAUnitPassesWhileItIsActive(t *testing.T) {
 	ask := func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), 220*time.Millisecond)
 		defer cancel()
-		return p.probe(ctx)
+		_, err := p.probe(ctx)
+		return err
 	}
 	for state, passes := range map[string]bool{
 		"active": true, "reloading": true, "refreshing": true,

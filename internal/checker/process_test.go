@@ -263,6 +263,61 @@ func TestAHolderWhoseServiceHangsStepsAsideSoonAfterTheTimeout(t *testing.T) {
 	require.Less(t, time.Since(begun), 2200*time.Millisecond)
 }
 
+// TestAServiceOnTheVirtualIPOnly: without privileges, and without the address.
+func TestAServiceOnTheVirtualIPOnly(t *testing.T) {
+	asRoot(t)
+	t.Parallel()
+	c := localConfig(t)
+	// Only what the kernel tells of the listener is in time.
+	c.Check = healthcheck.Check{Type: healthcheck.HTTP, Target: "localhost:80", Interval: 3600 * healthcheck.DefaultInterval, Timeout: healthcheck.DefaultTimeout, Fall: 3, Rise: 1}
+	p := start(t, c)
+	var service net.Listener
+	p.inNamespace(func() (err error) {
+		if err = up("lo"); err == nil {
+			err = os.WriteFile("/proc/sys/net/ipv4/ip_nonlocal_bind", []byte("1"), 0o644)
+		}
+		if err == nil {
+			service, err = net.Listen("tcp", "192.0.2.11:80")
+		}
+		return err
+	})
+	defer service.Close()
+	require.Eventually(t, func() bool {
+		s, err := ReadStatus(c.StatusFile)
+		return err == nil && s.Verdict == "healthy" && s.LastError == ""
+	}, 5*time.Second, 10*time.Millisecond)
+	service.Close()
+	p.becomes(sickStandby)
+}
+
+// TestAHangingServiceGetsItsVerdictInOneLife: systemd sees a sign of life all along.
+func TestAHangingServiceGetsItsVerdictInOneLife(t *testing.T) {
+	asRoot(t)
+	t.Parallel()
+	at, told := notified(t)
+	c := localConfig(t)
+	c.Check = healthcheck.Check{Type: healthcheck.HTTP, Target: "127.0.0.1:80", Interval: healthcheck.DefaultInterval, Timeout: 300 * healthcheck.Duration(time.Millisecond), Fall: 20, Rise: 1}
+	p := start(t, c, "NOTIFY_SOCKET="+at, "WATCHDOG_USEC=200000")
+	var service net.Listener
+	p.inNamespace(func() (err error) {
+		if err = up("lo"); err == nil {
+			service, err = net.Listen("tcp", "127.0.0.1:80")
+		}
+		return err
+	})
+	defer service.Close()
+	alive := 0
+	for {
+		if said := told(); said == "WATCHDOG=1" {
+			alive++
+		}
+		if s, err := ReadStatus(c.StatusFile); err == nil && s.Verdict == "sick" && s.LastError == "cannot get http://127.0.0.1:80/: timed out" {
+			break
+		}
+	}
+	require.Greater(t, alive, 5)
+}
+
 func TestRootIsGivenUpForGood(t *testing.T) {
 	asRoot(t)
 	t.Parallel()
@@ -295,25 +350,33 @@ func TestRootIsGivenUpForGood(t *testing.T) {
 		"a foreign hand is put right, without root")
 }
 
-func TestSystemdIsToldAndSIGTERMLeavesTheFile(t *testing.T) {
-	t.Parallel()
-	at := filepath.Join(t.TempDir(), "notify")
+// notified is a socket for what a checker tells systemd, and what it told next.
+func notified(t *testing.T) (at string, told func() string) {
+	at = filepath.Join(t.TempDir(), "notify")
 	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: at, Net: "unixgram"})
 	require.NoError(t, err)
-	defer conn.Close()
+	t.Cleanup(func() { conn.Close() })
 	// The checker is another user by the time it writes.
 	require.NoError(t, os.Chmod(at, 0o777))
 	for dir := filepath.Dir(at); strings.HasPrefix(dir, filepath.Join(os.TempDir(), "Test")); dir = filepath.Dir(dir) {
 		require.NoError(t, os.Chmod(dir, 0o755))
 	}
-	p := start(t, localConfig(t), "NOTIFY_SOCKET="+at, "WATCHDOG_USEC=100000")
-	var told []string
 	buf := make([]byte, 4096)
-	require.NoError(t, conn.SetReadDeadline(time.Now().Add(5*time.Second)))
-	for len(told) < 5 {
+	return at, func() string {
+		require.NoError(t, conn.SetReadDeadline(time.Now().Add(10*time.Second)))
 		n, err := conn.Read(buf)
 		require.NoError(t, err)
-		told = append(told, string(buf[:n]))
+		return string(buf[:n])
+	}
+}
+
+func TestSystemdIsToldAndSIGTERMLeavesTheFile(t *testing.T) {
+	t.Parallel()
+	at, tell := notified(t)
+	p := start(t, localConfig(t), "NOTIFY_SOCKET="+at, "WATCHDOG_USEC=100000")
+	var told []string
+	for len(told) < 5 {
+		told = append(told, tell())
 	}
 	require.Equal(t, "STATUS=none, healthy, standby", told[0])
 	require.Equal(t, []string{"WATCHDOG=1", "READY=1", "WATCHDOG=1", "WATCHDOG=1"}, told[1:])
@@ -327,23 +390,11 @@ func TestSystemdIsToldAndSIGTERMLeavesTheFile(t *testing.T) {
 func TestWhoStartsItCanAskForTheVerdict(t *testing.T) {
 	asRoot(t)
 	t.Parallel()
-	at := filepath.Join(t.TempDir(), "notify")
-	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: at, Net: "unixgram"})
-	require.NoError(t, err)
-	defer conn.Close()
-	require.NoError(t, os.Chmod(at, 0o777))
-	for dir := filepath.Dir(at); strings.HasPrefix(dir, filepath.Join(os.TempDir(), "Test")); dir = filepath.Dir(dir) {
-		require.NoError(t, os.Chmod(dir, 0o755))
-	}
+	at, told := notified(t)
 	c := localConfig(t)
 	c.Check = healthcheck.Check{Type: healthcheck.TCP, Target: "localhost:9", Interval: healthcheck.DefaultInterval, Timeout: healthcheck.DefaultTimeout, Fall: 3, Rise: 2}
 	start(t, c, "NOTIFY_SOCKET="+at)
-	require.NoError(t, conn.SetReadDeadline(time.Now().Add(5*time.Second)))
-	buf := make([]byte, 4096)
-	for said := ""; said != "READY=1"; {
-		n, err := conn.Read(buf)
-		require.NoError(t, err)
-		said = string(buf[:n])
+	for told() != "READY=1" {
 	}
 	s, err := ReadStatus(c.StatusFile)
 	require.NoError(t, err)

@@ -22,6 +22,8 @@ type statusWriter struct {
 	check     string
 	instances int
 	data      Status
+	// found is what the last pass rests on, see prober.
+	found string
 	// news tells that data changed in more than its counters since written.
 	news bool
 	// hears tells that others' advertisements come, whose times are told.
@@ -51,7 +53,8 @@ func (w *statusWriter) checked(o outcome) {
 	if o.err != nil {
 		said = oneLine(o.err)
 	}
-	w.news = w.news || said != w.data.LastError || w.data.Checks == 0
+	w.news = w.news || said != w.data.LastError || o.found != w.found || w.data.Checks == 0
+	w.found = o.found
 	w.data.LastError = said
 	w.data.LastDurationMS = float64(o.took.Microseconds()) / 1000
 	w.data.Checks++
@@ -123,6 +126,8 @@ func (w *statusWriter) line() string {
 	switch {
 	case w.data.LastError != "":
 		parts[0] += ": " + w.data.LastError
+	case w.found != "":
+		parts[0] += " ok (" + w.found + ")"
 	case w.data.Checks > 0:
 		parts[0] += " ok"
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"sync"
 	"syscall"
@@ -20,6 +21,7 @@ const (
 	tcpEstablished tcpState = 1
 	tcpSynRecv     tcpState = 3
 	tcpCloseWait   tcpState = 8
+	tcpListen      tcpState = 10
 )
 
 // errNoSocket says that the kernel has no such socket.
@@ -42,6 +44,9 @@ type sockDiag struct {
 	fd  int
 	seq uint32
 	buf [4096]byte
+
+	tried sync.Once
+	knows bool // see works
 }
 
 // newSockDiag opens the netlink socket. What is sent without an address goes to
@@ -65,6 +70,22 @@ func (d *sockDiag) listener(at netip.AddrPort) (tcpSocket, error) {
 		none = netip.IPv6Unspecified()
 	}
 	return d.find(at, netip.AddrPortFrom(none, 0))
+}
+
+// works tells whether the kernel finds sockets at all: without its module tcp_diag it
+// knows none, in the same words.
+func (d *sockDiag) works() bool {
+	d.tried.Do(func() {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			d.knows = true // for all that can be told
+			return
+		}
+		defer l.Close()
+		_, err = d.listener(l.Addr().(*net.TCPAddr).AddrPort())
+		d.knows = err == nil
+	})
+	return d.knows
 }
 
 // find looks up the socket with these ends. Without a connection of that kind

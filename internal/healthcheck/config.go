@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"path"
 	"regexp"
+	"slices"
 	"time"
 
 	"keepalived-charm/internal/vrrp"
@@ -213,6 +214,16 @@ func (c Config) Aside() string {
 		}
 	}
 	return c.Instances[0].Aside
+}
+
+// VirtualIPs are the virtual IPs of the unit, without what stands for them in
+// advertisements.
+func (c Config) VirtualIPs() []netip.Addr {
+	var list []netip.Addr
+	for _, i := range c.Instances {
+		list = append(list, i.Addresses...)
+	}
+	return slices.DeleteFunc(list, vrrp.IsAnchor)
 }
 
 // plainPath tells an absolute path in its shortest form.

@@ -135,6 +135,18 @@ func TestParseNamesWhatIsWrong(t *testing.T) {
 	}
 }
 
+func TestVirtualIPsAreWhatInstancesCarryButForTheAnchor(t *testing.T) {
+	c := sample()
+	own := []netip.Addr{netip.MustParseAddr("10.0.0.5"), netip.MustParseAddr("2001:db8::5")}
+	require.Equal(t, own, c.VirtualIPs(), "the first one is advertised")
+	c.Instances[0].Addresses = append([]netip.Addr{netip.MustParseAddr("169.254.23.112")}, own...)
+	require.Equal(t, own, c.VirtualIPs())
+	six := c.Instances[0]
+	six.Addresses = []netip.Addr{netip.MustParseAddr("fd70:7672:7270::1770"), netip.MustParseAddr("2001:db8::6")}
+	c.Instances = append(c.Instances, six)
+	require.Equal(t, append(own, netip.MustParseAddr("2001:db8::6")), c.VirtualIPs())
+}
+
 func TestInstancesHaveTheirOwnNames(t *testing.T) {
 	c := sample()
 	c.Instances = append(c.Instances, c.Instances[0])

@@ -1,0 +1,140 @@
+package checker
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"io"
+	"net"
+	"net/http/httptest"
+	"os"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"keepalived-charm/internal/healthcheck"
+)
+
+// stall serves connections with do, which ends with its connection.
+func stall(t *testing.T, do func(conn net.Conn)) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for conn, err := l.Accept(); err == nil; conn, err = l.Accept() {
+			go func() {
+				defer conn.Close()
+				do(conn)
+				io.Copy(io.Discard, conn)
+			}()
+		}
+	}()
+	return l.Addr().String()
+}
+
+// asked waits for a request's header.
+func asked(conn net.Conn) {
+	for r := bufio.NewReader(conn); ; {
+		if line, err := r.ReadString('\n'); err != nil || line == "\r\n" {
+			return
+		}
+	}
+}
+
+// dribble writes again and again until nobody reads.
+func dribble(conn net.Conn, text string) {
+	for _, err := io.WriteString(conn, text); err == nil; _, err = io.WriteString(conn, text) {
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// filled is a place whose backlog is full: connections to it are not made.
+func filled(t *testing.T) string {
+	at := rawListener(t, unix.AF_INET, 0).String()
+	conn, err := net.Dial("tcp", at)
+	require.NoError(t, err)
+	t.Cleanup(func() { conn.Close() })
+	return at
+}
+
+func descriptors(t *testing.T) int {
+	all, err := os.ReadDir("/proc/self/fd")
+	require.NoError(t, err)
+	return len(all)
+}
+
+// TestEveryCheckEndsWhatItBegan: hundreds of checks of a service that hangs, wherever
+// it hangs, leave no socket and no goroutine behind.
+func TestEveryCheckEndsWhatItBegan(t *testing.T) {
+	certificate := httptest.NewUnstartedServer(nil)
+	certificate.StartTLS()
+	config := certificate.TLS.Clone()
+	certificate.Close()
+	secured := func(do func(net.Conn)) func(net.Conn) {
+		return func(conn net.Conn) {
+			secure := tls.Server(conn, config)
+			if secure.Handshake() == nil {
+				do(secure)
+				io.Copy(io.Discard, secure)
+			}
+		}
+	}
+	const ok = "HTTP/1.1 200 OK\r\n"
+	places := map[string]func(net.Conn){
+		"in silence":         func(net.Conn) {},
+		"after the request":  asked,
+		"in the status line": func(c net.Conn) { io.WriteString(c, "HTTP/1.1 2") },
+		"in the header":      func(c net.Conn) { asked(c); io.WriteString(c, ok); dribble(c, "X-Slow: 1\r\n") },
+		"in interim answers": func(c net.Conn) { asked(c); dribble(c, "HTTP/1.1 103 Early Hints\r\n\r\n") },
+		"in the body":        func(c net.Conn) { asked(c); io.WriteString(c, ok+"Content-Length: 1000000\r\n\r\n"); dribble(c, "x") },
+		"in the body, in chunks": func(c net.Conn) {
+			asked(c)
+			io.WriteString(c, ok+"Transfer-Encoding: chunked\r\n\r\n")
+			dribble(c, "1\r\nx\r\n")
+		},
+		"after a redirect":            func(c net.Conn) { asked(c); io.WriteString(c, "HTTP/1.1 302 Found\r\nLocation: /\r\n\r\n") },
+		"after it was asked to go on": func(c net.Conn) { asked(c); io.WriteString(c, "HTTP/1.1 100 Continue\r\n\r\n") },
+	}
+	type hung struct {
+		kind   healthcheck.Type
+		claim  string
+		target string
+	}
+	all := []hung{{healthcheck.TCP, "connecting", filled(t)}, {healthcheck.HTTP, "connecting", filled(t)}, {healthcheck.HTTPS, "connecting", filled(t)},
+		{healthcheck.TCP, "accepting", rawListener(t, unix.AF_INET, 1000).String()},
+		{healthcheck.HTTPS, "in the handshake", stall(t, func(net.Conn) {})},
+		{healthcheck.HTTPS, "half way in the handshake", stall(t, func(c net.Conn) { c.Read(make([]byte, 1)); io.WriteString(c, "\x16\x03\x03\x01\x00") })}}
+	for claim, do := range places {
+		all = append(all, hung{healthcheck.HTTP, claim, stall(t, do)}, hung{healthcheck.HTTPS, claim, stall(t, secured(do))})
+	}
+	const rounds, together = 25, 8
+	for _, h := range all {
+		t.Run(string(h.kind)+" hangs "+h.claim, func(t *testing.T) {
+			p, err := newProber(healthcheck.Config{Check: healthcheck.Check{Type: h.kind, Target: h.target}})
+			require.NoError(t, err)
+			sockets, routines := descriptors(t), runtime.NumGoroutine()
+			for range rounds {
+				var checks sync.WaitGroup
+				for range together {
+					checks.Go(func() {
+						ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
+						defer cancel()
+						p.probe(ctx)
+					})
+				}
+				checks.Wait()
+			}
+			// The service's ends go soon after. Eventually has goroutines of its own.
+			for end := time.Now().Add(5 * time.Second); time.Now().Before(end) && (descriptors(t) > sockets || runtime.NumGoroutine() > routines); {
+				time.Sleep(10 * time.Millisecond)
+			}
+			require.LessOrEqual(t, descriptors(t), sockets, "descriptors after %d checks", rounds*together)
+			require.LessOrEqual(t, runtime.NumGoroutine(), routines, "goroutines after %d checks", rounds*together)
+		})
+	}
+}
