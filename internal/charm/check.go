@@ -31,6 +31,8 @@ func runChecks(r request) (map[string]string, error) {
 	results["summary"] = fmt.Sprintf("%s passes now, in %.1f ms", name, once.DurationMS)
 	if !once.Passes {
 		results["summary"] = fmt.Sprintf("%s fails now, after %.1f ms: %s", name, once.DurationMS, once.Reason)
+	} else if once.Found != "" {
+		results["summary"] += ": " + once.Found
 	}
 	results["summary"] += "; the health checker says: " + verdict(c)
 	data := map[string]any{"checks": []any{map[string]any{"type": once.Type, "target": once.Target, "passes": once.Passes, "exit": exit,
