@@ -49,7 +49,7 @@ charms: ## Pack the charm for every architecture
 	@for arch in $(ARCHS); do $(MAKE) charm ARCH=$$arch; done
 
 .PHONY: test
-test: deps unit lab-test ## Everything: unit, then the scenarios in the lab; installs what it needs (root)
+test: deps keepaliveds unit lab-test ## Everything: unit, then the scenarios in the lab; installs what it needs (root)
 
 # Random walks are long: few of them with -race, which is for goroutines, and all without.
 .PHONY: unit
@@ -88,6 +88,13 @@ golden: ## Write the golden files anew; look at the difference before you commit
 .PHONY: deps
 deps:
 	@tests/scripts/install-deps
+
+# Golden files are tested by keepalived of other releases too.
+.PHONY: keepaliveds
+keepaliveds:
+	@for suite in trixie forky; do \
+		tests/scripts/fetch-keepalived $$suite "$${KEEPALIVED_LAB_CACHE:-/var/cache/keepalived-lab}/keepalived-$$suite"; \
+	done
 
 # One package at a time, and LABS labs: the scenarios measure outages.
 .PHONY: lab-test

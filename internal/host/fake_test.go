@@ -145,9 +145,19 @@ func (p programs) keepalived(args []string) int {
 		if err := os.WriteFile(p.path("tested"), []byte(string(text)+included), 0o600); err != nil {
 			panic(err)
 		}
+		status := 0
 		for line := range strings.Lines(string(text) + included) {
 			if strings.HasPrefix(line, "odd ") {
 				fmt.Fprintf(os.Stderr, "warning: %s", line)
+				status = 5
+			}
+		}
+		// From 2.2.8 on.
+		for line := range strings.Lines(string(text) + included) {
+			name, found := strings.CutPrefix(strings.TrimSpace(line), `file "`)
+			if _, err := filepath.EvalSymlinks(filepath.Dir(name)); found && err != nil {
+				fmt.Fprintf(os.Stderr, "(%s) realpath() error %d - %s\n", file, syscall.ENOENT, name)
+				return 5
 			}
 		}
 		if refusal := p.says("refusal"); refusal != "" {
@@ -156,6 +166,7 @@ func (p programs) keepalived(args []string) int {
 		if p.says("status") != "" {
 			return 5
 		}
+		return status
 	}
 	return 0
 }

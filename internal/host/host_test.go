@@ -38,7 +38,6 @@ func TestAnEmptyMachine(t *testing.T) {
 func TestARefusedConfigurationLeavesTheLiveFilesUntouched(t *testing.T) {
 	for claim, c := range map[string]struct{ refusal, status, want string }{
 		"with a status and words":  {"(FILE: Line 3) Unknown keyword 'x'\nmore", "5", "(/etc/keepalived/keepalived.conf: Line 3) Unknown keyword 'x'"},
-		"with words only":          {"warning: something", "", "warning: something"},
 		"with a status and silent": {"", "5", "exit status 5"},
 	} {
 		t.Run(claim, func(t *testing.T) {
@@ -57,6 +56,36 @@ func TestARefusedConfigurationLeavesTheLiveFilesUntouched(t *testing.T) {
 			assert.Equal(t, "old fragment\n", m.text(m.l.Fragment()))
 		})
 	}
+}
+
+func TestWhatKeepalivedRemarksOnAConfigurationThatItPassesIsNoRefusal(t *testing.T) {
+	m := newMachine(t)
+	m.put(reconcile.MainFile, "include "+reconcile.FragmentDir+"/*.conf\n")
+	m.set(t, "refusal", "(FILE) Note: something")
+	m.apply(reconcile.Step{Action: reconcile.Test, Files: file(m.l.Fragment(), "new fragment\n")})
+}
+
+// TestTheTestMakesTheTrackFilesThatItNames: from 2.2.8 on keepalived refuses a track file
+// whose directory is missing, as on a machine that has served nothing since its boot.
+func TestTheTestMakesTheTrackFilesThatItNames(t *testing.T) {
+	m := newMachine(t)
+	tracked := func(l reconcile.Layout) string { return "track_file x {\n    file \"" + l.TrackFile() + "\"\n}\n" }
+	other := reconcile.Layout{Application: "other"}
+	m.put(other.Fragment(), tracked(other))
+	before := m.files()
+	test := reconcile.Step{Action: reconcile.Test, Files: []reconcile.File{
+		{Path: reconcile.MainFile, Content: "include " + reconcile.FragmentDir + "/*.conf\n"},
+		{Path: m.l.Fragment(), Content: tracked(m.l) + tracked(reconcile.Layout{Application: m.l.Application, Router: 2})},
+	}}
+	m.apply(test)
+	assert.Equal(t, before, m.files(), "the test leaves nothing")
+	for _, name := range []string{"keepalived/priority", "keepalived/priority-2", "other/priority"} {
+		assert.Contains(t, m.says("tested"), name)
+	}
+	m.set(t, "refusal", "(FILE) "+m.root+m.l.State()+"/candidate/run/keepalived/priority is odd")
+	m.set(t, "status", "5")
+	assert.ErrorContains(t, m.Apply(m.l, test), ") "+m.l.TrackFile()+" is odd", "the place is told as on the machine")
+	assert.Equal(t, before, m.files())
 }
 
 func TestWhatKeepalivedSaysOfAConfigurationFromBeforeTheCharmRefusesNothing(t *testing.T) {

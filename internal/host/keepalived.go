@@ -18,8 +18,8 @@ import (
 )
 
 // test has keepalived test the configuration as it would be with the given files
-// in place. keepalived passes some faults with exit status 0 and a warning, so
-// any word of it counts as a refusal.
+// in place. Its exit status decides: what it remarks on a configuration that it
+// passes is for the log.
 func (h *Host) test(l reconcile.Layout, files []reconcile.File) error {
 	candidate := filepath.Join(l.State(), "candidate")
 	defer os.RemoveAll(h.path(candidate))
@@ -34,24 +34,31 @@ func (h *Host) test(l reconcile.Layout, files []reconcile.File) error {
 	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
 		return fmt.Errorf("cannot test the configuration: %w", err)
 	}
+	if err == nil {
+		for _, line := range said {
+			fmt.Fprintf(os.Stderr, "keepalived passes the configuration and remarks: %s\n", line)
+		}
+		return nil
+	}
 	if kept := h.foreign(); kept != "" && len(said) > 0 {
 		// What keepalived says of the machine owner's configuration alone, it said
 		// before the charm came.
 		before, failed := configTest(kept)
 		said = slices.DeleteFunc(said, func(line string) bool { return slices.Contains(before, line) })
 		if failed != nil && len(said) == 0 {
-			err = nil
+			return nil
 		}
 	}
-	switch {
-	case len(said) == 0 && err == nil:
-		return nil
-	case len(said) == 0:
+	if len(said) == 0 {
 		said = []string{err.Error()}
 	}
+	said[0] = strings.ReplaceAll(said[0], h.path(candidate, trackFiles), reconcile.RunRoot)
 	return &reconcile.Blocked{Message: "keepalived refuses the configuration, the last good one stays: " +
 		strings.ReplaceAll(said[0], h.path(candidate), reconcile.ConfigDir)}
 }
+
+// trackFiles is where the track files of a candidate lie.
+const trackFiles = "run"
 
 // configTest returns what keepalived says about a configuration, by line.
 func configTest(path string) ([]string, error) {
@@ -113,11 +120,33 @@ func (h *Host) compose(l reconcile.Layout, candidate string, files []reconcile.F
 			}
 			text = strings.ReplaceAll(text, reconcile.FragmentDir, h.path(candidate, strings.TrimPrefix(reconcile.FragmentDir, reconcile.ConfigDir)))
 		}
+		if text, err = h.standIns(candidate, text); err != nil {
+			return "", err
+		}
 		if err := h.write(filepath.Join(candidate, relative), text, 0o600); err != nil {
 			return "", err
 		}
 	}
 	return filepath.Join(candidate, filepath.Base(reconcile.MainFile)), nil
+}
+
+// standIns gives a candidate track files of its own: from 2.2.8 on keepalived refuses a
+// track file whose directory is not there, and those of a unit, or of a neighbour after
+// a boot, are made when keepalived starts. So a test leaves nothing that could be taken
+// for the sign of a start.
+func (h *Host) standIns(candidate, text string) (string, error) {
+	const named = `file "` + reconcile.RunRoot + "/"
+	place := filepath.Join(candidate, trackFiles)
+	for line := range strings.Lines(text) {
+		name, found := strings.CutPrefix(strings.TrimSpace(line), named)
+		if !found {
+			continue
+		}
+		if err := makeTrackFile(h.path(place, filepath.Clean("/"+strings.TrimSuffix(name, `"`))), 0); err != nil {
+			return "", err
+		}
+	}
+	return strings.ReplaceAll(text, named, `file "`+h.path(place)+"/"), nil
 }
 
 // reportPatience is how long keepalived may take to report on a busy machine. One that

@@ -16,6 +16,9 @@ import (
 
 const fragments = "/etc/keepalived/charm.d"
 
+// runRoot is where the golden files have their track files.
+const runRoot = "/run/keepalived-charm"
+
 func one(change func(*keepalived.VRRPInstance)) keepalived.Fragment {
 	i := keepalived.VRRPInstance{
 		Name: "charm_keepalived", Interface: "eth0", Priority: vrrp.Base(0),
