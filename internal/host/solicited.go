@@ -2,62 +2,18 @@ package host
 
 import (
 	"errors"
+	"io"
 	"net"
 	"net/netip"
-	"os"
 	"slices"
 
 	"github.com/mdlayher/ndp"
 	"golang.org/x/net/ipv6"
-
-	"keepalived-charm/internal/keepalived"
-	"keepalived-charm/internal/reconcile"
 )
 
-// answering answers neighbour solicitations (RFC 4861 section 7.2.4) for addresses that
-// are on the loopback device: Linux answers ARP requests for any address of the
-// machine, solicitations only for those of the interface where they arrive. It ends
-// with the hook, and leaves nothing to undo.
-type answering []*ndp.Conn
-
-// answer answers for addresses from now on, and for no others any more.
-func (h *Host) answer(l reconcile.Layout, addresses []netip.Addr) {
-	fragment, _ := os.ReadFile(h.path(l.Fragment())) // the Python charm has no IPv6
-	before := h.answers
-	h.answers = answerFor(string(fragment), addresses)
-	for _, conn := range before {
-		conn.Close()
-	}
-}
-
-// answerFor begins to answer for those addresses that are of IPv6, on the interfaces
-// where a fragment has them. Where that is not possible, only clients that know the
-// machine go on reaching it.
-func answerFor(fragment string, addresses []netip.Addr) answering {
-	places := map[string][]netip.Addr{}
-	for _, a := range addresses {
-		if name := keepalived.InterfaceOf(fragment, a); a.Is6() && name != "" {
-			places[name] = append(places[name], a)
-		}
-	}
-	var conns answering
-	for name, list := range places {
-		ifi, err := net.InterfaceByName(name)
-		if err != nil || len(ifi.HardwareAddr) == 0 {
-			continue
-		}
-		conn, err := solicited(ifi, list)
-		if err != nil {
-			continue
-		}
-		conns = append(conns, conn)
-		go answerOn(conn, ifi, list)
-	}
-	return conns
-}
-
-// solicited gets neighbour solicitations for addresses on an interface.
-func solicited(ifi *net.Interface, addresses []netip.Addr) (*ndp.Conn, error) {
+// answerSolicitations answers neighbour solicitations for IPv6 addresses on an
+// interface (RFC 4861 section 7.2.4) until it is closed.
+func answerSolicitations(ifi *net.Interface, addresses []netip.Addr) (io.Closer, error) {
 	conn, _, err := ndp.Listen(ifi, ndp.Unspecified)
 	if err != nil {
 		return nil, err
@@ -76,11 +32,13 @@ func solicited(ifi *net.Interface, addresses []netip.Addr) (*ndp.Conn, error) {
 			_ = conn.JoinGroup(group)
 		}
 	}
+	go advertise(conn, ifi, addresses)
 	return conn, nil
 }
 
-// answerOn answers until the connection is closed.
-func answerOn(conn *ndp.Conn, ifi *net.Interface, addresses []netip.Addr) {
+// advertise answers until the connection is closed.
+func advertise(conn *ndp.Conn, ifi *net.Interface, addresses []netip.Addr) {
+	var pace pace
 	for {
 		m, control, from, err := conn.ReadFrom()
 		if err != nil {
@@ -92,6 +50,7 @@ func answerOn(conn *ndp.Conn, ifi *net.Interface, addresses []netip.Addr) {
 		}
 		answer := &ndp.NeighborAdvertisement{Solicited: true, Override: true, TargetAddress: question.TargetAddress, Options: []ndp.Option{
 			&ndp.LinkLayerAddress{Direction: ndp.Target, Addr: ifi.HardwareAddr}}}
+		pace.keep()
 		// Who got no answer asks again.
 		_ = conn.WriteTo(answer, nil, from)
 	}
