@@ -4,6 +4,7 @@
 package charm
 
 import (
+	"errors"
 	"net/netip"
 	"strings"
 	"time"
@@ -40,6 +41,9 @@ type Model interface {
 type Machine interface {
 	Observe(reconcile.Layout) (reconcile.Machine, error)
 	Apply(reconcile.Layout, reconcile.Step) error
+	// Tell has Apply say for which program a step waits, whenever that changes; empty: for
+	// none any more.
+	Tell(waits func(holder string))
 	// Rest waits a moment before the next Observe, less when something moves.
 	Rest()
 	// Watch looks at an address and port until the returned function is called,
@@ -211,6 +215,15 @@ func reach(obs reconcile.Observed, j Model, m Machine) (outcome, error) {
 	return outcome{does: want.Status(obs.Machine), again: want.Shares() && obs.Machine.NotifierActive}, nil
 }
 
+// told returns the error of a step. A fault of apt is told as well: of a hook that fails
+// juju status knows the name alone, juju show-status-log has both.
+func told(s reconcile.Step, err error, j Model) error {
+	if _, shows := reconcile.StatusOf(err); s.Action != reconcile.InstallPackage || shows {
+		return err
+	}
+	return errors.Join(err, j.SetStatus(reconcile.InstallFails(err)))
+}
+
 // apply carries out the plan; the first fault ends it. It reads the machine again
 // when it changed something.
 func apply(obs *reconcile.Observed, steps []reconcile.Step, j Model, m Machine) error {
@@ -225,12 +238,17 @@ func apply(obs *reconcile.Observed, steps []reconcile.Step, j Model, m Machine) 
 	j.Log("changing this machine: " + strings.Join(said, "; "))
 	for _, s := range steps {
 		if s.Action == reconcile.InstallPackage {
-			if err := j.SetStatus(juju.Status{Level: juju.Maintenance, Message: "installing keepalived"}); err != nil {
+			if err := j.SetStatus(reconcile.Installing(s.Action, "")); err != nil {
 				return err
 			}
 		}
+		m.Tell(func(holder string) {
+			if err := j.SetStatus(reconcile.Installing(s.Action, holder)); err != nil {
+				j.Log(err.Error()) // the step goes on
+			}
+		})
 		if err := m.Apply(layout, s); err != nil {
-			return err
+			return told(s, err, j)
 		}
 	}
 	var err error

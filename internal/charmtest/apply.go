@@ -24,6 +24,8 @@ type machine struct {
 	life  *life
 	steps *[]reconcile.Step
 	looks *int
+	// waits is told for whom a step waits.
+	waits func(holder string)
 }
 
 func (m *machine) Observe(l reconcile.Layout) (reconcile.Machine, error) {
@@ -41,9 +43,17 @@ func (m *machine) Remind(reconcile.Layout) error {
 	return nil
 }
 
+func (m *machine) Tell(waits func(holder string)) { m.waits = waits }
+
 func (m *machine) Apply(l reconcile.Layout, s reconcile.Step) error {
 	*m.steps = append(*m.steps, s)
 	return m.life.step(func(amid bool) error {
+		if s.Action == reconcile.InstallPackage || s.Action == reconcile.RemovePackage {
+			if m.host.Holder != "" && m.waits != nil {
+				m.waits(m.host.Holder)
+				m.waits("")
+			}
+		}
 		known, err := m.host.apply(l, s, amid)
 		if !known {
 			m.t.Errorf("this machine knows no step %q", s)
@@ -80,8 +90,7 @@ func (h *Host) apply(l reconcile.Layout, s reconcile.Step, amid bool) (known boo
 	}
 	switch s.Action {
 	case reconcile.InstallPackage:
-		h.Files[installedMark] = ""
-		h.Installed = !amid
+		return true, h.installPackage(amid)
 	case reconcile.RemovePackage:
 		h.removePackage(amid)
 	case reconcile.Test:
@@ -149,6 +158,19 @@ func (h *Host) write(files []reconcile.File) {
 
 func (h *Host) removeBelow(dir string) {
 	maps.DeleteFunc(h.Files, func(p, _ string) bool { return strings.HasPrefix(p, dir+"/") })
+}
+
+// installPackage does nothing where apt refuses; the package enables its service.
+func (h *Host) installPackage(amid bool) error {
+	switch {
+	case h.Held:
+		return reconcile.PackageHeld()
+	case h.Gone:
+		return reconcile.NoPackage("Unable to locate package keepalived")
+	}
+	h.Files[installedMark] = ""
+	h.Installed, h.Disabled = !amid, false
+	return nil
 }
 
 func (h *Host) removePackage(amid bool) {
@@ -233,6 +255,10 @@ func (h *Host) reload(l reconcile.Layout) error {
 		}
 	}
 	switch {
+	case h.Masked && h.Keepalived.Running:
+		h.Keepalived.Reloads++
+	case h.Masked:
+		return errMasked
 	case h.Keepalived.Running:
 		h.Keepalived.Reloads++
 	case h.Files[reconcile.MainFile] == "":
@@ -242,6 +268,7 @@ func (h *Host) reload(l reconcile.Layout) error {
 		h.Keepalived.Starts++
 	}
 	h.Keepalived.Loaded = h.composed()
+	h.Disabled = h.Disabled && h.Masked
 	return nil
 }
 
@@ -293,7 +320,7 @@ func (h *Host) powerOff() {
 // boot starts what is installed and enabled.
 func (h *Host) boot() {
 	h.Units = h.unitFiles()
-	if h.Installed && h.Files[reconcile.MainFile] != "" {
+	if h.Installed && !h.Masked && !h.Disabled && h.Files[reconcile.MainFile] != "" {
 		h.Keepalived.Running, h.Keepalived.Loaded = true, h.composed()
 		h.Keepalived.Starts++
 	}

@@ -20,6 +20,13 @@ import (
 type Host struct {
 	// Installed tells that the keepalived package is there.
 	Installed bool
+	// Holder is a program that has apt's locks, for as long as a hook waits; empty for none.
+	Holder string
+	// Held tells that apt is to leave the package as it is, Gone that no archive has it.
+	Held, Gone bool
+	// Masked tells that systemd is forbidden to start keepalived, Disabled that it does not
+	// at boot.
+	Masked, Disabled bool
 	// Files holds every file that the charm could touch, path to content.
 	Files map[string]string
 	// Keepalived is the daemon.
@@ -253,6 +260,7 @@ func (h Host) observe(l reconcile.Layout) reconcile.Machine {
 	}
 	_, m.Paused = h.Files[l.Paused()]
 	_, m.Booted = h.Files[l.Booted()]
+	m.Masked, m.Disabled = h.Masked, h.Disabled && !h.Masked
 	if h.Installed {
 		m.Version = "2.2.7"
 	}

@@ -6,7 +6,10 @@ import (
 	"keepalived-charm/internal/reconcile"
 )
 
-var errFull = errors.New("cannot write: no space left on device")
+var (
+	errFull   = errors.New("cannot write: no space left on device")
+	errMasked = errors.New("cannot restart keepalived.service: Unit keepalived.service is masked")
+)
 
 // operate carries out an operator's step.
 func (h *Host) operate(l reconcile.Layout, a reconcile.Action) error {
@@ -24,6 +27,9 @@ func (h *Host) operate(l reconcile.Layout, a reconcile.Action) error {
 			return errors.New("cannot hand over: no other unit took the virtual IPs")
 		}
 	case reconcile.Restart:
+		if h.Masked {
+			return errMasked
+		}
 		h.Keepalived.Starts++
 	}
 	return nil

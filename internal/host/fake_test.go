@@ -1,14 +1,17 @@
 package host_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -27,8 +30,12 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run())
 	}
 	program := filepath.Base(os.Args[0])
-	if program == "daemon" {
+	switch program {
+	case "daemon":
 		daemon()
+	case "holder":
+		holder(os.Args[1])
+		return
 	}
 	f, err := os.OpenFile(filepath.Join(dir, "calls"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -62,9 +69,15 @@ func daemon() {
 		dir = "/tmp"
 	}
 	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.Signal(jsonSignal))
+	signal.Notify(signals, syscall.Signal(jsonSignal), syscall.SIGHUP)
 	fmt.Println("ready")
-	for range signals {
+	for s := range signals {
+		if s == syscall.SIGHUP {
+			if err := os.WriteFile(filepath.Join(os.Getenv("FAKE_PROGRAMS"), "read"), []byte("again"), 0o600); err != nil {
+				panic(err)
+			}
+			continue
+		}
 		name := filepath.Join(dir, "keepalived.json")
 		report := programs{os.Getenv("FAKE_PROGRAMS")}.says("report")
 		if report == "" {
@@ -80,6 +93,19 @@ func daemon() {
 }
 
 const jsonSignal = 36
+
+// holder has a file locked, as apt and dpkg do, until its input ends.
+func holder(file string) {
+	f, err := os.OpenFile(file, os.O_RDWR|os.O_CREATE, 0o640)
+	if err == nil {
+		err = syscall.FcntlFlock(f.Fd(), syscall.F_SETLK, &syscall.Flock_t{Type: syscall.F_WRLCK})
+	}
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println("ready")
+	_, _ = io.Copy(io.Discard, os.Stdin)
+}
 
 // programs is the state of the fake programs.
 type programs struct{ dir string }
@@ -109,9 +135,13 @@ func (p programs) systemctl(args []string) int {
 			if state == "" {
 				state, pid = "inactive", "0"
 			}
-			fmt.Printf("MainPID=%s\nId=%s\nActiveState=%s\n", pid, name, state)
+			fmt.Printf("MainPID=%s\nId=%s\nActiveState=%s\nUnitFileState=%s\n", pid, name, state, p.says(name+".file"))
 		}
 		return 0
+	}
+	if name := args[len(args)-1]; strings.HasPrefix(p.says(name+".file"), "masked") && slices.Contains([]string{"enable", "start", "restart", "reload-or-restart"}, args[0]) {
+		fmt.Fprintf(os.Stderr, "Failed to %s %s: Unit %s is masked.\n", args[0], name, name)
+		return 1
 	}
 	if slices.Contains(strings.Fields(p.says("failing")), args[0]) {
 		fmt.Fprintf(os.Stderr, "Failed to %s: Access denied\n", args[0])
@@ -182,8 +212,22 @@ func (p programs) dpkgQuery() int {
 }
 
 func (p programs) apt(args []string) int {
+	if slices.Contains(args, p.says("apt-locks")) {
+		f, err := os.Open(p.path("lock"))
+		if err != nil {
+			panic(err)
+		}
+		held := syscall.Flock_t{Type: syscall.F_WRLCK}
+		if err := syscall.FcntlFlock(f.Fd(), syscall.F_GETLK, &held); err != nil {
+			panic(err)
+		}
+		if held.Type != syscall.F_UNLCK {
+			fmt.Fprintf(os.Stderr, "E: Could not get lock %s. It is held by process %d (holder)\nE: Unable to lock directory %s\n", f.Name(), held.Pid, p.dir)
+			return 100
+		}
+	}
 	if slices.Contains(args, p.says("apt-fails")) {
-		fmt.Fprintln(os.Stderr, "E: Unable to locate package keepalived")
+		fmt.Fprintln(os.Stderr, cmp.Or(p.says("apt-says"), "E: Unable to fetch some archives, maybe run apt-get update or try with --fix-missing?"))
 		return 100
 	}
 	if slices.Contains(args, "install") && p.says("interrupted") != "" {
@@ -212,7 +256,7 @@ func newMachine(t *testing.T) machine {
 	m := machine{programs: programs{t.TempDir()}, t: t, root: t.TempDir(), l: reconcile.Layout{Application: "keepalived"}}
 	self, err := os.Executable()
 	require.NoError(t, err)
-	for _, name := range []string{"systemctl", "keepalived", "apt-get", "dpkg", "dpkg-query", "daemon"} {
+	for _, name := range []string{"systemctl", "keepalived", "apt-get", "dpkg", "dpkg-query", "daemon", "holder"} {
 		require.NoError(t, os.Symlink(self, m.programs.path(name)))
 	}
 	t.Setenv("PATH", m.dir)
@@ -289,6 +333,26 @@ func (m machine) start(tmp string, environment ...string) {
 	require.NoError(m.t, err)
 	m.set(m.t, "keepalived.service", fmt.Sprintf("active %d", cmd.Process.Pid))
 	m.set(m.t, "signum", fmt.Sprint(jsonSignal))
+}
+
+// hold has another process lock a file until the returned function is called, and tells
+// its ID.
+func (m machine) hold(file string) (pid int, release func()) {
+	m.t.Helper()
+	cmd := exec.Command(m.programs.path("holder"), file)
+	in, err := cmd.StdinPipe()
+	require.NoError(m.t, err)
+	out, err := cmd.StdoutPipe()
+	require.NoError(m.t, err)
+	require.NoError(m.t, cmd.Start())
+	_, err = out.Read(make([]byte, 6))
+	require.NoError(m.t, err)
+	release = sync.OnceFunc(func() {
+		_ = in.Close()
+		_ = cmd.Wait()
+	})
+	m.t.Cleanup(release)
+	return cmd.Process.Pid, release
 }
 
 // checkerConfig is a configuration of the health checker with one track file.

@@ -24,11 +24,17 @@ type Host struct {
 	self string
 	// answers answers for what this hook has pinned.
 	answers answering
+	// waits is told for whom a step waits; empty: for nobody any more.
+	waits func(holder string)
 }
 
 // New returns the machine whose files are below root, "/" for the real one. self
 // is the path of the charm's binary.
 func New(root, self string) *Host { return &Host{root: root, self: self} }
+
+// Tell has the machine say for which program a step waits, whenever that changes; empty:
+// for none any more.
+func (h *Host) Tell(waits func(holder string)) { h.waits = waits }
 
 // path returns where a file of the machine lies.
 func (h *Host) path(elements ...string) string {
@@ -78,6 +84,8 @@ func (h *Host) Observe(l reconcile.Layout) (reconcile.Machine, error) {
 	}
 	daemon := found[keepalivedService]
 	m.Active, m.CheckerActive = daemon.running(), found[l.CheckerService()].running()
+	m.Masked, m.MaskedRuntime = daemon.masked()
+	m.Disabled = daemon.file == "disabled"
 	m.NotifierActive = found[l.NotifierUnit()].running()
 	m.Check = h.check(l)
 	return m, h.observeElection(l, daemon, &m)

@@ -166,14 +166,45 @@ func TestAServiceThatIsStillStartingIsStartedAnew(t *testing.T) {
 	require.Contains(t, m.calls(), "systemctl restart keepalived.service")
 }
 
+// TestAMaskedServiceThatRunsReadsItsConfiguration though systemd refuses every job for it.
+func TestAMaskedServiceThatRunsReadsItsConfiguration(t *testing.T) {
+	m := newMachine(t)
+	m.start(t.TempDir())
+	reload := reconcile.Step{Action: reconcile.Do, FollowUps: []reconcile.FollowUp{reconcile.Reload}}
+	for file, runtime := range map[string]bool{"masked": false, "masked-runtime": true} {
+		m.set(t, "keepalived.service.file", file)
+		seen := m.observe()
+		require.True(t, seen.Masked && seen.Active)
+		require.Equal(t, runtime, seen.MaskedRuntime)
+		m.set(t, "read", "")
+		m.apply(reload)
+		require.Eventually(t, func() bool { return m.says("read") == "again" }, 10*time.Second, time.Millisecond)
+	}
+	m.set(t, "keepalived.service", "failed 0")
+	require.ErrorContains(t, m.Apply(m.l, reload), "Unit keepalived.service is masked")
+}
+
+// TestAServiceThatCannotBeEnabledServesToday, and what is left to do is still owed.
+func TestAServiceThatCannotBeEnabledServesToday(t *testing.T) {
+	m := newMachine(t)
+	m.set(t, "keepalived.service.file", "disabled")
+	require.True(t, m.observe().Disabled)
+	m.set(t, "failing", "enable reset-failed")
+	m.apply(reconcile.Step{Action: reconcile.Owe, FollowUps: []reconcile.FollowUp{reconcile.Reload}})
+	err := m.Apply(m.l, reconcile.Step{Action: reconcile.Do, FollowUps: []reconcile.FollowUp{reconcile.Reload}})
+	require.ErrorContains(t, err, "cannot enable --quiet keepalived.service: ")
+	require.Contains(t, m.calls(), "systemctl reload-or-restart keepalived.service")
+	require.Equal(t, []reconcile.FollowUp{reconcile.Reload}, m.observe().Owed)
+}
+
 func TestAReloadMakesTheTrackFileFirstAndKeepsItsValue(t *testing.T) {
 	m := newMachine(t)
 	m.put(m.l.CheckerConfig(), checkerConfig(t, m.l.TrackFile()))
 	reload := reconcile.Step{Action: reconcile.Do, FollowUps: []reconcile.FollowUp{reconcile.Reload}}
 	m.apply(reload)
 	require.Equal(t, "0    \n", m.text(m.l.TrackFile()))
-	require.Equal(t, []string{"systemctl enable --quiet keepalived.service", "systemctl reset-failed keepalived.service",
-		"systemctl show --property=Id,ActiveState,MainPID keepalived.service", "systemctl reload-or-restart keepalived.service"}, m.calls())
+	require.Equal(t, []string{"systemctl show --property=Id,ActiveState,MainPID,UnitFileState keepalived.service", "systemctl enable --quiet keepalived.service",
+		"systemctl reset-failed keepalived.service", "systemctl reload-or-restart keepalived.service"}, m.calls())
 	m.put(m.l.TrackFile(), "204  \n")
 	m.apply(reload)
 	require.Equal(t, "204  \n", m.text(m.l.TrackFile()))

@@ -6,7 +6,10 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"regexp"
+	"slices"
 	"strings"
+	"time"
 
 	"keepalived-charm/internal/reconcile"
 )
@@ -30,22 +33,55 @@ func (h *Host) installPackage() error {
 	if before {
 		marks = marks[1:]
 	}
-	for _, mark := range marks {
+	fresh := slices.DeleteFunc(slices.Clone(marks), func(mark string) bool { return missing(h.path(mark)) == nil })
+	for _, mark := range fresh {
 		if err := h.write(mark, "", 0o600); err != nil {
 			return err
 		}
 	}
-	_, updateErr := run("apt-get", "-q", "update")
-	if err := apt("-o", "Dpkg::Options::=--force-confold", "--no-install-recommends", "install", "keepalived"); err != nil {
+	began := time.Now()
+	updateErr := h.apt(began.Add(listsPatience), "update")
+	if err := h.install(began.Add(installPatience)); err != nil {
+		if refusal := refused(err, updateErr); refusal != nil {
+			for _, mark := range fresh { // nothing was begun
+				if err := h.remove(mark); err != nil {
+					return err
+				}
+			}
+			return refusal
+		}
 		return fmt.Errorf("cannot install keepalived: %w", errors.Join(err, updateErr))
 	}
-	if _, err := exec.LookPath("keepalived"); err != nil {
-		// For apt it is installed: somebody took the program away.
-		if err := apt("-o", "Dpkg::Options::=--force-confold", "--no-install-recommends", "--reinstall", "install", "keepalived"); err != nil {
-			return fmt.Errorf("cannot install keepalived again: %w", errors.Join(err, updateErr))
-		}
-	}
 	return h.remove(installingMark)
+}
+
+// install installs the package, and once more where somebody took its program away: for
+// apt it is installed then.
+func (h *Host) install(deadline time.Time) error {
+	args := []string{"-o", "Dpkg::Options::=--force-confold", "--no-install-recommends", "install", "keepalived"}
+	if err := h.mendingApt(deadline, args...); err != nil {
+		return err
+	}
+	if _, err := exec.LookPath("keepalived"); err == nil {
+		return nil
+	}
+	return h.mendingApt(deadline, append([]string{"--reinstall"}, args...)...)
+}
+
+// noPackage is what apt-get says where its lists have no package that could be installed.
+var noPackage = regexp.MustCompile(`E: (Unable to locate package .*|.* has no installation candidate|.*held broken packages)\.?$`)
+
+// refused turns what apt-get says into what only the machine's owner can end: a package
+// that is held, or that no archive has. It is nil for anything that may end by itself,
+// such as lists that could not be brought up to date.
+func refused(err, updateErr error) error {
+	if strings.Contains(err.Error(), "E: Held packages were changed") {
+		return reconcile.PackageHeld()
+	}
+	if m := noPackage.FindStringSubmatch(err.Error()); m != nil && updateErr == nil {
+		return reconcile.NoPackage(m[1])
+	}
+	return nil
 }
 
 // packaged tells whether dpkg has the package on the machine: after a removal it may
@@ -63,16 +99,14 @@ func packaged() (bool, error) {
 	return state != "not-installed" && state != "config-files", nil
 }
 
-// apt runs apt-get. What a killed run left half done, which dpkg wants finished
-// before anything else, is finished.
-func apt(args ...string) error {
-	args = append([]string{"-q", "-y", "-o", "DPkg::Lock::Timeout=120"}, args...)
-	if _, err := run("apt-get", args...); err == nil {
+// mendingApt is apt that finishes what a killed run left half done, which dpkg wants
+// finished before anything else.
+func (h *Host) mendingApt(deadline time.Time, args ...string) error {
+	if h.apt(deadline, args...) == nil {
 		return nil
 	}
 	_, _ = run("dpkg", "--force-confold", "--configure", "--pending") // apt-get says what is still wrong
-	_, err := run("apt-get", args...)
-	return err
+	return h.apt(deadline, args...)
 }
 
 // removePackage removes the package when the charm installed it, and the last
@@ -89,7 +123,7 @@ func (h *Host) removePackage(l reconcile.Layout) error {
 		}
 	}
 	if _, err := os.Stat(h.path(installedMark)); err == nil {
-		if err := apt("purge", "keepalived"); err != nil {
+		if err := h.mendingApt(time.Now().Add(removePatience), "purge", "keepalived"); err != nil {
 			return fmt.Errorf("cannot remove keepalived: %w", err)
 		}
 	}

@@ -1,7 +1,10 @@
 package host_test
 
 import (
+	"fmt"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -76,7 +79,99 @@ func TestStalePackageListsDoNotMatterAMissingPackageDoes(t *testing.T) {
 	m.apply(reconcile.Step{Action: reconcile.InstallPackage})
 	m.set(t, "apt-fails", "install")
 	err := m.Apply(m.l, reconcile.Step{Action: reconcile.InstallPackage})
-	require.EqualError(t, err, "cannot install keepalived: apt-get -q: exit status 100: E: Unable to locate package keepalived")
+	require.EqualError(t, err, "cannot install keepalived: apt-get -q: exit status 100: E: Unable to fetch some archives, maybe run apt-get update or try with --fix-missing?")
+}
+
+// TestWhatAptRefusesIsTheOperatorsToMend, and leaves no trace: what is installed by hand
+// then is the machine owner's.
+func TestWhatAptRefusesIsTheOperatorsToMend(t *testing.T) {
+	for said, want := range map[string]string{
+		"E: Held packages were changed and -y was used without --allow-change-held-packages.": "keepalived is held and cannot be installed: apt-mark unhold keepalived",
+		"E: Unable to locate package keepalived":                                              "keepalived cannot be installed: Unable to locate package keepalived: see apt-get install keepalived",
+		"E: Package 'keepalived' has no installation candidate":                               "keepalived cannot be installed: Package 'keepalived' has no installation candidate: see apt-get install keepalived",
+		"E: Unable to correct problems, you have held broken packages.":                       "keepalived cannot be installed: Unable to correct problems, you have held broken packages: see apt-get install keepalived",
+	} {
+		t.Run(said, func(t *testing.T) {
+			m := newMachine(t)
+			m.set(t, "apt-fails", "install")
+			m.set(t, "apt-says", said)
+			err := m.Apply(m.l, reconcile.Step{Action: reconcile.InstallPackage})
+			status, refused := reconcile.StatusOf(err)
+			require.True(t, refused, "%v", err)
+			require.Equal(t, "blocked: "+want, status.String())
+			require.Empty(t, m.files())
+			m.set(t, "package", "installed")
+			m.set(t, "apt-fails", "")
+			m.apply(reconcile.Step{Action: reconcile.InstallPackage})
+			m.calls()
+			m.apply(reconcile.Step{Action: reconcile.RemovePackage})
+			require.NotContains(t, m.says("calls"), "purge")
+		})
+	}
+}
+
+// TestAMissingPackageMayBeThereOnceTheListsAre is a fault, which Juju retries.
+func TestAMissingPackageMayBeThereOnceTheListsAre(t *testing.T) {
+	m := newMachine(t)
+	require.NoError(t, os.Remove(m.programs.path("apt-get")))
+	require.NoError(t, os.WriteFile(m.programs.path("apt-get"), []byte("#!/bin/sh\necho E: Unable to locate package keepalived\nexit 100\n"), 0o755))
+	err := m.Apply(m.l, reconcile.Step{Action: reconcile.InstallPackage})
+	require.ErrorContains(t, err, "cannot install keepalived: ")
+	_, refused := reconcile.StatusOf(err)
+	require.False(t, refused, "without lists nothing is known")
+}
+
+// TestWhoHasALockIsWaitedForAndNamed at every step that needs apt.
+func TestWhoHasALockIsWaitedForAndNamed(t *testing.T) {
+	for word, action := range map[string]reconcile.Action{"update": reconcile.InstallPackage, "install": reconcile.InstallPackage, "purge": reconcile.RemovePackage} {
+		t.Run(word, func(t *testing.T) {
+			m := newMachine(t)
+			m.put("/var/lib/keepalived-charm/installed-package", "")
+			m.set(t, "apt-locks", word)
+			pid, release := m.hold(m.programs.path("lock"))
+			var told []string
+			m.Tell(func(holder string) {
+				told = append(told, holder)
+				release()
+			})
+			m.apply(reconcile.Step{Action: action})
+			require.Equal(t, []string{fmt.Sprintf("holder (pid %d)", pid), ""}, told)
+			require.Contains(t, m.says("calls"), word)
+		})
+	}
+}
+
+// TestTheMachinesOwnAptIsWaitedFor has Debian's apt-get work below a directory that has
+// an archive without keepalived.
+func TestTheMachinesOwnAptIsWaitedFor(t *testing.T) {
+	apt, err := exec.LookPath("apt-get")
+	if err != nil {
+		t.Skip("this machine has no apt-get; CI runs this on Debian")
+	}
+	m := newMachine(t)
+	require.NoError(t, os.Remove(m.programs.path("apt-get")))
+	require.NoError(t, os.Symlink(apt, m.programs.path("apt-get")))
+	dir := t.TempDir()
+	for _, d := range []string{"lists/partial", "cache/archives/partial", "repo"} {
+		require.NoError(t, os.MkdirAll(filepath.Join(dir, d), 0o755))
+	}
+	for name, text := range map[string]string{
+		"status": "", "repo/Packages": "", "sources": "deb [trusted=yes] file:" + dir + "/repo ./\n",
+		"apt.conf": fmt.Sprintf("Dir::State %q;\nDir::State::lists \"lists\";\nDir::State::status %q;\nDir::Cache %q;\nDir::Etc::sourcelist %q;\n"+
+			"Dir::Etc::sourceparts \"/dev/null\";\nAPT::Sandbox::User \"root\";\n", dir, dir+"/status", dir+"/cache", dir+"/sources"),
+	} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644))
+	}
+	t.Setenv("APT_CONFIG", filepath.Join(dir, "apt.conf"))
+	pid, release := m.hold(filepath.Join(dir, "lists/lock"))
+	var told []string
+	m.Tell(func(holder string) {
+		told = append(told, holder)
+		release()
+	})
+	err = m.Apply(m.l, reconcile.Step{Action: reconcile.InstallPackage})
+	require.Equal(t, []string{fmt.Sprintf("holder (pid %d)", pid), ""}, told, "%v", err)
+	require.EqualError(t, err, "keepalived cannot be installed: Unable to locate package keepalived: see apt-get install keepalived")
 }
 
 func TestAnInterruptedInstallationIsFinished(t *testing.T) {

@@ -1,10 +1,12 @@
 package host
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"keepalived-charm/internal/reconcile"
 )
@@ -15,6 +17,14 @@ const keepalivedService = "keepalived.service"
 type service struct {
 	state string // ActiveState, systemd.unit(5)
 	pid   int
+	// file is UnitFileState: enabled, disabled, masked and others, systemctl(1).
+	file string
+}
+
+// masked tells that systemd is forbidden to start a service, and whether that ends with
+// the next boot.
+func (s service) masked() (masked, runtime bool) {
+	return strings.HasPrefix(s.file, "masked"), s.file == "masked-runtime"
 }
 
 // running counts a service that is being stopped: a start would cancel the stop.
@@ -32,7 +42,7 @@ func services(l reconcile.Layout) (map[string]service, error) {
 }
 
 func show(names ...string) (map[string]service, error) {
-	out, err := run("systemctl", append([]string{"show", "--property=Id,ActiveState,MainPID"}, names...)...)
+	out, err := run("systemctl", append([]string{"show", "--property=Id,ActiveState,MainPID,UnitFileState"}, names...)...)
 	if err != nil {
 		return nil, fmt.Errorf("cannot ask systemd for its services: %w", err)
 	}
@@ -52,6 +62,8 @@ func parseServices(out string) map[string]service {
 				name = value
 			case "ActiveState":
 				s.state = value
+			case "UnitFileState":
+				s.file = value
 			case "MainPID":
 				// 0 is a service without a process; less would signal a whole group.
 				if n, err := strconv.Atoi(value); err == nil && n > 0 {
@@ -76,20 +88,31 @@ func systemctl(args ...string) error {
 // started anew: keepalived without an instance never says that it is ready, and a
 // reload would wait for that.
 func reloadOrStart(name string) error {
-	if err := systemctl("enable", "--quiet", name); err != nil {
-		return err
-	}
-	if err := systemctl("reset-failed", name); err != nil {
-		return err
-	}
-	now, err := show(name)
+	found, err := show(name)
 	if err != nil {
 		return err
 	}
-	if now[name].state == "activating" {
-		return systemctl("restart", name)
+	now := found[name]
+	if masked, _ := now.masked(); masked && now.running() && now.pid > 0 {
+		// systemd refuses any job for it; this is what a reload would do (ExecReload).
+		return hangUp(now.pid)
 	}
-	return systemctl("reload-or-restart", name)
+	// One that cannot be enabled does not start at boot; today it can serve all the same.
+	enableErr := systemctl("enable", "--quiet", name)
+	forgive(name)
+	job := "reload-or-restart"
+	if now.state == "activating" {
+		job = "restart"
+	}
+	return errors.Join(systemctl(job, name), enableErr)
+}
+
+// hangUp has a daemon read its configuration.
+func hangUp(pid int) error {
+	if err := syscall.Kill(pid, syscall.SIGHUP); err != nil {
+		return fmt.Errorf("cannot have keepalived read its configuration: %w", err)
+	}
+	return nil
 }
 
 // stop ends services and waits until they have ended.

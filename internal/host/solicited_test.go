@@ -105,8 +105,8 @@ func (c client) reaches(at string) {
 	c.do(func() error { return connect(at) })
 }
 
-// calm waits until the client reaches the machine all the time: the kernel takes in only
-// now and then what is new about a link.
+// calm waits until the client reaches the machine all the time, for longer than a second:
+// so seldom the kernel takes in what is new about a link (net/core/link_watch.c).
 func (c client) calm(at string) {
 	c.t.Helper()
 	calm := 0
@@ -117,7 +117,7 @@ func (c client) calm(at string) {
 			}
 			return nil
 		})
-		if calm > 10 {
+		if calm > 25 {
 			return
 		}
 		time.Sleep(50 * time.Millisecond)

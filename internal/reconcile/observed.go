@@ -60,6 +60,11 @@ type Machine struct {
 	Neighbours map[string]string
 	// Active and CheckerActive tell whether the services run.
 	Active, CheckerActive bool
+	// Masked tells that systemd is forbidden to start keepalived, MaskedRuntime that it is
+	// so until the next boot alone (systemctl(1), mask). What runs goes on.
+	Masked, MaskedRuntime bool
+	// Disabled tells that systemd does not start keepalived at boot.
+	Disabled bool
 	// NotifierActive tells whether systemd waits for news.
 	NotifierActive bool
 	// BinaryCurrent tells that the installed copy of the charm's binary is the
@@ -121,6 +126,9 @@ type Heard struct {
 	Priority       vrrp.Priority
 	Last, Released time.Time
 }
+
+// barred tells that keepalived does not run and that nothing starts it.
+func (m Machine) barred() bool { return m.Masked && !m.Active }
 
 // has tells whether an address is on one of the machine's interfaces.
 func (m Machine) has(a netip.Addr) bool {

@@ -43,7 +43,16 @@ func Settle(o Observed, why error) []Step {
 	if o.Machine.Booted {
 		due[RestartChecker] = true
 	}
-	return do(ordered(due))
+	o.Machine.bar(due)
+	return append(do(ordered(due)), forget(due, o.Machine)...)
+}
+
+// bar leaves out what cannot be done while systemd is forbidden to start keepalived: once
+// it may, it reads everything as it starts.
+func (m Machine) bar(due map[FollowUp]bool) {
+	if m.barred() {
+		delete(due, Reload)
+	}
 }
 
 // serve plans for a unit that takes part, or is about to.
@@ -57,9 +66,10 @@ func serve(d Desired, o Observed) []Step {
 	}
 	daemon, others := changes(d, o.Machine)
 	due := d.due(o.Machine, slices.Concat(daemon, others))
-	if !o.Machine.Active || d.lacking(o.Machine) {
+	if !o.Machine.Active || o.Machine.Disabled || d.lacking(o.Machine) {
 		due[Reload] = true
 	}
+	o.Machine.bar(due)
 	if !o.Machine.CheckerActive || !o.Machine.BinaryCurrent || o.Machine.Booted {
 		due[RestartChecker] = true
 	}
@@ -106,7 +116,7 @@ func serve(d Desired, o Observed) []Step {
 		// part again after that.
 		list[reload], list[checker] = RestartChecker, Reload
 	}
-	return append(steps, do(list)...)
+	return append(append(steps, do(list)...), forget(due, o.Machine)...)
 }
 
 // withdraw plans for a unit that serves nothing (any more).
@@ -124,6 +134,7 @@ func withdraw(d Desired, o Observed) []Step {
 	if _, stays := d.Files[MainFile]; !stays {
 		delete(due, Reload) // nobody is left who would run it
 	}
+	o.Machine.bar(due)
 	steps = append(steps, owe(due, o.Machine)...)
 	// A checker that is down may still be enabled.
 	if _, installed := o.Machine.Files[d.Layout.CheckerUnit()]; installed || o.Machine.CheckerActive {

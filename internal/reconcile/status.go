@@ -56,7 +56,13 @@ func (d Desired) status(m Machine) juju.Status {
 		}
 		return s
 	}
+	if m.barred() {
+		return say(masked, "COMMAND", m.unmask())
+	}
 	s := d.roles(m)
+	if m.Masked {
+		s.Message += say(alsoMasked, "COMMAND", m.unmask()).Message
+	}
 	s.Message += d.progress() + d.conflicts() + d.misplaced(m) + d.unplaced(m)
 	if !d.dropsOut(m) {
 		s.Message += d.failing(m.Check)
@@ -65,6 +71,41 @@ func (d Desired) status(m Machine) juju.Status {
 		s.Message += say(noPeerRelation).Message
 	}
 	return s
+}
+
+// unmask is what ends a mask.
+func (m Machine) unmask() string {
+	if m.MaskedRuntime {
+		return "systemctl unmask --runtime keepalived.service"
+	}
+	return "systemctl unmask keepalived.service"
+}
+
+// Installing is what juju status shows while keepalived is installed, or removed, and a
+// program is waited for; empty for none.
+func Installing(a Action, holder string) juju.Status {
+	switch removes := a == RemovePackage; {
+	case removes && holder == "":
+		return say(released)
+	case removes:
+		return say(removeWaits, "HOLDER", holder)
+	case holder == "":
+		return say(installing)
+	}
+	return say(installWaits, "HOLDER", holder)
+}
+
+// InstallFails tells of a fault that may end by itself.
+func InstallFails(err error) juju.Status {
+	return say(installFails, "REASON", strings.TrimPrefix(err.Error(), "cannot install keepalived: "))
+}
+
+// PackageHeld is the refusal of a package that apt is told to leave as it is.
+func PackageHeld() *Blocked { return &Blocked{Message: say(packageHeld).Message} }
+
+// NoPackage is the refusal of a package that cannot be had.
+func NoPackage(reason string) *Blocked {
+	return &Blocked{Message: say(noPackage, "REASON", reason).Message}
 }
 
 // role is the unit's part in the election.

@@ -134,6 +134,12 @@ func TestEveryConditionHasItsWords(t *testing.T) {
 			c.drop(2)
 		}, "maintenance: paused, takes no VIP: juju run keepalived/0 resume; has 10.0.0.250, 10.0.0.251 all the same: journalctl -u keepalived"},
 		"no daemon": {notRunning, -1, 1, func(c circumstances) { c.Active, c.Instances = false, nil }, "waiting: keepalived is not running: journalctl -u keepalived"},
+		"masked": {masked, -1, 1, func(c circumstances) { c.Active, c.Instances, c.Masked = false, nil, true },
+			"blocked: keepalived.service is masked, no VIP can be held here: systemctl unmask keepalived.service"},
+		"masked until the next boot": {masked, -1, 1, func(c circumstances) { c.Active, c.Instances, c.Masked, c.MaskedRuntime = false, nil, true, true },
+			"blocked: keepalived.service is masked, no VIP can be held here: systemctl unmask --runtime keepalived.service"},
+		"masked while it runs": {holdsAll, alsoMasked, 1, func(c circumstances) { c.Masked = true },
+			"active: VIP ready: holds " + one + "; keepalived.service is masked, once ended it does not start again: systemctl unmask keepalived.service"},
 		"another daemon": {notReporting, -1, 1, func(c circumstances) { c.state.Name = "other" },
 			"waiting: keepalived does not run this unit's VRRP instance: see journalctl -u keepalived"},
 		"interface down": {linkDown, -1, 1, func(c circumstances) {
@@ -252,7 +258,7 @@ func TestEveryConditionHasItsWords(t *testing.T) {
 		seen[c.of], seen[c.with] = true, true
 	}
 	// Set by others: errors' texts, and a step of a plan.
-	for _, c := range []condition{cannotUse, meanwhile, installing, routerTaken, addressTaken, holderUnheard, holderDropped, routerMaybeTaken, addressMaybeTaken} {
+	for _, c := range []condition{cannotUse, meanwhile, installing, installWaits, installFails, removeWaits, packageHeld, noPackage, routerTaken, addressTaken, holderUnheard, holderDropped, routerMaybeTaken, addressMaybeTaken} {
 		seen[c] = true
 	}
 	for n, w := range Wordings() {

@@ -31,6 +31,12 @@ const (
 	noVirtualIP
 	cannotUse
 	installing
+	installWaits
+	installFails
+	removeWaits
+	packageHeld
+	noPackage
+	masked
 	paused
 	released
 	linkDown
@@ -63,6 +69,7 @@ const (
 	checkerSilent
 	noPeerRelation
 	pausedHolds
+	alsoMasked
 	alsoRouter
 	alsoAddress
 	alsoHolds
@@ -86,6 +93,12 @@ func Wordings() []Wording {
 		noVirtualIP:  {juju.Blocked, NoVirtualIP + ": juju config APPLICATION virtual_ip=ADDRESS", "There is nothing to serve."},
 		cannotUse:    {juju.Blocked, "option NAME is VALUE, must be WHAT", "The option cannot be used. The last good configuration goes on. Other blocked messages name their cause the same way."},
 		installing:   {juju.Maintenance, "installing keepalived", "apt installs the package."},
+		installWaits: {juju.Maintenance, "installing keepalived, waits for HOLDER to end", "HOLDER has a lock of apt or dpkg, as apt-daily and unattended-upgrades have after a machine's first boot. The unit waits for ten minutes in all, then the hook fails and Juju runs it again."},
+		installFails: {juju.Waiting, "cannot install keepalived: REASON", "Such as without a network. The hook fails, which juju status shows instead, and Juju runs it again; this is in juju show-status-log."},
+		removeWaits:  {juju.Maintenance, "removing keepalived, waits for HOLDER to end", "The same, for two minutes."},
+		packageHeld:  {juju.Blocked, "keepalived is held and cannot be installed: apt-mark unhold keepalived", "It was removed by hand, and apt is to leave it so. Every hook tries again."},
+		noPackage:    {juju.Blocked, "keepalived cannot be installed: REASON: see apt-get install keepalived", "What apt says: no archive of the machine has it, or not what it needs. Every hook tries again."},
+		masked:       {juju.Blocked, "keepalived.service is masked, no VIP can be held here: COMMAND", "Somebody forbade systemd to start it. The other units hold the virtual IPs. The next hook after COMMAND starts it."},
 		paused:       {juju.Maintenance, "paused, takes no VIP: juju run UNIT resume", "An operator ran the action pause."},
 		released:     {juju.Maintenance, "VIP handed over, serving nothing", "The unit is being removed or its machine upgraded."},
 		linkDown:     {juju.Waiting, "interface INTERFACE is down, no VIP can be held here: ip link show INTERFACE", "The other units hold the virtual IPs. The unit takes part again by itself."},
@@ -119,6 +132,7 @@ func Wordings() []Wording {
 		checkerSilent:        {"", "; the health checker is silent: see journalctl -u SERVICE", "It is down or has not reached a verdict; the last verdict counts."},
 		noPeerRelation:       {"", "; no peer relation, units do not know each other: juju status --relations", "Right after an upgrade, or on a Juju that gave the application none. The virtual IPs move all the same."},
 		pausedHolds:          {"", "; has ADDRESSES all the same: journalctl -u keepalived", "Keepalived has not given them up: it hangs, or they were added by hand. Another unit may hold them too."},
+		alsoMasked:           {"", "; keepalived.service is masked, once ended it does not start again: COMMAND", "Somebody forbade systemd to start it while it ran. The unit goes on until keepalived ends, then another takes over."},
 		alsoRouter:           {"", "; router_id ID is used by HOST too: try juju config APPLICATION router_id=FREE", "A stranger came later. This unit goes on, but change one of the two: each drops the advertisements of the other, and the one with the longer interval falls silent, so that its standbys hold beside it. Another deployment of this charm advertises the same address; then only one of the two holds."},
 		alsoAddress:          {"", "; ADDRESS is answered by HOST too: take it from that host", "A stranger came later. This unit goes on; some clients reach that host."},
 		alsoHolds:            {"", "; UNIT holds ADDRESS too, its advertisements do not arrive here: allow IP protocol 112 between the machines", "Two units hold, because they do not hear each other."},

@@ -1,0 +1,114 @@
+package charm_test
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"keepalived-charm/internal/charmtest"
+	"keepalived-charm/internal/endpoint"
+	"keepalived-charm/internal/juju"
+	"keepalived-charm/internal/reconcile"
+)
+
+func TestWhoHasAptsLockIsNamed(t *testing.T) {
+	busy := with(option(charmtest.NewState(0), "virtual_ip", vip), func(s *charmtest.State) { s.Host.Holder = "apt-get (pid 812)" })
+	out := charmtest.Run(t, "install", busy)
+	waits := juju.Status{Level: juju.Maintenance, Message: "installing keepalived, waits for apt-get (pid 812) to end"}
+	n := slices.Index(out.Juju.Statuses, waits)
+	require.Positive(t, n, "%v", out.Juju.Statuses)
+	require.Equal(t, "maintenance: installing keepalived", out.Juju.Statuses[n+1].String())
+	require.NotEqual(t, waits, out.Juju.Status)
+
+	gone := charmtest.Run(t, "remove", run(t, out.State, "stop"))
+	require.Contains(t, gone.Juju.Statuses, juju.Status{Level: juju.Maintenance, Message: "removing keepalived, waits for apt-get (pid 812) to end"})
+	require.Equal(t, "maintenance: VIP handed over, serving nothing", gone.Juju.Status.String())
+}
+
+// TestAPackageRemovedByHandComesBack at once, or as soon as it can be had; the unit says
+// what is in the way, and no hook fails.
+func TestAPackageRemovedByHandComesBack(t *testing.T) {
+	removed := with(serving(t), func(s *charmtest.State) {
+		s.Host.Installed, s.Host.Keepalived.Running, s.Host.Keepalived.Loaded = false, false, ""
+	})
+	for claim, c := range map[string]struct {
+		set  func(h *charmtest.Host, on bool)
+		want string
+	}{
+		"held": {func(h *charmtest.Host, on bool) { h.Held = on }, "blocked: keepalived is held and cannot be installed: apt-mark unhold keepalived"},
+		"in no archive": {func(h *charmtest.Host, on bool) { h.Gone = on },
+			"blocked: keepalived cannot be installed: Unable to locate package keepalived: see apt-get install keepalived"},
+	} {
+		t.Run(claim, func(t *testing.T) {
+			out := charmtest.Run(t, "update-status", with(removed, func(s *charmtest.State) { c.set(&s.Host, true) }))
+			require.Equal(t, c.want, out.Juju.Status.String())
+			require.Equal(t, removed.Juju.Own("cluster:1"), out.Juju.Own("cluster:1"), "peers are told nothing new")
+			again := charmtest.Run(t, "config-changed", option(out.State, "port", 8443))
+			require.Equal(t, c.want, again.Juju.Status.String())
+			charmtest.Run(t, "remove", run(t, again.State, "stop"))
+			back := charmtest.Run(t, "update-status", with(again.State, func(s *charmtest.State) { c.set(&s.Host, false) }))
+			require.Contains(t, back.Juju.Status.Message, "VIP ready")
+			require.Empty(t, back.Stale())
+		})
+	}
+	back := charmtest.Run(t, charmtest.Refresh, removed)
+	require.Contains(t, back.Juju.Status.Message, "VIP ready")
+	require.True(t, back.Host.Keepalived.Running)
+	require.Empty(t, back.Stale())
+}
+
+func mask(s charmtest.State, on bool) charmtest.State {
+	return with(s, func(s *charmtest.State) { s.Host.Masked = on })
+}
+
+// TestAMaskedServiceThatRunsGoesOn with whatever changes.
+func TestAMaskedServiceThatRunsGoesOn(t *testing.T) {
+	s := mask(serving(t), true)
+	out := charmtest.Run(t, "update-status", s)
+	require.Empty(t, out.Steps, "there is nothing to mend")
+	const note = "; keepalived.service is masked, once ended it does not start again: systemctl unmask keepalived.service"
+	require.Contains(t, out.Juju.Status.String(), "active: VIP ready")
+	require.Contains(t, out.Juju.Status.Message, note)
+	changed := charmtest.Run(t, "config-changed", option(out.State, "virtual_ip", vip+" 10.10.74.251"))
+	require.Contains(t, changed.Host.Keepalived.Loaded, "10.10.74.251/32")
+	require.Empty(t, changed.Stale())
+	free := charmtest.Run(t, "update-status", mask(changed.State, false))
+	require.NotContains(t, free.Juju.Status.Message, "masked")
+}
+
+// TestAMaskedServiceThatEndedIsNamed, the rest of what a hook does is done, and the hook
+// after the mask is gone starts it.
+func TestAMaskedServiceThatEndedIsNamed(t *testing.T) {
+	s := serving(t)
+	s.Juju.Relate(endpoint.Website, "website:3", juju.Unit{Application: "worker"})
+	ended := with(mask(s, true), func(s *charmtest.State) {
+		s.Host.Keepalived.Running, s.Host.Keepalived.Loaded, s.Host.Holds = false, "", false
+		delete(s.Host.Files, s.Layout().Fragment())
+		s.Host.Files[s.Layout().Owed()+"/reload"] = ""
+	})
+	out := charmtest.Run(t, "update-status", ended)
+	const want = "blocked: keepalived.service is masked, no VIP can be held here: systemctl unmask keepalived.service"
+	require.Equal(t, want, out.Juju.Status.String())
+	require.Equal(t, vip, out.Juju.Own("website:3")["hostname"], "clients are told")
+	require.NotEmpty(t, out.Host.Files[s.Layout().Fragment()], "files are mended")
+	require.Empty(t, out.Stale())
+	again := charmtest.Run(t, "update-status", out.State)
+	require.Empty(t, again.Steps, "there is nothing to do until the mask is gone")
+	refused := charmtest.Run(t, "config-changed", with(option(again.State, "router_id", 300), func(s *charmtest.State) {
+		s.Host.Files[s.Layout().Owed()+"/reload"] = ""
+	}))
+	require.Contains(t, refused.Juju.Status.String(), "; meanwhile keepalived.service is masked")
+
+	back := charmtest.Run(t, "update-status", mask(again.State, false))
+	require.True(t, back.Host.Keepalived.Running)
+	require.Contains(t, back.Juju.Status.Message, "VIP ready")
+	gone := charmtest.Run(t, "remove", run(t, again.State, "stop"))
+	require.Empty(t, gone.Host.Below(reconcile.StateRoot))
+}
+
+func TestADisabledServiceIsEnabledAgain(t *testing.T) {
+	out := charmtest.Run(t, "update-status", with(serving(t), func(s *charmtest.State) { s.Host.Disabled = true }))
+	require.False(t, out.Host.Disabled)
+	require.Empty(t, charmtest.Run(t, "update-status", out.State).Steps)
+}

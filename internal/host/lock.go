@@ -1,0 +1,100 @@
+package host
+
+import (
+	"fmt"
+	"os"
+	"regexp"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// listsPatience bounds the wait for the lock of the package lists, installPatience
+	// that of an installation in all: after a machine's first boot apt-daily and
+	// unattended-upgrades take minutes. The hook keeps other units' hooks waiting.
+	listsPatience   = 5 * time.Minute
+	installPatience = 10 * time.Minute
+	// removePatience bounds the wait of a removal.
+	removePatience = 2 * time.Minute
+	// lockPace parts two looks at a lock.
+	lockPace = 300 * time.Millisecond
+)
+
+// lock is a lock of apt or dpkg that another process has.
+type lock struct {
+	file string
+	// holder is that process, as people know it.
+	holder string
+}
+
+// lockWords is what apt-get says of a lock that it does not get (apt,
+// apt-pkg/contrib/fileutl.cc, GetLock). It does not know a holder in another PID
+// namespace.
+var lockWords = regexp.MustCompile(`(?m)^E: Could not get lock (\S+?)(?:\.? .*?process (\d+)(?: \((.*)\))?| .*)?$`)
+
+// lockIn finds it in what apt-get printed.
+func lockIn(said string) (lock, bool) {
+	m := lockWords.FindStringSubmatch(said)
+	switch {
+	case m == nil:
+		return lock{}, false
+	case m[2] == "":
+		return lock{m[1], "another program"}, true
+	case m[3] == "":
+		return lock{m[1], "process " + m[2]}, true
+	}
+	return lock{m[1], fmt.Sprintf("%s (pid %s)", m[3], m[2])}, true
+}
+
+// await waits until the lock is free; false when it is not by a deadline.
+func (l lock) await(deadline time.Time) bool {
+	for {
+		time.Sleep(lockPace)
+		if !l.taken() {
+			return true
+		}
+		if time.Now().After(deadline) {
+			return false
+		}
+	}
+}
+
+// taken tells whether some process has the lock; one that cannot be looked at may be
+// free.
+func (l lock) taken() bool {
+	f, err := os.Open(l.file)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	asked := unix.Flock_t{Type: unix.F_WRLCK}
+	return unix.FcntlFlock(f.Fd(), unix.F_GETLK, &asked) == nil && asked.Type != unix.F_UNLCK
+}
+
+// apt runs apt-get, and waits until a deadline for whoever has a lock that it needs.
+// apt-get itself waits for dpkg's only, and does not say so to anybody who could see.
+func (h *Host) apt(deadline time.Time, args ...string) error {
+	args = append([]string{"-q", "-y", "-o", "DPkg::Lock::Timeout=0"}, args...)
+	for told := ""; ; {
+		out, err := run("apt-get", args...)
+		if err == nil {
+			return nil
+		}
+		l, locked := lockIn(out)
+		switch {
+		case !locked:
+			return err
+		case time.Now().After(deadline):
+			return fmt.Errorf("%s does not release %s", l.holder, l.file)
+		}
+		if h.waits != nil && l.holder != told {
+			told = l.holder
+			h.waits(told)
+		}
+		if l.await(deadline) && h.waits != nil {
+			told = ""
+			h.waits(told)
+		}
+	}
+}
