@@ -2,6 +2,7 @@ package scenario_test
 
 import (
 	"fmt"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -15,21 +16,30 @@ func TestChangeOver(t *testing.T) {
 	t.Parallel()
 	d := deploy(t, serving())
 	d.clientsAsk(t)
+	d.strictARP(t)
 	d.longInterval(t)
 	d.portFiltered(t)
 }
 
-// forgetful has the client forget its neighbours again and again, until the returned
-// function is called. Those that it just asks for stay: what waits for them would be
-// lost.
-func (d *deployment) forgetful(t *testing.T) (end func()) {
+// forgetful has the client forget who has addresses again and again, until the returned
+// function is called. It goes on to know that it knew: what is on its way while an entry
+// is deleted would be lost, and so would what waits for an answer.
+func (d *deployment) forgetful(t *testing.T, vips ...netip.Addr) (end func()) {
 	t.Helper()
-	cmd := d.Net.ClientCommand(d.ctx, "sh", "-c",
-		"while ip -6 neigh flush dev eth0 nud reachable nud stale nud delay nud probe; do sleep 0.03; done")
+	cmd := d.Net.ClientCommand(d.ctx, "sh", "-c", `while sleep 0.03; do
+	for vip; do
+		if [ -n "$(ip neigh show to $vip dev eth0 nud reachable nud stale nud delay)" ]; then
+			ip neigh change $vip dev eth0 nud failed || exit
+		fi
+	done
+done`, "sh")
+	for _, a := range vips {
+		cmd.Args = append(cmd.Args, a.String())
+	}
 	require.NoError(t, cmd.Start())
 	return func() {
 		require.NoError(t, cmd.Process.Kill())
-		_ = cmd.Wait()
+		require.ErrorContains(t, cmd.Wait(), "killed", "it went on to the end")
 	}
 }
 
@@ -39,7 +49,7 @@ func (d *deployment) clientsAsk(t *testing.T) {
 	d.scenario(t, "clients that ask for an IPv6 virtual IP are answered all through a change", func(t *testing.T) {
 		holder := d.ready(t)
 		d.configure(t, option(lab.VIP, vip6))
-		defer d.forgetful(t)()
+		defer d.forgetful(t, lab.VIP, vip6)()
 		for _, change := range []string{"router_id=24", "vrrp_mode=unicast", "vrrp_mode=multicast", "router_id=25"} {
 			d.unnoticedBy(t, func() { d.configure(t, change) }, lab.VIP, vip6)
 		}
@@ -48,6 +58,25 @@ func (d *deployment) clientsAsk(t *testing.T) {
 		d.unnoticedBy(t, func() { d.configure(t, "advert_interval=1", "router_id=26") }, vip6)
 		d.unnoticedBy(t, func() { d.configure(t, option(lab.VIP, vip6), "advert_interval=0.2") }, vip6)
 		d.unnoticedBy(t, func() { d.configure(t, option(lab.VIP)) }, lab.VIP)
+		require.Equal(t, holder, d.waitHolder(t))
+	})
+}
+
+// strictARP has all machines answer ARP requests only for addresses of the interface
+// where they arrive, as kube-proxy's strictARP does, from now on.
+func (d *deployment) strictARP(t *testing.T) {
+	d.scenario(t, "clients that ask for an IPv4 virtual IP are answered all through a change with strictARP", func(t *testing.T) {
+		holder := d.ready(t)
+		for _, unit := range d.units() {
+			m, err := d.Machine(d.machineOf(t, unit))
+			require.NoError(t, err)
+			out, err := d.Net.CommandAt(d.ctx, m.Port(), "sysctl", "-w", "net.ipv4.conf.all.arp_ignore=1", "net.ipv4.conf.all.arp_announce=2").CombinedOutput()
+			require.NoError(t, err, "%s", out)
+		}
+		defer d.forgetful(t, lab.VIP)()
+		for _, change := range []string{"router_id=31", "vrrp_mode=unicast", "vrrp_mode=multicast", "advert_interval=4", "router_id=32", "advert_interval=0.2"} {
+			d.unnoticedBy(t, func() { d.configure(t, change) }, lab.VIP)
+		}
 		require.Equal(t, holder, d.waitHolder(t))
 	})
 }
