@@ -378,9 +378,24 @@ func TestAReportThatIsALinkIsRefused(t *testing.T) {
 	require.Equal(t, "charm_keepalived", m.observe().Instances[0].Name)
 	require.Equal(t, `[{"data":{"iname":"false"}}]`, func() string { text, _ := os.ReadFile(victim); return string(text) }())
 
-	// A directory in the way cannot be removed, and tells nothing.
-	require.NoError(t, os.MkdirAll(filepath.Join(link, "x"), 0o755))
-	require.Empty(t, m.observe().Instances)
+}
+
+// TestADirectoryInTheWayOfTheReportIsMovedAside: before 2.2.7 the report is always in
+// /tmp, where anybody can put one.
+func TestADirectoryInTheWayOfTheReportIsMovedAside(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("the report must be root's; CI runs this as root")
+	}
+	m := newMachine(t)
+	tmp := t.TempDir()
+	m.start(tmp)
+	for _, name := range []string{"a", "b"} {
+		require.NoError(t, os.MkdirAll(filepath.Join(tmp, "keepalived.json", name), 0o755))
+		require.Equal(t, "charm_keepalived", m.observe().Instances[0].Name)
+	}
+	aside, err := filepath.Glob(filepath.Join(tmp, "keepalived.json.*", "*"))
+	require.NoError(t, err)
+	require.Len(t, aside, 2, "nothing of anybody's is deleted")
 }
 
 func TestADaemonWithoutReportsIsNotSignalled(t *testing.T) {

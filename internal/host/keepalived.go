@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -162,9 +163,7 @@ func (h *Host) instances(pid int) []keepalived.InstanceState {
 	if err != nil || convErr != nil || pid == 0 {
 		return nil // built without JSON: the signal would kill it
 	}
-	reports := slices.DeleteFunc(reportFiles(pid), func(report string) bool {
-		return os.Remove(report) != nil && !errors.Is(missing(report), os.ErrNotExist)
-	})
+	reports := slices.DeleteFunc(reportFiles(pid), func(report string) bool { return !clearWay(report) })
 	if len(reports) == 0 || syscall.Kill(pid, syscall.Signal(number)) != nil {
 		return nil
 	}
@@ -185,9 +184,15 @@ func (h *Host) instances(pid int) []keepalived.InstanceState {
 	return nil
 }
 
-func missing(path string) error {
-	_, err := os.Lstat(path)
-	return err
+// clearWay makes room for a report and tells whether there is some. Before 2.2.7 the
+// report always goes to /tmp, where anybody may have put a directory of that name: it is
+// moved aside, however much is in it.
+func clearWay(report string) bool {
+	err := os.Remove(report)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		err = os.Rename(report, fmt.Sprintf("%s.%d", report, time.Now().UnixNano()))
+	}
+	return err == nil || errors.Is(err, fs.ErrNotExist)
 }
 
 // reportFiles are where the daemon may write, as it sees the files: TMPDIR of its
