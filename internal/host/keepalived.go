@@ -184,6 +184,11 @@ func (h *Host) instances(pid int) []keepalived.InstanceState {
 	return nil
 }
 
+func missing(path string) error {
+	_, err := os.Lstat(path)
+	return err
+}
+
 // clearWay makes room for a report and tells whether there is some. Before 2.2.7 the
 // report always goes to /tmp, where anybody may have put a directory of that name: it is
 // moved aside, however much is in it.
