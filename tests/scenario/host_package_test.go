@@ -1,0 +1,128 @@
+package scenario_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"keepalived-charm/tests/controller"
+	"keepalived-charm/tests/lab"
+)
+
+// TestKeepalivedOfTheMachinesOwner has the owner of machines do what the charm would not
+// to package and service of keepalived.
+func TestKeepalivedOfTheMachinesOwner(t *testing.T) {
+	t.Parallel()
+	d := deploy(t, serving())
+	d.ready(t)
+	d.maskedService(t)
+	d.packageRemoved(t)
+	d.packageHeld(t)
+	d.busyApt(t)
+}
+
+// readyAgain waits until a unit serves, or may.
+func (d *deployment) readyAgain(t *testing.T, unit string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(d.ctx, time.Minute)
+	defer cancel()
+	require.NoError(t, d.Model.Wait(ctx, unit+" to be ready", func(s controller.Snapshot) bool {
+		u, ok := s.Unit(unit)
+		return ok && strings.HasPrefix(u.Workload.Message, "VIP ready") && !strings.Contains(u.Workload.Message, "masked")
+	}))
+	d.settled(t)
+}
+
+func (d *deployment) maskedService(t *testing.T) {
+	d.scenario(t, "a masked keepalived.service goes on until keepalived ends, and says so", func(t *testing.T) {
+		holder := d.ready(t)
+		unit := d.unitOn(t, holder)
+		unnoticed(t, d.measure(t, time.Second, func() {
+			d.run(t, holder, "systemctl mask keepalived.service")
+			d.updateStatus(t)
+			d.says(t, unit, "; keepalived.service is masked, once ended it does not start again: systemctl unmask keepalived.service")
+			d.configure(t, option(lab.VIP, otherVIP))
+		}))
+		require.Len(t, d.heldBy(t, holder, lab.VIP, otherVIP), 2, "it reads what changes")
+		unnoticed(t, d.measure(t, time.Second, func() { d.configure(t, "router_id=24") }))
+		moved(t, d.measure(t, 4*time.Second, func() {
+			d.run(t, holder, "systemctl kill --signal=KILL keepalived.service")
+		}), machineDies)
+		require.NotEqual(t, holder, d.waitHolder(t))
+		d.says(t, unit, "keepalived.service is masked, no VIP can be held here: systemctl unmask keepalived.service")
+		unnoticed(t, d.measure(t, time.Second, func() {
+			d.updateStatus(t)
+			d.configure(t, option(lab.VIP))
+		}))
+		d.says(t, unit, "keepalived.service is masked, no VIP can be held here")
+		d.run(t, holder, "systemctl unmask keepalived.service")
+		unnoticed(t, d.measure(t, time.Second, func() {
+			d.updateStatus(t)
+			d.readyAgain(t, unit)
+		}))
+		d.ready(t)
+	})
+}
+
+func (d *deployment) packageRemoved(t *testing.T) {
+	d.scenario(t, "a keepalived that is removed by hand hands over and is installed again", func(t *testing.T) {
+		for _, how := range []string{"remove", "purge"} {
+			holder := d.ready(t)
+			moved(t, d.measure(t, time.Second, func() {
+				d.run(t, holder, "DEBIAN_FRONTEND=noninteractive apt-get --quiet --yes "+how+" keepalived >&2")
+			}), handedOver)
+			d.readyAgain(t, d.unitOn(t, holder))
+			require.Equal(t, "enabled", strings.TrimSpace(d.run(t, holder, "systemctl is-enabled keepalived.service")))
+			require.Equal(t, "installed", d.run(t, holder, "dpkg --audit; dpkg-query --show --showformat '${db:Status-Status}' keepalived"))
+		}
+	})
+}
+
+func (d *deployment) packageHeld(t *testing.T) {
+	d.scenario(t, "a keepalived that apt is told not to install is named", func(t *testing.T) {
+		holder := d.ready(t)
+		id := d.standbys(t, holder)[0]
+		unit := d.unitOn(t, id)
+		d.hold(t, id, true)
+		d.run(t, id, "DEBIAN_FRONTEND=noninteractive apt-get --quiet --yes remove keepalived >&2; apt-mark hold keepalived")
+		d.hold(t, id, false)
+		d.updateStatus(t)
+		d.says(t, unit, "keepalived is held and cannot be installed: apt-mark unhold keepalived")
+		d.run(t, id, "apt-mark unhold keepalived")
+		d.updateStatus(t)
+		d.readyAgain(t, unit)
+		require.Equal(t, holder, d.waitHolder(t))
+	})
+}
+
+func (d *deployment) busyApt(t *testing.T) {
+	d.scenario(t, "a unit that is installed beside another apt-get waits for it and says so", func(t *testing.T) {
+		ids, err := d.AddMachines(d.ctx, 1)
+		require.NoError(t, err)
+		m, err := d.Machine(ids[0])
+		require.NoError(t, err)
+		require.NoError(t, m.InstallHAProxy(d.ctx))
+		// apt has the lock of its lists while it runs this.
+		d.run(t, ids[0], `touch /run/busy
+systemd-run --quiet apt-get -o APT::Update::Pre-Invoke::='for n in $(seq 600); do [ -e /run/busy ] || exit 0; sleep 0.1; done' update
+for n in $(seq 100); do apt-get update 2>&1 | grep -q 'Could not get lock' && exit 0; sleep 0.1; done
+exit 1`)
+		_, err = d.Model.AddUnit("haproxy", ids[0])
+		require.NoError(t, err)
+		ctx, cancel := context.WithTimeout(d.ctx, 40*time.Second)
+		defer cancel()
+		require.NoError(t, d.Model.Wait(ctx, "the new unit to say what it waits for", func(s controller.Snapshot) bool {
+			unit, ok := d.UnitOn("keepalived", ids[0])
+			if !ok {
+				return false
+			}
+			u, ok := s.Unit(unit)
+			return ok && strings.HasPrefix(u.Workload.Message, "installing keepalived, waits for apt-get (pid ")
+		}))
+		d.run(t, ids[0], "rm /run/busy")
+		d.readyAgain(t, d.unitOn(t, ids[0]))
+	})
+}
