@@ -2,6 +2,7 @@ package charmtest
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -169,6 +170,9 @@ func (h *Host) installPackage(amid bool) error {
 		return reconcile.NoPackage("Unable to locate package keepalived")
 	}
 	h.Files[installedMark] = ""
+	if h.Offline {
+		return errors.New("cannot install keepalived: Unable to fetch some archives\nCould not resolve deb.debian.org")
+	}
 	h.Installed, h.Disabled = !amid, false
 	return nil
 }

@@ -22,8 +22,9 @@ type Host struct {
 	Installed bool
 	// Holder is a program that has apt's locks, for as long as a hook waits; empty for none.
 	Holder string
-	// Held tells that apt is to leave the package as it is, Gone that no archive has it.
-	Held, Gone bool
+	// Held tells that apt is to leave the package as it is, Gone that no archive has it,
+	// Offline that none can be reached.
+	Held, Gone, Offline bool
 	// Masked tells that systemd is forbidden to start keepalived, Disabled that it does not
 	// at boot.
 	Masked, Disabled bool

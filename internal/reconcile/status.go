@@ -97,7 +97,8 @@ func Installing(a Action, holder string) juju.Status {
 
 // InstallFails tells of a fault that may end by itself.
 func InstallFails(err error) juju.Status {
-	return say(installFails, "REASON", strings.TrimPrefix(err.Error(), "cannot install keepalived: "))
+	reason := strings.TrimPrefix(err.Error(), "cannot install keepalived: ")
+	return say(installFails, "REASON", strings.ReplaceAll(reason, "\n", "; "))
 }
 
 // PackageHeld is the refusal of a package that apt is told to leave as it is.
