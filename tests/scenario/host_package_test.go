@@ -48,9 +48,7 @@ func (d *deployment) maskedService(t *testing.T) {
 		}))
 		require.Len(t, d.heldBy(t, holder, lab.VIP, otherVIP), 2, "it reads what changes")
 		unnoticed(t, d.measure(t, time.Second, func() { d.configure(t, "router_id=24") }))
-		moved(t, d.measure(t, 4*time.Second, func() {
-			d.run(t, holder, "systemctl kill --signal=KILL keepalived.service")
-		}), machineDies)
+		moved(t, d.measure(t, 2*time.Second, func() { d.run(t, holder, "systemctl stop keepalived.service") }), handedOver)
 		require.NotEqual(t, holder, d.waitHolder(t))
 		d.says(t, unit, "keepalived.service is masked, no VIP can be held here: systemctl unmask keepalived.service")
 		unnoticed(t, d.measure(t, time.Second, func() {
