@@ -8,7 +8,9 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -28,16 +30,32 @@ type aim struct {
 	fallback []netip.AddrPort
 	virtual  map[netip.Addr]bool
 	diag     *sockDiag // nil: not available
+
+	mu sync.Mutex
+	// failures are the virtual IPs where the last connection failed.
+	failures map[netip.AddrPort]failure
 }
+
+// failure is what came of a connection to a process that listens on a virtual IP.
+type failure struct {
+	err   error
+	when  time.Time
+	inode uint32 // of the listener
+}
+
+// listenerDoubt is how long a listener on a virtual IP that is elsewhere counts for
+// nothing after a connection to it failed: a service that hangs, or answers 503 to
+// everybody, would be healthy again as soon as the address has left.
+const listenerDoubt = time.Minute
 
 // newAim returns the aim of a check whose target is an address; virtual are the unit's
 // virtual IPs.
-func newAim(c healthcheck.Check, virtual []netip.Addr) (aim, error) {
+func newAim(c healthcheck.Check, virtual []netip.Addr) (*aim, error) {
 	endpoints, err := c.Endpoints()
 	if err != nil {
-		return aim{}, err
+		return nil, err
 	}
-	a := aim{endpoints: endpoints, virtual: map[netip.Addr]bool{}}
+	a := &aim{endpoints: endpoints, virtual: map[netip.Addr]bool{}, failures: map[netip.AddrPort]failure{}}
 	for _, v := range virtual {
 		a.virtual[v] = true
 		// A link-local address says nothing without an interface.
@@ -126,10 +144,40 @@ func (a *aim) one(ctx context.Context, at netip.AddrPort, try try) (found string
 	if isHere(at.Addr()) {
 		err := a.connect(ctx, at, try)
 		if err == nil || !errors.Is(err, errElsewhere) && isHere(at.Addr()) {
+			a.remember(ctx, at, err)
 			return "", err
 		}
 	}
 	return a.listens(at)
+}
+
+// remember takes in what came of a connection to a virtual IP. A check that was given
+// up, or was too late because this process did not run, says nothing.
+func (a *aim) remember(ctx context.Context, at netip.AddrPort, err error) {
+	end, limited := ctx.Deadline()
+	if errors.Is(ctx.Err(), context.Canceled) || limited && time.Since(end) > starvedAfter {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.failures, at)
+	if err == nil || nobody(err) || a.diag == nil {
+		return
+	}
+	if s, unknown := a.diag.listener(at); unknown == nil {
+		a.failures[at] = failure{err, time.Now(), s.inode}
+	}
+}
+
+// doubt is why a listener counts for nothing, if so.
+func (a *aim) doubt(at netip.AddrPort, s tcpSocket) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	f := a.failures[at]
+	if f.err == nil || f.inode != s.inode || time.Since(f.when) >= listenerDoubt {
+		return nil
+	}
+	return fmt.Errorf("%v when the address was last here", f.err)
 }
 
 // connect does a check with a connection, and ends all that it began.
@@ -188,6 +236,9 @@ func (a *aim) listens(at netip.AddrPort) (found string, err error) {
 		return "", fmt.Errorf("cannot tell who listens on %s: %w", at, err)
 	case s.queued > s.backlog:
 		return "", fmt.Errorf("the process on this machine that listens on %s takes no connections", at)
+	}
+	if err := a.doubt(at, s); err != nil {
+		return "", err
 	}
 	return fmt.Sprintf("a process on this machine listens on %s, the address is elsewhere", at), nil
 }

@@ -341,6 +341,55 @@ func TestAnAddressMayMoveWithinACheck(t *testing.T) {
 	})
 }
 
+// TestAListenerIsDoubtedAfterItsServiceFailed: for a while, and until it is another.
+func TestAListenerIsDoubtedAfterItsServiceFailed(t *testing.T) {
+	onMachineA(t, func(t *testing.T) {
+		for _, target := range []string{"10.9.9.50:80", "localhost:80"} {
+			p, err := newProber(aimed(healthcheck.HTTP, target))
+			require.NoError(t, err)
+			check := func() (string, error) {
+				ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+				defer cancel()
+				return p.probe(ctx)
+			}
+			arrives(t, "10.9.9.50/32")
+			l := opened(t, "tcp", "10.9.9.50:80", "503")
+			_, err = check()
+			require.EqualError(t, err, "http://10.9.9.50:80/ answered with status 503")
+			require.NoError(t, address("a0", "10.9.9.50/32", false))
+			for range 2 {
+				_, err = check()
+				require.EqualError(t, err, "http://10.9.9.50:80/ answered with status 503 when the address was last here")
+			}
+			a := p.(*httpProber).aim
+			at := netip.MustParseAddrPort("10.9.9.50:80")
+			f := a.failures[at]
+			f.when = f.when.Add(-listenerDoubt)
+			a.failures[at] = f
+			_, err = check()
+			require.NoError(t, err, "for a while only")
+
+			f.when = time.Now()
+			a.failures[at] = f
+			l.Close()
+			l = opened(t, "tcp", "10.9.9.50:80")
+			_, err = check()
+			require.NoError(t, err, "another listener")
+			arrives(t, "10.9.9.50/32")
+			_, err = check()
+			require.NoError(t, err)
+			require.Empty(t, a.failures)
+			given, cancel := context.WithCancel(t.Context())
+			cancel()
+			_, err = p.probe(given)
+			require.Error(t, err)
+			require.Empty(t, a.failures, "what was given up says nothing")
+			require.NoError(t, address("a0", "10.9.9.50/32", false))
+			l.Close()
+		}
+	})
+}
+
 func TestAListenerThatTakesNoConnectionsIsNone(t *testing.T) {
 	onMachineA(t, func(t *testing.T) {
 		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)

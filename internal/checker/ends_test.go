@@ -112,29 +112,53 @@ func TestEveryCheckEndsWhatItBegan(t *testing.T) {
 	for claim, do := range places {
 		all = append(all, hung{healthcheck.HTTP, claim, stall(t, do)}, hung{healthcheck.HTTPS, claim, stall(t, secured(do))})
 	}
-	const rounds, together = 25, 8
 	for _, h := range all {
 		t.Run(string(h.kind)+" hangs "+h.claim, func(t *testing.T) {
 			p, err := newProber(healthcheck.Config{Check: healthcheck.Check{Type: h.kind, Target: h.target}})
 			require.NoError(t, err)
-			sockets, routines := descriptors(t), runtime.NumGoroutine()
-			for range rounds {
-				var checks sync.WaitGroup
-				for range together {
-					checks.Go(func() {
-						ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
-						defer cancel()
-						p.probe(ctx)
-					})
-				}
-				checks.Wait()
-			}
-			// The service's ends go soon after. Eventually has goroutines of its own.
-			for end := time.Now().Add(5 * time.Second); time.Now().Before(end) && (descriptors(t) > sockets || runtime.NumGoroutine() > routines); {
-				time.Sleep(10 * time.Millisecond)
-			}
-			require.LessOrEqual(t, descriptors(t), sockets, "descriptors after %d checks", rounds*together)
-			require.LessOrEqual(t, runtime.NumGoroutine(), routines, "goroutines after %d checks", rounds*together)
+			leavesNothing(t, p, 25, 8)
 		})
 	}
+}
+
+// leavesNothing carries out checks, some together, and looks at what is left.
+func leavesNothing(t *testing.T, p prober, rounds, together int) {
+	t.Helper()
+	sockets, routines := descriptors(t), runtime.NumGoroutine()
+	for range rounds {
+		var checks sync.WaitGroup
+		for range together {
+			checks.Go(func() {
+				ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
+				defer cancel()
+				p.probe(ctx)
+			})
+		}
+		checks.Wait()
+	}
+	// The service's ends go soon after. Eventually has goroutines of its own.
+	for end := time.Now().Add(5 * time.Second); time.Now().Before(end) && (descriptors(t) > sockets || runtime.NumGoroutine() > routines); {
+		time.Sleep(10 * time.Millisecond)
+	}
+	require.LessOrEqual(t, descriptors(t), sockets, "descriptors after %d checks", rounds*together)
+	require.LessOrEqual(t, runtime.NumGoroutine(), routines, "goroutines after %d checks", rounds*together)
+}
+
+// TestABusThatHangsIsLeftToItself: one that takes connections and answers nothing, and
+// one that hangs after it has answered.
+func TestABusThatHangsIsLeftToItself(t *testing.T) {
+	bus := newFakeBus(t)
+	bus.set(func() {
+		bus.units["/org/freedesktop/systemd1/unit/haproxy_2eservice"] = "active"
+		bus.hung = true
+	})
+	p := &unitProber{unit: "haproxy.service"}
+	leavesNothing(t, p, 200, 1)
+	bus.set(func() { bus.hung = false })
+	_, err := p.probe(t.Context())
+	require.NoError(t, err)
+	before := p.bus
+	bus.set(func() { bus.hung = true })
+	leavesNothing(t, p, 20, 1)
+	require.NotSame(t, before, p.bus)
 }

@@ -15,7 +15,7 @@ const hintInterval = 100 * time.Millisecond
 // listenHint notices early that a service on this machine went or came. It is
 // only a reason to check now: the check decides.
 type listenHint struct {
-	aim
+	*aim
 	listening bool
 	// waiting tells that connections waited to be accepted at the last look, stuck
 	// that they did at the one before as well.

@@ -42,7 +42,7 @@ func newProber(c healthcheck.Config) (prober, error) {
 // tcpProber connects, and for a service on this machine also sees that a process
 // took the connection: the kernel completes a connection by itself as long as
 // the backlog has room, also for a process that is stopped or stuck.
-type tcpProber struct{ aim }
+type tcpProber struct{ *aim }
 
 func (p *tcpProber) probe(ctx context.Context) (string, error) {
 	return p.check(ctx, p.awaitAccept)

@@ -25,7 +25,7 @@ const maxHeader = 64 << 10
 // own connection instead of through an http.Transport, which leaves a connection that
 // is still being made to itself when a request is given up.
 type httpProber struct {
-	aim
+	*aim
 	path   *url.URL
 	scheme string
 	host   string
@@ -34,7 +34,7 @@ type httpProber struct {
 }
 
 // newHTTPProber reads the CA.
-func newHTTPProber(c healthcheck.Check, aim aim) (prober, error) {
+func newHTTPProber(c healthcheck.Check, aim *aim) (prober, error) {
 	path, err := url.ParseRequestURI(cmp.Or(c.Path, "/"))
 	if err != nil {
 		return nil, fmt.Errorf("check path %q is not a URL path", c.Path)

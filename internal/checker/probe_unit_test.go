@@ -62,6 +62,7 @@ func (b *fakeBus) hangUp() {
 
 // serve speaks the part of the D-Bus specification that a client of ours needs.
 func (b *fakeBus) serve(conn net.Conn) {
+	defer conn.Close()
 	r := bufio.NewReader(conn)
 	for {
 		line, err := r.ReadString('\n')

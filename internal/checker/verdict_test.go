@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,13 +15,16 @@ import (
 	"keepalived-charm/internal/healthcheck"
 )
 
-// scripted is a service that hangs, or answers after a while, as long as it is told.
+// scripted is a service that answers after a while, refuses, or hangs.
 type scripted struct {
-	answers bool
-	after   time.Duration
+	answers, refuses bool
+	after            time.Duration
 }
 
 func (s *scripted) probe(ctx context.Context) (string, error) {
+	if s.refuses {
+		return "", syscall.ECONNREFUSED
+	}
 	if s.answers {
 		select {
 		case <-time.After(s.after):
@@ -110,6 +114,8 @@ func TestEveryVerdictComesInTime(t *testing.T) {
 				began = time.Now()
 				l.until(t, healthy, healthyWithin(c))
 				t.Logf("healthy after %v of %v", time.Since(began), healthyWithin(c))
+				service.refuses = true
+				l.until(t, sick, time.Duration(c.Interval)+time.Duration(c.Fall)*quickRetry)
 				cancel()
 				l.round.over()
 				synctest.Wait()
@@ -124,6 +130,7 @@ func TestTheManualNamesTheBounds(t *testing.T) {
 	require.NoError(t, err)
 	for _, formula := range []string{
 		fmt.Sprintf("interval + (⌈fall / %d⌉ + %v) × timeout + fall × %v s", mostParallel, 1.0/slowShare, quickRetry.Seconds()),
+		fmt.Sprintf("interval + fall × %v s |", quickRetry.Seconds()),
 		"rise × max(interval, timeout) + timeout",
 	} {
 		require.Contains(t, strings.Join(strings.Fields(string(text)), " "), formula)
