@@ -62,7 +62,11 @@ func TestServiceOnTheVIPOnly(t *testing.T) {
 		d.configure(t, "healthcheck_type=http", "healthcheck_target="+vip+":443")
 		sick := d.repaired(t)
 		moved(t, d.measure(t, 2*time.Second, func() { d.run(t, sick, "systemctl kill --signal=STOP haproxy.service") }), serviceHangs)
-		d.repaired(t)
+		// It has not shown that it answers again, as long as it is the same process.
+		d.run(t, sick, "systemctl kill --signal=CONT haproxy.service")
+		d.saysExactly(t, d.unitOn(t, sick), "active: "+d.role(t, sick)+"; check fails here: cannot get http://"+vip+":443/: timed out when the address was last here: juju run "+d.unitOn(t, sick)+" run-checks")
+		d.run(t, sick, "systemctl restart haproxy.service")
+		d.ready(t)
 	})
 	// Longer than the 15 s for which a single check may last until systemd kills.
 	d.scenario(t, "a service that hangs gets its verdict, however long that takes", func(t *testing.T) {
@@ -79,6 +83,7 @@ func TestServiceOnTheVIPOnly(t *testing.T) {
 		t.Logf("unhealthy within %v, 20 s are promised", time.Since(begin).Round(100*time.Millisecond))
 		require.Equal(t, before, restarts(), "systemd has killed nothing")
 		require.NotEqual(t, sick, d.waitHolder(t))
-		d.repaired(t)
+		d.run(t, sick, "systemctl kill --signal=CONT haproxy.service; systemctl restart haproxy.service")
+		d.ready(t)
 	})
 }
