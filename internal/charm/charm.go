@@ -212,7 +212,7 @@ func reach(obs reconcile.Observed, j Model, m Machine) (outcome, error) {
 			return outcome{}, err
 		}
 	}
-	return outcome{does: want.Status(obs.Machine), again: want.Shares() && obs.Machine.NotifierActive}, nil
+	return outcome{does: want.Status(obs.Machine), again: want.LooksAgain(obs.Machine) && obs.Machine.NotifierActive}, nil
 }
 
 // told returns the error of a step. A fault of apt is told as well: of a hook that fails

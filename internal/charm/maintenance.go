@@ -102,6 +102,13 @@ func failover(r request) (map[string]string, error) {
 	if want.Spread() {
 		return nil, errors.New("cannot fail over: with spread=true each virtual IP returns to its unit at once; pause keeps them away")
 	}
+	if want.Unmoved(r.obs.Machine) != "" {
+		r.look() // a pass may mend it
+		r.await(hearLimit, func() bool { return want.Unmoved(r.obs.Machine) != "" })
+		if why := want.Unmoved(r.obs.Machine); why != "" {
+			return nil, fmt.Errorf("cannot fail over: %s", why)
+		}
+	}
 	asked, err := r.asked()
 	if err == nil {
 		err = asked.Successor()

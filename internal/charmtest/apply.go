@@ -120,6 +120,8 @@ func (h *Host) apply(l reconcile.Layout, s reconcile.Step, amid bool) (known boo
 	case reconcile.Await:
 	case reconcile.Flush:
 		h.Stray = nil
+	case reconcile.Admit:
+		h.Filtered = slices.DeleteFunc(h.Filtered, func(a netip.Addr) bool { return slices.Contains(s.Addresses, a) })
 	case reconcile.Pin:
 		h.Pinned = slices.Clone(s.Addresses)
 		if amid {
@@ -271,7 +273,7 @@ func (h *Host) reload(l reconcile.Layout) error {
 		h.Keepalived.Running = true
 		h.Keepalived.Starts++
 	}
-	h.Keepalived.Loaded = h.composed()
+	h.Keepalived.Loaded, h.Keepalived.Deaf = h.composed(), h.Watchless
 	h.Disabled = h.Disabled && h.Masked
 	return nil
 }
@@ -356,7 +358,9 @@ func (h *Host) applySettings() error {
 		if _, known := before[name]; !known {
 			before[name] = h.Settings[name]
 		}
-		h.Settings[name] = value
+		if !slices.Contains(h.Fixed, name) {
+			h.Settings[name] = value
+		}
 	}
 	kept, err := json.Marshal(before)
 	h.Files[settingsKept] = string(kept)

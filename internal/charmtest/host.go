@@ -11,6 +11,7 @@ import (
 	"keepalived-charm/internal/checker"
 	"keepalived-charm/internal/conflict"
 	"keepalived-charm/internal/history"
+	"keepalived-charm/internal/keepalived"
 	"keepalived-charm/internal/reconcile"
 	"keepalived-charm/internal/vrrp"
 )
@@ -40,8 +41,14 @@ type Host struct {
 	Reminded bool
 	// Units is what systemd has read of the files in /etc/systemd/system.
 	Units map[string]string
-	// Settings are the kernel's.
+	// Settings are the kernel's, Fixed those that may not be written.
 	Settings map[string]string
+	Fixed    []string
+	// Watchless tells that root has no inotify instance left: a daemon that starts or
+	// reloads then follows no track file.
+	Watchless bool
+	// Filtered are the addresses whose packets keepalived's packet filter drops.
+	Filtered []netip.Addr
 	// Leftovers tells that the Python charm left something in the charm's directory.
 	Leftovers bool
 	// Charm is the content of the charm's own binary.
@@ -105,6 +112,8 @@ type Daemon struct {
 	Running bool
 	// Loaded is the text of all files it has read.
 	Loaded string
+	// Deaf tells that it does not follow its track files.
+	Deaf bool
 	// Starts and Reloads count since the machine was made.
 	Starts, Reloads int
 }
@@ -146,6 +155,7 @@ func (h Host) clone() Host {
 	h.Units, h.Settings = maps.Clone(h.Units), maps.Clone(h.Settings)
 	h.Pinned, h.Silent, h.Stray = slices.Clone(h.Pinned), slices.Clone(h.Silent), slices.Clone(h.Stray)
 	h.Network.Heard, h.Network.Answers = slices.Clone(h.Network.Heard), slices.Clone(h.Network.Answers)
+	h.Fixed, h.Filtered = slices.Clone(h.Fixed), slices.Clone(h.Filtered)
 	h.Interfaces = slices.Clone(h.Interfaces)
 	for i := range h.Interfaces {
 		h.Interfaces[i].Addresses = slices.Clone(h.Interfaces[i].Addresses)
@@ -250,6 +260,22 @@ func (h Host) owed(l reconcile.Layout) []reconcile.FollowUp {
 	})
 }
 
+// inotifyLimit is the kernel's default for root.
+const inotifyLimit = 128
+
+// included are the files that a configuration from before the charm includes by name.
+func (h Host) included() map[string]string {
+	files := map[string]string{}
+	for _, text := range []string{h.Files[reconcile.ForeignFile], h.Files[reconcile.MainFile]} {
+		for _, name := range keepalived.Includes(text) {
+			if more, ok := h.Files[name]; ok && name != reconcile.ForeignFile {
+				files[name] = more
+			}
+		}
+	}
+	return files
+}
+
 // observe is what a hook sees of the machine.
 func (h Host) observe(l reconcile.Layout) reconcile.Machine {
 	h = h.clone()
@@ -257,8 +283,18 @@ func (h Host) observe(l reconcile.Layout) reconcile.Machine {
 		Files: map[string]string{}, Neighbours: map[string]string{},
 		Active: h.Keepalived.Running, CheckerActive: h.Checkers[l.Application].Running, NotifierActive: h.Notifiers[l.Application],
 		BinaryCurrent: h.Files[l.Binary()] == h.Charm, Owed: h.owed(l), Interfaces: h.Interfaces, Leftovers: h.Leftovers,
-		DefaultInterface4: h.DefaultInterface4, DefaultInterface6: h.DefaultInterface6, Check: h.Check,
+		DefaultInterface4: h.DefaultInterface4, DefaultInterface6: h.DefaultInterface6, Check: h.Check, Filtered: h.Filtered, Included: h.included(),
+		Tracks: map[string]int{},
 	}
+	for name, value := range settings(h.Files[reconcile.SysctlFile]) {
+		if is, there := h.Settings[name]; there && is != value {
+			m.Drifted = append(m.Drifted, name)
+			if slices.Contains(h.Fixed, name) {
+				m.Fixed = append(m.Fixed, name)
+			}
+		}
+	}
+	slices.Sort(m.Drifted)
 	_, m.Paused = h.Files[l.Paused()]
 	_, m.Booted = h.Files[l.Booted()]
 	m.Masked, m.Disabled = h.Masked, h.Disabled && !h.Masked
@@ -287,6 +323,13 @@ func (h Host) observe(l reconcile.Layout) reconcile.Machine {
 			state := i.report(r.Holds, r.Heard)
 			state.AddressErrors = h.AddressErrors
 			state.LastTransition = r.Since
+			m.Tracks[i.name] = int(state.Effective - state.Base)
+			if h.Keepalived.Deaf {
+				state.Effective = state.Base
+				if h.Watchless {
+					m.InotifyLimit = inotifyLimit
+				}
+			}
 			m.Instances = append(m.Instances, state)
 			if r.Holds {
 				i.hold(m.Interfaces)

@@ -31,14 +31,16 @@ func (h *Host) operate(l reconcile.Layout, a reconcile.Action) error {
 			return errMasked
 		}
 		h.Keepalived.Starts++
+		h.Keepalived.Deaf = h.Watchless
 	}
 	return nil
 }
 
-// yield has another machine take over, if there is one.
+// yield has another machine take over, if there is one and the daemon follows.
 func (h *Host) yield() bool {
-	if !h.Alone {
-		h.Holds, h.Roles = false, nil
+	if h.Alone || h.Keepalived.Deaf {
+		return false
 	}
-	return !h.Alone
+	h.Holds, h.Roles = false, nil
+	return true
 }

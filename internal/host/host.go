@@ -88,6 +88,9 @@ func (h *Host) Observe(l reconcile.Layout) (reconcile.Machine, error) {
 	m.Disabled = daemon.file == "disabled"
 	m.NotifierActive = found[l.NotifierUnit()].running()
 	m.Check = h.check(l)
+	m.Included = h.included()
+	m.Filtered = h.filtered()
+	m.Drifted, m.Fixed = h.drifted(m.Files[reconcile.SysctlFile])
 	return m, h.observeElection(l, daemon, &m)
 }
 
@@ -101,9 +104,14 @@ func (h *Host) observeElection(l reconcile.Layout, daemon service, m *reconcile.
 			return err
 		}
 		if daemon.state == "active" {
+			// Before the daemon is asked: what is written later it may not have read.
+			m.Tracks = h.tracks(l, m.Files[l.Fragment()])
 			m.Instances = h.instances(daemon.pid)
 		}
 		if m.Agreed(l) || n == tries-1 {
+			if m.Ignores(l) {
+				m.InotifyLimit = h.exhausted()
+			}
 			return nil
 		}
 		time.Sleep(50 * time.Millisecond)

@@ -92,6 +92,63 @@ func (h *Host) foreign() string {
 	return ""
 }
 
+// included reads what a configuration from before the charm includes, and what that
+// includes, as far as it can be read.
+func (h *Host) included() map[string]string {
+	const most, longest = 100, 1 << 20
+	files := map[string]string{}
+	for pending := []string{h.foreign()}; len(pending) > 0 && len(files) < most; pending = pending[1:] {
+		if pending[0] == "" {
+			continue
+		}
+		path := strings.TrimPrefix(pending[0], strings.TrimSuffix(h.root, "/"))
+		text, err := readUpTo(pending[0], longest)
+		if _, known := files[path]; known || err != nil || strings.HasPrefix(path, reconcile.FragmentDir+"/") {
+			continue
+		}
+		files[path] = text
+		for _, pattern := range keepalived.Includes(text) {
+			// Relative to the file that includes (keepalived.conf(5)).
+			if filepath.IsAbs(pattern) {
+				pattern = h.path(pattern)
+			} else {
+				pattern = filepath.Join(filepath.Dir(pending[0]), pattern)
+			}
+			found, _ := filepath.Glob(pattern)
+			pending = append(pending, found[:min(len(found), most)]...)
+		}
+	}
+	delete(files, reconcile.MainFile)
+	delete(files, reconcile.ForeignFile)
+	return files
+}
+
+// readUpTo reads the beginning of a regular file.
+func readUpTo(path string, limit int64) (string, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return "", errors.New("not a regular file")
+	}
+	text, err := io.ReadAll(io.LimitReader(f, limit))
+	return string(text), err
+}
+
+// tracks reads the track files of an application's instances. One that is not there
+// says nothing.
+func (h *Host) tracks(l reconcile.Layout, fragment string) map[string]int {
+	values := map[string]int{}
+	for _, c := range keepalived.Claims(fragment) {
+		if value, err := h.trackValue(l.TrackFileOf(c.Name)); err == nil {
+			values[c.Name] = value
+		}
+	}
+	return values
+}
+
 // compose writes the whole configuration below a candidate directory: the files
 // to come, and the neighbours' fragments as they are.
 func (h *Host) compose(l reconcile.Layout, candidate string, files []reconcile.File) (string, error) {

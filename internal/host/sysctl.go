@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"keepalived-charm/internal/reconcile"
@@ -95,6 +96,28 @@ func (h *Host) rememberBefore(before map[string]string) error {
 		return fmt.Errorf("cannot remember kernel settings: %w", err)
 	}
 	return h.write(settingsBefore, string(text), 0o600)
+}
+
+// drifted returns what a file sets and the kernel has another value of, and which of
+// that may not be written here. What the kernel does not have, such as of IPv6, is
+// left out.
+func (h *Host) drifted(file string) (drifted, fixed []string) {
+	for name, want := range parseSysctl(file) {
+		text, err := os.ReadFile(h.setting(name))
+		if err != nil || strings.TrimSpace(string(text)) == want {
+			continue
+		}
+		drifted = append(drifted, name)
+		f, err := os.OpenFile(h.setting(name), os.O_WRONLY, 0)
+		if err != nil {
+			fixed = append(fixed, name)
+			continue
+		}
+		f.Close()
+	}
+	slices.Sort(drifted)
+	slices.Sort(fixed)
+	return drifted, fixed
 }
 
 func (h *Host) setting(name string) string {

@@ -13,6 +13,9 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"keepalived-charm/internal/keepalived"
+	"keepalived-charm/internal/vrrp"
 )
 
 // daemons finds keepalived as several releases have it, by the directory to chroot into:
@@ -49,12 +52,16 @@ func TestTheRealKeepalivedAcceptsEveryGoldenFile(t *testing.T) {
 		d := daemon{root}
 		t.Run(d.version(t), func(t *testing.T) {
 			enterNamespace(t)
+			// Also with defaults of the machine's owner.
+			owned := strings.Replace(string(main), "global_defs {\n", "global_defs {\n"+ownersDefaults, 1)
 			for _, name := range names {
-				fragment, err := os.ReadFile(name)
-				require.NoError(t, err)
-				said, status := d.test(t, string(main), string(fragment), true)
-				assert.NoError(t, status, "%s: %s", name, said)
-				assert.Empty(t, said, name)
+				for _, main := range []string{string(main), owned} {
+					fragment, err := os.ReadFile(name)
+					require.NoError(t, err)
+					said, status := d.test(t, main, string(fragment), true)
+					assert.NoError(t, status, "%s: %s", name, said)
+					assert.Empty(t, said, name)
+				}
 			}
 			// The test would notice a fault.
 			for _, bad := range []string{"vrrp_instance x {\n}\n", "}\n", "nonsense\n"} {
@@ -96,6 +103,15 @@ func (d daemon) version(t *testing.T) string {
 	version, _, _ := strings.Cut(strings.TrimPrefix(string(out), "Keepalived v"), " ")
 	return version
 }
+
+// ownersDefaults are defaults that break an instance which does not say otherwise.
+const ownersDefaults = `    vrrp_strict
+    vrrp_version 2
+    vrrp_garp_extra_if all 30
+    vrrp_down_timer_adverts 9
+    vrrp_lower_prio_no_advert true
+    vrrp_skip_check_adv_addr
+`
 
 // enterNamespace moves this test's thread into a network namespace with the
 // interfaces that the golden files name. The thread ends with the test.
@@ -139,4 +155,68 @@ func (d daemon) test(t *testing.T, main, fragment string, tracked bool) (said st
 	require.NoError(t, os.WriteFile(filepath.Join(place, "charm.d", "keepalived.conf"), []byte(fragment), 0o600))
 	out, err := d.command("-t", "-f", filepath.Join(inside, "keepalived.conf")).CombinedOutput()
 	return string(out), err
+}
+
+// followScript starts keepalived where root may have no inotify instance, a limit of
+// each user namespace, and prints its report before and after the track file changed,
+// and when it has reloaded with an instance to be had.
+const followScript = `
+set -e
+limit=/proc/sys/user/max_inotify_instances
+ip link set lo up
+ip link add eth0 type veth peer name peer
+ip link set eth0 up
+ip link set peer up
+ip addr add 10.10.74.11/24 dev eth0
+report() {
+	rm -f keepalived.json
+	kill -s "$(keepalived --signum=JSON)" $pid
+	for i in $(seq 100); do
+		[ -s keepalived.json ] && tail -c 2 keepalived.json | grep -q ']' && break
+		sleep 0.05
+	done
+	sleep 0.1
+	tr -d '\n' <keepalived.json
+	echo
+}
+echo '152  ' >priority
+echo 0 >$limit
+TMPDIR=$PWD keepalived -n -f $PWD/keepalived.conf -p $PWD/a.pid -r $PWD/b.pid >/dev/null 2>&1 &
+pid=$!
+trap 'kill $pid' EXIT
+sleep 1.5
+report
+echo '100  ' >priority
+sleep 0.3
+report
+echo 8 >$limit
+kill -HUP $pid
+sleep 1
+report
+`
+
+// TestAReloadHasTheRealKeepalivedFollowItsTrackFile: what Plan counts on. Without an
+// inotify instance it runs on its base priority.
+func TestAReloadHasTheRealKeepalivedFollowItsTrackFile(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root may make namespaces; CI runs this as root")
+	}
+	dir := t.TempDir()
+	config := "global_defs {\n    max_auto_priority -1\n}\ntrack_file x {\n    file \"" + dir + "/priority\"\n    weight 1\n}\n" +
+		"vrrp_instance x {\n    interface eth0\n    virtual_router_id 23\n    version 3\n    priority 30\n    advert_int 0.1\n" +
+		"    virtual_ipaddress {\n        10.10.74.250/32\n    }\n    track_file {\n        x\n    }\n}\n"
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "keepalived.conf"), []byte(config), 0o600))
+	cmd := exec.Command("unshare", "--user", "--map-root-user", "--net", "--mount", "sh", "-c", followScript)
+	cmd.Dir = dir
+	out, err := cmd.Output()
+	require.NoError(t, err, "%s", out)
+	var priorities []vrrp.Priority
+	for line := range strings.Lines(string(out)) {
+		states, err := keepalived.ParseState([]byte(line))
+		require.NoError(t, err)
+		require.Len(t, states, 1)
+		require.EqualValues(t, 30, states[0].Base)
+		priorities = append(priorities, states[0].Effective)
+	}
+	require.Equal(t, []vrrp.Priority{30, 30, vrrp.Effective(30, 100)}, priorities)
 }

@@ -136,6 +136,8 @@ type Desired struct {
 	// look at the network found wrong.
 	claims claims
 	found  []conflict.Finding
+	// intruded are settings of the machine's owner that break virtual IPs.
+	intruded []intrusion
 	// free is a virtual router ID that nobody was heard to use.
 	free vrrp.VirtualRouterID
 }
@@ -202,7 +204,8 @@ func (o Observed) layout() Layout { return Layout{Application: o.Event.Unit.Appl
 // read them.
 func (o Observed) floating() map[netip.Addr]bool {
 	floating := map[netip.Addr]bool{}
-	texts := slices.Concat(slices.Collect(maps.Values(o.Machine.Files)), slices.Collect(maps.Values(o.Machine.Neighbours)))
+	texts := slices.Concat(slices.Collect(maps.Values(o.Machine.Files)), slices.Collect(maps.Values(o.Machine.Neighbours)),
+		slices.Collect(maps.Values(o.Machine.Included)))
 	for _, text := range texts {
 		for _, a := range keepalivedAddresses(text) {
 			floating[a] = true

@@ -127,8 +127,8 @@ func (d *Desired) judge(o Observed) error {
 	return nil
 }
 
-// Shares tells that a peer was seen to hold virtual IPs beside this unit.
-func (d Desired) Shares() bool {
+// shares tells that a peer was seen to hold virtual IPs beside this unit.
+func (d Desired) shares() bool {
 	return slices.ContainsFunc(d.found, func(f conflict.Finding) bool { return f.Kind == conflict.TwoHolders })
 }
 

@@ -65,6 +65,9 @@ func (o Observed) others() map[string]string {
 	if text, ok := o.Machine.foreignText(); ok {
 		texts["the keepalived.conf from before the charm"] = text
 	}
+	for file, text := range o.Machine.Included {
+		texts[file] = text
+	}
 	return texts
 }
 

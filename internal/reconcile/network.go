@@ -114,6 +114,12 @@ func Report(o Observed) (NetworkReport, error) {
 			r.Conflicts = append(r.Conflicts, text)
 		}
 	}
+	if why := d.Unmoved(o.Machine); why != "" {
+		r.Conflicts = append(r.Conflicts, why)
+	}
+	for _, text := range d.besides(o.Machine) {
+		r.Conflicts = append(r.Conflicts, strings.TrimPrefix(text, "; "))
+	}
 	misplaced := d.misplaced(o.Machine)
 	if misplaced != "" {
 		r.Conflicts = append(r.Conflicts, strings.TrimPrefix(misplaced, "; "))

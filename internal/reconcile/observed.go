@@ -84,6 +84,19 @@ type Machine struct {
 	DefaultInterface4, DefaultInterface6 string
 	// Instances is what the daemon reports; none while it does not run.
 	Instances []keepalived.InstanceState
+	// Tracks are the values of the instances' track files, by instance.
+	Tracks map[string]int
+	// InotifyLimit is how many inotify instances root may have when none is left; 0
+	// when there are.
+	InotifyLimit int
+	// Included are the files that a configuration from before the charm includes, by
+	// path.
+	Included map[string]string
+	// Filtered are addresses whose packets keepalived's packet filter drops.
+	Filtered []netip.Addr
+	// Drifted are the kernel settings that have another value than the charm's file
+	// says, Fixed those of them that may not be written here, as in a container.
+	Drifted, Fixed []string
 	// Unreachable are the addresses of Probe at which nothing answered.
 	Unreachable []netip.Addr
 	// Check is what the health checker last found out.
@@ -142,6 +155,9 @@ func (m Machine) Agreed(l Layout) bool {
 	for _, i := range m.Instances {
 		if !l.Owns(i.Name) {
 			continue
+		}
+		if !m.follows(i) {
+			return false
 		}
 		for _, a := range i.Addresses {
 			switch i.State {

@@ -66,8 +66,11 @@ func serve(d Desired, o Observed) []Step {
 	}
 	daemon, others := changes(d, o.Machine)
 	due := d.due(o.Machine, slices.Concat(daemon, others))
-	if !o.Machine.Active || o.Machine.Disabled || d.lacking(o.Machine) {
+	if !o.Machine.Active || o.Machine.Disabled || d.lacking(o.Machine) || o.Machine.Ignores(d.Layout) && o.Machine.InotifyLimit == 0 {
 		due[Reload] = true
+	}
+	if o.Machine.mayRestore() {
+		due[ApplySysctl] = true
 	}
 	o.Machine.bar(due)
 	if !o.Machine.CheckerActive || !o.Machine.BinaryCurrent || o.Machine.Booted {
@@ -116,7 +119,12 @@ func serve(d Desired, o Observed) []Step {
 		// part again after that.
 		list[reload], list[checker] = RestartChecker, Reload
 	}
-	return append(append(steps, do(list)...), forget(due, o.Machine)...)
+	steps = append(steps, do(list)...)
+	if filtered := d.filtered(o.Machine); len(filtered) > 0 {
+		// Now that no instance of the charm drops anything.
+		steps = append(steps, Step{Action: Admit, Addresses: filtered})
+	}
+	return append(steps, forget(due, o.Machine)...)
 }
 
 // withdraw plans for a unit that serves nothing (any more).

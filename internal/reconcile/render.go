@@ -18,6 +18,9 @@ func (d *Desired) render(o Observed) error {
 	if err := d.place(o); err != nil {
 		return err
 	}
+	if err := d.refuseIntrusion(o); err != nil {
+		return err
+	}
 	if err := d.refuseWanted(o); err != nil {
 		return err
 	}

@@ -50,6 +50,9 @@ func (d Desired) status(m Machine) juju.Status {
 	case d.Mode != Serving:
 		return say(released)
 	case d.paused:
+		if s, unmoved := d.ignoring(m); unmoved {
+			return s
+		}
 		s := say(paused, "UNIT", d.unit.String())
 		if kept := d.kept(m); len(kept) > 0 {
 			s.Message += say(pausedHolds, "ADDRESSES", list(kept)).Message
@@ -63,7 +66,7 @@ func (d Desired) status(m Machine) juju.Status {
 	if m.Masked {
 		s.Message += say(alsoMasked, "COMMAND", m.unmask()).Message
 	}
-	s.Message += d.progress() + d.conflicts() + d.misplaced(m) + d.unplaced(m)
+	s.Message += d.progress() + d.conflicts() + strings.Join(d.besides(m), "") + d.misplaced(m) + d.unplaced(m)
 	if !d.dropsOut(m) {
 		s.Message += d.failing(m.Check)
 	}
@@ -126,6 +129,9 @@ func (d Desired) role(m Machine) juju.Status {
 		return say(holdsSome, "COUNT", fmt.Sprint(n-len(missing)), "ALL", fmt.Sprint(n), "ADDRESSES", list(missing))
 	case len(stray) > 0:
 		return say(holdsStray, "ADDRESSES", list(stray), "STATE", state.State.String())
+	case !m.follows(state):
+		s, _ := d.ignoring(m)
+		return s
 	case state.State == keepalived.Master:
 		return say(holdsAll, "ADDRESSES", all)
 	case state.State == keepalived.Fault:

@@ -93,6 +93,12 @@ func (c circumstances) spreadOut(holders ...int) {
 
 var stranger = conflict.Host{Address: netip.MustParseAddr("10.0.0.99"), MAC: "52:54:00:00:00:63"}
 
+// ignores makes the daemon run on its base priority.
+func (c circumstances) ignores(limit int) {
+	c.state.Base, c.state.Effective = 50, 50
+	c.Tracks, c.InotifyLimit = map[string]int{c.state.Name: vrrp.HealthyWeight + vrrp.HolderWeight}, limit
+}
+
 // second makes the peer a second holder.
 func (c circumstances) second(path conflict.Path) {
 	c.Desired.found = append(c.Desired.found, conflict.Finding{Kind: conflict.TwoHolders, Peer: "keepalived/1", Address: netip.MustParseAddr("10.0.0.250"), Path: path})
@@ -166,6 +172,37 @@ func TestEveryConditionHasItsWords(t *testing.T) {
 			"waiting: takes no part yet, waits for keepalived/1, keepalived/2, keepalived/3 and 2 more to send advertisements here"},
 		"another one is about to change": {waitsToAgree, -1, 1, func(c circumstances) { c.waitFor(untilAgreed, 2) },
 			"waiting: takes no part yet, waits for keepalived/2 to run the same"},
+		"no inotify instance left": {ignoresWatchless, -1, 1, func(c circumstances) { c.ignores(128) },
+			"waiting: keepalived does not follow the health check, all 128 inotify instances are in use: sysctl -w fs.inotify.max_user_instances=512"},
+		"no inotify instance left of many": {ignoresWatchless, -1, 1, func(c circumstances) { c.ignores(1024) },
+			"waiting: keepalived does not follow the health check, all 1024 inotify instances are in use: sysctl -w fs.inotify.max_user_instances=2048"},
+		"the health check not followed": {ignoresCheck, -1, 1, func(c circumstances) { c.ignores(0) },
+			"waiting: keepalived does not follow the health check: journalctl -u keepalived"},
+		"paused, the track file not followed": {ignoresCheck, -1, 1, func(c circumstances) {
+			c.ignores(0)
+			c.Desired.paused, c.Tracks[c.state.Name] = true, vrrp.StepAside
+		}, "waiting: keepalived does not follow the health check: journalctl -u keepalived"},
+		"followed": {holdsAll, -1, 1, func(c circumstances) {
+			c.ignores(0)
+			c.state.Effective = 254
+		}, "active: VIP ready: holds " + one},
+		"dropped by keepalived": {holdsAll, alsoFiltered, 1, func(c circumstances) { c.Filtered = c.addresses() },
+			"active: VIP ready: holds " + one + "; keepalived's packet filter drops what is sent to " + one + ": nft flush set ip keepalived vips"},
+		"an owner's setting": {holdsAll, alsoOwnerSets, 1, func(c circumstances) {
+			c.Desired.intruded = []intrusion{{"/etc/keepalived/a.conf", "net_namespace", "breaks them"}}
+		}, "active: VIP ready: holds " + one + "; /etc/keepalived/a.conf sets net_namespace, which breaks them: remove it"},
+		"a setting that drifted": {standbyOf, settingLost, 1, func(c circumstances) {
+			c.standby(heard)
+			c.Check = CheckResult{}
+			c.Drifted = []string{"net.ipv4.ip_nonlocal_bind", "net.ipv6.ip_nonlocal_bind"}
+		}, "active: VIP ready: standby for " + one + ", holder keepalived/1; net.ipv4.ip_nonlocal_bind is off and cannot be set here, a service cannot bind a virtual IP that another machine holds"},
+		"a setting that drifted, of the other family": {standbyOf, -1, 1, func(c circumstances) {
+			c.standby(heard)
+			c.Check, c.Drifted = CheckResult{}, []string{"net.ipv6.ip_nonlocal_bind"}
+		}, "active: VIP ready: standby for " + one + ", holder keepalived/1"},
+		"a setting that drifted, a service that works": {standbyOf, -1, 1, func(c circumstances) {
+			c.standby(heard).Drifted = []string{"net.ipv4.ip_nonlocal_bind"}
+		}, "active: VIP ready: standby for " + one + ", holder keepalived/1"},
 		"sick and out": {outOfElection, -1, 1, func(c circumstances) {
 			c.standby(0).state.State = keepalived.Fault
 			c.options.Policy.DropAllUnhealthy = true
@@ -258,7 +295,7 @@ func TestEveryConditionHasItsWords(t *testing.T) {
 		seen[c.of], seen[c.with] = true, true
 	}
 	// Set by others: errors' texts, and a step of a plan.
-	for _, c := range []condition{cannotUse, meanwhile, installing, installWaits, installFails, removeWaits, packageHeld, noPackage, routerTaken, addressTaken, holderUnheard, holderDropped, routerMaybeTaken, addressMaybeTaken} {
+	for _, c := range []condition{cannotUse, meanwhile, installing, installWaits, installFails, removeWaits, packageHeld, noPackage, routerTaken, addressTaken, holderUnheard, holderDropped, ownerSets, routerMaybeTaken, addressMaybeTaken} {
 		seen[c] = true
 	}
 	for n, w := range Wordings() {

@@ -28,6 +28,9 @@ const (
 	// become MASTER meanwhile: they were left behind, or added by hand, and another
 	// unit has them.
 	Flush Action = "flush"
+	// Admit takes the addresses of the step out of keepalived's packet filter, where an
+	// instance of before left them.
+	Admit Action = "admit"
 	// Pin puts the addresses of the step on the loopback device, where the machine
 	// answers for them while its VRRP instance changes over; Unpin ends it.
 	Pin Action = "pin"
@@ -67,7 +70,7 @@ type Step struct {
 	Files  []File
 	// FollowUps are what Owe remembers, Do carries out and Forget drops.
 	FollowUps []FollowUp
-	// Addresses are what Pin pins.
+	// Addresses are what Flush, Admit and Pin are about.
 	Addresses []netip.Addr
 }
 

@@ -44,6 +44,8 @@ const (
 	notRunning
 	notReporting
 	daemonFault
+	ignoresWatchless
+	ignoresCheck
 	waitsToKnow
 	waitsForList
 	waitsToAgree
@@ -54,6 +56,7 @@ const (
 	addressTaken
 	holderUnheard
 	holderDropped
+	ownerSets
 	routerMaybeTaken
 	addressMaybeTaken
 	// Those that are added to another message.
@@ -76,6 +79,9 @@ const (
 	alsoHoldsDropped
 	alsoHoldsDeaf
 	moreConflicts
+	alsoFiltered
+	alsoOwnerSets
+	settingLost
 	wrongInterface
 	noSubnet
 )
@@ -106,6 +112,10 @@ func Wordings() []Wording {
 		notRunning:   {juju.Waiting, "keepalived is not running: journalctl -u keepalived", "It could not be started, or a drop-in of the machine's owner keeps it from that (systemctl cat keepalived); every hook tries again."},
 		notReporting: {juju.Waiting, "keepalived does not run this unit's VRRP instance: see journalctl -u keepalived", "The daemon runs and does not answer, or with another configuration, such as by a drop-in of the machine's owner (systemctl cat keepalived)."},
 		daemonFault:  {juju.Waiting, "keepalived is in the FAULT state: journalctl -u keepalived", "The daemon cannot take part; its journal says why. The other units hold the virtual IPs."},
+		ignoresWatchless: {juju.Waiting, "keepalived does not follow the health check, all LIMIT inotify instances are in use: sysctl -w fs.inotify.max_user_instances=MORE",
+			"It never read what the health checker writes, so nothing moves the virtual IPs, neither a dead service nor the actions. Every pass has it read anew, which helps as soon as the machine's limit is raised (and noted in /etc/sysctl.d), or who uses so many ends. The charm leaves the limit alone: it is the whole machine's."},
+		ignoresCheck: {juju.Waiting, "keepalived does not follow the health check: journalctl -u keepalived",
+			"It never read what the health checker writes, so nothing moves the virtual IPs, neither a dead service nor the actions. Every pass has it read anew; this shows when that did not work."},
 		waitsToKnow:  {juju.Waiting, "takes no part yet, waits for UNIT to tell of itself", "This unit would not hear a unit that it does not know, and take what that one holds. Juju tells of the other units in hooks to come. For longer: see the status and the agent of that unit."},
 		waitsForList: {juju.Waiting, "takes no part yet, waits for UNIT to send advertisements here", "With vrrp_mode=unicast: this unit would not hear UNIT. A hook of that unit ends it. For longer: see its status and its agent."},
 		waitsToAgree: {juju.Waiting, "takes no part yet, waits for UNIT to run the same", "UNIT is about to change what all units share, or has not changed it yet. For longer: see its status and its agent."},
@@ -117,6 +127,7 @@ func Wordings() []Wording {
 		addressTaken:      {juju.Blocked, "virtual_ip ADDRESS is answered by HOST: take it from that host, or configure another", "Somebody who is no unit of this application has the address. This unit does not take it. It looks again in every hook."},
 		holderUnheard:     {juju.Blocked, "UNIT holds ADDRESS, its advertisements do not arrive here: allow IP protocol 112 between the machines", "This unit would take the virtual IPs beside it, so it takes no part yet. A cloud's security group, a switch or the other machine's packet filter drops them. It looks again in every hook."},
 		holderDropped:     {juju.Blocked, "UNIT holds ADDRESS, this machine's packet filter drops its advertisements: allow IP protocol 112, see nft list ruleset", "The same; the advertisements reach this machine."},
+		ownerSets:         {juju.Blocked, "FILE sets SETTING, which EFFECT: remove it", "What the machine's owner set for every instance breaks those of the charm, which cannot say otherwise. This unit has not begun to serve. It looks again in every hook."},
 		routerMaybeTaken:  {juju.Waiting, "router_id ID is used by HOST, which may be a unit that is not known here yet", "Juju tells of the other units, and of what they run, in hooks to come. For longer: it is a stranger, such as another application of this charm on the machine of a unit that has told nothing; see the status of that unit, or which one is missing."},
 		addressMaybeTaken: {juju.Waiting, "virtual_ip ADDRESS is answered by HOST, which may be a unit that is not known here yet", "The same."},
 
@@ -139,6 +150,9 @@ func Wordings() []Wording {
 		alsoHoldsDropped:     {"", "; UNIT holds ADDRESS too, this machine's packet filter drops its advertisements: allow IP protocol 112, see nft list ruleset", "The same; the advertisements reach this machine."},
 		alsoHoldsDeaf:        {"", "; UNIT holds ADDRESS too, advertisements arrive here but not there: allow IP protocol 112 on that machine", "Two units hold; the other one does not hear this one."},
 		moreConflicts:        {"", "; COUNT more: juju run UNIT check-network", "The action lists all that is wrong on the network."},
+		alsoFiltered:         {"", "; keepalived's packet filter drops what is sent to ADDRESSES: COMMAND", "A VRRP instance with vrrp_strict or no_accept left that in the kernel. Every pass takes the virtual IPs out of it; this shows when that did not work."},
+		alsoOwnerSets:        {"", "; FILE sets SETTING, which EFFECT: remove it", "What the machine's owner set for every instance breaks those of the charm, which cannot say otherwise. This unit goes on."},
+		settingLost:          {"", "; SETTING is off and cannot be set here, a service cannot bind a virtual IP that another machine holds", "Such as in a container. It is shown while the check fails, which may be why."},
 		wrongInterface:       {"", "; ADDRESS is in the subnet of OTHER, not of INTERFACE: see network_interface", "Machines in that subnet are not told when it moves."},
 		noSubnet:             {"", "; no interface has the subnet of ADDRESS: is it right?", "Nobody finds it but by a route to these machines. Where that is meant so, give it a prefix length, such as /32, or set network_interface."},
 	}

@@ -54,6 +54,13 @@ const (
 	StepAside = -254
 )
 
+// Effective is the priority that an instance advertises with a base priority and a
+// track file's value of weight 1: keepalived keeps it within 1..254 (vrrp_scheduler.c,
+// vrrp_set_effective_priority).
+func Effective(base Priority, adjustment int) Priority {
+	return Priority(min(254, max(1, int(base)+adjustment)))
+}
+
 // Base is the priority of a sick standby of the given rank. Ranks next to each
 // other are at least 5 apart, most of them 10, so that two standbys whose timers
 // run out together are parted by more than a packet's way: one step is a 256th

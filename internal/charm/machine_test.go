@@ -1,0 +1,137 @@
+package charm_test
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"keepalived-charm/internal/charmtest"
+	"keepalived-charm/internal/reconcile"
+)
+
+// owned is a machine with a keepalived.conf of its owner, before any hook.
+func owned(settings string) charmtest.State {
+	s := option(charmtest.NewState(0), "virtual_ip", vip)
+	s.Host.Installed, s.Host.Files[reconcile.MainFile] = true, settings+before
+	s.Host.Keepalived = charmtest.Daemon{Running: true, Loaded: settings + before}
+	s.Host.Holds, s.Host.Check = true, reconcile.CheckResult{Known: true, Healthy: true}
+	return s
+}
+
+func TestASettingOfTheOwnerBlocksOnlyAUnitThatHasNotBegun(t *testing.T) {
+	for setting, effect := range map[string]string{
+		"net_namespace blue":                             "net_namespace, which puts the virtual IPs into another network namespace",
+		"global_defs {\nvrrp_mcast_group4 224.0.0.77\n}": "vrrp_mcast_group4, which sends advertisements where other units do not listen",
+		"global_defs {\nv3_checksum_as_v2\n}":            "v3_checksum_as_v2, which makes advertisements that other units drop",
+		"global_defs {\nreload_check_config\n}":          "reload_check_config, which makes keepalived end or ignore changes when it reloads",
+		"global_defs {\njson_file_location /x\n}":        "json_file_location, which hides keepalived's state from the charm",
+		"garp_group {\ngarp_interval 2\n}":               "garp_interval, which delays telling the network that virtual IPs moved",
+	} {
+		t.Run(effect, func(t *testing.T) {
+			s := owned(setting + "\n")
+			out := charmtest.Run(t, "config-changed", s)
+			require.Equal(t, "blocked: /etc/keepalived/keepalived.conf sets "+effect+": remove it", out.Juju.Status.String())
+			require.Equal(t, s.Host.Keepalived, out.Host.Keepalived)
+			out.Host.Files[reconcile.MainFile] = before
+			begun := charmtest.Run(t, "update-status", out.State)
+			require.Equal(t, "active: VIP ready: holds "+vip, begun.Juju.Status.String())
+			// The same comes later: the unit goes on and says so.
+			begun.Host.Files[reconcile.ForeignFile] = setting + "\n" + before
+			later := charmtest.Run(t, "update-status", begun.State)
+			require.Equal(t, "active: VIP ready: holds "+vip+"; /etc/keepalived/keepalived.conf.before-charm sets "+effect+": remove it", later.Juju.Status.String())
+			network := act(t, "check-network", later.State)
+			require.Contains(t, network.Juju.Results["conflicts"], "keepalived.conf.before-charm sets "+effect)
+		})
+	}
+}
+
+func TestWhatAnInstanceCanSayOfItselfBlocksNobody(t *testing.T) {
+	for _, setting := range []string{"vrrp_strict", "vrrp_min_garp", "vrrp_garp_interval 0.001", "vrrp_mcast_group4 224.0.0.18", "vrrp_mcast_group6 ff02::77",
+		"v3_checksum_as_v2 off", "json_version 2", "vrrp_skip_check_adv_addr", "vrrp_version 2", "# net_namespace blue"} {
+		out := charmtest.Run(t, "config-changed", owned("global_defs {\n"+setting+"\n}\n"))
+		require.Equal(t, "active: VIP ready: holds "+vip, out.Juju.Status.String(), setting)
+	}
+}
+
+func TestFilesThatTheOwnerIncludesAreReadToo(t *testing.T) {
+	const more = "/etc/keepalived/more.conf"
+	s := owned("include " + more + "\n")
+	s.Host.Files[more] = "global_defs {\nnet_namespace blue\n}\n"
+	require.Contains(t, charmtest.Run(t, "config-changed", s).Juju.Status.String(), "blocked: "+more+" sets net_namespace")
+	s.Host.Files[more] = strings.ReplaceAll(before, "90", "23")
+	require.Equal(t, `blocked: option router_id is "23", must be another one, `+more+` uses it on interface eth0`,
+		charmtest.Run(t, "config-changed", s).Juju.Status.String())
+}
+
+// TestAddressesThatAnInstanceOfBeforeLeftInThePacketFilterAreAdmitted: only the
+// unit's own, after the daemon has read that nothing of ours is strict.
+func TestAddressesThatAnInstanceOfBeforeLeftInThePacketFilterAreAdmitted(t *testing.T) {
+	s := serving(t)
+	other := netip.MustParseAddr("10.10.74.200")
+	s.Host.Filtered = []netip.Addr{other, netip.MustParseAddr(vip)}
+	s.Host.Files[s.Layout().Fragment()] = strings.ReplaceAll(s.Host.Files[s.Layout().Fragment()], "    strict_mode off\n", "")
+	out := charmtest.Run(t, "upgrade-charm", s)
+	require.Equal(t, reconcile.Admit, out.Steps[len(out.Steps)-1].Action)
+	require.Equal(t, []netip.Addr{other}, out.Host.Filtered)
+	require.Equal(t, "active: VIP ready: holds "+vip, out.Juju.Status.String())
+	require.Empty(t, charmtest.Run(t, "update-status", out.State).Steps)
+}
+
+func TestADaemonThatDoesNotFollowItsTrackFileReloads(t *testing.T) {
+	s := serving(t)
+	s.Host.Keepalived.Deaf = true
+	out := charmtest.Run(t, "update-status", s)
+	require.Equal(t, s.Host.Keepalived.Reloads+1, out.Host.Keepalived.Reloads)
+	require.Equal(t, "active: VIP ready: holds "+vip, out.Juju.Status.String())
+	require.Empty(t, charmtest.Run(t, "update-status", out.State).Steps)
+}
+
+func TestAUnitThatNothingMovesSaysSoUntilItIsMended(t *testing.T) {
+	s := holding(t, "true")
+	s.Host.Keepalived.Deaf, s.Host.Watchless = true, true
+	const said = "keepalived does not follow the health check, all 128 inotify instances are in use: sysctl -w fs.inotify.max_user_instances=512"
+	for range 2 {
+		out := charmtest.Run(t, "update-status", s)
+		require.Equal(t, "waiting: "+said, out.Juju.Status.String())
+		require.Empty(t, out.Steps, "a reload would not help")
+		require.True(t, out.Host.Reminded, "it looks again")
+		s = out.State
+	}
+	require.Equal(t, "cannot fail over: "+said, act(t, "failover", s).Juju.Failure)
+	paused := act(t, "pause", s)
+	require.Equal(t, "paused, once this is mended: "+said, paused.Juju.Results["summary"])
+	require.Contains(t, act(t, "check-network", s).Juju.Results["conflicts"], said)
+	s.Host.Watchless = false
+	out := charmtest.Run(t, charmtest.Refresh, s)
+	require.Equal(t, "active: VIP ready: holds "+vip, out.Juju.Status.String())
+	failover := act(t, "failover", s)
+	require.Empty(t, failover.Juju.Failure, "it mends what it can")
+}
+
+func TestSettingsThatDriftArePutBack(t *testing.T) {
+	s := serving(t)
+	const setting = "net.ipv4.ip_nonlocal_bind"
+	s.Host.Settings[setting] = "0"
+	out := charmtest.Run(t, "update-status", s)
+	require.Equal(t, "1", out.Host.Settings[setting])
+	require.Empty(t, charmtest.Run(t, "update-status", out.State).Steps)
+	gone := run(t, out.State, "stop", "remove")
+	require.Equal(t, "0", gone.Host.Settings[setting])
+	delete(s.Host.Settings, setting) // as those of IPv6 on a machine without
+	require.Empty(t, charmtest.Run(t, "update-status", s).Steps)
+}
+
+func TestSettingsThatMayNotBeWrittenAreLeft(t *testing.T) {
+	s := serving(t)
+	const setting = "net.ipv4.ip_nonlocal_bind"
+	s.Host.Settings[setting], s.Host.Fixed = "0", []string{setting}
+	out := charmtest.Run(t, "update-status", s)
+	require.Empty(t, out.Steps)
+	require.Equal(t, "active: VIP ready: holds "+vip, out.Juju.Status.String())
+	s.Host.Holds, s.Host.Check.Healthy, s.Host.Check.Reason = false, false, "refused"
+	out = charmtest.Run(t, "update-status", s)
+	require.Empty(t, out.Steps)
+	require.Contains(t, out.Juju.Status.Message, "; net.ipv4.ip_nonlocal_bind is off and cannot be set here")
+}

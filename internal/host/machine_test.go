@@ -1,0 +1,116 @@
+package host_test
+
+import (
+	"net/netip"
+	"os"
+	"runtime"
+	"testing"
+
+	"github.com/google/nftables"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"keepalived-charm/internal/keepalived"
+	"keepalived-charm/internal/reconcile"
+	"keepalived-charm/internal/vrrp"
+)
+
+func TestSettingsThatDriftedAreSeenAndPutBack(t *testing.T) {
+	m := newMachine(t)
+	m.put(reconcile.SysctlFile, "net.ipv4.ip_nonlocal_bind = 1\nnet.ipv6.ip_nonlocal_bind = 1\n")
+	m.put("/proc/sys/net/ipv4/ip_nonlocal_bind", "1\n")
+	seen := m.observe()
+	require.Empty(t, seen.Drifted, "a kernel without IPv6 has no setting for it")
+	m.put("/proc/sys/net/ipv4/ip_nonlocal_bind", "0\n")
+	seen = m.observe()
+	require.Equal(t, []string{"net.ipv4.ip_nonlocal_bind"}, seen.Drifted)
+	require.Empty(t, seen.Fixed)
+	m.apply(reconcile.Step{Action: reconcile.Do, FollowUps: []reconcile.FollowUp{reconcile.ApplySysctl}})
+	require.Empty(t, m.observe().Drifted)
+}
+
+func TestReadOnlySettingsAreTold(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root may mount")
+	}
+	m := newMachine(t)
+	m.put(reconcile.SysctlFile, "net.ipv4.ip_nonlocal_bind = 1\n")
+	m.put("/proc/sys/net/ipv4/ip_nonlocal_bind", "0\n")
+	runtime.LockOSThread() // the thread ends with the test
+	require.NoError(t, unix.Unshare(unix.CLONE_NEWNS))
+	require.NoError(t, unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""))
+	dir := m.in("/proc/sys")
+	require.NoError(t, unix.Mount(dir, dir, "", unix.MS_BIND, ""))
+	require.NoError(t, unix.Mount("", dir, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, ""))
+	seen := m.observe()
+	require.Equal(t, []string{"net.ipv4.ip_nonlocal_bind"}, seen.Drifted)
+	require.Equal(t, seen.Drifted, seen.Fixed)
+	require.NoError(t, unix.Unmount(dir, 0))
+}
+
+func TestWhatTheOwnersConfigurationIncludesIsRead(t *testing.T) {
+	m := newMachine(t)
+	m.put(reconcile.MainFile, "include more.d/*.conf\ninclude /etc/other.conf\ninclude keepalived.conf\ninclude charm.d/*.conf\ninclude missing\n")
+	m.put("/etc/keepalived/more.d/a.conf", "include b\n")
+	m.put("/etc/keepalived/more.d/b", "global_defs {\nvrrp_strict\n}\n")
+	m.put("/etc/other.conf", "include /etc/other.conf\n")
+	require.Equal(t, map[string]string{
+		"/etc/keepalived/more.d/a.conf": "include b\n",
+		"/etc/keepalived/more.d/b":      "global_defs {\nvrrp_strict\n}\n",
+		"/etc/other.conf":               "include /etc/other.conf\n",
+	}, m.observe().Included)
+	m.put(reconcile.MainFile, "# Written by the Juju charm keepalived\ninclude /etc/other.conf\n")
+	require.Empty(t, m.observe().Included)
+}
+
+// TestTrackFilesAreComparedWithWhatTheDaemonReports asks a daemon that runs on its
+// base priority.
+func TestTrackFilesAreComparedWithWhatTheDaemonReports(t *testing.T) {
+	m := newMachine(t)
+	m.start(t.TempDir())
+	fragment, err := keepalived.Fragment{Application: "keepalived", Instances: []keepalived.VRRPInstance{{
+		Name: m.l.Instance(), Parameters: vrrp.Parameters{VirtualRouterID: 23, Anchor: vrrp.Anchor(23, false)}}}}.Render()
+	require.NoError(t, err)
+	m.put(m.l.Fragment(), fragment)
+	m.put(m.l.TrackFile(), "152  \n")
+	for effective, ignores := range map[string]bool{"50": true, "202": false} {
+		m.set(t, "report", `[{"data":{"iname":"charm_keepalived","state":1,"base_priority":50,"effective_priority":`+effective+`}}]`)
+		seen := m.observe()
+		require.Equal(t, map[string]int{"charm_keepalived": 152}, seen.Tracks)
+		require.Equal(t, ignores, seen.Ignores(m.l), effective)
+		require.Zero(t, seen.InotifyLimit)
+	}
+}
+
+// TestAddressesAreTakenOutOfThePacketFilterOfKeepalived: those, and nothing else.
+func TestAddressesAreTakenOutOfThePacketFilterOfKeepalived(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root may make a network namespace")
+	}
+	runtime.LockOSThread() // the thread ends with the test
+	require.NoError(t, unix.Unshare(unix.CLONE_NEWNET))
+	m := newMachine(t)
+	require.Empty(t, m.observe().Filtered)
+	m.apply(reconcile.Step{Action: reconcile.Admit, Addresses: []netip.Addr{netip.MustParseAddr("10.0.0.1")}})
+	conn := &nftables.Conn{}
+	for family, kind := range map[nftables.TableFamily]nftables.SetDatatype{nftables.TableFamilyIPv4: nftables.TypeIPAddr, nftables.TableFamilyIPv6: nftables.TypeIP6Addr} {
+		for _, name := range []string{"keepalived", "mine"} {
+			table := conn.AddTable(&nftables.Table{Name: name, Family: family})
+			var elements []nftables.SetElement
+			for _, a := range []string{"10.0.0.1", "10.0.0.2", "2001:db8::1"} {
+				if a := netip.MustParseAddr(a); a.Is6() == (family == nftables.TableFamilyIPv6) {
+					elements = append(elements, nftables.SetElement{Key: a.AsSlice()})
+				}
+			}
+			require.NoError(t, conn.AddSet(&nftables.Set{Table: table, Name: "vips", KeyType: kind}, elements))
+		}
+	}
+	require.NoError(t, conn.Flush())
+	barred := m.observe().Filtered
+	require.ElementsMatch(t, []netip.Addr{netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2"), netip.MustParseAddr("2001:db8::1")}, barred)
+	m.apply(reconcile.Step{Action: reconcile.Admit, Addresses: []netip.Addr{netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("10.0.0.9")}})
+	require.Equal(t, []netip.Addr{netip.MustParseAddr("10.0.0.2")}, m.observe().Filtered)
+	mine, err := conn.GetSetElements(&nftables.Set{Table: &nftables.Table{Name: "mine", Family: nftables.TableFamilyIPv4}, Name: "vips"})
+	require.NoError(t, err)
+	require.Len(t, mine, 2)
+}

@@ -1,0 +1,62 @@
+package keepalived_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"keepalived-charm/internal/keepalived"
+)
+
+func TestSettingsOfAnybodysConfiguration(t *testing.T) {
+	for claim, c := range map[string]struct {
+		text string
+		want []string
+	}{
+		"in global_defs":             {"global_defs {\n  vrrp_strict\n  vrrp_garp_interval 0.5\n}", []string{"vrrp_strict", "vrrp_garp_interval 0.5"}},
+		"at top level":               {"net_namespace blue\nvrrp_instance a {\n  state MASTER\n}", []string{"net_namespace blue"}},
+		"on one line":                {"global_defs { vrrp_strict }", []string{"vrrp_strict"}},
+		"a brace on the next line":   {"global_defs\n{\nvrrp_strict\n}\n", []string{"global_defs", "vrrp_strict"}},
+		"several blocks":             {"global_defs {\n}\nglobal_defs {\n a b\n}\n", []string{"a b"}},
+		"no comments":                {"global_defs { # {\n# vrrp_strict\n! vrrp_strict\n a # vrrp_strict\n}", []string{"a"}},
+		"quotes":                     {"global_defs {\n router_id \"a } # b\"\n vrrp_strict\n}", []string{"router_id a } # b", "vrrp_strict"}},
+		"not of inner blocks":        {"global_defs {\n notification_email {\n  vrrp_strict\n }\n c\n}", []string{"c"}},
+		"of groups for ARP":          {"garp_group {\n garp_interval 2\n interface eth0\n}", []string{"garp_interval 2", "interface eth0"}},
+		"with a condition":           {"global_defs {\n @blue vrrp_strict\n@^red a\n}", []string{"vrrp_strict", "a"}},
+		"a line that goes on":        {"global_defs {\n vrrp_garp_interval \\\n 3\n}", []string{"vrrp_garp_interval 3"}},
+		"behind an end that is none": {"}\n}\nnet_namespace x", []string{"net_namespace x"}},
+		"nothing in an open quote":   {"global_defs {\n router_id \"\n vrrp_strict }", []string{"router_id ", "vrrp_strict"}},
+	} {
+		var got []string
+		for _, s := range keepalived.Settings(c.text) {
+			got = append(got, strings.Join(s, " "))
+		}
+		assert.Equal(t, c.want, trimmed(got), claim)
+	}
+}
+
+// trimmed leaves out what an unfinished quote leaves at the end of a word.
+func trimmed(lines []string) []string {
+	for n := range lines {
+		lines[n] = strings.TrimRight(lines[n], "\n")
+	}
+	return lines
+}
+
+func TestIncludedFilesAreNamed(t *testing.T) {
+	require.Equal(t, []string{"/etc/keepalived/conf.d/*.conf", "more.conf"},
+		keepalived.Includes("include /etc/keepalived/conf.d/*.conf\n# include no\nvrrp_instance a {\n  include \"more.conf\"\n}\ninclude\n"))
+}
+
+func FuzzSettings(f *testing.F) {
+	f.Add("global_defs {\n vrrp_strict\n}\ninclude a*b")
+	f.Add("@x \"{\n}'}{{ include")
+	f.Fuzz(func(t *testing.T, text string) {
+		for _, s := range keepalived.Settings(text) {
+			require.NotEmpty(t, s)
+		}
+		keepalived.Includes(text)
+	})
+}

@@ -1,0 +1,143 @@
+package reconcile
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+	"strconv"
+
+	"keepalived-charm/internal/keepalived"
+	"keepalived-charm/internal/vrrp"
+)
+
+// What the machine's owner sets in global_defs, or for all interfaces, reaches the
+// charm's instances. What an instance can say of itself the fragment says; what it
+// cannot, in every keepalived from 2.2.4 on, and what breaks an instance is here. The
+// rest of keepalived.conf(5) harms none: it is about mail, SNMP, D-Bus, scripts, other
+// kinds of instances, names, or how much of the machine keepalived gets.
+
+// intrusion is a setting of the machine's owner that breaks virtual IPs.
+type intrusion struct{ file, setting, effect string }
+
+// slowest is how long gratuitous ARP may be put off, in seconds for each message. At a
+// move there are five for each address.
+const slowest = 0.1
+
+// effect tells what a setting does to an instance; empty for nothing.
+func effect(s keepalived.Setting, run vrrp.Parameters) string {
+	value := ""
+	if len(s) > 1 {
+		value = s[1]
+	}
+	switch s[0] {
+	case "net_namespace":
+		return "puts the virtual IPs into another network namespace"
+	case "vrrp_mcast_group4", "vrrp_mcast_group6":
+		group, usual := "vrrp_mcast_group4", "224.0.0.18"
+		if run.Anchor.Is6() {
+			group, usual = "vrrp_mcast_group6", "ff02::12"
+		}
+		a, err := netip.ParseAddr(value)
+		if run.Mode == vrrp.Multicast && s[0] == group && err == nil && a != netip.MustParseAddr(usual) {
+			return "sends advertisements where other units do not listen"
+		}
+	case "v3_checksum_as_v2":
+		if run.Version == 3 && !run.Anchor.Is6() && !slices.Contains([]string{"off", "false", "no"}, value) {
+			return "makes advertisements that other units drop"
+		}
+	case "reload_check_config":
+		return "makes keepalived end or ignore changes when it reloads"
+	case "json_file_location":
+		return "hides keepalived's state from the charm"
+	case "vrrp_garp_interval", "vrrp_gna_interval", "garp_interval", "gna_interval":
+		if seconds, err := strconv.ParseFloat(value, 64); err == nil && seconds > slowest {
+			return "delays telling the network that virtual IPs moved"
+		}
+	}
+	return ""
+}
+
+// intrusions lists what breaks this unit's instances.
+func (d Desired) intrusions(m Machine) []intrusion {
+	texts := map[string]string{}
+	maps.Copy(texts, m.Included)
+	if text, ok := m.foreignText(); ok {
+		file := MainFile
+		if _, kept := m.Files[ForeignFile]; kept {
+			file = ForeignFile
+		}
+		texts[file] = text
+	}
+	var list []intrusion
+	for _, file := range slices.Sorted(maps.Keys(texts)) {
+		for _, s := range keepalived.Settings(texts[file]) {
+			if e := effect(s, d.agreement.run); e != "" {
+				list = append(list, intrusion{file, s[0], e})
+			}
+		}
+	}
+	return list
+}
+
+// refuseIntrusion keeps a unit that has not begun from serving where a setting of the
+// machine's owner would break its virtual IPs. One that serves goes on and says so.
+func (d *Desired) refuseIntrusion(o Observed) error {
+	d.intruded = d.intrusions(o.Machine)
+	if _, serves := o.Machine.Files[d.Layout.Fragment()]; serves || len(d.intruded) == 0 {
+		return nil
+	}
+	return &Blocked{d.intruded[0].say(ownerSets)}
+}
+
+func (i intrusion) say(c condition) string {
+	return say(c, "FILE", i.file, "SETTING", i.setting, "EFFECT", i.effect).Message
+}
+
+// filtered lists the virtual IPs whose packets keepalived's packet filter drops. The
+// charm's instances drop nothing, so an instance of before left them there.
+func (d Desired) filtered(m Machine) []netip.Addr {
+	return slices.DeleteFunc(d.addresses(), func(a netip.Addr) bool { return !slices.Contains(m.Filtered, a) })
+}
+
+// mayRestore tells that a setting has drifted that may be written here.
+func (m Machine) mayRestore() bool {
+	return slices.ContainsFunc(m.Drifted, func(name string) bool { return !slices.Contains(m.Fixed, name) })
+}
+
+// hampered tells of the kernel settings that have drifted, on a unit whose service may
+// fail for it: one that is without a virtual IP cannot be bound to there.
+func (d Desired) hampered(m Machine) string {
+	if m.Check.Known && m.Check.Healthy || len(d.held(m)) == len(d.addresses()) {
+		return ""
+	}
+	for _, name := range m.Drifted {
+		six := name == "net.ipv6.ip_nonlocal_bind"
+		if slices.ContainsFunc(d.addresses(), func(a netip.Addr) bool { return a.Is6() == six }) {
+			return say(settingLost, "SETTING", name).Message
+		}
+	}
+	return ""
+}
+
+// besides tells what is wrong on this machine beside the unit's part in the election.
+func (d Desired) besides(m Machine) []string {
+	var texts []string
+	if filtered := d.filtered(m); len(filtered) > 0 {
+		texts = append(texts, say(alsoFiltered, "ADDRESSES", list(filtered), "COMMAND", unfilter(filtered[0])).Message)
+	}
+	for _, i := range d.intruded {
+		texts = append(texts, i.say(alsoOwnerSets))
+	}
+	if hampered := d.hampered(m); hampered != "" {
+		texts = append(texts, hampered)
+	}
+	return texts
+}
+
+// unfilter is the command that ends what keepalived's packet filter drops.
+func unfilter(a netip.Addr) string {
+	if a.Is6() {
+		return "nft flush set ip6 keepalived vips"
+	}
+	return "nft flush set ip keepalived vips"
+}
