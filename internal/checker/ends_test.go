@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"keepalived-charm/internal/healthcheck"
+	"keepalived-charm/internal/poll"
 )
 
 // stall serves connections with do, which ends with its connection.
@@ -136,12 +137,9 @@ func leavesNothing(t *testing.T, p prober, rounds, together int) {
 		}
 		checks.Wait()
 	}
-	// The service's ends go soon after. Eventually has goroutines of its own.
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end) && (descriptors(t) > sockets || runtime.NumGoroutine() > routines); {
-		time.Sleep(10 * time.Millisecond)
-	}
-	require.LessOrEqual(t, descriptors(t), sockets, "descriptors after %d checks", rounds*together)
-	require.LessOrEqual(t, runtime.NumGoroutine(), routines, "goroutines after %d checks", rounds*together)
+	// The service's ends go soon after.
+	poll.Until(t, func() bool { return descriptors(t) <= sockets && runtime.NumGoroutine() <= routines }, time.Minute, 10*time.Millisecond,
+		"descriptors and goroutines after %d checks are those of before", rounds*together)
 }
 
 // TestABusThatHangsIsLeftToItself: one that takes connections and answers nothing, and

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"keepalived-charm/internal/history"
+	"keepalived-charm/internal/poll"
 )
 
 // TestTheUnprivilegedCheckerNotesMovesWithTheirCauses: it hears what comes over a
@@ -40,7 +41,7 @@ func TestTheUnprivilegedCheckerNotesMovesWithTheirCauses(t *testing.T) {
 	send(0)
 	p.inNamespace(func() error { return address("br0", "192.0.2.10/32", true) })
 	var entries []history.Entry
-	require.Eventually(t, func() bool {
+	poll.Until(t, func() bool {
 		var err error
 		entries, err = history.Read(c.History)
 		return err == nil && len(entries) > 0
@@ -50,7 +51,7 @@ func TestTheUnprivilegedCheckerNotesMovesWithTheirCauses(t *testing.T) {
 	info, err := os.Stat(c.History)
 	require.NoError(t, err)
 	require.Equal(t, os.FileMode(0o700), info.Mode().Perm())
-	require.Eventually(t, func() bool {
+	poll.Until(t, func() bool {
 		s, err := ReadStatus(c.StatusFile)
 		return err == nil && len(s.Heard) == 1 && s.Heard[0].Priority == 254 && !s.Heard[0].Released.IsZero()
 	}, 5*time.Second, 10*time.Millisecond)

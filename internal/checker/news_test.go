@@ -13,6 +13,7 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"keepalived-charm/internal/healthcheck"
+	"keepalived-charm/internal/poll"
 )
 
 // taken tells whether there were news, and takes them in.
@@ -101,7 +102,7 @@ func TestTheUnprivilegedCheckerTellsOfAddressesAndLinks(t *testing.T) {
 	told := func() bool { return taken(t, c.News) }
 	eventually := func(claim string) {
 		t.Helper()
-		require.Eventually(t, told, 3*time.Second, time.Millisecond, claim)
+		poll.Until(t, told, 3*time.Second, time.Millisecond, claim)
 		time.Sleep(100 * time.Millisecond)
 		told()
 	}
@@ -121,7 +122,7 @@ func TestTheUnprivilegedCheckerTellsOfAddressesAndLinks(t *testing.T) {
 		})
 	}
 	// What is there when the watch begins is no news, and who knows when it begins.
-	require.Eventually(t, func() bool {
+	poll.Until(t, func() bool {
 		br0(netlink.LinkSetDown)
 		time.Sleep(50 * time.Millisecond)
 		br0(netlink.LinkSetUp)

@@ -19,6 +19,7 @@ import (
 	"github.com/vishvananda/netns"
 
 	"keepalived-charm/internal/healthcheck"
+	"keepalived-charm/internal/poll"
 	"keepalived-charm/internal/vrrp"
 )
 
@@ -74,7 +75,7 @@ func (p *process) track() string {
 // becomes waits until the track file says value.
 func (p *process) becomes(value int) {
 	p.t.Helper()
-	require.Eventually(p.t, func() bool { return p.track() == trackText(value) }, 5*time.Second, time.Millisecond,
+	poll.Until(p.t, func() bool { return p.track() == trackText(value) }, 5*time.Second, time.Millisecond,
 		"want %d", value)
 }
 
@@ -162,7 +163,7 @@ func TestTheHolderIsWhoHasTheFirstAddressOnTheInterface(t *testing.T) {
 	change("br0", "192.0.2.10/32", false)
 	p.becomes(healthyStandby)
 	change("br0", "2001:db8::10/128", true)
-	require.Eventually(t, func() bool {
+	poll.Until(t, func() bool {
 		data, err := os.ReadFile(c.Instances[1].TrackFile)
 		return err == nil && string(data) == trackText(healthyHolder)
 	}, 5*time.Second, time.Millisecond)
@@ -204,7 +205,7 @@ func TestAHolderWhoseServiceDiesStepsAside(t *testing.T) {
 	gone := time.Now()
 	p.becomes(sickStandby)
 	require.Less(t, time.Since(gone), asideLimit)
-	require.Eventually(t, func() bool {
+	poll.Until(t, func() bool {
 		s, err := ReadStatus(c.StatusFile)
 		return err == nil && s.Verdict == "sick" && s.StepAsides == 1 && len(s.Holds) == 0 &&
 			s.LastError == "cannot connect to 127.0.0.1:80: connection refused"
@@ -282,7 +283,7 @@ func TestAServiceOnTheVirtualIPOnly(t *testing.T) {
 		return err
 	})
 	defer service.Close()
-	require.Eventually(t, func() bool {
+	poll.Until(t, func() bool {
 		s, err := ReadStatus(c.StatusFile)
 		return err == nil && s.Verdict == "healthy" && s.LastError == ""
 	}, 5*time.Second, 10*time.Millisecond)
@@ -346,7 +347,7 @@ func TestRootIsGivenUpForGood(t *testing.T) {
 	require.Equal(t, os.FileMode(0o700), info.Mode().Perm())
 	require.Zero(t, info.Sys().(*syscall.Stat_t).Uid, "nobody else reaches the files as that user")
 	require.NoError(t, os.WriteFile(p.config.Instances[0].TrackFile, []byte("1234567\n"), 0o600))
-	require.Eventually(t, func() bool { return p.track() == trackText(healthyStandby) }, 7*time.Second, 10*time.Millisecond,
+	poll.Until(t, func() bool { return p.track() == trackText(healthyStandby) }, 7*time.Second, 10*time.Millisecond,
 		"a foreign hand is put right, without root")
 }
 

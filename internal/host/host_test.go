@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"keepalived-charm/internal/keepalived"
+	"keepalived-charm/internal/poll"
 	"keepalived-charm/internal/reconcile"
 )
 
@@ -178,7 +179,7 @@ func TestAMaskedServiceThatRunsReadsItsConfiguration(t *testing.T) {
 		require.Equal(t, runtime, seen.MaskedRuntime)
 		m.set(t, "read", "")
 		m.apply(reload)
-		require.Eventually(t, func() bool { return m.says("read") == "again" }, 10*time.Second, time.Millisecond)
+		poll.Until(t, func() bool { return m.says("read") == "again" }, 10*time.Second, time.Millisecond)
 	}
 	m.set(t, "keepalived.service", "failed 0")
 	require.ErrorContains(t, m.Apply(m.l, reload), "Unit keepalived.service is masked")

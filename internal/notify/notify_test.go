@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"keepalived-charm/internal/notify"
+	"keepalived-charm/internal/poll"
 )
 
 // agent is a unit's agent as the notifier meets it: a program that answers.
@@ -179,7 +180,7 @@ func TestWhoeverStopsItWaitsForNothing(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	begun, ended := time.Now(), make(chan error)
 	go func() { ended <- a.notify.Run(ctx) }()
-	require.Eventually(t, func() bool { return a.calls() == 1 }, 10*time.Second, time.Millisecond)
+	poll.Until(t, func() bool { return a.calls() == 1 }, 10*time.Second, time.Millisecond)
 	require.GreaterOrEqual(t, time.Since(begun), notify.Settle)
 	cancel()
 	require.NoError(t, <-ended)

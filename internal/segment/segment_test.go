@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"keepalived-charm/internal/conflict"
+	"keepalived-charm/internal/poll"
 	"keepalived-charm/internal/segment"
 )
 
@@ -124,7 +125,7 @@ func wire(t *testing.T, addresses ...string) {
 		run(t, "ip", "-n", ns, "link", "set", "eth0", "up")
 	}
 	for _, ns := range []string{here, there} { // the kernel makes link-local addresses a little later
-		require.Eventually(t, func() bool {
+		poll.Until(t, func() bool {
 			out, err := exec.Command("ip", "-n", ns, "-6", "address", "show", "dev", "eth0", "scope", "link", "-tentative").Output()
 			return err == nil && len(out) > 0
 		}, 10*time.Second, 20*time.Millisecond)

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"keepalived-charm/tests/machine"
+	"keepalived-charm/tests/poll"
 )
 
 func TestMachine(t *testing.T) {
@@ -74,7 +75,7 @@ func checkCancel(t *testing.T, ctx context.Context, _ *machine.Lab, m, _ *machin
 	defer cancel()
 	_, err := m.Exec(short, "sleep", "1234")
 	require.ErrorIs(t, err, context.DeadlineExceeded)
-	require.Eventually(t, func() bool {
+	poll.Until(t, func() bool {
 		result, err := m.Exec(ctx, "pgrep", "--full", "^sleep 1234$")
 		return err == nil && result.Code == 1
 	}, 5*time.Second, 20*time.Millisecond)
@@ -108,7 +109,7 @@ func checkUnits(t *testing.T, ctx context.Context, _ *machine.Lab, m, _ *machine
 	require.NoError(t, m.WriteFile(ctx, "/etc/systemd/system/dog.service", []byte(unit), 0o644))
 	_, err := m.Run(ctx, "systemctl daemon-reload; systemctl start dog")
 	require.NoError(t, err)
-	require.Eventually(t, func() bool {
+	poll.Until(t, func() bool {
 		restarts, err := m.Run(ctx, "systemctl show --property=NRestarts --value dog")
 		return err == nil && restarts >= "1\n"
 	}, 10*time.Second, 50*time.Millisecond, "the watchdog restarts a silent service")

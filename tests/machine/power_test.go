@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"keepalived-charm/tests/machine"
+	"keepalived-charm/tests/poll"
 )
 
 // fetch is what the client gets from the machine's service, empty after half a second of silence.
@@ -136,7 +137,7 @@ func checkKill(t *testing.T, ctx context.Context, lab *machine.Lab, m, other *ma
 	require.NoError(t, err)
 	require.Equal(t, "kept\n", string(kept))
 	require.Len(t, addresses(t, ctx, m), 2)
-	require.Eventually(t, func() bool { return fetch(ctx, lab, "10.10.74.11") == "juju-0" },
+	poll.Until(t, func() bool { return fetch(ctx, lab, "10.10.74.11") == "juju-0" },
 		10*time.Second, 50*time.Millisecond, "enabled services start again")
 	require.Equal(t, []string{"juju-0 off", "juju-0 on"}, log.seen())
 }
@@ -157,7 +158,7 @@ func checkReboot(t *testing.T, ctx context.Context, _ *machine.Lab, m, _ *machin
 	require.NotEqual(t, before, from)
 	_, err := m.Exec(ctx, "systemctl", "reboot") // the machine may be gone before the command returns
 	require.NoError(t, err)
-	require.Eventually(t, func() bool { pid := m.PID(); return pid != 0 && pid != from },
+	poll.Until(t, func() bool { pid := m.PID(); return pid != 0 && pid != from },
 		30*time.Second, 50*time.Millisecond)
 	out, err := m.Run(ctx, "cat /root/kept")
 	require.NoError(t, err)
@@ -167,7 +168,7 @@ func checkReboot(t *testing.T, ctx context.Context, _ *machine.Lab, m, _ *machin
 func checkPowerOff(t *testing.T, ctx context.Context, _ *machine.Lab, m, other *machine.Machine) {
 	_, err := other.Exec(ctx, "systemctl", "poweroff")
 	require.NoError(t, err)
-	require.Eventually(t, func() bool { return !other.Running() }, 30*time.Second, 20*time.Millisecond)
+	poll.Until(t, func() bool { return !other.Running() }, 30*time.Second, 20*time.Millisecond)
 	start := time.Now()
 	require.NoError(t, m.Stop(ctx))
 	t.Logf("stopped in %s", time.Since(start).Round(time.Millisecond))

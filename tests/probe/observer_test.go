@@ -11,6 +11,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"github.com/vishvananda/netlink"
+
+	"keepalived-charm/tests/poll"
 )
 
 // fakeKernel drops messages when it is told to.
@@ -91,19 +93,19 @@ func TestAnObserverFindsItsPlaceAgain(t *testing.T) {
 				k.listing, k.broken = c.listing, c.broken
 			})
 			if c.broken == nil {
-				require.Eventually(t, func() bool { return slices.Equal(o.HeldBy("a", time.Now()), []netip.Addr{kept, come}) }, time.Second, time.Millisecond)
+				poll.Until(t, func() bool { return slices.Equal(o.HeldBy("a", time.Now()), []netip.Addr{kept, come}) }, time.Second, time.Millisecond)
 				require.Equal(t, []netip.Addr{kept, gone}, o.HeldBy("a", before), "what was seen stays as it was")
 				require.Zero(t, o.Between(kept, before, time.Now()).None)
 				k.mu.Lock()
 				updates := k.updates
 				k.mu.Unlock()
 				updates <- netlink.AddrUpdate{LinkAddress: *onEth0(come.String()).IPNet, LinkIndex: 2}
-				require.Eventually(t, func() bool { return len(o.Holders(come)) == 0 }, time.Second, time.Millisecond, "and it goes on")
+				poll.Until(t, func() bool { return len(o.Holders(come)) == 0 }, time.Second, time.Millisecond, "and it goes on")
 			}
 			if c.want == "" {
 				require.NoError(t, o.Err())
 			} else {
-				require.Eventually(t, func() bool { return o.Err() != nil }, 2*patience, time.Millisecond)
+				poll.Until(t, func() bool { return o.Err() != nil }, 2*patience, time.Millisecond)
 				require.ErrorContains(t, o.Err(), c.want)
 			}
 			o.Forget("a", time.Now())

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"keepalived-charm/tests/lab"
+	"keepalived-charm/tests/poll"
 )
 
 const (
@@ -40,7 +41,7 @@ func (d *deployment) flappingServices(t *testing.T) {
 			sick := d.repaired(t)
 			if preempt {
 				sick = d.machineOf(t, "keepalived/0")
-				require.Eventually(t, func() bool { id, err := d.Holder(lab.VIP); return err == nil && id == sick }, 90*time.Second, 50*time.Millisecond)
+				poll.Until(t, func() bool { id, err := d.Holder(lab.VIP); return err == nil && id == sick }, 90*time.Second, 50*time.Millisecond)
 			}
 			var timeline []string
 			begin := time.Now()
@@ -81,7 +82,7 @@ func (d *deployment) checkerFaults(t *testing.T) {
 			before := restarts()
 			begin := time.Now()
 			unnoticed(t, d.measure(t, 4*time.Second, func() { d.run(t, holder, fault) }))
-			require.Eventually(t, func() bool { return restarts() > before }, 15*time.Second, 100*time.Millisecond, "systemd starts another")
+			poll.Until(t, func() bool { return restarts() > before }, 15*time.Second, 100*time.Millisecond, "systemd starts another")
 			require.Equal(t, holder, d.ready(t))
 			t.Logf("healthy again after %v at most", time.Since(begin).Round(100*time.Millisecond))
 			m := d.measure(t, blind, func() {
@@ -103,7 +104,7 @@ func (d *deployment) checkerFaults(t *testing.T) {
 		moved(t, d.measure(t, 2*time.Second, func() { d.run(t, holder, "systemctl kill --signal=KILL haproxy; systemctl stop haproxy") }), serviceDies)
 		require.Equal(t, "sick", d.verdict(t, d.unitOn(t, holder)))
 		d.run(t, holder, "systemctl start haproxy")
-		require.Eventually(t, func() bool { return d.verdict(t, d.unitOn(t, holder)) == "healthy" }, 10*time.Second, 50*time.Millisecond)
+		poll.Until(t, func() bool { return d.verdict(t, d.unitOn(t, holder)) == "healthy" }, 10*time.Second, 50*time.Millisecond)
 	})
 }
 

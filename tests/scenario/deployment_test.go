@@ -14,6 +14,7 @@ import (
 	"keepalived-charm/tests/controller"
 	"keepalived-charm/tests/lab"
 	"keepalived-charm/tests/machine"
+	"keepalived-charm/tests/poll"
 	"keepalived-charm/tests/probe"
 )
 
@@ -118,7 +119,7 @@ func (d *deployment) ready(t *testing.T) string {
 	t.Helper()
 	d.settled(t)
 	for _, unit := range d.units() {
-		require.Eventually(t, func() bool { return d.verdict(t, unit) == "healthy" }, 10*time.Second, 50*time.Millisecond,
+		poll.Until(t, func() bool { return d.verdict(t, unit) == "healthy" }, 10*time.Second, 50*time.Millisecond,
 			"the check of %s passes", unit)
 	}
 	return d.waitHolder(t)

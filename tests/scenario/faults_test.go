@@ -8,6 +8,7 @@ import (
 
 	"keepalived-charm/tests/controller"
 	"keepalived-charm/tests/lab"
+	"keepalived-charm/tests/poll"
 )
 
 func TestFaults(t *testing.T) {
@@ -60,7 +61,7 @@ func (d *deployment) serviceFaults(t *testing.T) {
 			d.run(t, id, "systemctl stop haproxy.service")
 		}
 		for _, unit := range d.units() {
-			require.Eventually(t, func() bool { return d.verdict(t, unit) == "sick" }, 10*time.Second, 50*time.Millisecond)
+			poll.Until(t, func() bool { return d.verdict(t, unit) == "sick" }, 10*time.Second, 50*time.Millisecond)
 		}
 		time.Sleep(time.Second) // for what the verdicts cause
 		from := time.Now()
@@ -78,7 +79,7 @@ func (d *deployment) serviceFaults(t *testing.T) {
 		require.NoError(t, err)
 		healed := d.standbys(t, keeper)[0]
 		d.run(t, healed, "systemctl start haproxy.service")
-		require.Eventually(t, func() bool {
+		poll.Until(t, func() bool {
 			id, err := d.Holder(lab.VIP)
 			return err == nil && id == healed
 		}, 10*time.Second, 20*time.Millisecond)

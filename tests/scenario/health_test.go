@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"keepalived-charm/tests/lab"
+	"keepalived-charm/tests/poll"
 )
 
 // TestHealthChecks looks at what can be checked and what follows from it.
@@ -40,7 +41,7 @@ func (d *deployment) on(t *testing.T, script string) {
 func (d *deployment) allTurn(t *testing.T, verdict string) {
 	t.Helper()
 	for _, unit := range d.units() {
-		require.Eventually(t, func() bool { return d.verdict(t, unit) == verdict }, 10*time.Second, 50*time.Millisecond,
+		poll.Until(t, func() bool { return d.verdict(t, unit) == verdict }, 10*time.Second, 50*time.Millisecond,
 			"%s becomes %s", unit, verdict)
 	}
 }
@@ -162,7 +163,7 @@ func (d *deployment) policies(t *testing.T) {
 				first := d.ready(t)
 				if preempt {
 					first = d.machineOf(t, "keepalived/0")
-					require.Eventually(t, func() bool { id, err := d.Holder(lab.VIP); return err == nil && id == first }, 5*time.Second, 20*time.Millisecond)
+					poll.Until(t, func() bool { id, err := d.Holder(lab.VIP); return err == nil && id == first }, 5*time.Second, 20*time.Millisecond)
 				}
 				moved(t, d.measure(t, 1500*time.Millisecond, func() { d.run(t, first, "systemctl stop haproxy") }), serviceDies)
 				second := d.waitHolder(t)
@@ -181,7 +182,7 @@ func (d *deployment) policies(t *testing.T) {
 				}
 				// The one that is held back longest is the first to work again.
 				d.run(t, first, "systemctl start haproxy")
-				require.Eventually(t, func() bool { id, err := d.Holder(lab.VIP); return err == nil && id == first }, 10*time.Second, 20*time.Millisecond,
+				poll.Until(t, func() bool { id, err := d.Holder(lab.VIP); return err == nil && id == first }, 10*time.Second, 20*time.Millisecond,
 					"a unit that is held back serves when no other can")
 				d.repaired(t)
 			})

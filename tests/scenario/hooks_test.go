@@ -17,6 +17,7 @@ import (
 	"keepalived-charm/tests/controller"
 	"keepalived-charm/tests/lab"
 	"keepalived-charm/tests/machine"
+	"keepalived-charm/tests/poll"
 )
 
 // fragment is the application's part of keepalived's configuration.
@@ -80,7 +81,7 @@ func (d *deployment) interruptedInstall(t *testing.T, vip, former string) {
 		{"a machine that loses power while apt works serves once it is back", func(t *testing.T, id string) error {
 			m, err := d.Machine(id)
 			require.NoError(t, err)
-			require.Eventually(t, func() bool {
+			poll.Until(t, func() bool {
 				_, err := find(m, "dpkg")
 				return err == nil
 			}, 20*time.Second, time.Millisecond)
@@ -121,7 +122,7 @@ func (d *deployment) converged(t *testing.T, vip, former string) {
 		require.NotContains(t, text, former)
 		require.Empty(t, d.run(t, id, "ls /var/lib/keepalived-charm/keepalived/owed"), "nothing is owed on machine %s", id)
 	}
-	require.Eventually(t, func() bool {
+	poll.Until(t, func() bool {
 		var now, before int
 		for _, m := range d.Net.Machines() {
 			addresses, err := m.Addresses(d.ctx)

@@ -9,6 +9,7 @@ import (
 
 	"keepalived-charm/tests/controller"
 	"keepalived-charm/tests/lab"
+	"keepalived-charm/tests/poll"
 )
 
 // act runs an action that must end well and returns its results.
@@ -36,7 +37,7 @@ func (d *deployment) refuses(t *testing.T, unit, action string, parameters map[s
 func (d *deployment) notes(t *testing.T, unit, words string) {
 	t.Helper()
 	said := ""
-	require.Eventually(t, func() bool {
+	poll.Until(t, func() bool {
 		said, _ = d.act(t, unit, "history", map[string]any{"limit": 20})["history"].(string)
 		return strings.Contains(said, words)
 	}, 10*time.Second, 300*time.Millisecond, "%s notes %q", unit, words)
@@ -155,7 +156,7 @@ func (d *deployment) lastHealthy(t *testing.T) {
 		for _, id := range d.standbys(t, holder) {
 			d.run(t, id, "systemctl stop haproxy")
 			sick := d.unitOn(t, id)
-			require.Eventually(t, func() bool { return strings.Contains(d.message(sick), "check fails") }, 20*time.Second, 50*time.Millisecond)
+			poll.Until(t, func() bool { return strings.Contains(d.message(sick), "check fails") }, 20*time.Second, 50*time.Millisecond)
 			r := d.act(t, sick, "run-checks", nil)
 			require.Equal(t, []any{"fails", "1", "cannot connect to 127.0.0.1:443: connection refused"}, []any{r["result"], r["exit"], r["reason"]})
 			d.notes(t, sick, "check failed: cannot connect to 127.0.0.1:443: connection refused")
@@ -186,6 +187,6 @@ func (d *deployment) readOnlyDisk(t *testing.T) {
 		require.Equal(t, "healthy", d.verdict(t, d.unitOn(t, holder)))
 		moved(t, d.measure(t, time.Second, func() { d.run(t, holder, "systemctl stop haproxy") }), serviceDies)
 		d.run(t, holder, "systemctl start haproxy")
-		require.Eventually(t, func() bool { return d.verdict(t, d.unitOn(t, holder)) == "healthy" }, 10*time.Second, 50*time.Millisecond)
+		poll.Until(t, func() bool { return d.verdict(t, d.unitOn(t, holder)) == "healthy" }, 10*time.Second, 50*time.Millisecond)
 	})
 }

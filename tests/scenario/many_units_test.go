@@ -12,6 +12,7 @@ import (
 
 	"keepalived-charm/tests/controller"
 	"keepalived-charm/tests/lab"
+	"keepalived-charm/tests/poll"
 )
 
 // manyUnits is how many units there are, LAB_UNITS if that is set.
@@ -81,7 +82,7 @@ func TestManyUnits(t *testing.T) {
 func (d *deployment) quiet(t *testing.T) {
 	t.Helper()
 	const rest = 6 * time.Second
-	require.Eventually(t, func() bool {
+	poll.Until(t, func() bool {
 		events := d.Model.Events()
 		return time.Since(events[len(events)-1].Time) > rest
 	}, time.Minute, 100*time.Millisecond)

@@ -9,6 +9,7 @@ import (
 
 	"keepalived-charm/tests/controller"
 	"keepalived-charm/tests/lab"
+	"keepalived-charm/tests/poll"
 )
 
 // TestServiceOnTheVIPOnly: haproxy listens on the virtual IP and nowhere else, on every
@@ -42,7 +43,7 @@ func TestServiceOnTheVIPOnly(t *testing.T) {
 			id := d.standbys(t, holder)[0]
 			unit := d.unitOn(t, id)
 			unnoticed(t, d.measure(t, time.Second, func() { d.run(t, id, "systemctl stop haproxy") }))
-			require.Eventually(t, func() bool { return d.verdict(t, unit) == "sick" }, 10*time.Second, 50*time.Millisecond)
+			poll.Until(t, func() bool { return d.verdict(t, unit) == "sick" }, 10*time.Second, 50*time.Millisecond)
 			want := "VIP ready: standby for " + vip + ", holder " + d.unitOn(t, holder) + "; check fails here: " + stopped + ": juju run " + unit + " run-checks"
 			d.saysExactly(t, unit, "active: "+want)
 
@@ -78,7 +79,7 @@ func TestServiceOnTheVIPOnly(t *testing.T) {
 		before, begin := restarts(), time.Now()
 		moved(t, d.measure(t, 2*time.Second, func() {
 			d.run(t, sick, "systemctl kill --signal=STOP haproxy.service")
-			require.Eventually(t, func() bool { return d.verdict(t, d.unitOn(t, sick)) == "sick" }, 60*time.Second, 100*time.Millisecond)
+			poll.Until(t, func() bool { return d.verdict(t, d.unitOn(t, sick)) == "sick" }, 60*time.Second, 100*time.Millisecond)
 		}), 60*time.Second)
 		t.Logf("unhealthy within %v, 20 s are promised", time.Since(begin).Round(100*time.Millisecond))
 		require.Equal(t, before, restarts(), "systemd has killed nothing")

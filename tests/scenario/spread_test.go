@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"keepalived-charm/tests/lab"
+	"keepalived-charm/tests/poll"
 )
 
 // TestSpread is about option spread: three virtual IPs over three units.
@@ -74,7 +75,7 @@ func TestSpread(t *testing.T) {
 		d.scenario(t, "clients hardly notice a change while hooks run at different times: "+row.claim, func(t *testing.T) {
 			all := s.measure(t, time.Second, func() {
 				d.staggered(t, s.standbys(t, ""), time.Second, row.options)
-				require.Eventually(t, func() bool { return s.changed(row.out) }, time.Minute, 50*time.Millisecond)
+				poll.Until(t, func() bool { return s.changed(row.out) }, time.Minute, 50*time.Millisecond)
 				d.settled(t)
 			})
 			require.Empty(t, all[0].Moves, "the first stays")
@@ -93,7 +94,7 @@ func TestSpread(t *testing.T) {
 		all := s.measure(t, time.Second, func() {
 			d.held(t, held[2])
 			require.NoError(t, d.Model.SetConfig("keepalived", map[string]string{"spread": "false"}))
-			require.Eventually(t, func() bool { return slices.Equal(s.machines(), []string{held[0], held[0], held[0]}) },
+			poll.Until(t, func() bool { return slices.Equal(s.machines(), []string{held[0], held[0], held[0]}) },
 				20*time.Second, 20*time.Millisecond, "one takes all while an agent is away")
 			require.NoError(t, d.Kill(d.ctx, held[0]))
 		})
@@ -102,7 +103,7 @@ func TestSpread(t *testing.T) {
 		}
 		d.hold(t, held[2], false)
 		require.NoError(t, d.Heal(d.ctx, held[0]))
-		require.Eventually(t, func() bool { return s.changed(false) }, time.Minute, 50*time.Millisecond)
+		poll.Until(t, func() bool { return s.changed(false) }, time.Minute, 50*time.Millisecond)
 	})
 }
 
@@ -131,7 +132,7 @@ func (s spread) eachHoldsOne(t *testing.T) []string {
 	t.Helper()
 	s.settled(t)
 	var held []string
-	require.Eventually(t, func() bool {
+	poll.Until(t, func() bool {
 		held = s.machines()
 		return len(slices.Compact(slices.Sorted(slices.Values(held)))) == len(s.vips)
 	}, 20*time.Second, 20*time.Millisecond, "each unit holds one")

@@ -11,6 +11,7 @@ import (
 
 	"keepalived-charm/tests/controller"
 	"keepalived-charm/tests/lab"
+	"keepalived-charm/tests/poll"
 )
 
 // promptly is how soon a status follows what happened, as promised.
@@ -102,7 +103,7 @@ func (d *deployment) writes(since time.Time) map[string]int {
 func (d *deployment) calm(t *testing.T) string {
 	t.Helper()
 	const rest = 5 * time.Second
-	require.Eventually(t, func() bool {
+	poll.Until(t, func() bool {
 		events := d.Model.Events()
 		return len(events) > 0 && time.Since(events[len(events)-1].Time) > rest
 	}, time.Minute, 100*time.Millisecond)
@@ -113,7 +114,7 @@ func (d *deployment) calm(t *testing.T) string {
 func (d *deployment) otherHolder(t *testing.T, than string) (string, time.Time) {
 	t.Helper()
 	holder := ""
-	require.Eventually(t, func() bool {
+	poll.Until(t, func() bool {
 		id, err := d.Holder(lab.VIP)
 		holder = id
 		return err == nil && id != than
@@ -193,7 +194,7 @@ func (d *deployment) moves(t *testing.T) {
 				holder, since = d.otherHolder(t, id)
 			}
 			d.follows(t, since, d.roles(t, holder))
-			require.Eventually(t, func() bool {
+			poll.Until(t, func() bool {
 				r, err := d.Exec(d.ctx, id, "systemctl is-active keepalived.service")
 				return err == nil && r.Code == 0
 			}, time.Until(since.Add(promptly)), 50*time.Millisecond)
@@ -208,7 +209,7 @@ func (d *deployment) strangers(t *testing.T) {
 		other := d.standbys(t, holder)[0]
 		since := time.Now()
 		d.run(t, other, "ip address add "+lab.VIP.String()+"/32 dev eth0")
-		require.Eventually(t, func() bool { return len(d.holders(lab.VIP)) == 1 }, promptly, 10*time.Millisecond)
+		poll.Until(t, func() bool { return len(d.holders(lab.VIP)) == 1 }, promptly, 10*time.Millisecond)
 		t.Logf("gone after %.1f s", time.Since(since).Seconds())
 		require.Equal(t, holder, d.waitHolder(t))
 		require.Empty(t, d.writes(since))

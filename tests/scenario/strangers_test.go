@@ -16,6 +16,7 @@ import (
 
 	"keepalived-charm/tests/lab"
 	"keepalived-charm/tests/machine"
+	"keepalived-charm/tests/poll"
 )
 
 // stranger is a host on the lab's segment that is no unit of anything.
@@ -88,7 +89,7 @@ func (s stranger) keepalived(t *testing.T, version, id int, interval float64) (s
 	cmd := s.d.Net.CommandAt(s.d.ctx, s.port, "keepalived", "--dont-fork", "--use-file", file("conf"),
 		"--pid", file("pid"), "--vrrp_pid", file("vrrp"), "--checkers_pid", file("checkers"), "--log-console")
 	require.NoError(t, cmd.Start())
-	require.Eventually(t, func() bool {
+	poll.Until(t, func() bool {
 		return strings.Contains(s.do(t, "ip", "address", "show", "dev", "eth0"), "10.10.74.222")
 	}, 20*time.Second, 50*time.Millisecond, "it becomes MASTER")
 	return func() {
@@ -208,7 +209,7 @@ func (d *deployment) later(t *testing.T, s stranger) {
 			require.True(t, told(unit), "%s: %s", unit, d.workload(t, unit).Message)
 		}
 		stop()
-		require.Eventually(t, func() bool { return len(d.holders(lab.VIP)) == 1 }, 20*time.Second, 50*time.Millisecond)
+		poll.Until(t, func() bool { return len(d.holders(lab.VIP)) == 1 }, 20*time.Second, 50*time.Millisecond)
 		d.recovers(t)
 	})
 	d.scenario(t, "a stranger that takes the virtual IP later is told of, and nothing moves", func(t *testing.T) {
@@ -233,7 +234,7 @@ func (d *deployment) deaf(t *testing.T, holder string) {
 	d.scenario(t, "two that hold because protocol 112 is blocked say so, and why", func(t *testing.T) {
 		deaf := d.standbys(t, holder)[0]
 		d.filter(t, deaf, "in "+drop, "out "+drop)
-		require.Eventually(t, func() bool { return len(d.holders(lab.VIP)) == 2 }, 20*time.Second, 50*time.Millisecond)
+		poll.Until(t, func() bool { return len(d.holders(lab.VIP)) == 2 }, 20*time.Second, 50*time.Millisecond)
 		told := map[string]string{
 			d.unitOn(t, deaf): "active: VIP ready: holds 10.10.74.250; " + d.unitOn(t, holder) +
 				" holds 10.10.74.250 too, this machine's packet filter drops its advertisements: allow IP protocol 112, see nft list ruleset",
@@ -249,7 +250,7 @@ func (d *deployment) deaf(t *testing.T, holder string) {
 			d.saysExactly(t, unit, want)
 		}
 		d.filter(t, deaf)
-		require.Eventually(t, func() bool { return len(d.holders(lab.VIP)) == 1 }, 20*time.Second, 50*time.Millisecond)
+		poll.Until(t, func() bool { return len(d.holders(lab.VIP)) == 1 }, 20*time.Second, 50*time.Millisecond)
 		d.recovers(t)
 	})
 	d.scenario(t, "a new unit that would not hear the holder takes no part", func(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 
 	"keepalived-charm/tests/controller"
 	"keepalived-charm/tests/lab"
+	"keepalived-charm/tests/poll"
 )
 
 var (
@@ -79,7 +80,7 @@ func (d *deployment) servesForPython(t *testing.T) {
 	}
 	// Two of its standbys may take the address at once; clients find the right one
 	// when it says so again, after five seconds.
-	require.Eventually(t, func() bool {
+	poll.Until(t, func() bool {
 		m := d.measure(t, time.Second, func() {})
 		return m.Lost == 0 && m.Shared == 0 && m.Cuts == 0
 	}, 20*time.Second, time.Millisecond, "the Python charm serves")
@@ -239,7 +240,7 @@ func TestFailoverBetweenUpgradedUnitsAndOthers(t *testing.T) {
 			d.refresh(t)
 			d.follow(t, unit)
 		}))
-		require.Eventually(t, func() bool { return d.verdict(t, unit) == "healthy" }, 5*time.Second, 50*time.Millisecond)
+		poll.Until(t, func() bool { return d.verdict(t, unit) == "healthy" }, 5*time.Second, 50*time.Millisecond)
 	})
 	others := d.standbys(t, upgraded)
 	d.scenario(t, "it takes over when every service of the others is dead", func(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"keepalived-charm/tests/controller"
+	"keepalived-charm/tests/poll"
 )
 
 // calm waits for hooks to be at rest, killed ones to have run again.
@@ -38,7 +39,7 @@ func (w *walker) settle() {
 	w.t.Helper()
 	w.calm()
 	if w.nobodyMayHold() { // what all units share changes as soon as somebody does
-		require.Eventually(w.t, func() bool { _, err := w.rightHolder(); return err == nil }, convergeLimit, 100*time.Millisecond)
+		poll.Until(w.t, func() bool { _, err := w.rightHolder(); return err == nil }, convergeLimit, 100*time.Millisecond)
 		return
 	}
 	before, wrong := w.await()

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"keepalived-charm/tests/controller"
+	"keepalived-charm/tests/poll"
 )
 
 func TestSubordinateLivesAsJujuLetsIt(t *testing.T) {
@@ -213,7 +214,7 @@ func TestFailedHookIsRetriedAndCanBeResolved(t *testing.T) {
 	}
 	l.wait("hook error", failed)
 	now := time.Now()
-	require.Eventually(t, func() bool { return len(l.Hooks("sub/0", now)) >= 2 }, 20*time.Second, 50*time.Millisecond)
+	poll.Until(t, func() bool { return len(l.Hooks("sub/0", now)) >= 2 }, 20*time.Second, 50*time.Millisecond)
 	require.NoError(t, l.SetConfig("sub", map[string]string{"fail": "false"}))
 	l.wait("recovery", func(s controller.Snapshot) bool {
 		u, _ := s.Unit("sub/0")
@@ -243,7 +244,7 @@ func TestControllerAwayAndBack(t *testing.T) {
 	})
 	require.NoError(t, err)
 	l.Down()
-	require.Eventually(t, func() bool {
+	poll.Until(t, func() bool {
 		_, err := l.exec("sub/0", "true")
 		return err != nil
 	}, 20*time.Second, 200*time.Millisecond, "without controller juju-exec fails")

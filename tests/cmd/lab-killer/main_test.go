@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"keepalived-charm/tests/poll"
 )
 
 // TestMain lets the test binary be the killer and what it kills.
@@ -94,7 +96,7 @@ func TestEveryChangeAndEveryStartIsAPointToDieAt(t *testing.T) {
 		require.True(t, killed, want[n])
 		require.Len(t, points, n+1)
 		// A program that has begun goes on.
-		require.Eventually(t, func() bool {
+		poll.Until(t, func() bool {
 			_, err := os.Lstat(filepath.Join(dir, row.there))
 			return err == nil
 		}, 5*time.Second, 10*time.Millisecond, "%s after death at %s", row.there, want[n])
