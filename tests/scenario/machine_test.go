@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"keepalived-charm/tests/lab"
+	"keepalived-charm/tests/poll"
 )
 
 // strict is a keepalived that a machine's owner configured as the sample files of many
@@ -58,7 +59,7 @@ func TestOwnersDefaults(t *testing.T) {
 	d.scenario(t, "what an instance of before left in keepalived's packet filter is taken out", func(t *testing.T) {
 		holder := d.ready(t)
 		d.run(t, holder, "sed -i '/strict_mode off/d; /^    accept$/d' /etc/keepalived/charm.d/keepalived.conf; systemctl reload keepalived.service")
-		require.Eventually(t, func() bool { return d.measure(t, 500*time.Millisecond, func() {}).Lost > 0 }, 15*time.Second, 100*time.Millisecond,
+		poll.Until(t, func() bool { return d.measure(t, 500*time.Millisecond, func() {}).Lost > 0 }, 15*time.Second, 100*time.Millisecond,
 			"the fault is there")
 		d.updateStatus(t)
 		unnoticed(t, d.measure(t, 2*time.Second, func() {}))
@@ -105,13 +106,13 @@ func TestTrackFilesThatAreNotFollowed(t *testing.T) {
 			d.run(t, d.machineOf(t, unit), watchless)
 		}
 		for _, unit := range d.units() {
-			require.Eventually(t, func() bool { return d.message(unit) == said }, time.Minute, 100*time.Millisecond, "no hook is needed for it")
+			poll.Until(t, func() bool { return d.message(unit) == said }, time.Minute, 100*time.Millisecond, "no hook is needed for it")
 		}
 		holder := d.waitHolder(t)
 		unit := d.unitOn(t, holder)
 		d.refuses(t, unit, "failover", nil, "cannot fail over: keepalived does not follow the health check")
 		d.run(t, holder, "systemctl stop haproxy")
-		require.Eventually(t, func() bool { return strings.HasPrefix(d.message(unit), said+"; check fails here: ") }, time.Minute, 100*time.Millisecond)
+		poll.Until(t, func() bool { return strings.HasPrefix(d.message(unit), said+"; check fails here: ") }, time.Minute, 100*time.Millisecond)
 		d.run(t, holder, "systemctl start haproxy")
 	})
 	d.scenario(t, "once they can, they follow again", func(t *testing.T) {
@@ -120,7 +121,7 @@ func TestTrackFilesThatAreNotFollowed(t *testing.T) {
 		}
 		holder := d.ready(t)
 		for _, unit := range d.units() {
-			require.Eventually(t, func() bool { return strings.HasPrefix(d.message(unit), "active: VIP ready") }, time.Minute, 100*time.Millisecond)
+			poll.Until(t, func() bool { return strings.HasPrefix(d.message(unit), "active: VIP ready") }, time.Minute, 100*time.Millisecond)
 		}
 		m := d.measure(t, 3*time.Second, func() { d.run(t, holder, "systemctl stop haproxy") })
 		require.Len(t, lasting(m.Moves), 1)
