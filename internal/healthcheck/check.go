@@ -31,8 +31,8 @@ const (
 type Check struct {
 	Type Type `json:"type"`
 	// Target is ADDRESS:PORT for tcp, http and https, where the word localhost
-	// stands for 127.0.0.1 and, if that fails, ::1; a unit's name for unit; empty
-	// for none.
+	// stands for 127.0.0.1, if that fails ::1, and where nothing listens on either
+	// the virtual IPs; a unit's name for unit; empty for none.
 	Target string `json:"target,omitempty"`
 	// Path is what http and https ask for, with its query; empty means "/".
 	Path string `json:"path,omitempty"`
