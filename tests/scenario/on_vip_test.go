@@ -65,6 +65,7 @@ func TestServiceOnTheVIPOnly(t *testing.T) {
 		moved(t, d.measure(t, 2*time.Second, func() { d.run(t, sick, "systemctl kill --signal=STOP haproxy.service") }), serviceHangs)
 		// It has not shown that it answers again, as long as it is the same process.
 		d.run(t, sick, "systemctl kill --signal=CONT haproxy.service")
+		d.updateStatus(t)
 		d.saysExactly(t, d.unitOn(t, sick), "active: "+d.role(t, sick)+"; check fails here: cannot get http://"+vip+":443/: timed out when the address was last here: juju run "+d.unitOn(t, sick)+" run-checks")
 		d.run(t, sick, "systemctl restart haproxy.service")
 		d.ready(t)
