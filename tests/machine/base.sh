@@ -1,12 +1,11 @@
 #!/bin/bash
-# Builds the root file system all machines start from, in $ROOT. The caller runs this script in a
-# mount namespace of its own and hashes it: any change here makes a new image.
+# Builds the root file system all machines start from, of Debian $SUITE, in $ROOT. The caller runs
+# this script in a mount namespace of its own and hashes it: any change here makes a new image.
 # Progress goes to stdout, everything else to $LOG.
 set -euo pipefail
 exec 3>&1 >"$LOG" 2>&1
 say() { echo "$*" >&3; }
 export LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive
-suite=bookworm
 
 # An overlay whose syncs do nothing takes the fsync of every unpacked file away.
 scratch=$(dirname "$ROOT")/scratch
@@ -14,10 +13,10 @@ mkdir -p "$ROOT" "$scratch"/{lower,work,merged}
 mount -t overlay overlay -o "lowerdir=$scratch/lower,upperdir=$ROOT,workdir=$scratch/work,volatile" "$scratch/merged"
 root=$scratch/merged
 
-say "base image: debootstrap of Debian $suite from $MIRROR (about a minute)"
+say "base image: debootstrap of Debian $SUITE from $MIRROR (about a minute)"
 debootstrap --variant=minbase \
 	--include=systemd,systemd-sysv,dbus,iproute2,iputils-ping,procps,netbase \
-	"$suite" "$root" "$MIRROR"
+	"$SUITE" "$root" "$MIRROR"
 rm -rf "$root"/usr/share/{man,doc,info,locale,lintian}/* "$root"/var/cache/apt/archives/*.deb \
 	"$root"/var/lib/apt/lists/* "$root"/etc/apt/apt.conf.d/70debconf
 
@@ -25,7 +24,7 @@ rm -rf "$root"/usr/share/{man,doc,info,locale,lintian}/* "$root"/var/cache/apt/a
 say "base image: fetching keepalived, haproxy and what they depend on"
 apt=$scratch/apt
 mkdir -p "$apt"/state/lists/partial "$apt"/cache/archives/partial
-echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $MIRROR $suite main" >"$apt/sources.list"
+echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $MIRROR $SUITE main" >"$apt/sources.list"
 host_apt() {
 	apt-get -q -y -o Dir::Etc::SourceList="$apt/sources.list" -o Dir::Etc::SourceParts=/dev/null \
 		-o Dir::State="$apt/state" -o Dir::State::status="$root/var/lib/dpkg/status" \

@@ -98,6 +98,14 @@ func (l *Lab) make(ctx context.Context) (err error) {
 	return err
 }
 
+// Base is what the lab's machines run; empty when the lab has no machines.
+func (l *Lab) Base() Base {
+	if l.image == nil {
+		return ""
+	}
+	return l.image.Base
+}
+
 // Client is the port of the lab's client, at which no machine runs.
 func (l *Lab) Client() *Port { return l.client }
 

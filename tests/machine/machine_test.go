@@ -121,7 +121,7 @@ func checkUnits(t *testing.T, ctx context.Context, _ *machine.Lab, m, _ *machine
 	require.Contains(t, journal, "Watchdog timeout")
 }
 
-func checkPackages(t *testing.T, ctx context.Context, _ *machine.Lab, m, _ *machine.Machine) {
+func checkPackages(t *testing.T, ctx context.Context, lab *machine.Lab, m, _ *machine.Machine) {
 	result, err := m.Exec(ctx, "dpkg-query", "--show", "keepalived")
 	require.NoError(t, err)
 	require.Equal(t, 1, result.Code, "the charm is to install keepalived, not the image")
@@ -131,7 +131,10 @@ func checkPackages(t *testing.T, ctx context.Context, _ *machine.Lab, m, _ *mach
 	t.Logf("keepalived installed in %s", time.Since(start).Round(time.Millisecond))
 	out, err := m.Run(ctx, "sysctl -qw net.ipv4.ip_nonlocal_bind=1; cat /proc/sys/net/ipv4/ip_nonlocal_bind; keepalived --version 2>&1 | head -1")
 	require.NoError(t, err)
-	require.Regexp(t, `^1\nKeepalived v2\.2\.7`, out)
+	require.Contains(t, out, "1\nKeepalived v"+lab.Base().Keepalived()+" ")
+	out, err = m.Run(ctx, ". /etc/os-release; echo $VERSION_CODENAME")
+	require.NoError(t, err)
+	require.Equal(t, string(lab.Base())+"\n", out)
 }
 
 func checkDestroy(t *testing.T, ctx context.Context, lab *machine.Lab, _, other *machine.Machine) {
