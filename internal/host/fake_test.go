@@ -22,8 +22,8 @@ import (
 	"keepalived-charm/internal/reconcile"
 )
 
-// TestMain lets the test binary stand in for systemctl, keepalived, apt-get, dpkg and
-// dpkg-query: it is what the links on the PATH point at. Their state lies in files.
+// TestMain lets the test binary stand in for systemctl, keepalived, apt-get, dpkg, dpkg-deb
+// and dpkg-query: it is what the links on the PATH point at. Their state lies in files.
 func TestMain(m *testing.M) {
 	dir := os.Getenv("FAKE_PROGRAMS")
 	if dir == "" {
@@ -53,6 +53,8 @@ func TestMain(m *testing.M) {
 	case "dpkg": // only --configure is asked of it
 		_ = os.Remove(s.path("interrupted"))
 		return
+	case "dpkg-deb": // only --extract is asked of it
+		os.Exit(s.dpkgDeb(os.Args[1:]))
 	}
 	os.Exit(s.apt(os.Args[1:]))
 }
@@ -151,6 +153,12 @@ func (p programs) systemctl(args []string) int {
 }
 
 func (p programs) keepalived(args []string) int {
+	if needs := p.says("needs"); needs != "" {
+		if _, err := os.Stat(needs); err != nil {
+			fmt.Fprintln(os.Stderr, "Unable to read build config options file")
+			return 1
+		}
+	}
 	switch args[0] {
 	case "--version":
 		fmt.Fprintln(os.Stderr, "Keepalived v2.2.7 (01/16,2022)\n\nCopyright")
@@ -211,6 +219,23 @@ func (p programs) dpkgQuery() int {
 	return 0
 }
 
+// dpkgDeb extracts the one package that there is.
+func (p programs) dpkgDeb(args []string) int {
+	text, err := os.ReadFile(args[1])
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "dpkg-deb: error: failed to read archive")
+		return 2
+	}
+	file := filepath.Join(args[2], "etc/keepalived/keepalived.config-opts")
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		panic(err)
+	}
+	if err := os.WriteFile(file, text, 0o644); err != nil {
+		panic(err)
+	}
+	return 0
+}
+
 func (p programs) apt(args []string) int {
 	if slices.Contains(args, p.says("apt-locks")) {
 		f, err := os.Open(p.path("lock"))
@@ -229,6 +254,11 @@ func (p programs) apt(args []string) int {
 	if slices.Contains(args, p.says("apt-fails")) {
 		fmt.Fprintln(os.Stderr, cmp.Or(p.says("apt-says"), "E: Unable to fetch some archives, maybe run apt-get update or try with --fix-missing?"))
 		return 100
+	}
+	if slices.Contains(args, "download") {
+		if err := os.WriteFile("keepalived_1%3a2.3.3-1_amd64.deb", []byte("--build=x86_64-linux-gnu"), 0o600); err != nil {
+			panic(err)
+		}
 	}
 	if slices.Contains(args, "install") && p.says("interrupted") != "" {
 		fmt.Fprintln(os.Stderr, "E: dpkg was interrupted, you must manually run 'dpkg --configure -a' to correct the problem.")
@@ -256,7 +286,7 @@ func newMachine(t *testing.T) machine {
 	m := machine{programs: programs{t.TempDir()}, t: t, root: t.TempDir(), l: reconcile.Layout{Application: "keepalived"}}
 	self, err := os.Executable()
 	require.NoError(t, err)
-	for _, name := range []string{"systemctl", "keepalived", "apt-get", "dpkg", "dpkg-query", "daemon", "holder"} {
+	for _, name := range []string{"systemctl", "keepalived", "apt-get", "dpkg", "dpkg-deb", "dpkg-query", "daemon", "holder"} {
 		require.NoError(t, os.Symlink(self, m.programs.path(name)))
 	}
 	t.Setenv("PATH", m.dir)

@@ -42,8 +42,12 @@ func (h *Host) path(elements ...string) string {
 }
 
 // run starts a program with a plain environment; what it printed ends the error.
-func run(program string, args ...string) (string, error) {
+func run(program string, args ...string) (string, error) { return runIn("", program, args...) }
+
+// runIn is run in a directory.
+func runIn(dir, program string, args ...string) (string, error) {
 	cmd := exec.Command(program, args...)
+	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "LC_ALL=C", "HOME=/root", "DEBIAN_FRONTEND=noninteractive",
 		"APT_LISTCHANGES_FRONTEND=none", "NEEDRESTART_SUSPEND=1")
 	out, err := cmd.CombinedOutput()

@@ -1,26 +1,42 @@
 package host
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"keepalived-charm/internal/reconcile"
 )
 
-// installedMark remembers that the charm installed the package, installingMark
-// that it has begun to: a program that lies there then says nothing, the package
-// may be half unpacked.
+// installedMark remembers that the charm installed the package, with what of
+// addressProtocols was not there before, installingMark that it has begun to: a program
+// that lies there then says nothing, the package may be half unpacked.
 const (
 	installedMark  = reconcile.StateRoot + "/installed-package"
 	installingMark = reconcile.StateRoot + "/installing-package"
 )
+
+// configOpts is a file of the package, a conffile, without which Debian's keepalived 2.3
+// ends at once, whatever it is asked. Once it is deleted dpkg leaves it so.
+const configOpts = reconcile.ConfigDir + "/keepalived.config-opts"
+
+// addressProtocols is what keepalived 2.3.2 and later make as they start, for ip(8) to name
+// the protocol of their addresses, and no removal of the package takes away; inner ones
+// come first. A directory they make may have mode 600.
+var addressProtocols = []string{
+	"/etc/iproute2/rt_addrprotos.d/keepalived.conf",
+	"/etc/iproute2/rt_addrprotos.d",
+	"/etc/iproute2",
+}
 
 // installPackage installs keepalived. Stale package lists are refreshed as far as
 // possible; without a network a package in a local archive or cache is enough.
@@ -29,13 +45,20 @@ func (h *Host) installPackage() error {
 	if err != nil {
 		return err
 	}
+	if before && missing(h.path(installingMark)) != nil && h.mended() {
+		return nil
+	}
 	marks := []string{installedMark, installingMark}
 	if before {
 		marks = marks[1:]
 	}
 	fresh := slices.DeleteFunc(slices.Clone(marks), func(mark string) bool { return missing(h.path(mark)) == nil })
 	for _, mark := range fresh {
-		if err := h.write(mark, "", 0o600); err != nil {
+		content := ""
+		if mark == installedMark {
+			content = strings.Join(h.withoutProtocols(), "\n")
+		}
+		if err := h.write(mark, content, 0o600); err != nil {
 			return err
 		}
 	}
@@ -52,7 +75,79 @@ func (h *Host) installPackage() error {
 		}
 		return fmt.Errorf("cannot install keepalived: %w", errors.Join(err, updateErr))
 	}
-	return h.remove(installingMark)
+	if err := h.remove(installingMark); err != nil {
+		return err
+	}
+	if out, err := run("keepalived", "--version"); err != nil && !h.mended() {
+		return reconcile.ProgramFails(cmp.Or(lastLine(out), err.Error()))
+	}
+	return nil
+}
+
+// mended tells whether the program works after all once a file that somebody deleted is
+// back. Only that file is brought: to install the package again would start keepalived
+// again, which may serve.
+func (h *Host) mended() bool {
+	if _, err := exec.LookPath("keepalived"); err != nil || missing(h.path(configOpts)) == nil {
+		return false
+	}
+	if _, err := run("keepalived", "--version"); err == nil {
+		return false // it needs no such file, or is well
+	}
+	if h.restore(configOpts) != nil {
+		return false
+	}
+	_, err := run("keepalived", "--version")
+	return err == nil
+}
+
+// restore brings a file back as the package has it, of the version that can be had.
+func (h *Host) restore(path string) error {
+	dir, err := os.MkdirTemp("", "keepalived-package-")
+	if err != nil {
+		return fmt.Errorf("cannot restore %s: %w", path, err)
+	}
+	defer os.RemoveAll(dir)
+	if _, err := runIn(dir, "apt-get", "-q", "download", "keepalived"); err != nil {
+		return fmt.Errorf("cannot restore %s: %w", path, err)
+	}
+	archives, err := filepath.Glob(filepath.Join(dir, "*.deb"))
+	if err != nil || len(archives) == 0 {
+		return fmt.Errorf("cannot restore %s: apt-get brings no package", path)
+	}
+	content := filepath.Join(dir, "content")
+	if _, err := run("dpkg-deb", "--extract", archives[0], content); err != nil {
+		return fmt.Errorf("cannot restore %s: %w", path, err)
+	}
+	text, err := os.ReadFile(filepath.Join(content, path))
+	if err != nil {
+		return fmt.Errorf("cannot restore %s: %w", path, err)
+	}
+	return h.write(path, string(text), 0o644)
+}
+
+// withoutProtocols lists those of addressProtocols that the machine does not have.
+func (h *Host) withoutProtocols() []string {
+	return slices.DeleteFunc(slices.Clone(addressProtocols), func(path string) bool { return missing(h.path(path)) == nil })
+}
+
+// removeProtocols removes those that were not there before the package, directories only
+// when nothing else is in them.
+func (h *Host) removeProtocols() error {
+	before, err := os.ReadFile(h.path(installedMark))
+	if err != nil {
+		return fmt.Errorf("cannot read %s: %w", installedMark, err)
+	}
+	for _, path := range addressProtocols {
+		if !slices.Contains(strings.Fields(string(before)), path) {
+			continue
+		}
+		err := os.Remove(h.path(path))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTEMPTY) {
+			return fmt.Errorf("cannot remove %s: %w", path, err)
+		}
+	}
+	return nil
 }
 
 // install installs the package, and once more where somebody took its program away: for
@@ -126,6 +221,9 @@ func (h *Host) removePackage(l reconcile.Layout) error {
 		if err := h.mendingApt(time.Now().Add(removePatience), "purge", "keepalived"); err != nil {
 			return fmt.Errorf("cannot remove keepalived: %w", err)
 		}
+		if err := h.removeProtocols(); err != nil {
+			return err
+		}
 	}
 	if err := os.RemoveAll(h.path(reconcile.StateRoot)); err != nil {
 		return fmt.Errorf("cannot remove %s: %w", reconcile.StateRoot, err)
@@ -133,8 +231,8 @@ func (h *Host) removePackage(l reconcile.Layout) error {
 	return nil
 }
 
-// version returns keepalived's version, empty when it is not installed, or not
-// to the end.
+// version returns keepalived's version, empty when it is not installed, not to the end, or
+// so that it cannot be run: installPackage finds out.
 func (h *Host) version() string {
 	if _, err := os.Stat(h.path(installingMark)); err == nil {
 		return ""

@@ -21,7 +21,7 @@ func TestOnlyAPackageThatTheCharmInstalledIsRemoved(t *testing.T) {
 	require.NoDirExists(t, m.in(reconcile.StateRoot))
 	m.apply(reconcile.Step{Action: reconcile.InstallPackage})
 	calls := m.calls()
-	require.Len(t, calls, 3)
+	require.Len(t, calls, 4)
 	require.Contains(t, calls[2], "--no-install-recommends install keepalived")
 	m.apply(reconcile.Step{Action: reconcile.RemovePackage})
 	require.Contains(t, m.calls()[0], "purge keepalived")
@@ -183,4 +183,95 @@ func TestAnInterruptedInstallationIsFinished(t *testing.T) {
 	m.set(t, "interrupted", "yes")
 	m.apply(reconcile.Step{Action: reconcile.InstallPackage})
 	require.Equal(t, "2.2.7", m.observe().Version)
+}
+
+const (
+	configOpts       = "/etc/keepalived/keepalived.config-opts"
+	addressProtocols = "/etc/iproute2/rt_addrprotos.d/keepalived.conf"
+)
+
+// TestADeletedFileThatTheProgramNeedsIsBroughtBack, and nothing else: what runs is not
+// started again, as by an installation.
+func TestADeletedFileThatTheProgramNeedsIsBroughtBack(t *testing.T) {
+	m := newMachine(t)
+	m.set(t, "package", "installed")
+	m.set(t, "needs", m.in(configOpts))
+	require.Empty(t, m.observe().Version)
+	m.apply(reconcile.Step{Action: reconcile.InstallPackage})
+	require.Equal(t, "2.2.7", m.observe().Version)
+	require.Equal(t, "--build=x86_64-linux-gnu", m.text(configOpts))
+	require.Equal(t, []string{configOpts}, m.files())
+	for _, call := range m.calls() {
+		require.NotContains(t, call, "install")
+	}
+	left, err := filepath.Glob(filepath.Join(os.TempDir(), "keepalived-package-*"))
+	require.NoError(t, err)
+	require.Empty(t, left)
+}
+
+// TestADeletedFileIsMissingAfterAnInstallationToo: dpkg remembers it from a package that
+// was removed, and keeps it deleted.
+func TestADeletedFileIsMissingAfterAnInstallationToo(t *testing.T) {
+	m := newMachine(t)
+	m.set(t, "package", "config-files")
+	m.set(t, "needs", m.in(configOpts))
+	m.apply(reconcile.Step{Action: reconcile.InstallPackage})
+	require.Equal(t, "2.2.7", m.observe().Version)
+	require.FileExists(t, m.in(configOpts))
+}
+
+// TestAProgramThatDoesNotRunIsNamed: another installation changes nothing about it.
+func TestAProgramThatDoesNotRunIsNamed(t *testing.T) {
+	for claim, damage := range map[string]func(m machine){
+		"something else is missing": func(m machine) { m.set(t, "needs", m.in("/usr/lib/libnl-3.so.200")) },
+		"the file cannot be had":    func(m machine) { m.set(t, "apt-fails", "download") },
+	} {
+		t.Run(claim, func(t *testing.T) {
+			m := newMachine(t)
+			m.set(t, "package", "installed")
+			m.set(t, "needs", m.in(configOpts))
+			damage(m)
+			for range 2 {
+				status, refused := reconcile.StatusOf(m.Apply(m.l, reconcile.Step{Action: reconcile.InstallPackage}))
+				require.True(t, refused)
+				require.Equal(t, "blocked: keepalived is installed and does not run: Unable to read build config options file: see keepalived --version", status.String())
+			}
+			m.set(t, "needs", "")
+			require.Equal(t, "2.2.7", m.observe().Version, "nothing is remembered of it")
+		})
+	}
+}
+
+// TestWhatKeepalivedTellsIPGoesWithItsPackage: what was there before the charm stays, as
+// does all of it with a package that stays.
+func TestWhatKeepalivedTellsIPGoesWithItsPackage(t *testing.T) {
+	for claim, c := range map[string]struct {
+		before map[string]string
+		state  string
+		left   []string
+	}{
+		"on a new machine":                  {},
+		"others have files there":           {before: map[string]string{"/etc/iproute2/rt_tables": "1 x"}, left: []string{"/etc/iproute2/rt_tables"}},
+		"it was there before":               {before: map[string]string{addressProtocols: "18 keepalived"}, left: []string{addressProtocols}},
+		"the package was there":             {state: "installed", left: []string{addressProtocols}},
+		"only the package's settings were":  {state: "config-files"},
+		"others' names of protocols remain": {before: map[string]string{"/etc/iproute2/rt_addrprotos.d/own.conf": "7 own"}, left: []string{"/etc/iproute2/rt_addrprotos.d/own.conf"}},
+	} {
+		t.Run(claim, func(t *testing.T) {
+			m := newMachine(t)
+			m.set(t, "package", c.state)
+			for path, text := range c.before {
+				m.put(path, text)
+			}
+			for range 2 {
+				m.apply(reconcile.Step{Action: reconcile.InstallPackage})
+				m.put(addressProtocols, "18\tkeepalived\t# added by keepalived\n") // as the daemon does when it starts
+			}
+			m.apply(reconcile.Step{Action: reconcile.RemovePackage})
+			require.ElementsMatch(t, c.left, m.files())
+			if len(c.left) == 0 {
+				require.NoDirExists(t, m.in("/etc/iproute2"))
+			}
+		})
+	}
 }

@@ -112,6 +112,11 @@ func NoPackage(reason string) *Blocked {
 	return &Blocked{Message: say(noPackage, "REASON", reason).Message}
 }
 
+// ProgramFails is the refusal of a package whose program does not run.
+func ProgramFails(reason string) *Blocked {
+	return &Blocked{Message: say(programFails, "REASON", reason).Message}
+}
+
 // role is the unit's part in the election.
 func (d Desired) role(m Machine) juju.Status {
 	state, reported := d.instanceOf(m)

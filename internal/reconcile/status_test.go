@@ -295,7 +295,7 @@ func TestEveryConditionHasItsWords(t *testing.T) {
 		seen[c.of], seen[c.with] = true, true
 	}
 	// Set by others: errors' texts, and a step of a plan.
-	for _, c := range []condition{cannotUse, meanwhile, installing, installWaits, installFails, removeWaits, packageHeld, noPackage, routerTaken, addressTaken, holderUnheard, holderDropped, ownerSets, routerMaybeTaken, addressMaybeTaken} {
+	for _, c := range []condition{cannotUse, meanwhile, installing, installWaits, installFails, removeWaits, packageHeld, noPackage, programFails, routerTaken, addressTaken, holderUnheard, holderDropped, ownerSets, routerMaybeTaken, addressMaybeTaken} {
 		seen[c] = true
 	}
 	for n, w := range Wordings() {

@@ -36,6 +36,7 @@ const (
 	removeWaits
 	packageHeld
 	noPackage
+	programFails
 	masked
 	paused
 	released
@@ -104,6 +105,7 @@ func Wordings() []Wording {
 		removeWaits:  {juju.Maintenance, "removing keepalived, waits for HOLDER to end", "The same, for two minutes."},
 		packageHeld:  {juju.Blocked, "keepalived is held and cannot be installed: apt-mark unhold keepalived", "It was removed by hand, and apt is to leave it so. Every hook tries again."},
 		noPackage:    {juju.Blocked, "keepalived cannot be installed: REASON: see apt-get install keepalived", "What apt says: no archive of the machine has it, or not what it needs. Every hook tries again."},
+		programFails: {juju.Blocked, "keepalived is installed and does not run: REASON: see keepalived --version", "Something that it needs is missing or damaged. What runs goes on. apt-get -o Dpkg::Options::=--force-confmiss --reinstall install keepalived brings deleted files of the package back. Every hook tries again."},
 		masked:       {juju.Blocked, "keepalived.service is masked, no VIP can be held here: COMMAND", "Somebody forbade systemd to start it. The other units hold the virtual IPs. The next hook after COMMAND starts it."},
 		paused:       {juju.Maintenance, "paused, takes no VIP: juju run UNIT resume", "An operator ran the action pause."},
 		released:     {juju.Maintenance, "VIP handed over, serving nothing", "The unit is being removed or its machine upgraded."},

@@ -8,6 +8,7 @@ import (
 
 	"keepalived-charm/tests/controller"
 	"keepalived-charm/tests/lab"
+	"keepalived-charm/tests/machine"
 )
 
 // foreignConfig is a keepalived.conf of the machine's owner, with a virtual IP of
@@ -57,6 +58,7 @@ func TestUnitsComeAndGo(t *testing.T) {
 		d.updateStatus(t)
 		d.truthful(t, holder)
 	})
+	d.fileDeleted(t)
 	d.unitAdded(t)
 	booted := d.baseUpgraded(t)
 	d.scenario(t, "a removed standby is not noticed", func(t *testing.T) {
@@ -126,6 +128,26 @@ func (d *deployment) gapsBeforeTheEnd(t *testing.T, event func()) time.Duration 
 	}
 	require.True(t, open, "in the end nobody answers")
 	return longest
+}
+
+// fileDeleted takes away a file without which Debian's keepalived 2.3 ends at once.
+func (d *deployment) fileDeleted(t *testing.T) {
+	if d.Net.Base() == machine.Bookworm {
+		return // 2.2 has no such file
+	}
+	d.scenario(t, "a deleted file that keepalived needs is back after the next hook, and clients notice nothing", func(t *testing.T) {
+		holder := d.ready(t)
+		files := "sha256sum /etc/keepalived/keepalived.config-opts; systemctl show --property=InvocationID keepalived; dpkg --verify keepalived; ls /tmp"
+		before := d.run(t, holder, files)
+		unnoticed(t, d.measure(t, time.Second, func() {
+			d.run(t, holder, "rm /etc/keepalived/keepalived.config-opts; ! keepalived --version 2>/dev/null")
+			d.configure(t, "vip_hostname=mended.example.com")
+			d.updateStatus(t)
+		}))
+		require.Equal(t, before, d.run(t, holder, files))
+		d.truthful(t, holder)
+		d.configure(t, "vip_hostname=")
+	})
 }
 
 func (d *deployment) unitAdded(t *testing.T) {
