@@ -30,6 +30,11 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, "these tests boot machines: run them as root")
 		os.Exit(1)
 	}
+	// Not in the time of a test: it takes minutes, once.
+	if _, err := machine.EnsureBase(context.Background(), os.Stderr); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	os.Exit(m.Run())
 }
 

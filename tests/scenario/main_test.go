@@ -6,6 +6,7 @@
 package scenario_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -27,6 +28,11 @@ func TestMain(m *testing.M) {
 	}
 	if _, err := os.Stat(charmFile); err != nil {
 		fmt.Fprintf(os.Stderr, "these tests deploy the packed charm: run make charm first (%v)\n", err)
+		os.Exit(1)
+	}
+	// Not in the time of a test: it takes minutes, once.
+	if _, err := machine.EnsureBase(context.Background(), os.Stderr); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 	os.Exit(m.Run())
