@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -113,10 +114,13 @@ func traces(t *testing.T, id string) []string {
 	return found
 }
 
-// dead says whether a process has ended and only waits for the host's PID 1 to take notice.
+// dead says whether a process has ended and only waits for the host's PID 1 to take notice, or,
+// itself the first of a PID namespace, for the others there: exiting, include/linux/sched.h.
 func dead(stat string) bool {
-	_, state, _ := strings.Cut(stat[strings.LastIndexByte(stat, ')'):], " ")
-	return strings.HasPrefix(state, "Z") || strings.HasPrefix(state, "X")
+	const exiting = 0x4 // PF_EXITING, among the flags of proc_pid_stat(5)
+	fields := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
+	flags, err := strconv.ParseUint(fields[6], 10, 32)
+	return fields[0] == "Z" || fields[0] == "X" || err == nil && flags&exiting != 0
 }
 
 // startOwner runs another process that owns a lab and returns it with the lab's ID.
