@@ -170,25 +170,30 @@ func (p programs) keepalived(args []string) int {
 		if err != nil {
 			return 2
 		}
-		included := ""
+		included, status := "", 0
+		// Like keepalived 2.2.7 it names a file that is included, not the first one.
+		remark := func(text []byte, place string) {
+			n := 0
+			for line := range strings.Lines(string(text)) {
+				if n++; strings.HasPrefix(line, "odd ") {
+					fmt.Fprintf(os.Stderr, "(%sLine %d) warning: %s", place, n, line)
+					status = 5
+				}
+			}
+		}
+		remark(text, "")
 		for line := range strings.Lines(string(text)) {
 			if pattern, found := strings.CutPrefix(strings.TrimSpace(line), "include "); found {
 				names, _ := filepath.Glob(pattern)
 				for _, n := range names {
 					more, _ := os.ReadFile(n)
 					included += string(more)
+					remark(more, n+": ")
 				}
 			}
 		}
 		if err := os.WriteFile(p.path("tested"), []byte(string(text)+included), 0o600); err != nil {
 			panic(err)
-		}
-		status := 0
-		for line := range strings.Lines(string(text) + included) {
-			if strings.HasPrefix(line, "odd ") {
-				fmt.Fprintf(os.Stderr, "warning: %s", line)
-				status = 5
-			}
 		}
 		// From 2.2.8 on.
 		for line := range strings.Lines(string(text) + included) {

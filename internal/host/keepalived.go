@@ -43,8 +43,13 @@ func (h *Host) test(l reconcile.Layout, files []reconcile.File) error {
 	}
 	if kept := h.foreign(); kept != "" && len(said) > 0 {
 		// What keepalived says of the machine owner's configuration alone, it said
-		// before the charm came.
-		before, failed := configTest(kept)
+		// before the charm came. As there it is included: keepalived names the file of
+		// what it remarks on then, and only then.
+		alone := filepath.Join(candidate, "alone.conf")
+		if err := h.write(alone, "include "+kept+"\n", 0o600); err != nil {
+			return err
+		}
+		before, failed := configTest(h.path(alone))
 		said = slices.DeleteFunc(said, func(line string) bool { return slices.Contains(before, line) })
 		if failed != nil && len(said) == 0 {
 			return nil

@@ -50,12 +50,12 @@ func (d Desired) LooksAgain(m Machine) bool { return d.shares() || m.InotifyLimi
 // ignoring is the status of a unit that does not do what its track files say. A reload
 // mends it as soon as keepalived can have what it lacks.
 func (d Desired) ignoring(m Machine) (juju.Status, bool) {
-	const most = 512 // what is suggested at least; 128 is the kernel's default
+	const least = 512 // what is suggested; 128 is the kernel's default
 	switch {
 	case !m.Ignores(d.Layout):
 		return juju.Status{}, false
 	case m.InotifyLimit > 0:
-		return say(ignoresWatchless, "LIMIT", fmt.Sprint(m.InotifyLimit), "MORE", fmt.Sprint(max(most, 2*m.InotifyLimit))), true
+		return say(ignoresWatchless, "LIMIT", fmt.Sprint(m.InotifyLimit), "MORE", fmt.Sprint(max(least, 2*m.InotifyLimit))), true
 	}
 	return say(ignoresCheck), true
 }
