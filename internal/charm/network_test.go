@@ -151,6 +151,28 @@ func TestUpdateStatusLooksWhenTheDaemonDroppedAdvertisements(t *testing.T) {
 	require.NotContains(t, out.Juju.Status.Message, "used by", "whoever it was is gone")
 }
 
+// TestAStrangerThatTookTheVirtualRouterIsToldWithoutAHookThatIsDue: as the health
+// checker left news of it (keepalived 2.3.3 and later follow it).
+func TestAStrangerThatTookTheVirtualRouterIsToldWithoutAHookThatIsDue(t *testing.T) {
+	s := run(t, with(withPeer(serving(t)), func(s *charmtest.State) { s.Host.Holds = false }), "cluster-relation-changed")
+	theirs := vrrp.Base(1) + vrrp.Priority(vrrp.Policy{}.Adjustment(true, true))
+	takes := says(stranger, 23)
+	takes.Version, takes.Priority, takes.Addresses = 3, theirs, []netip.Addr{netip.MustParseAddr("10.10.74.222")}
+	s = network(with(s, func(s *charmtest.State) {
+		s.Host.Heard = theirs
+		s.Host.Check.Heard = []reconcile.Heard{{Instance: "charm_keepalived", Address: stranger.Address, Priority: theirs, Foreign: true, Speaks: true}}
+	}), takes)
+	out := charmtest.Run(t, charmtest.Refresh, s)
+	require.Equal(t, 1, out.Looks)
+	require.Equal(t, "blocked: nobody holds "+vip+": "+named+" has taken router_id 23: try juju config keepalived router_id=24", out.Juju.Status.String())
+	require.Equal(t, s.Host.Keepalived, out.Host.Keepalived, "it goes on")
+	require.Equal(t, "unknown", act(t, "status", out.State).Juju.Results["vip-1-holder"])
+
+	s = network(with(out.State, func(s *charmtest.State) { s.Host.Check.Heard = nil }))
+	out = charmtest.Run(t, charmtest.Refresh, s)
+	require.Equal(t, "active: VIP ready: standby for "+vip+", holder keepalived/1", out.Juju.Status.String())
+}
+
 func TestASecondHolderIsToldUntilItIsGone(t *testing.T) {
 	s := holding(t, "true")
 	s.Host.Since, s.Host.Reminded = 100, false

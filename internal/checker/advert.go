@@ -17,11 +17,15 @@ type advert struct {
 	priority vrrp.Priority
 	// interval is what the sender says it keeps between two of them.
 	interval time.Duration
+	// addresses are what it advertises; link is the index of the interface that it came
+	// by, zero where the kernel does not tell.
+	addresses []netip.Addr
+	link      int
 }
 
 // parseAdvert reads a VRRP packet (RFC 9568 section 5.1; RFC 3768 section 5.1 for
-// version 2); false for anything else.
-func parseAdvert(packet []byte) (advert, bool) {
+// version 2); six tells that it came over IPv6. False for anything else.
+func parseAdvert(packet []byte, six bool) (advert, bool) {
 	if len(packet) < 8 || packet[0]&0x0f != 1 || packet[1] == 0 {
 		return advert{}, false
 	}
@@ -33,6 +37,14 @@ func parseAdvert(packet []byte) (advert, bool) {
 		a.interval = time.Duration(int(packet[4]&0x0f)<<8|int(packet[5])) * 10 * time.Millisecond
 	default:
 		return advert{}, false
+	}
+	size := 4
+	if six {
+		size = 16
+	}
+	for rest := packet[8:]; len(a.addresses) < int(packet[3]) && len(rest) >= size; rest = rest[size:] {
+		address, _ := netip.AddrFromSlice(rest[:size])
+		a.addresses = append(a.addresses, address)
 	}
 	return a, true
 }
@@ -48,7 +60,7 @@ type listener struct {
 	fd  int
 	six bool
 	// packet and control are reused.
-	packet  [256]byte
+	packet  [1500]byte
 	control [128]byte
 }
 
@@ -64,6 +76,12 @@ func listenFor(six bool) (*listener, error) {
 	}
 	// Without it the time of reading counts, a tenth of a second later at most.
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1)
+	// Without it every interface counts.
+	if six {
+		_ = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, 1)
+	} else {
+		_ = unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_PKTINFO, 1)
+	}
 	return &listener{fd: fd, six: six}, nil
 }
 
@@ -93,24 +111,30 @@ func (l *listener) next() (a advert, at time.Time, ok bool) {
 		case *unix.SockaddrInet6:
 			sender = netip.AddrFrom16(f.Addr)
 		}
-		if a, ok = parseAdvert(packet); ok {
+		if a, ok = parseAdvert(packet, l.six); ok {
 			a.from = sender
-			return a, stamp(l.control[:oobn]), true
+			at, a.link = told(l.control[:oobn])
+			return a, at, true
 		}
 	}
 }
 
-// stamp is the kernel's time of reception; zero when it gave none.
-func stamp(control []byte) time.Time {
+// told is what the kernel tells of a packet: when it got it, by which interface; zero
+// where it does not.
+func told(control []byte) (at time.Time, link int) {
 	messages, err := unix.ParseSocketControlMessage(control)
 	if err != nil {
-		return time.Time{}
+		return time.Time{}, 0
 	}
 	for _, m := range messages {
-		if m.Header.Level == unix.SOL_SOCKET && m.Header.Type == unix.SO_TIMESTAMPNS && len(m.Data) >= int(unsafe.Sizeof(unix.Timespec{})) {
-			ts := *(*unix.Timespec)(unsafe.Pointer(&m.Data[0]))
-			return time.Unix(ts.Unix())
+		switch {
+		case m.Header.Level == unix.SOL_SOCKET && m.Header.Type == unix.SO_TIMESTAMPNS && len(m.Data) >= int(unsafe.Sizeof(unix.Timespec{})):
+			at = time.Unix((*unix.Timespec)(unsafe.Pointer(&m.Data[0])).Unix())
+		case m.Header.Level == unix.IPPROTO_IP && m.Header.Type == unix.IP_PKTINFO && len(m.Data) >= unix.SizeofInet4Pktinfo:
+			link = int((*unix.Inet4Pktinfo)(unsafe.Pointer(&m.Data[0])).Ifindex)
+		case m.Header.Level == unix.IPPROTO_IPV6 && m.Header.Type == unix.IPV6_PKTINFO && len(m.Data) >= unix.SizeofInet6Pktinfo:
+			link = int((*unix.Inet6Pktinfo)(unsafe.Pointer(&m.Data[0])).Ifindex)
 		}
 	}
-	return time.Time{}
+	return at, link
 }

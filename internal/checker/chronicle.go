@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"keepalived-charm/internal/healthcheck"
@@ -30,14 +31,18 @@ type chronicle struct {
 	down []string
 	// ready are entries to be written.
 	ready []history.Entry
+	// near tells whether the interface with an index is one of the virtual IPs'.
+	near func(link int) bool
 }
 
 // course is the course of one VRRP instance.
 type course struct {
-	name   string
-	id     vrrp.VirtualRouterID // zero: nothing is heard of it
-	heard  hearing
-	holder bool
+	name string
+	id   vrrp.VirtualRouterID // zero: nothing is heard of it
+	// addresses are those that advertisements of this group may carry.
+	addresses []netip.Addr
+	heard     hearing
+	holder    bool
 	// aside is what the unit stands aside for; empty while it takes part.
 	aside string
 	// begun tells that it is known how things stood when the checker started.
@@ -51,9 +56,9 @@ type course struct {
 
 // newChronicle returns that of a checker which has seen nothing yet.
 func newChronicle(c healthcheck.Config) chronicle {
-	var all chronicle
+	all := chronicle{near: nearby(c.Links)}
 	for _, i := range c.Instances {
-		all.instances = append(all.instances, course{name: i.Name, id: i.VirtualRouterID})
+		all.instances = append(all.instances, course{name: i.Name, id: i.VirtualRouterID, addresses: i.Addresses})
 	}
 	return all
 }
@@ -78,15 +83,41 @@ func (c *chronicle) pending() bool {
 }
 
 // heard is what the others' advertisements told.
-func (c *chronicle) heard() []Heard {
+func (c *chronicle) heard(now time.Time) []Heard {
 	var list []Heard
 	for _, k := range c.instances {
 		for _, s := range k.heard.senders {
 			list = append(list, Heard{Instance: k.name, Address: s.address, Priority: int(s.priority),
-				Last: s.last.UTC().Truncate(time.Millisecond), Released: s.released.UTC().Truncate(time.Millisecond)})
+				Last: s.last.UTC().Truncate(time.Millisecond), Released: s.released.UTC().Truncate(time.Millisecond),
+				Foreign: s.foreign, Speaks: s.lately(now)})
 		}
 	}
 	return list
+}
+
+// strangers names who advertises the virtual router ID of an instance and is no unit of
+// this group, in an order of their own, and beside which of them a unit holds.
+func (c *chronicle) strangers(now time.Time) string {
+	var list []string
+	for _, k := range c.instances {
+		beside := k.holder || slices.ContainsFunc(k.heard.senders, func(s sender) bool { return !s.foreign && s.lately(now) })
+		for _, s := range k.heard.senders {
+			if s.foreign && s.lately(now) {
+				list = append(list, fmt.Sprintf("%s %s %t", k.name, s.address, beside))
+			}
+		}
+	}
+	slices.Sort(list)
+	return strings.Join(list, ", ")
+}
+
+// foreign tells an advertisement that no unit of this group sends: each advertises the
+// constant address of the virtual router, or in a group with units of the Python charm
+// virtual IPs.
+func (k *course) foreign(a advert) bool {
+	return !slices.ContainsFunc(a.addresses, func(address netip.Addr) bool {
+		return address == vrrp.Anchor(a.id, address.Is6()) || slices.Contains(k.addresses, address)
+	})
 }
 
 // note adds an entry that needs no waiting.
@@ -140,7 +171,11 @@ func (c *chronicle) advert(a advert, at time.Time) {
 		if k.id == 0 || k.id != a.id {
 			continue
 		}
-		k.heard.take(a, at)
+		foreign := k.foreign(a)
+		if foreign && !c.near(a.link) {
+			continue // a virtual router of another segment
+		}
+		k.heard.take(a, foreign, at)
 		if a.priority > 0 && !k.holder && k.due.IsZero() && k.other != a.from {
 			c.follow(k, a.from, at)
 		}

@@ -1,6 +1,7 @@
 package checker
 
 import (
+	"net"
 	"slices"
 	"time"
 
@@ -35,6 +36,18 @@ func (l *loop) openEars() {
 		if tried[six] != nil {
 			l.chronicle.instances[n].id = 0 // who is not listened for has not kept silent
 		}
+	}
+}
+
+// nearby tells whether an interface, by its index, is one of some; every interface is
+// where there are none or the index is unknown.
+func nearby(links []string) func(int) bool {
+	return func(index int) bool {
+		if index == 0 || len(links) == 0 {
+			return true
+		}
+		link, err := net.InterfaceByIndex(index)
+		return err == nil && slices.Contains(links, link.Name)
 	}
 }
 

@@ -163,11 +163,45 @@ func TestStrangersDoNotFillTheMemory(t *testing.T) {
 	for n := range 200 {
 		s.wait(time.Millisecond).once(netip.AddrFrom4([4]byte{10, 0, 0, byte(n)}).String(), 100)
 	}
-	require.Len(t, s.c.heard(), mostSenders)
+	require.Len(t, s.c.heard(s.now), mostSenders)
 	s.c.advert(advert{from: netip.MustParseAddr(one), id: 99, priority: 254}, s.now)
-	for _, h := range s.c.heard() {
+	for _, h := range s.c.heard(s.now) {
 		require.NotEqual(t, one, h.Address.String(), "another virtual router")
 	}
+}
+
+// TestStrangersAreToldApart: by what they advertise. The last word is whether a unit
+// holds beside it.
+func TestStrangersAreToldApart(t *testing.T) {
+	s := newStage(t, false)
+	say := func(from string, priority int, address string) {
+		s.c.advert(advert{from: netip.MustParseAddr(from), id: ours, priority: vrrp.Priority(priority), interval: 200 * time.Millisecond,
+			addresses: []netip.Addr{netip.MustParseAddr(address)}}, s.now)
+	}
+	told := func() string { return s.c.strangers(s.now) }
+	s.c.instances[0].addresses = []netip.Addr{netip.MustParseAddr("10.10.74.250")}
+	say(one, 254, vrrp.Anchor(ours, false).String())
+	say(two, 100, "10.10.74.250")
+	require.Empty(t, told(), "units of both charms")
+	say("10.10.74.99", 255, "10.10.74.222")
+	require.Equal(t, "VI_1 10.10.74.99 true", told())
+	for range 4 {
+		s.wait(time.Second)
+		say("10.10.74.99", 255, "10.10.74.222")
+	}
+	require.Equal(t, "VI_1 10.10.74.99 false", told(), "the units are silent")
+	require.False(t, s.c.instances[0].heard.since(s.now.Add(-time.Second)), "a stranger is no sign of life of a virtual IP")
+	for _, h := range s.c.heard(s.now) {
+		require.Equal(t, h.Address.String() == "10.10.74.99", h.Foreign && h.Speaks, h)
+	}
+	say("10.10.74.99", 0, "10.10.74.222")
+	require.Empty(t, told())
+	say("10.10.74.99", 255, "10.10.74.222")
+	s.wait(latelyFor)
+	require.Empty(t, told())
+	s.c.near = func(link int) bool { return link == 2 }
+	s.c.advert(advert{from: netip.MustParseAddr("10.10.75.99"), id: ours, priority: 255, interval: time.Second, link: 3}, s.now)
+	require.Empty(t, told(), "another segment")
 }
 
 func TestAdvertisementsOfBothVersionsAreRead(t *testing.T) {
@@ -176,7 +210,10 @@ func TestAdvertisementsOfBothVersionsAreRead(t *testing.T) {
 		want   advert
 		ok     bool
 	}{
-		"version 3":         {[]byte{0x31, 23, 254, 1, 0, 20, 0, 0, 10, 0, 0, 1}, advert{id: 23, priority: 254, interval: 200 * time.Millisecond}, true},
+		"version 3": {[]byte{0x31, 23, 254, 1, 0, 20, 0, 0, 10, 0, 0, 1}, advert{id: 23, priority: 254, interval: 200 * time.Millisecond,
+			addresses: []netip.Addr{netip.MustParseAddr("10.0.0.1")}}, true},
+		"one that ends amid its addresses": {[]byte{0x31, 23, 254, 2, 0, 20, 0, 0, 10, 0, 0, 1, 10}, advert{id: 23, priority: 254, interval: 200 * time.Millisecond,
+			addresses: []netip.Addr{netip.MustParseAddr("10.0.0.1")}}, true},
 		"12 bits of it":     {[]byte{0x31, 23, 0, 1, 0xff, 0xff, 0, 0}, advert{id: 23, interval: 40950 * time.Millisecond}, true},
 		"version 2":         {[]byte{0x21, 23, 101, 1, 0, 1, 0, 0}, advert{id: 23, priority: 101, interval: time.Second}, true},
 		"another type":      {[]byte{0x32, 23, 254, 1, 0, 20, 0, 0}, advert{}, false},
@@ -184,7 +221,7 @@ func TestAdvertisementsOfBothVersionsAreRead(t *testing.T) {
 		"no virtual router": {[]byte{0x31, 0, 254, 1, 0, 20, 0, 0}, advert{}, false},
 		"too short":         {[]byte{0x31, 23, 254, 1, 0, 20, 0}, advert{}, false},
 	} {
-		a, ok := parseAdvert(c.packet)
+		a, ok := parseAdvert(c.packet, false)
 		require.Equal(t, c.ok, ok, claim)
 		if ok {
 			require.Equal(t, c.want, a, claim)
@@ -193,9 +230,9 @@ func TestAdvertisementsOfBothVersionsAreRead(t *testing.T) {
 }
 
 func FuzzAdvertisements(f *testing.F) {
-	f.Add([]byte{0x31, 23, 254, 1, 0, 20, 0, 0})
-	f.Fuzz(func(t *testing.T, packet []byte) {
-		if a, ok := parseAdvert(packet); ok && (a.id < 1 || a.interval < 0 || a.priority > 255) {
+	f.Add([]byte{0x31, 23, 254, 1, 0, 20, 0, 0}, false)
+	f.Fuzz(func(t *testing.T, packet []byte, six bool) {
+		if a, ok := parseAdvert(packet, six); ok && (a.id < 1 || a.interval < 0 || a.priority > 255) {
 			t.Errorf("%v", a)
 		}
 	})

@@ -22,6 +22,8 @@ type sender struct {
 	interval    time.Duration
 	// released is when it gave its part up, by priority 0; zero once it sent again.
 	released time.Time
+	// foreign tells that its last advertisement carried no address of this group.
+	foreign bool
 }
 
 // silentAfter is how many intervals without an advertisement make a sender silent;
@@ -33,11 +35,20 @@ func (s sender) speaks(at time.Time) bool {
 	return s.released.IsZero() && !s.last.IsZero() && at.Sub(s.last) < silentAfter*s.interval+50*time.Millisecond
 }
 
+// latelyFor is how long a sender counts after its last advertisement, and no less than
+// three of its intervals: one that comes late is no news.
+const latelyFor = 3 * time.Second
+
+// lately tells that the sender advertised as a holder a moment ago.
+func (s sender) lately(at time.Time) bool {
+	return s.released.IsZero() && at.Sub(s.last) < max(latelyFor, 3*s.interval)
+}
+
 // hearing is what was heard for one instance. It does no I/O.
 type hearing struct{ senders []sender }
 
-// take takes in an advertisement.
-func (h *hearing) take(a advert, at time.Time) {
+// take takes in an advertisement; foreign tells that it is no unit's of this group.
+func (h *hearing) take(a advert, foreign bool, at time.Time) {
 	n := slices.IndexFunc(h.senders, func(s sender) bool { return s.address == a.from })
 	if n < 0 {
 		if len(h.senders) == mostSenders {
@@ -50,6 +61,7 @@ func (h *hearing) take(a advert, at time.Time) {
 		}
 	}
 	s := &h.senders[n]
+	s.foreign = foreign
 	if a.priority == 0 {
 		s.released = at
 		return
@@ -68,9 +80,10 @@ func (s sender) latest() time.Time {
 	return s.last
 }
 
-// since tells whether somebody has spoken as a holder since an instant.
+// since tells whether somebody has spoken as a holder of the virtual IPs since an
+// instant: no stranger, who has others.
 func (h *hearing) since(at time.Time) bool {
-	return slices.ContainsFunc(h.senders, func(s sender) bool { return s.released.IsZero() && s.last.After(at) })
+	return slices.ContainsFunc(h.senders, func(s sender) bool { return !s.foreign && s.released.IsZero() && s.last.After(at) })
 }
 
 // recent is who was heard last, as a holder or giving that up.

@@ -50,6 +50,8 @@ type loop struct {
 	// before is what the checker that ran before said last.
 	before    Status
 	chronicle chronicle
+	// strangers are those that the status file tells of.
+	strangers string
 	journal   *journal // nil: there is no history
 	links     *linkWatch
 	ears      []*listener

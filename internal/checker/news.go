@@ -24,6 +24,8 @@ type news struct {
 type condition struct {
 	verdict string
 	holds   string
+	// strangers are those that advertise the group's virtual router IDs.
+	strangers string
 }
 
 // openNews opens the directory at path, makes it if need be and gives it to owner.
@@ -41,7 +43,7 @@ func openNews(path string, before Status, owner identity, log *log.Logger) (*new
 	}
 	n := &news{dir: dir, log: log, told: condition{verdict: unknown.String()}}
 	if before.Verdict != "" {
-		n.told = condition{before.Verdict, holdings(before.Holds)}
+		n.told = condition{before.Verdict, holdings(before.Holds), ""}
 	}
 	return n, nil
 }
@@ -59,11 +61,11 @@ func holdings(instances []string) string {
 
 // take tells others of a condition that differs from the one they know. No
 // verdict yet is none that differs.
-func (n *news) take(verdict verdict, holds []string) {
+func (n *news) take(verdict verdict, holds []string, strangers string) {
 	if n == nil {
 		return
 	}
-	now := condition{verdict.String(), holdings(holds)}
+	now := condition{verdict.String(), holdings(holds), strangers}
 	if verdict == unknown {
 		now.verdict = n.told.verdict
 	}

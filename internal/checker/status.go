@@ -50,6 +50,11 @@ type Heard struct {
 	Last     time.Time `json:"last,omitzero"`
 	// Released is when it handed over by priority 0, zero if it has not since Last.
 	Released time.Time `json:"released,omitzero"`
+	// Foreign tells that its advertisements carry no address of this group: it is a
+	// stranger on the virtual router ID.
+	Foreign bool `json:"foreign,omitempty"`
+	// Speaks tells that it advertised a moment before this was written.
+	Speaks bool `json:"speaks,omitempty"`
 }
 
 const (

@@ -142,11 +142,15 @@ func (l *loop) apply(now time.Time) {
 		}
 		t.value, t.broken = want, false
 	}
-	l.news.take(l.election.health.verdict, l.status.data.Holds)
+	if strangers := l.chronicle.strangers(now); strangers != l.strangers {
+		l.strangers = strangers
+		l.status.written = time.Time{} // hooks are to find it
+	}
+	l.news.take(l.election.health.verdict, l.status.data.Holds, l.strangers)
 	l.journal.write(l.chronicle.take())
 	l.status.hears = l.chronicle.hears(now.Add(-rereadInterval))
 	if !now.Before(l.status.due()) {
-		l.status.data.Heard = l.chronicle.heard()
+		l.status.data.Heard = l.chronicle.heard(now)
 	}
 	if line := l.status.write(now, l.log); line != "" {
 		l.service.status(line)

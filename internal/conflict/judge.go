@@ -42,7 +42,19 @@ func (v View) Answerer(l Look, h Host) string { return v.answerer(v.macs(l), h) 
 // sender goes by what the peer told: another application of the charm may send from its
 // machine, on which it keeps this one from serving.
 func (v View) sender(known map[string]string, h Heard) string {
+	if v.foreign(h) {
+		return ""
+	}
 	return v.telling(v.peerOf(known, h.Sender), func(p Peer) bool { return slices.Contains(p.Routers, h.VirtualRouterID) })
+}
+
+// foreign tells an advertisement of the unit's virtual routers that no unit of its group
+// sends: each advertises the constant address of the virtual router, or in a group with
+// units of the Python charm virtual IPs.
+func (v View) foreign(h Heard) bool {
+	return v.ours(h) && len(h.Addresses) > 0 && !slices.ContainsFunc(h.Addresses, func(a netip.Addr) bool {
+		return a == v.Runs.Anchor || a == vrrp.Anchor(h.VirtualRouterID, a.Is6()) || slices.Contains(v.VirtualIPs, a)
+	})
 }
 
 func (v View) answerer(known map[string]string, h Host) string {

@@ -19,7 +19,8 @@ func (h *Host) check(l reconcile.Layout) reconcile.CheckResult {
 	result := reconcile.CheckResult{Reason: s.LastError, Since: s.Since, HeldBack: s.HeldBack, InARow: s.InARow}
 	for _, heard := range s.Heard {
 		result.Heard = append(result.Heard, reconcile.Heard{Instance: heard.Instance, Address: heard.Address,
-			Priority: vrrp.Priority(heard.Priority), Last: heard.Last, Released: heard.Released})
+			Priority: vrrp.Priority(heard.Priority), Last: heard.Last, Released: heard.Released,
+			Foreign: heard.Foreign, Speaks: heard.Speaks})
 	}
 	if s.Verdict == "unknown" {
 		return result

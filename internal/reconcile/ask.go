@@ -95,7 +95,7 @@ func Ask(o Observed) *conflict.Question {
 	strange, disputed := false, []netip.Addr(nil)
 	for _, p := range d.parts() {
 		state, _ := p.instanceOf(o.Machine)
-		strange = strange || o.Event.Hook == hooks.UpdateStatus && (state.AddressErrors > 0 || p.estranged(state))
+		strange = strange || p.hearsStrangers(o.Machine) || o.Event.Hook == hooks.UpdateStatus && (state.AddressErrors > 0 || p.estranged(o.Machine, state))
 		if p.disputed(o, state) && len(p.addresses()) > 0 {
 			disputed = append(disputed, p.addresses()[0]) // who has one of a router's has all
 		}

@@ -41,7 +41,7 @@ func (d Desired) view(o Observed) conflict.View {
 	}
 	for _, p := range d.parts() {
 		state, _ := p.instanceOf(o.Machine)
-		v.Estranged = v.Estranged || p.estranged(state)
+		v.Estranged = v.Estranged || p.estranged(o.Machine, state)
 		switch {
 		case state.State == keepalived.Master:
 			v.Held = append(v.Held, p.addresses()...)
@@ -74,7 +74,10 @@ func (d Desired) toldRouters(m endpoint.Member) []vrrp.VirtualRouterID {
 // estranged tells that this unit follows a holder that is no unit of its group that
 // serves: the rank in its advertisements is another application's. Both began at the
 // same time, so neither heard the other when it looked.
-func (d Desired) estranged(state keepalived.InstanceState) bool {
+func (d Desired) estranged(m Machine, state keepalived.InstanceState) bool {
+	if d.usurper(m, state) != nil {
+		return true
+	}
 	c, ours := vrrp.Read(state.MasterPriority)
 	return d.related && ours && state.State == keepalived.Backup && !d.agreement.mixed() &&
 		!slices.ContainsFunc(d.peers, func(p peer) bool { return p.Runs != nil && d.turn(p.rank) == c.Rank })
@@ -174,7 +177,7 @@ func (d Desired) word(c condition, f conflict.Finding) juju.Status {
 	if d.free == 0 {
 		free = "(none is free)"
 	}
-	return say(c, "APPLICATION", d.Layout.Application, "HOST", f.Host.String(), "UNIT", f.Peer, "ADDRESS", f.Address.String(),
+	return say(c, "APPLICATION", d.Layout.Application, "HOST", f.Host.String(), "UNIT", f.Peer, "ADDRESSES", list(d.addresses()), "ADDRESS", f.Address.String(),
 		"ID", fmt.Sprint(f.Said.VirtualRouterID), "FREE", free)
 }
 

@@ -138,6 +138,10 @@ type Heard struct {
 	// when it handed over after that; zero: it has not.
 	Priority       vrrp.Priority
 	Last, Released time.Time
+	// Foreign tells that they carry no address of this group: it is a stranger.
+	Foreign bool
+	// Speaks tells that one came a moment ago.
+	Speaks bool
 }
 
 // barred tells that keepalived does not run and that nothing starts it.

@@ -85,7 +85,7 @@ func (d Desired) yielded(o Observed, since int64) bool {
 	}
 	for _, part := range d.parts() {
 		state, _ := part.instanceOf(o.Machine)
-		holder := part.holder(state)
+		holder := part.holder(o.Machine, state)
 		for _, p := range d.peers {
 			if holder == p.unit.String() && p.member.Since < since {
 				return true

@@ -20,11 +20,12 @@ func (d Desired) roles(m Machine) juju.Status {
 		if len(p.addresses()) == 0 {
 			continue
 		}
+		p.found, p.free = d.found, d.free
 		if s := p.role(m); s.Level != juju.Active {
 			return s
 		}
 		state, _ := p.instanceOf(m)
-		switch holder := p.holder(state); {
+		switch holder := p.holder(m, state); {
 		case state.State == keepalived.Master:
 			own = append(own, p.addresses()...)
 		case holder == "":

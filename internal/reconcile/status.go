@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"keepalived-charm/internal/config"
+	"keepalived-charm/internal/conflict"
 	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/keepalived"
 	"keepalived-charm/internal/vrrp"
@@ -63,6 +64,10 @@ func (d Desired) status(m Machine) juju.Status {
 		return say(masked, "COMMAND", m.unmask())
 	}
 	s := d.roles(m)
+	if d.usurped(m) {
+		// The role names it.
+		d.found = slices.DeleteFunc(slices.Clone(d.found), func(f conflict.Finding) bool { return f.Kind == conflict.RouterTaken })
+	}
 	if m.Masked {
 		s.Message += say(alsoMasked, "COMMAND", m.unmask()).Message
 	}
@@ -141,8 +146,10 @@ func (d Desired) role(m Machine) juju.Status {
 		return say(holdsAll, "ADDRESSES", all)
 	case state.State == keepalived.Fault:
 		return d.fault(m, state)
-	case d.holder(state) != "":
-		return say(standbyOf, "ADDRESSES", all, "UNIT", d.holder(state))
+	case d.usurper(m, state) != nil:
+		return d.usurpedBy(*d.usurper(m, state))
+	case d.holder(m, state) != "":
+		return say(standbyOf, "ADDRESSES", all, "UNIT", d.holder(m, state))
 	case state.State == keepalived.Backup && state.MasterPriority > 0:
 		return say(standbyAlone, "ADDRESSES", all)
 	}
@@ -241,14 +248,15 @@ func (a agreement) progress() string {
 }
 
 // holder names the unit whose advertisements this unit hears: an advertised
-// priority tells the rank of who sent it, except in a mixed group.
-func (d Desired) holder(state keepalived.InstanceState) string {
+// priority tells the rank of who sent it, except in a mixed group, and unless the
+// health checker heard that somebody else sent it.
+func (d Desired) holder(m Machine, state keepalived.InstanceState) string {
 	c, ok := vrrp.Read(state.MasterPriority)
 	if !ok || state.State != keepalived.Backup || d.agreement.mixed() {
 		return ""
 	}
 	for _, p := range d.peers {
-		if d.turn(p.rank) == c.Rank {
+		if d.turn(p.rank) == c.Rank && !p.impersonated(m.Check.Heard, state) {
 			return p.unit.String()
 		}
 	}

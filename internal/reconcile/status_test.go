@@ -120,7 +120,13 @@ func TestEveryConditionHasItsWords(t *testing.T) {
 		"holder of many":    {holdsAll, -1, 5, func(circumstances) {}, "active: VIP ready: holds " + two + " and 2 more"},
 		"standby":           {standbyOf, -1, 3, func(c circumstances) { c.standby(heard) }, "active: VIP ready: standby for " + two + ", holder keepalived/1"},
 		"standby of nobody": {standbyAlone, -1, 1, func(c circumstances) { c.standby(255) }, "active: VIP ready: standby for " + one},
-		"nobody heard yet":  {electing, -1, 1, func(c circumstances) { c.standby(0) }, "waiting: electing a holder for " + one},
+		"a stranger with a unit's priority took all": {routerLost, -1, 1, func(c circumstances) {
+			c.standby(heard)
+			c.Check.Heard = []Heard{{Instance: c.state.Name, Address: stranger.Address, Priority: heard, Foreign: true, Speaks: true}}
+			c.found = []conflict.Finding{{Kind: conflict.RouterTaken, Host: stranger, Said: vrrp.Advertisement{VirtualRouterID: 23}}}
+			c.free = 24
+		}, "blocked: nobody holds " + one + ": 10.0.0.99 (52:54:00:00:00:63) has taken router_id 23: try juju config keepalived router_id=24"},
+		"nobody heard yet": {electing, -1, 1, func(c circumstances) { c.standby(0) }, "waiting: electing a holder for " + one},
 		"just started": {electing, -1, 1, func(c circumstances) { c.standby(0).state.State = keepalived.Init },
 			"waiting: electing a holder for " + one},
 		"nothing to serve": {noVirtualIP, -1, 0, func(c circumstances) { c.Desired.Mode = Idle }, "blocked: Please configure virtual ips: juju config keepalived virtual_ip=ADDRESS"},

@@ -126,14 +126,17 @@ func (v View) holder(o Observed, i InstanceView, s keepalived.InstanceState) str
 	}
 	if d, err := Desire(o); err == nil && i.Role == RoleStandby {
 		for _, part := range d.parts() {
-			if name := part.holder(s); part.Layout.Instance() == s.Name && name != "" {
+			if part.Layout.Instance() != s.Name {
+				continue
+			}
+			if name := part.holder(o.Machine, s); name != "" || part.usurper(o.Machine, s) != nil {
 				return name
 			}
 		}
 	}
 	last := HeardView{Heard: Heard{Last: i.Since}}
 	for _, h := range i.Heard {
-		if h.Released.IsZero() && h.Last.After(last.Last) {
+		if !h.Foreign && h.Released.IsZero() && h.Last.After(last.Last) {
 			last = h
 		}
 	}

@@ -53,6 +53,7 @@ const (
 	outOfElection
 	holdsSome
 	holdsStray
+	routerLost
 	routerTaken
 	addressTaken
 	holderUnheard
@@ -123,8 +124,10 @@ func Wordings() []Wording {
 		waitsToAgree: {juju.Waiting, "takes no part yet, waits for UNIT to run the same", "UNIT is about to change what all units share, or has not changed it yet. For longer: see its status and its agent."},
 		outOfElection: {juju.Waiting, "takes no VIP while its check fails: REASON: juju run UNIT run-checks",
 			"The service is down and all_unhealthy=drop keeps sick units out."},
-		holdsSome:         {juju.Waiting, "holds COUNT of ALL VIPs, keepalived is MASTER without ADDRESSES: journalctl -u keepalived", "Somebody took addresses away. Every pass puts them back; this shows when that did not work."},
-		holdsStray:        {juju.Waiting, "has ADDRESSES though keepalived is STATE: journalctl -u keepalived", "An address was left behind or added by hand. Every pass removes it; this shows when that did not work."},
+		holdsSome:  {juju.Waiting, "holds COUNT of ALL VIPs, keepalived is MASTER without ADDRESSES: journalctl -u keepalived", "Somebody took addresses away. Every pass puts them back; this shows when that did not work."},
+		holdsStray: {juju.Waiting, "has ADDRESSES though keepalived is STATE: journalctl -u keepalived", "An address was left behind or added by hand. Every pass removes it; this shows when that did not work."},
+		routerLost: {juju.Blocked, "nobody holds ADDRESSES: HOST has taken router_id ID: try juju config APPLICATION router_id=FREE",
+			"Somebody who is no unit of this application advertises the virtual router ID with a higher priority. keepalived 2.3.3 and later yields to that, whatever the addresses. Stop that host, or change the ID. The units go on by themselves when it is silent."},
 		routerTaken:       {juju.Blocked, "router_id ID is used by HOST: try juju config APPLICATION router_id=FREE", "Somebody who is no unit of this application advertises the virtual router ID on the segment. This unit has not begun to use it; FREE is one that nobody was heard to use. It looks again in every hook."},
 		addressTaken:      {juju.Blocked, "virtual_ip ADDRESS is answered by HOST: take it from that host, or configure another", "Somebody who is no unit of this application has the address. This unit does not take it. It looks again in every hook."},
 		holderUnheard:     {juju.Blocked, "UNIT holds ADDRESS, its advertisements do not arrive here: allow IP protocol 112 between the machines", "This unit would take the virtual IPs beside it, so it takes no part yet. A cloud's security group, a switch or the other machine's packet filter drops them. It looks again in every hook."},
@@ -146,7 +149,7 @@ func Wordings() []Wording {
 		noPeerRelation:       {"", "; no peer relation, units do not know each other: juju status --relations", "Right after an upgrade, or on a Juju that gave the application none. The virtual IPs move all the same."},
 		pausedHolds:          {"", "; has ADDRESSES all the same: journalctl -u keepalived", "Keepalived has not given them up: it hangs, or they were added by hand. Another unit may hold them too."},
 		alsoMasked:           {"", "; keepalived.service is masked, once ended it does not start again: COMMAND", "Somebody forbade systemd to start it while it ran. The unit goes on until keepalived ends, then another takes over."},
-		alsoRouter:           {"", "; router_id ID is used by HOST too: try juju config APPLICATION router_id=FREE", "A stranger came later. This unit goes on, but change one of the two: each drops the advertisements of the other, and the one with the longer interval falls silent, so that its standbys hold beside it. Another deployment of this charm advertises the same address; then only one of the two holds."},
+		alsoRouter:           {"", "; router_id ID is used by HOST too: try juju config APPLICATION router_id=FREE", "A stranger came later. This unit goes on, but change one of the two: up to keepalived 2.3.2 each drops the advertisements of the other, and the one with the longer interval falls silent, so that its standbys hold beside it; from 2.3.3 on the higher priority takes all. Another deployment of this charm advertises the same address; then only one of the two holds."},
 		alsoAddress:          {"", "; ADDRESS is answered by HOST too: take it from that host", "A stranger came later. This unit goes on; some clients reach that host."},
 		alsoHolds:            {"", "; UNIT holds ADDRESS too, its advertisements do not arrive here: allow IP protocol 112 between the machines", "Two units hold, because they do not hear each other."},
 		alsoHoldsDropped:     {"", "; UNIT holds ADDRESS too, this machine's packet filter drops its advertisements: allow IP protocol 112, see nft list ruleset", "The same; the advertisements reach this machine."},

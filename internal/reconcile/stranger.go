@@ -1,0 +1,88 @@
+package reconcile
+
+import (
+	"slices"
+
+	"keepalived-charm/internal/conflict"
+	"keepalived-charm/internal/juju"
+	"keepalived-charm/internal/keepalived"
+)
+
+// keepalived up to 2.3.2 drops advertisements that carry other addresses than its own
+// configuration. Later ones only count them (addr_list_err in the report) and follow
+// whoever has a higher priority: then a stranger on the virtual router ID makes every
+// unit a standby, and the virtual IPs are nowhere. What the daemon reports is the
+// priority alone, which may be that of a unit; the health checker hears who sends and
+// what.
+
+// hearsStrangers tells that somebody who is no unit of this group advertises the
+// virtual router ID.
+func (d Desired) hearsStrangers(m Machine) bool {
+	return slices.ContainsFunc(m.Check.Heard, func(h Heard) bool { return h.Instance == d.Layout.Instance() && h.Foreign && h.Speaks })
+}
+
+// impersonated tells that the priority which seems a peer's came from somebody else, as
+// far as the health checker heard. Advertisements over IPv6 come from link-local
+// addresses, which units do not tell of.
+func (p peer) impersonated(heard []Heard, state keepalived.InstanceState) bool {
+	strange := false
+	for _, h := range heard {
+		if h.Instance != state.Name || !h.Speaks {
+			continue
+		}
+		theirs := slices.Contains(p.own(), h.Address.WithZone(""))
+		switch {
+		case h.Foreign:
+			strange = true
+		case theirs || h.Address.IsLinkLocalUnicast() && h.Priority == state.MasterPriority:
+			return false
+		default:
+			strange = strange || h.Priority == state.MasterPriority
+		}
+	}
+	return strange
+}
+
+// usurper is the stranger that this unit follows as if it held the virtual IPs, which
+// nobody does; nil for none.
+func (d Desired) usurper(m Machine, state keepalived.InstanceState) *Heard {
+	if state.State != keepalived.Backup || state.MasterPriority == 0 || d.agreement.mixed() {
+		return nil
+	}
+	var found *Heard
+	for _, h := range m.Check.Heard {
+		switch {
+		case h.Instance != state.Name || !h.Speaks:
+		case !h.Foreign:
+			return nil // it holds them
+		case h.Priority == state.MasterPriority:
+			found = &h
+		}
+	}
+	return found
+}
+
+// usurped tells that this unit follows a stranger in some router.
+func (d Desired) usurped(m Machine) bool {
+	return slices.ContainsFunc(d.parts(), func(p Desired) bool {
+		state, _ := p.instanceOf(m)
+		return p.usurper(m, state) != nil
+	})
+}
+
+// usurpedBy tells of the stranger, by what a look at the network found of it if that
+// heard it.
+func (d Desired) usurpedBy(h Heard) juju.Status {
+	run := d.agreement.run
+	f := conflict.Finding{Host: conflict.Host{Address: h.Address}}
+	for _, other := range d.found {
+		if other.Kind == conflict.RouterTaken && other.Host.Address == h.Address && other.Said.VirtualRouterID == run.VirtualRouterID {
+			f = other
+		}
+	}
+	f.Said.VirtualRouterID = run.VirtualRouterID
+	if d.free == 0 { // nobody looked
+		d.free = conflict.Free(conflict.Look{}, run.Anchor.Is6(), run.VirtualRouterID, 1, nil)
+	}
+	return d.word(routerLost, f)
+}
