@@ -17,6 +17,8 @@ BASE ?= $(or $(LAB_BASE),bookworm)
 export LAB_BASE := $(BASE)
 RUNS ?= 5
 BUSY ?= 1m
+SLOW ?= 25
+PACKAGES ?= ./...
 # Without --abbrev the length would depend on how many objects a clone has.
 VERSION := $(shell git describe --tags --always --dirty --abbrev=12 2>/dev/null || echo unknown)
 
@@ -69,6 +71,21 @@ unit: lint ## Fast checks without root: gofmt, vet, staticcheck, tests with -rac
 		>build/unit.log 2>&1 || { tests/scripts/failures build/unit.log; exit 1; }
 	@grep -E '^ok ' build/unit.log
 	$(call count,unit)
+
+# Compiled at full speed: the tests are to be slow, not the compiler.
+.PHONY: unit-slow
+unit-slow: ## The tests of unit with SLOW percent of the processors (default 25; root; PACKAGES=./internal/checker)
+	@mkdir -p build/slow
+	@: >build/slow.log; failed=; \
+	for package in $$(go list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' $(PACKAGES)); do \
+		binary=$(CURDIR)/build/slow/$$(basename $$package); \
+		go test -c -o $$binary $$package; \
+		echo "== $$package"; \
+		WALKS=2 tests/scripts/slow $(SLOW) "$$(go list -f '{{.Dir}}' $$package)" \
+			$$binary -test.v -test.timeout 30m >>build/slow.log 2>&1 || failed="$$failed $$package"; \
+	done; \
+	if [ -n "$$failed" ]; then echo "failed:$$failed"; tests/scripts/failures build/slow.log; exit 1; fi
+	$(call count,slow)
 
 .PHONY: lint
 lint: ## gofmt, vet and staticcheck over both modules

@@ -186,7 +186,7 @@ func checked(t *testing.T, kind healthcheck.Type, target string) (string, error)
 	t.Helper()
 	p, err := newProber(aimed(kind, target))
 	require.NoError(t, err)
-	ctx, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
 	return p.probe(ctx)
 }

@@ -45,7 +45,7 @@ func TestTheUnprivilegedCheckerNotesMovesWithTheirCauses(t *testing.T) {
 		var err error
 		entries, err = history.Read(c.History)
 		return err == nil && len(entries) > 0
-	}, 10*time.Second, 10*time.Millisecond)
+	}, 30*time.Second, 10*time.Millisecond)
 	require.Equal(t, history.BecameHolder, entries[0].Event)
 	require.Equal(t, "127.0.0.1 handed over (priority 0)", entries[0].Cause)
 	info, err := os.Stat(c.History)
@@ -54,7 +54,7 @@ func TestTheUnprivilegedCheckerNotesMovesWithTheirCauses(t *testing.T) {
 	poll.Until(t, func() bool {
 		s, err := ReadStatus(c.StatusFile)
 		return err == nil && len(s.Heard) == 1 && s.Heard[0].Priority == 254 && !s.Heard[0].Released.IsZero()
-	}, 5*time.Second, 10*time.Millisecond)
+	}, 30*time.Second, 10*time.Millisecond)
 }
 
 func TestACheckerWithoutAHistoryGoesOn(t *testing.T) {

@@ -56,9 +56,10 @@ func TestLostEventsMakeItReadAgain(t *testing.T) {
 	// What netlink does when the kernel dropped events.
 	lost := make(chan netlink.AddrUpdate)
 	close(lost)
-	l.watch = &addressWatch{updates: lost, done: make(chan struct{})}
+	given := make(chan struct{})
+	l.watch = &addressWatch{updates: lost, done: given}
 	go func() { ended <- l.run(ctx) }()
-	time.Sleep(50 * time.Millisecond)
+	<-given // it is given up, and the next step subscribes before it looks at ctx
 	cancel()
 	require.NoError(t, <-ended)
 	require.NotNil(t, l.watch)

@@ -102,7 +102,7 @@ func TestTheUnprivilegedCheckerTellsOfAddressesAndLinks(t *testing.T) {
 	told := func() bool { return taken(t, c.News) }
 	eventually := func(claim string) {
 		t.Helper()
-		poll.Until(t, told, 3*time.Second, time.Millisecond, claim)
+		poll.Until(t, told, 30*time.Second, time.Millisecond, claim)
 		time.Sleep(100 * time.Millisecond)
 		told()
 	}
@@ -127,7 +127,7 @@ func TestTheUnprivilegedCheckerTellsOfAddressesAndLinks(t *testing.T) {
 		time.Sleep(50 * time.Millisecond)
 		br0(netlink.LinkSetUp)
 		return told()
-	}, 10*time.Second, 50*time.Millisecond)
+	}, 30*time.Second, 50*time.Millisecond)
 	time.Sleep(200 * time.Millisecond)
 	told()
 	p.inNamespace(func() error { return up("other0") })

@@ -24,12 +24,18 @@ import (
 	"keepalived-charm/internal/healthcheck"
 )
 
-// probe carries out one check with a short timeout.
+// probe carries out one check that has an outcome; it has time for it on a slow machine.
 func probe(t *testing.T, c healthcheck.Check) error {
+	t.Helper()
+	return probeFor(t, c, 10*time.Second)
+}
+
+// probeFor is probe with a timeout, for services that hang.
+func probeFor(t *testing.T, c healthcheck.Check, timeout time.Duration) error {
 	t.Helper()
 	p, err := newProber(healthcheck.Config{Check: c})
 	require.NoError(t, err)
-	ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	found, err := p.probe(ctx)
 	require.Empty(t, found)
@@ -119,7 +125,7 @@ func TestTCPFailsForAStoppedProcessAndPassesWhenItGoesOn(t *testing.T) {
 		_, err := syscall.Wait4(process.Pid, &state, syscall.WUNTRACED, nil)
 		require.NoError(t, err)
 		require.True(t, state.Stopped())
-		require.EqualError(t, probe(t, check), "no process accepts connections to "+target.String()+": timed out")
+		require.EqualError(t, probeFor(t, check, time.Second), "no process accepts connections to "+target.String()+": timed out")
 		require.NoError(t, process.Signal(syscall.SIGCONT))
 		require.NoError(t, probe(t, check))
 	}
@@ -158,7 +164,7 @@ func TestTCPFailsWhenTheBacklogIsFull(t *testing.T) {
 			require.NoError(t, err)
 			defer conn.Close()
 		}
-		require.ErrorContains(t, probe(t, check), "timed out")
+		require.ErrorContains(t, probeFor(t, check, 300*time.Millisecond), "timed out")
 	}
 }
 
@@ -305,7 +311,11 @@ func TestHTTPLooksAtTheStatus(t *testing.T) {
 			{path: "", err: url + "/ answered with status 404"},
 			{path: "/slow", err: "cannot get " + url + "/slow: timed out"},
 		} {
-			err := probe(t, healthcheck.Check{Type: kind, Target: target, Path: c.path, Host: c.host, ExpectStatus: c.expect})
+			timeout := 10 * time.Second
+			if c.path == "/slow" {
+				timeout = time.Second
+			}
+			err := probeFor(t, healthcheck.Check{Type: kind, Target: target, Path: c.path, Host: c.host, ExpectStatus: c.expect}, timeout)
 			if c.err == "" {
 				require.NoError(t, err, c.path)
 			} else {

@@ -119,7 +119,13 @@ func TestAUnitPassesWhileItIsActive(t *testing.T) {
 	bus := newFakeBus(t)
 	p := &unitProber{unit: "haproxy.service"}
 	ask := func() error {
-		ctx, cancel := context.WithTimeout(context.Background(), 220*time.Millisecond)
+		timeout := 10 * time.Second
+		bus.set(func() {
+			if bus.hung {
+				timeout = 300 * time.Millisecond
+			}
+		})
+		ctx, cancel := context.WithTimeout(context.Background(), timeout)
 		defer cancel()
 		_, err := p.probe(ctx)
 		return err

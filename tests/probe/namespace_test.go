@@ -83,7 +83,7 @@ func TestProberAndObserverSeeAMove(t *testing.T) {
 		require.NoError(t, observer.Watch(name, port.NetNS))
 	}
 	require.ErrorContains(t, observer.Watch("a", ports["a"].NetNS), "watched already")
-	poll.Until(t, func() bool { return len(observer.Holders(vip)) == 1 }, time.Second, time.Millisecond)
+	poll.Until(t, func() bool { return len(observer.Holders(vip)) == 1 }, 30*time.Second, time.Millisecond)
 	// Announcing the new holder is keepalived's work: here the client forgets the old one instead.
 	announce := func() { ip(t, lab.Client(), "neighbour", "flush", "dev", "eth0") }
 
@@ -117,7 +117,7 @@ func TestProberAndObserverSeeAMove(t *testing.T) {
 	require.NoError(t, lab.Network.Unplug(ctx, ports["b"]))
 	observer.Power("b", ports["b"].NetNS, false, cut)
 	announce()
-	poll.Until(t, func() bool { return client.Server() == "a" }, 5*time.Second, 5*time.Millisecond)
+	poll.Until(t, func() bool { return client.Server() == "a" }, 30*time.Second, 5*time.Millisecond)
 	holding = observer.Between(vip, middle, time.Now())
 	require.Len(t, holding.Moves, 1)
 	require.Equal(t, [2]string{"b", "a"}, [2]string{holding.Moves[0].From, holding.Moves[0].To})
@@ -128,7 +128,7 @@ func TestProberAndObserverSeeAMove(t *testing.T) {
 	require.NoError(t, err)
 	observer.Power("b", ports["b"].NetNS, true, time.Now())
 	ip(t, ports["b"], "address", "add", "10.10.74.250/32", "dev", "lo")
-	poll.Until(t, func() bool { return len(observer.Holders(vip)) == 2 }, time.Second, time.Millisecond,
+	poll.Until(t, func() bool { return len(observer.Holders(vip)) == 2 }, 30*time.Second, time.Millisecond,
 		"a machine that came back is followed again")
 	require.NoError(t, observer.Err())
 

@@ -113,7 +113,7 @@ func systemctl(args []string) {
 	}
 }
 
-// log adds a line: what was run, and the microseconds of processor it took.
+// log adds a line: the microseconds of processor and the page faults it took, and what was run.
 func log(name string, args []string) {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
@@ -123,12 +123,12 @@ func log(name string, args []string) {
 	if err != nil {
 		fail(err)
 	}
-	fmt.Fprintf(f, "%d\t%s %s\n", micros(u.Utime)+micros(u.Stime), name, strings.Join(args, " "))
+	fmt.Fprintf(f, "%d\t%d\t%s %s\n", micros(u.Utime)+micros(u.Stime), u.Minflt, name, strings.Join(args, " "))
 }
 
 func micros(t syscall.Timeval) int64 { return t.Sec*1e6 + int64(t.Usec) }
 
-// measure prints microseconds of processor and kibibytes of memory at most, both
+// measure prints microseconds of processor, page faults and kibibytes of memory at most,
 // of the program and its children, in this small program's stead: a child of the
 // large test program would count the memory that it had before exec.
 func measure(args []string) {
@@ -142,7 +142,7 @@ func measure(args []string) {
 	if !ok {
 		fail(fmt.Errorf("no usage"))
 	}
-	fmt.Printf("%d %d", micros(u.Utime)+micros(u.Stime), u.Maxrss)
+	fmt.Printf("%d %d %d", micros(u.Utime)+micros(u.Stime), u.Minflt, u.Maxrss)
 }
 
 func fail(err error) {
