@@ -132,6 +132,9 @@ func (h *Host) followUp(l reconcile.Layout, f reconcile.FollowUp) error {
 		if err := h.prepare(l); err != nil {
 			return err
 		}
+		if err := h.makePlaces(); err != nil {
+			return err
+		}
 		if err := reloadOrStart(keepalivedService); err != nil {
 			return err
 		}
@@ -181,6 +184,24 @@ func (h *Host) prepare(l reconcile.Layout) error {
 		}
 		if err := makeTrackFile(h.path(i.TrackFile), adjustment); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// makePlaces makes the directories of all applications' track files. Where one is missing
+// when keepalived reads its configuration, the instance runs on its base priority until
+// the next reload (measured: 2.2.7, 2.3.3), and that of a neighbour whose hook died is
+// read at this reload. A file may come later: it is what tells a neighbour of a boot.
+func (h *Host) makePlaces() error {
+	fragments, err := h.neighbours(reconcile.Layout{})
+	if err != nil {
+		return err
+	}
+	for application := range fragments {
+		l := reconcile.Layout{Application: application}
+		if err := os.MkdirAll(h.path(l.Run()), 0o700); err != nil {
+			return fmt.Errorf("cannot make the directory of %s: %w", l.TrackFile(), err)
 		}
 	}
 	return nil

@@ -215,6 +215,20 @@ func TestAReloadMakesTheTrackFileFirstAndKeepsItsValue(t *testing.T) {
 	m.apply(reload)
 }
 
+// TestAReloadMakesThePlacesOfNeighboursTrackFiles: their fragments are read as well,
+// whatever became of their hooks. The files would hide a boot.
+func TestAReloadMakesThePlacesOfNeighboursTrackFiles(t *testing.T) {
+	m := newMachine(t)
+	other := reconcile.Layout{Application: "other"}
+	m.put(other.Fragment(), "x")
+	m.apply(reconcile.Step{Action: reconcile.Do, FollowUps: []reconcile.FollowUp{reconcile.Reload}})
+	require.DirExists(t, m.in(other.Run()))
+	require.NoFileExists(t, m.in(other.TrackFile()))
+	info, err := os.Stat(m.in(other.Run()))
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o700), info.Mode().Perm())
+}
+
 func TestFollowUpsCallSystemd(t *testing.T) {
 	m := newMachine(t)
 	for f, want := range map[reconcile.FollowUp][]string{
