@@ -120,3 +120,15 @@ func TestADisabledServiceIsEnabledAgain(t *testing.T) {
 	require.False(t, out.Host.Disabled)
 	require.Empty(t, charmtest.Run(t, "update-status", out.State).Steps)
 }
+
+// TestAServiceThatWasMaskedBeforeTheCharmCame, as by a hardening role: the unit is ready
+// as far as it can be, for the hook after the mask is gone.
+func TestAServiceThatWasMaskedBeforeTheCharmCame(t *testing.T) {
+	s := mask(option(charmtest.NewState(0), "virtual_ip", vip), true)
+	for _, hook := range []string{"install", "config-changed", "start"} {
+		s = run(t, s, hook)
+	}
+	require.Contains(t, s.Juju.Status.String(), "blocked: keepalived.service is masked")
+	require.Empty(t, charmtest.Run(t, "update-status", s).Steps)
+	require.Contains(t, run(t, mask(s, false), "update-status").Juju.Status.Message, "VIP ready")
+}
