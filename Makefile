@@ -61,13 +61,13 @@ charms: ## Pack the charm for every architecture
 test: deps keepaliveds unit lab-test ## Everything: unit, all scenarios in the lab, the most important ones on trixie too; installs what it needs (root)
 	@$(MAKE) lab-core BASE=trixie
 
-# Random walks are long: few of them with -race, which is for goroutines, and all without.
+# Package charm starts no goroutine, and its random walks are long: without -race.
 .PHONY: unit
 unit: lint ## Fast checks without root: gofmt, vet, staticcheck, tests with -race, fuzz seeds, golden files
 	@mkdir -p build
 	@{ go test -race -shuffle=on -count=1 -p 1 -v $(TIMED) && \
-		WALKS=6 go test -race -shuffle=on -count=1 -v $$(go list ./... | grep -vxF "$$(go list $(TIMED))") && \
-		go test -count=1 -v -run WhateverTheOrder ./internal/charm; } \
+		go test -race -shuffle=on -count=1 -v $$(go list ./... | grep -vxF "$$(go list $(TIMED) ./internal/charm)") && \
+		go test -shuffle=on -count=1 -v ./internal/charm; } \
 		>build/unit.log 2>&1 || { tests/scripts/failures build/unit.log; exit 1; }
 	@grep -E '^ok ' build/unit.log
 	$(call count,unit)
