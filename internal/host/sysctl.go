@@ -40,10 +40,18 @@ func (h *Host) applySysctl() error {
 	for name, value := range want {
 		file := h.setting(name)
 		if err := os.WriteFile(file, []byte(value), 0o644); err != nil {
-			fmt.Fprintf(os.Stderr, "cannot set %s to %s, a service cannot bind a virtual IP that another machine holds: %v\n", name, value, err)
+			fmt.Fprintf(os.Stderr, "cannot set %s to %s, %s: %v\n", name, value, without(name), err)
 		}
 	}
 	return nil
+}
+
+// without tells what is amiss without a setting.
+func without(name string) string {
+	if strings.HasSuffix(name, ".promote_secondaries") {
+		return "an address that goes may take others of its subnet along"
+	}
+	return "a service cannot bind a virtual IP that another machine holds"
 }
 
 // before returns the settings that are to come back.

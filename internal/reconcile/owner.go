@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 
 	"keepalived-charm/internal/keepalived"
 	"keepalived-charm/internal/vrrp"
@@ -112,7 +113,7 @@ func (d Desired) hampered(m Machine) string {
 	}
 	for _, name := range m.Drifted {
 		six := name == "net.ipv6.ip_nonlocal_bind"
-		if slices.ContainsFunc(d.addresses(), func(a netip.Addr) bool { return a.Is6() == six }) {
+		if strings.HasSuffix(name, ".ip_nonlocal_bind") && slices.ContainsFunc(d.addresses(), func(a netip.Addr) bool { return a.Is6() == six }) {
 			return say(settingLost, "SETTING", name).Message
 		}
 	}
