@@ -63,6 +63,7 @@ type loop struct {
 	watch     *addressWatch
 	watched   map[string]bool // all addresses, as event text; true for an instance's first
 	primaries primaries
+	lacking   lacking
 
 	requests chan request
 	outcomes chan outcome
@@ -205,7 +206,9 @@ func (l *loop) run(ctx context.Context) error {
 				l.rereadAt = time.Time{}
 			} else if first, ours := l.watched[u.LinkAddress.IP.String()]; first {
 				l.readHolders()
-			} else if ours && u.NewAddr && !l.election.holdsAny() {
+			} else if ours && l.election.holdsAny() {
+				l.rereadIn(lackedFor)
+			} else if ours && u.NewAddr {
 				l.news.tell() // whoever put it there
 			} else if !ours {
 				l.primaryChanged(u)

@@ -26,6 +26,8 @@ type condition struct {
 	holds   string
 	// strangers are those that advertise the group's virtual router IDs.
 	strangers string
+	// lacks names the addresses that a holder has been without for a while.
+	lacks string
 }
 
 // openNews opens the directory at path, makes it if need be and gives it to owner.
@@ -43,7 +45,7 @@ func openNews(path string, before Status, owner identity, log *log.Logger) (*new
 	}
 	n := &news{dir: dir, log: log, told: condition{verdict: unknown.String()}}
 	if before.Verdict != "" {
-		n.told = condition{before.Verdict, holdings(before.Holds), ""}
+		n.told = condition{verdict: before.Verdict, holds: holdings(before.Holds)}
 	}
 	return n, nil
 }
@@ -61,11 +63,11 @@ func holdings(instances []string) string {
 
 // take tells others of a condition that differs from the one they know. No
 // verdict yet is none that differs.
-func (n *news) take(verdict verdict, holds []string, strangers string) {
+func (n *news) take(verdict verdict, holds []string, strangers, lacks string) {
 	if n == nil {
 		return
 	}
-	now := condition{verdict.String(), holdings(holds), strangers}
+	now := condition{verdict.String(), holdings(holds), strangers, lacks}
 	if verdict == unknown {
 		now.verdict = n.told.verdict
 	}

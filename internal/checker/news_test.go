@@ -46,11 +46,11 @@ func TestOnlyWhatChangesIsNews(t *testing.T) {
 		{"the verdict turned", sick, []string{"a", "b"}, true},
 		{"all went", sick, nil, true},
 	} {
-		n.take(step.verdict, step.holds, "")
+		n.take(step.verdict, step.holds, "", "")
 		require.Equal(t, step.news, taken(t, dir), step.claim)
 	}
-	n.take(healthy, nil, "")
-	n.take(sick, nil, "")
+	n.take(healthy, nil, "", "")
+	n.take(sick, nil, "", "")
 	require.True(t, taken(t, dir), "much news is one file")
 	require.False(t, taken(t, dir))
 }
@@ -65,12 +65,12 @@ func TestWhatTheCheckerBeforeSaidIsNoNews(t *testing.T) {
 		return n
 	}
 	n := open(before)
-	n.take(unknown, []string{"VI_1"}, "")
-	n.take(healthy, []string{"VI_1"}, "")
+	n.take(unknown, []string{"VI_1"}, "", "")
+	n.take(healthy, []string{"VI_1"}, "", "")
 	require.False(t, taken(t, dir))
-	open(before).take(unknown, nil, "")
+	open(before).take(unknown, nil, "", "")
 	require.True(t, taken(t, dir), "a loss while no checker ran is")
-	open(Status{}).take(unknown, []string{"VI_1"}, "")
+	open(Status{}).take(unknown, []string{"VI_1"}, "", "")
 	require.True(t, taken(t, dir), "an unreadable status says nothing")
 }
 
@@ -81,12 +81,12 @@ func TestNewsThatCannotBeToldAreLoggedOnce(t *testing.T) {
 	require.NoError(t, err)
 	defer n.close()
 	require.NoError(t, os.RemoveAll(dir))
-	n.take(healthy, nil, "")
-	n.take(sick, nil, "")
+	n.take(healthy, nil, "", "")
+	n.take(sick, nil, "", "")
 	require.Equal(t, 1, bytes.Count(said.Bytes(), []byte("\n")), said.String())
 	require.Contains(t, said.String(), "the unit's status follows at the next hook")
 	var nobody *news
-	nobody.take(healthy, nil, "")
+	nobody.take(healthy, nil, "", "")
 	nobody.close()
 }
 

@@ -82,6 +82,7 @@ func (l *loop) readHolders() {
 	l.local = l.hint.applies(addresses)
 	now := time.Now()
 	l.hear(now)
+	l.lacking.take(addresses.lack(l.tracks, l.config.Links), now, l.log)
 	for i, t := range l.tracks {
 		holder := addresses.holds(t.Instance)
 		l.chronicle.hold(i, holder, slices.Contains(l.before.Holds, t.Name), now)
@@ -100,6 +101,7 @@ func (l *loop) readHolders() {
 // reread reads everything in full: what changed unseen is put right.
 func (l *loop) reread(now time.Time) error {
 	l.rereadAt = now.Add(rereadInterval)
+	defer l.rereadSoon() // once it has learnt what is lacking
 	if l.watch == nil {
 		watch, err := watchAddresses()
 		if err != nil {
@@ -146,7 +148,7 @@ func (l *loop) apply(now time.Time) {
 		l.strangers = strangers
 		l.status.written = time.Time{} // hooks are to find it
 	}
-	l.news.take(l.election.health.verdict, l.status.data.Holds, l.strangers)
+	l.news.take(l.election.health.verdict, l.status.data.Holds, l.strangers, l.lacking.lasting())
 	l.journal.write(l.chronicle.take())
 	l.status.hears = l.chronicle.hears(now.Add(-rereadInterval))
 	if !now.Before(l.status.due()) {
