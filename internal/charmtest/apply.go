@@ -122,6 +122,8 @@ func (h *Host) apply(l reconcile.Layout, s reconcile.Step, amid bool) (known boo
 		h.Stray = nil
 	case reconcile.Admit:
 		h.Filtered = slices.DeleteFunc(h.Filtered, func(a netip.Addr) bool { return slices.Contains(s.Addresses, a) })
+	case reconcile.Restore:
+		h.restore(s.Addresses)
 	case reconcile.Pin:
 		h.Pinned = slices.Clone(s.Addresses)
 		if amid {
@@ -260,6 +262,7 @@ func (h *Host) reload(l reconcile.Layout) error {
 			h.Files[i.TrackFile] = "0    \n"
 		}
 	}
+	defer h.drop(h.held())
 	switch {
 	case h.Masked && h.Keepalived.Running:
 		h.Keepalived.Reloads++
@@ -316,7 +319,7 @@ func (h *Host) stopChecker(l reconcile.Layout, amid bool) error {
 
 // powerOff is a power cut: what is on disk stays.
 func (h *Host) powerOff() {
-	h.Keepalived.Running, h.Keepalived.Loaded, h.Pinned, h.Holds, h.Roles = false, "", nil, false, nil
+	h.Keepalived.Running, h.Keepalived.Loaded, h.Pinned, h.Holds, h.Roles, h.Lost = false, "", nil, false, nil, nil
 	for application, c := range h.Checkers {
 		h.Checkers[application] = Checker{Enabled: c.Enabled, Starts: c.Starts}
 	}

@@ -76,6 +76,10 @@ type Host struct {
 	Journal []history.Entry
 	// Stray are virtual IPs on eth0 that keepalived did not put there.
 	Stray []netip.Addr
+	// Late are own addresses that came (back) after keepalived's were put on.
+	Late []netip.Prefix
+	// Lost are virtual IPs that the kernel dropped; a MASTER takes them for there.
+	Lost []netip.Addr
 	// Pinned are addresses on the loopback device.
 	Pinned []netip.Addr
 	// Silent are addresses of peers at which nothing answers.
@@ -138,7 +142,7 @@ func NewHost(address string) Host {
 		Files:    map[string]string{},
 		Checkers: map[string]Checker{}, Notifiers: map[string]bool{},
 		Units:    map[string]string{},
-		Settings: map[string]string{"net.ipv4.ip_nonlocal_bind": "0", "net.ipv6.ip_nonlocal_bind": "0"},
+		Settings: map[string]string{"net.ipv4.conf.all.promote_secondaries": "0", "net.ipv4.ip_nonlocal_bind": "0", "net.ipv6.ip_nonlocal_bind": "0"},
 		Charm:    "charm 1",
 		Interfaces: []reconcile.Interface{
 			{Name: "lo", Up: true, Addresses: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/8"), netip.MustParsePrefix("::1/128")}},
@@ -153,6 +157,7 @@ func (h Host) clone() Host {
 	h.Files, h.Checkers, h.Notifiers = maps.Clone(h.Files), maps.Clone(h.Checkers), maps.Clone(h.Notifiers)
 	h.Roles = maps.Clone(h.Roles)
 	h.Units, h.Settings = maps.Clone(h.Units), maps.Clone(h.Settings)
+	h.Late, h.Lost = slices.Clone(h.Late), slices.Clone(h.Lost)
 	h.Pinned, h.Silent, h.Stray = slices.Clone(h.Pinned), slices.Clone(h.Silent), slices.Clone(h.Stray)
 	h.Network.Heard, h.Network.Answers = slices.Clone(h.Network.Heard), slices.Clone(h.Network.Answers)
 	h.Fixed, h.Filtered = slices.Clone(h.Fixed), slices.Clone(h.Filtered)
@@ -219,6 +224,9 @@ func (h Host) Stale(application string) []string {
 	}
 	if len(h.Pinned) > 0 {
 		list = append(list, fmt.Sprint("still pinned: ", h.Pinned))
+	}
+	if len(h.Lost) > 0 {
+		list = append(list, fmt.Sprint("lost: ", h.Lost))
 	}
 	if len(h.Stray) > 0 {
 		list = append(list, fmt.Sprint("stray: ", h.Stray))
@@ -332,7 +340,7 @@ func (h Host) observe(l reconcile.Layout) reconcile.Machine {
 			}
 			m.Instances = append(m.Instances, state)
 			if r.Holds {
-				i.hold(m.Interfaces)
+				i.hold(m.Interfaces, h.Lost)
 			}
 		}
 	}

@@ -3,6 +3,7 @@ package charmtest
 import (
 	"cmp"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -108,13 +109,56 @@ func (i instance) report(holds bool, heard vrrp.Priority) keepalived.InstanceSta
 	return s
 }
 
-// hold puts the addresses on their interfaces.
-func (i instance) hold(interfaces []reconcile.Interface) {
+// hold puts the addresses on their interfaces, but for those that are lost.
+func (i instance) hold(interfaces []reconcile.Interface, lost []netip.Addr) {
 	for n := range interfaces {
 		for _, a := range i.addresses {
-			if interfaces[n].Name == cmp.Or(a.dev, i.iface) {
+			if interfaces[n].Name == cmp.Or(a.dev, i.iface) && !slices.Contains(lost, a.Addr()) {
 				interfaces[n].Addresses = append(interfaces[n].Addresses, a.Prefix)
 			}
 		}
 	}
+}
+
+// held are the addresses that the daemon has put on, with their interfaces.
+func (h *Host) held() []address {
+	var list []address
+	for _, i := range instances(h.Keepalived.Loaded) {
+		for _, a := range i.addresses {
+			if a.dev = cmp.Or(a.dev, i.iface); h.Keepalived.Running && h.role(i.name).Holds && !slices.Contains(h.Lost, a.Addr()) {
+				list = append(list, a)
+			}
+		}
+	}
+	return list
+}
+
+// drop is what the kernel does when the daemon has taken addresses off: with the first
+// address of a subnet the later ones go, unless they are promoted (ip-sysctl,
+// promote_secondaries). What went while the daemon read its configuration it takes for
+// there.
+func (h *Host) drop(before []address) {
+	after := h.held()
+	for n, a := range before {
+		if slices.Contains(after, a) || !a.Addr().Is4() || h.Settings["net.ipv4.conf.all.promote_secondaries"] == "1" {
+			continue
+		}
+		secondary := func(p netip.Prefix, dev string) bool { return dev == a.dev && p.Masked() == a.Masked() }
+		for _, b := range before[n+1:] {
+			if secondary(b.Prefix, b.dev) && slices.Contains(after, b) {
+				h.Lost = append(h.Lost, b.Addr())
+			}
+		}
+		for n := range h.Interfaces {
+			i := &h.Interfaces[n]
+			i.Addresses = slices.DeleteFunc(i.Addresses, func(p netip.Prefix) bool {
+				return secondary(p, i.Name) && slices.Contains(h.Late, p)
+			})
+		}
+	}
+}
+
+// restore puts lost addresses back.
+func (h *Host) restore(list []netip.Addr) {
+	h.Lost = slices.DeleteFunc(h.Lost, func(a netip.Addr) bool { return slices.Contains(list, a) })
 }

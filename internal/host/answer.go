@@ -36,8 +36,8 @@ func answerFor(fragment string, addresses []netip.Addr) answering {
 	}
 	places := map[place][]netip.Addr{}
 	for _, a := range addresses {
-		if name := keepalived.InterfaceOf(fragment, a); name != "" {
-			p := place{name, a.Is6()}
+		if at, ok := keepalived.Placed(fragment, a); ok {
+			p := place{at.Interface, a.Is6()}
 			places[p] = append(places[p], a)
 		}
 	}

@@ -52,6 +52,8 @@ func (h *Host) apply(l reconcile.Layout, s reconcile.Step) error {
 		return h.flushStray(l, s.Addresses)
 	case reconcile.Admit:
 		return h.admit(s.Addresses)
+	case reconcile.Restore:
+		return h.restore(l, s.Addresses)
 	case reconcile.Pin:
 		return h.pin(l, s.Addresses)
 	case reconcile.Pause:

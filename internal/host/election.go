@@ -3,12 +3,14 @@ package host
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"slices"
 	"time"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"keepalived-charm/internal/keepalived"
 	"keepalived-charm/internal/reconcile"
@@ -95,6 +97,12 @@ func (h *Host) own(l reconcile.Layout) ([]keepalived.InstanceState, error) {
 	return slices.DeleteFunc(h.instances(found[keepalivedService].pid), func(i keepalived.InstanceState) bool { return !l.Owns(i.Name) }), nil
 }
 
+// others lists the interfaces whose addresses are not the charm's business, by index.
+func (h *Host) others(l reconcile.Layout) (map[int]bool, error) {
+	fragment, _ := os.ReadFile(h.path(l.Fragment())) // without one none is ours
+	return others(func(name string) bool { return keepalived.Uses(string(fragment), name) })
+}
+
 // flushStray removes addresses that the unit has without being MASTER. It asks
 // again first: they are the unit's if it has become MASTER since. On the loopback
 // device only anchors are keepalived's.
@@ -108,13 +116,17 @@ func (h *Host) flushStray(l reconcile.Layout, stray []netip.Addr) error {
 			stray = slices.DeleteFunc(slices.Clone(stray), func(a netip.Addr) bool { return slices.Contains(i.Addresses, a) })
 		}
 	}
+	others, err := h.others(l)
+	if err != nil {
+		return err
+	}
 	all, err := netlink.AddrList(nil, netlink.FAMILY_ALL)
 	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
 		return fmt.Errorf("cannot list network addresses: %w", err)
 	}
 	for _, a := range all {
 		ip, ok := netip.AddrFromSlice(a.IP)
-		if ip = ip.Unmap(); !ok || !slices.Contains(stray, ip) {
+		if ip = ip.Unmap(); !ok || others[a.LinkIndex] || !slices.Contains(stray, ip) {
 			continue
 		}
 		link, err := netlink.LinkByIndex(a.LinkIndex)
@@ -129,4 +141,46 @@ func (h *Host) flushStray(l reconcile.Layout, stray []netip.Addr) error {
 		}
 	}
 	return nil
+}
+
+// restore puts addresses back that keepalived takes for there, as it would: where the
+// installed configuration has them. It asks again before, and after: another unit may
+// have taken over meanwhile.
+func (h *Host) restore(l reconcile.Layout, lost []netip.Addr) error {
+	text, err := os.ReadFile(h.path(l.Fragment()))
+	if err != nil {
+		return fmt.Errorf("cannot restore addresses: %w", err)
+	}
+	mine := func() ([]netip.Addr, error) {
+		instances, err := h.own(l)
+		return slices.DeleteFunc(slices.Clone(lost), func(a netip.Addr) bool {
+			return !slices.ContainsFunc(instances, func(i keepalived.InstanceState) bool {
+				return i.State == keepalived.Master && slices.Contains(i.Addresses, a)
+			})
+		}), err
+	}
+	back, err := mine()
+	if err != nil {
+		return err
+	}
+	for _, a := range back {
+		at, placed := keepalived.Placed(string(text), a)
+		link, err := netlink.LinkByName(at.Interface)
+		if !placed || err != nil {
+			continue // keepalived waits for the interface
+		}
+		address := &netlink.Addr{IPNet: &net.IPNet{IP: a.AsSlice(), Mask: net.CIDRMask(at.Bits(), a.BitLen())}}
+		if a.Is6() {
+			// As keepalived does: nobody else has it, and it is wanted at once.
+			address.Flags = unix.IFA_F_NODAD
+		}
+		if err := netlink.AddrAdd(link, address); err != nil && !errors.Is(err, unix.EEXIST) {
+			return fmt.Errorf("cannot restore %s on %s: %w", a, at.Interface, err)
+		}
+	}
+	kept, err := mine()
+	if err != nil || len(kept) == len(back) {
+		return err
+	}
+	return h.flushStray(l, slices.DeleteFunc(back, func(a netip.Addr) bool { return slices.Contains(kept, a) }))
 }

@@ -83,7 +83,7 @@ func Ended(config string, getenv func(string) string) error {
 		return err
 	}
 	// It may not be started again for a while: without its file, say.
-	flushed := flush(virtualAddresses(c))
+	flushed := flush(virtualAddresses(c), c.Links)
 	if c.History == "" {
 		return flushed
 	}

@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"keepalived-charm/internal/reconcile"
 )
@@ -36,6 +38,8 @@ func observeNetwork(m *reconcile.Machine) error {
 		m.Interfaces = append(m.Interfaces, reconcile.Interface{
 			Name:      at.Name,
 			MAC:       at.HardwareAddr.String(),
+			Kind:      kind(l),
+			NoARP:     noARP(l),
 			Up:        at.OperState == netlink.OperUp || at.OperState == netlink.OperUnknown,
 			Addresses: addresses[at.Index],
 		})
@@ -46,6 +50,18 @@ func observeNetwork(m *reconcile.Machine) error {
 	m.DefaultInterface6, err = defaultInterface(netlink.FAMILY_V6, names)
 	return err
 }
+
+// kind is the kernel's word for an interface made of software, which netlink calls
+// "device" where it has none.
+func kind(l netlink.Link) string {
+	if l.Type() == "device" {
+		return ""
+	}
+	return l.Type()
+}
+
+// noARP tells an interface that answers for no address (linux/if.h, IFF_NOARP).
+func noARP(l netlink.Link) bool { return l.Attrs().RawFlags&unix.IFF_NOARP != 0 }
 
 // defaultInterface returns the interface of the default route with the lowest
 // metric, empty when there is none.
@@ -68,9 +84,30 @@ func defaultInterface(family int, names map[int]string) (string, error) {
 	return name, nil
 }
 
-// flush removes addresses from every interface: before keepalived starts, what a
-// crashed one left behind would make two holders.
-func flush(stale []netip.Addr) error {
+// others lists the interfaces, by index, whose addresses are not the charm's business:
+// they answer for none, and ours tells none of them by name.
+func others(ours func(name string) bool) (map[int]bool, error) {
+	links, err := netlink.LinkList()
+	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
+		return nil, fmt.Errorf("cannot list network interfaces: %w", err)
+	}
+	list := map[int]bool{}
+	for _, l := range links {
+		if noARP(l) && !ours(l.Attrs().Name) {
+			list[l.Attrs().Index] = true
+		}
+	}
+	return list, nil
+}
+
+// flush removes addresses from every interface, but for copies that others keep: before
+// keepalived starts, what a crashed one left behind would make two holders. ours are the
+// interfaces where keepalived puts addresses.
+func flush(stale []netip.Addr, ours []string) error {
+	others, err := others(func(name string) bool { return slices.Contains(ours, name) })
+	if err != nil {
+		return err
+	}
 	all, err := netlink.AddrList(nil, netlink.FAMILY_ALL)
 	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
 		return fmt.Errorf("cannot list network addresses: %w", err)
@@ -81,7 +118,7 @@ func flush(stale []netip.Addr) error {
 			continue
 		}
 		for _, s := range stale {
-			if ip.Unmap() != s {
+			if ip.Unmap() != s || others[a.LinkIndex] {
 				continue
 			}
 			link, err := netlink.LinkByIndex(a.LinkIndex)

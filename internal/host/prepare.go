@@ -41,7 +41,7 @@ func Prepare(config string) error {
 			return err
 		}
 	}
-	if err := flush(virtualAddresses(c)); err != nil {
+	if err := flush(virtualAddresses(c), c.Links); err != nil {
 		return err
 	}
 	if c.History != "" {

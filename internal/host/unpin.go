@@ -92,7 +92,7 @@ func (h *Host) awaitChange(l reconcile.Layout, addresses []netip.Addr, lo int) {
 	fragment, _ := os.ReadFile(h.path(l.Fragment())) // without one there is no election to wait for
 	limit := unpinLimit(string(fragment))
 	for began, since := time.Now(), h.pinnedSince(l); ; h.Rest() {
-		waited, there := time.Since(began), elsewhere(addresses, lo)
+		waited, there := time.Since(began), h.elsewhere(l, addresses, lo)
 		var instances []keepalived.InstanceState
 		if there || waited > unpinAtLeast {
 			instances, _ = h.own(l) // none without an answer
@@ -136,15 +136,19 @@ func changedOver(instances []keepalived.InstanceState, addresses []netip.Addr, s
 	return true
 }
 
-// elsewhere tells whether every address is also on another interface.
-func elsewhere(addresses []netip.Addr, than int) bool {
+// elsewhere tells whether every address is also on another interface, one of keepalived's.
+func (h *Host) elsewhere(l reconcile.Layout, addresses []netip.Addr, than int) bool {
+	others, err := h.others(l)
+	if err != nil {
+		return false
+	}
 	all, err := netlink.AddrList(nil, netlink.FAMILY_ALL)
 	if err != nil {
 		return false
 	}
 	found := map[netip.Addr]bool{}
 	for _, a := range all {
-		if ip, ok := netip.AddrFromSlice(a.IP); ok && a.LinkIndex != than {
+		if ip, ok := netip.AddrFromSlice(a.IP); ok && a.LinkIndex != than && !others[a.LinkIndex] {
 			found[ip.Unmap()] = true
 		}
 	}

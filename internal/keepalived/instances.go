@@ -96,18 +96,23 @@ func VirtualAddresses(text string) []netip.Addr {
 	return list
 }
 
-// InterfaceOf returns the interface that a fragment of the charm puts a virtual
-// address on; empty when it has no such address.
-func InterfaceOf(fragment string, address netip.Addr) string {
-	words := tokens(fragment)
-	for n, w := range words {
-		w, _, _ = strings.Cut(w, "/")
-		if a, err := netip.ParseAddr(w); err == nil && a == address && n+2 < len(words) && words[n+1] == "dev" {
-			return words[n+2]
+// Placed returns how a fragment of the charm puts a virtual address on an interface;
+// false when it has no such address.
+func Placed(fragment string, address netip.Addr) (VirtualAddress, bool) {
+	for line := range strings.Lines(fragment) {
+		words := strings.Fields(line)
+		if len(words) != 3 || words[1] != "dev" {
+			continue
+		}
+		if p, err := netip.ParsePrefix(words[0]); err == nil && p.Addr() == address {
+			return VirtualAddress{p, words[2]}, true
 		}
 	}
-	return ""
+	return VirtualAddress{}, false
 }
+
+// Uses tells whether a fragment of the charm puts virtual addresses on an interface.
+func Uses(fragment, iface string) bool { return strings.Contains(fragment, " dev "+iface+"\n") }
 
 // Password returns the auth_pass of an instance; empty when it has none.
 func Password(fragment, instance string) string {

@@ -92,7 +92,10 @@ type Desired struct {
 	// Publish holds the keys to write per relation.
 	Publish map[juju.RelationID]juju.Databag
 
-	options   config.Options
+	options config.Options
+	// used are the options that the unit used last; those it would use without any
+	// when it used none.
+	used      config.Options
 	rank      vrrp.Rank
 	peers     []peer
 	principal string
@@ -166,9 +169,10 @@ func Desire(o Observed) (Desired, error) {
 	if d.options, err = config.Parse(o.Options); err != nil {
 		return Desired{}, err
 	}
+	d.used = o.usedBefore()
 	d.rank = o.rank(d.peers)
 	floating := o.floating()
-	own := o.ownAddresses(floating)
+	own := o.ownAddresses(floating, d.copies(o.Machine))
 	if len(d.options.VirtualIPs) == 0 {
 		d.Mode = Idle
 	} else {

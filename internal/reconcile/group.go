@@ -160,10 +160,10 @@ func (o Observed) untold() bool {
 
 // ownAddresses returns the addresses of this machine that are its own: what Juju
 // lists, whatever the order, without addresses that keepalived put there.
-func (o Observed) ownAddresses(floating map[netip.Addr]bool) []netip.Addr {
+func (o Observed) ownAddresses(floating map[netip.Addr]bool, copies []netip.Addr) []netip.Addr {
 	var own []netip.Addr
 	add := func(a netip.Addr) {
-		if !floating[a] && !a.IsLoopback() && !a.IsLinkLocalUnicast() && !slices.Contains(own, a) {
+		if !floating[a] && !slices.Contains(copies, a) && !a.IsLoopback() && !a.IsLinkLocalUnicast() && !slices.Contains(own, a) {
 			own = append(own, a)
 		}
 	}

@@ -1,8 +1,10 @@
 package reconcile
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -28,39 +30,124 @@ func (d Desired) interfaceFor(o Observed, v netip.Addr) (string, error) {
 	return name, nil
 }
 
-// chosen is the interface of a virtual IP: the option, else the one
-// with the smallest subnet that holds the address, else the default route's, or
-// another one when endpoint cluster is bound to a network space without it. An
-// interface in use that is not there (yet, after a boot) stays the choice:
-// keepalived waits for it.
+// chosen is the interface of a virtual IP: the option; else the one in use, as long as
+// it is there; else the one that suits best. The one in use stays whatever else comes and
+// goes, as units that put an address on different interfaces do not hear each other.
 func (d Desired) chosen(o Observed, v netip.Addr) (string, error) {
 	m := o.Machine
 	if name := d.pythonInterface(m); name != "" {
 		return name, nil
 	}
-	inUse := keepalived.InterfaceOf(m.Files[d.Layout.Fragment()], v)
+	inUse, used := keepalived.Placed(m.Files[d.Layout.Fragment()], v)
 	if name := d.options.Interface; name != "" {
-		if name != inUse && !slices.ContainsFunc(m.Interfaces, func(i Interface) bool { return i.Name == name }) {
+		if name != inUse.Interface && !m.exists(name) {
 			return "", &config.Invalid{Option: "network_interface", Value: name, Must: "an interface of this machine" + m.names()}
 		}
 		return name, nil
 	}
-	best, name := -1, o.fallback(v.Is6())
-	for _, i := range m.Interfaces {
-		for _, p := range i.Addresses {
-			if config.Interface(i.Name) && p.Addr() != v && p.Bits() > best && p.Bits() < v.BitLen() && p.Masked().Contains(v) {
-				best, name = p.Bits(), i.Name
-			}
-		}
+	if was, serves := d.running(m); used && (!serves || was.Constant()) && d.used.Interface == "" && m.keeps(inUse.Interface, v) {
+		return inUse.Interface, nil
 	}
-	if best < 0 && inUse != "" && m.bare(inUse) {
-		name = inUse
-	}
+	name := d.best(o, v)
 	if !config.Interface(name) {
 		return "", &Blocked{"no interface for virtual IP " + v.String() +
 			": no subnet of this machine holds it and there is no default route; set option network_interface"}
 	}
 	return name, nil
+}
+
+// keeps tells that an interface in use stays that of a virtual IP: one that is there, or
+// not there (yet, after a boot; keepalived waits for it) while none that works has the
+// address in its subnet. One that was renamed has.
+func (m Machine) keeps(name string, v netip.Addr) bool {
+	return m.exists(name) || !slices.ContainsFunc(m.Interfaces, func(i Interface) bool {
+		return m.rank(i) == proper && i.subnet(v) > 0
+	})
+}
+
+func (m Machine) exists(name string) bool {
+	return slices.ContainsFunc(m.Interfaces, func(i Interface) bool { return i.Name == name })
+}
+
+// How well an interface suits a virtual IP in its subnet: the order of choice.
+const (
+	proper   = iota // carries traffic of others
+	inner           // a bridge without a default route: what is behind it may be on this machine
+	down            // cannot carry any now
+	unsuited        // for traffic within the machine, or nobody finds addresses there
+)
+
+// rank tells how well an interface suits.
+func (m Machine) rank(i Interface) int {
+	bridge := i.Kind == "bridge"
+	switch {
+	case i.Name == "lo", i.NoARP, unsuitedKind[i.Kind], unsuitedName.MatchString(i.Name), bridge && !i.Up:
+		return unsuited
+	case !i.Up:
+		return down
+	case bridge && i.Name != m.DefaultInterface4 && i.Name != m.DefaultInterface6:
+		return inner
+	}
+	return proper
+}
+
+var (
+	// unsuitedKind are kinds of tunnels and of interfaces without a network
+	// (rtnetlink, IFLA_INFO_KIND).
+	unsuitedKind = map[string]bool{"dummy": true, "gre": true, "ifb": true, "ip6tnl": true, "ipip": true, "sit": true,
+		"tun": true, "vrf": true, "vti": true, "vxlan": true, "wireguard": true, "xfrm": true}
+	// unsuitedName are names that container engines and hypervisors give their own.
+	unsuitedName = regexp.MustCompile(`^(docker|br-[0-9a-f]{12}$|lxcbr|lxdbr|lxd[0-9]|virbr|vnet|podman|cni|flannel|cali|cilium|lxc[0-9a-f]|kube|nodelocaldns|weave|antrea|ovn-k8s|veth|tap|tun|wg)`)
+)
+
+// best chooses an interface for a virtual IP that has none yet: of those that have it
+// in a subnet the one that suits best, by the longest prefix; that of the default route
+// comes before those that do not suit.
+func (d Desired) best(o Observed, v netip.Addr) string {
+	m := o.Machine
+	fallback := o.fallback(v.Is6())
+	var found []Interface
+	for _, i := range m.Interfaces {
+		if config.Interface(i.Name) && i.subnet(v) > 0 {
+			found = append(found, i)
+		}
+	}
+	if len(found) == 0 {
+		return fallback
+	}
+	chosen := slices.MinFunc(found, func(a, b Interface) int {
+		return cmp.Or(
+			m.rank(a)-m.rank(b),
+			b.subnet(v)-a.subnet(v),
+			preferred(b.Name == fallback, slices.Contains(o.Bound, b.Name))-preferred(a.Name == fallback, slices.Contains(o.Bound, a.Name)),
+			strings.Compare(a.Name, b.Name))
+	})
+	if m.rank(chosen) == unsuited && fallback != "" {
+		return fallback
+	}
+	return chosen.Name
+}
+
+// preferred counts what speaks for an interface.
+func preferred(reasons ...bool) (n int) {
+	for _, r := range reasons {
+		if r {
+			n++
+		}
+	}
+	return n
+}
+
+// subnet is the prefix length of the smallest subnet of an interface that has an
+// address; zero when none has.
+func (i Interface) subnet(v netip.Addr) int {
+	longest := 0
+	for _, p := range i.Addresses {
+		if p.Addr() != v && p.Bits() < v.BitLen() && p.Masked().Contains(v) {
+			longest = max(longest, p.Bits())
+		}
+	}
+	return longest
 }
 
 // fallback is the interface for a virtual IP that no subnet holds; may be empty.

@@ -205,7 +205,7 @@ func (d Desired) misplaced(m Machine) string {
 			continue
 		}
 		for _, i := range m.Interfaces {
-			if i.Name != "lo" && i.Name != p.Interface && m.onLink(i.Name, p.Addr()) {
+			if m.rank(i) != unsuited && i.Name != p.Interface && m.onLink(i.Name, p.Addr()) {
 				return say(wrongInterface, "ADDRESS", p.Addr().String(), "OTHER", i.Name, "INTERFACE", p.Interface).Message
 			}
 		}
@@ -219,7 +219,7 @@ func (d Desired) unplaced(m Machine) string {
 	m.Interfaces = m.without(Observed{Machine: m}.floating())
 	for _, p := range d.placed {
 		said := d.options.Interface != "" || slices.ContainsFunc(d.options.VirtualIPs, func(v config.VirtualIP) bool { return v.Sized && v.Addr() == p.Addr() })
-		found := slices.ContainsFunc(m.Interfaces, func(i Interface) bool { return i.Name != "lo" && m.onLink(i.Name, p.Addr()) })
+		found := slices.ContainsFunc(m.Interfaces, func(i Interface) bool { return m.rank(i) != unsuited && m.onLink(i.Name, p.Addr()) })
 		if !said && !found && !m.bare(p.Interface) && m.lacksAddress(p.Interface, p.Addr().Is6()) == "" {
 			return say(noSubnet, "ADDRESS", p.Addr().String()).Message
 		}

@@ -28,13 +28,30 @@ func (d Desired) disagreement(m Machine) (missing, stray []netip.Addr) {
 	}
 	for _, a := range d.addresses() {
 		switch on := m.hasOutside(a, "lo"); {
-		case state.State == keepalived.Master && !m.has(a):
+		case state.State == keepalived.Master && !d.inPlace(m, a):
 			missing = append(missing, a)
 		case (state.State == keepalived.Backup || state.State == keepalived.Fault) && on:
 			stray = append(stray, a)
 		}
 	}
 	return missing, stray
+}
+
+// inPlace tells that a virtual IP is where this unit puts it, or pinned.
+func (d Desired) inPlace(m Machine, a netip.Addr) bool {
+	for _, p := range d.placed {
+		if p.Addr() == a {
+			return m.hasOn(p.Interface, a) || m.hasOn("lo", a)
+		}
+	}
+	return m.has(a)
+}
+
+// copies lists virtual IPs that are on this machine only where they are others'.
+func (d Desired) copies(m Machine) []netip.Addr {
+	return slices.DeleteFunc(d.addresses(), func(a netip.Addr) bool {
+		return m.has(a) || !slices.ContainsFunc(m.Interfaces, func(i Interface) bool { return i.has(a) })
+	})
 }
 
 // strays lists what is to be flushed: virtual IPs of a unit that is no MASTER or has
@@ -68,17 +85,24 @@ func (d Desired) stray(m Machine) []netip.Addr {
 	return stray
 }
 
-// lacking tells that some router's MASTER has lost virtual IPs.
-func (d Desired) lacking(m Machine) bool {
-	return slices.ContainsFunc(d.parts(), func(p Desired) bool { return p.lacks(m) })
-}
-
-// lacks tells that a MASTER has lost virtual IPs that it has read. keepalived sees
-// to that by itself; where it does not, it is to read its configuration again.
-func (d Desired) lacks(m Machine) bool {
-	state, _ := d.instanceOf(m)
-	missing, _ := d.disagreement(m)
-	return slices.ContainsFunc(missing, func(a netip.Addr) bool { return slices.Contains(state.Addresses, a) })
+// lost lists virtual IPs that a MASTER has put on and that are gone. keepalived sees to
+// that by itself where an event tells of it; what went while it read its configuration
+// it takes for there until it has been standby, however often it reads that again.
+func (d Desired) lost(m Machine) []netip.Addr {
+	var list []netip.Addr
+	for _, p := range d.parts() {
+		state, _ := p.instanceOf(m)
+		if state.State != keepalived.Master {
+			continue
+		}
+		for _, a := range p.addresses() {
+			at, placed := keepalived.Placed(m.Files[d.Layout.Fragment()], a)
+			if placed && slices.Contains(state.Addresses, a) && m.exists(at.Interface) && !m.hasOn(at.Interface, a) && !m.hasOn("lo", a) {
+				list = append(list, a)
+			}
+		}
+	}
+	return list
 }
 
 func (d Desired) addresses() []netip.Addr {

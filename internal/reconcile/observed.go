@@ -6,6 +6,7 @@ package reconcile
 import (
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"keepalived-charm/internal/conflict"
@@ -107,8 +108,14 @@ type Machine struct {
 type Interface struct {
 	Name string
 	// MAC is empty for one that has none.
-	MAC       string
-	Up        bool
+	MAC string
+	// Kind is the kernel's word for one that is made of software, such as bridge,
+	// dummy or vlan (IFLA_INFO_KIND); empty for hardware.
+	Kind string
+	// Up tells that it can carry traffic: a bridge without ports cannot.
+	Up bool
+	// NoARP tells that it answers for none of its addresses (IFF_NOARP).
+	NoARP     bool
 	Addresses []netip.Prefix
 }
 
@@ -147,10 +154,9 @@ type Heard struct {
 // barred tells that keepalived does not run and that nothing starts it.
 func (m Machine) barred() bool { return m.Masked && !m.Active }
 
-// has tells whether an address is on one of the machine's interfaces.
-func (m Machine) has(a netip.Addr) bool {
-	return slices.ContainsFunc(m.Interfaces, func(i Interface) bool { return i.has(a) })
-}
+// has tells whether an address is on one of the machine's interfaces, but for copies
+// that are others'.
+func (m Machine) has(a netip.Addr) bool { return m.hasOutside(a, "") }
 
 // Agreed tells whether what the daemon says of an application's instances and what the
 // kernel has fit together. Read one after the other they may not, while the unit takes
@@ -181,7 +187,27 @@ func (m Machine) Agreed(l Layout) bool {
 
 // hasOutside tells whether an address is on another interface than that one.
 func (m Machine) hasOutside(a netip.Addr, than string) bool {
-	return slices.ContainsFunc(m.Interfaces, func(i Interface) bool { return i.Name != than && i.has(a) })
+	return slices.ContainsFunc(m.Interfaces, func(i Interface) bool { return i.Name != than && i.has(a) && !m.others(i) })
+}
+
+// hasOn tells whether an address is on that interface.
+func (m Machine) hasOn(name string, a netip.Addr) bool {
+	return slices.ContainsFunc(m.Interfaces, func(i Interface) bool { return i.Name == name && i.has(a) })
+}
+
+// others tells an interface whose addresses are none of the charm's business: nobody on
+// the network finds them there, and none is there by the charm. kube-proxy in IPVS mode
+// keeps a copy of every service's address on such a one (kube-ipvs0).
+func (m Machine) others(i Interface) bool {
+	if !i.NoARP {
+		return false
+	}
+	for path, text := range m.Files {
+		if strings.HasPrefix(path, FragmentDir+"/") && keepalived.Uses(text, i.Name) {
+			return false
+		}
+	}
+	return true
 }
 
 func (i Interface) has(a netip.Addr) bool {

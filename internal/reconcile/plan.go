@@ -66,7 +66,7 @@ func serve(d Desired, o Observed) []Step {
 	}
 	daemon, others := changes(d, o.Machine)
 	due := d.due(o.Machine, slices.Concat(daemon, others))
-	if !o.Machine.Active || o.Machine.Disabled || d.lacking(o.Machine) || o.Machine.Ignores(d.Layout) && o.Machine.InotifyLimit == 0 {
+	if !o.Machine.Active || o.Machine.Disabled || o.Machine.Ignores(d.Layout) && o.Machine.InotifyLimit == 0 {
 		due[Reload] = true
 	}
 	if o.Machine.mayRestore() {
@@ -89,6 +89,9 @@ func serve(d Desired, o Observed) []Step {
 	}
 	if stray := d.strays(o.Machine); len(stray) > 0 {
 		steps = append(steps, Step{Action: Flush, Addresses: stray})
+	}
+	if lost := d.lost(o.Machine); len(lost) > 0 {
+		steps = append(steps, Step{Action: Restore, Addresses: lost})
 	}
 	if len(daemon) > 0 {
 		// First of all: what keepalived refuses leaves no trace, not even a debt.

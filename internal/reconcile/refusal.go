@@ -23,6 +23,21 @@ func (d Desired) noted(o Observed) (string, error) {
 	return o.used()
 }
 
+// usedBefore are the options that the unit used last, defaults when it used none.
+func (o Observed) usedBefore() config.Options {
+	var raw map[string]any
+	d := json.NewDecoder(strings.NewReader(o.Machine.Files[o.layout().Options()]))
+	d.UseNumber()
+	if d.Decode(&raw) != nil {
+		raw = nil // somebody wrote into it, or there are none
+	}
+	options, err := config.Parse(raw)
+	if err != nil {
+		return config.Options{}
+	}
+	return options
+}
+
 // used is the same of the options as they are now, a default where there is none.
 func (o Observed) used() (string, error) {
 	text, err := json.MarshalIndent(config.Effective(o.Options), "", "  ")

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"keepalived-charm/internal/config"
 	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/keepalived"
 	"keepalived-charm/internal/vrrp"
@@ -26,7 +27,7 @@ func (d *Desired) render(o Observed) error {
 	}
 	parts := d.parts()
 	var instances []keepalived.VRRPInstance
-	for _, p := range parts {
+	for n, p := range parts {
 		i, err := p.instance(o)
 		if err != nil {
 			return err
@@ -35,6 +36,7 @@ func (d *Desired) render(o Observed) error {
 			return err
 		}
 		instances = append(instances, i)
+		parts[n].placed = i.Addresses
 		d.placed = append(d.placed, i.Addresses...)
 	}
 	main := keepalived.Main{Fragments: FragmentDir}
@@ -149,7 +151,7 @@ func (d Desired) instance(o Observed) (keepalived.VRRPInstance, error) {
 		if err != nil {
 			return i, err
 		}
-		i.Addresses = append(i.Addresses, keepalived.VirtualAddress{Prefix: onLink(m, name, v.Prefix), Interface: name})
+		i.Addresses = append(i.Addresses, keepalived.VirtualAddress{Prefix: d.prefix(m, name, v.Prefix), Interface: name})
 	}
 	if len(i.Peers) == 0 {
 		i.Peers = []netip.Addr{d.address} // nobody else yet; an empty list would mean multicast
@@ -195,15 +197,21 @@ func source(m Machine, iface string, six bool) netip.Addr {
 	return netip.Addr{}
 }
 
-// onLink drops the prefix length of a virtual IP whose subnet the interface has
-// already: a second address of the same subnet can become the primary one, and
-// take the unit's own address along when it leaves.
-func onLink(m Machine, iface string, v netip.Prefix) netip.Prefix {
+// prefix drops the prefix length of a virtual IP whose subnet the interface has
+// already: of two addresses of a subnet the kernel takes the later one for secondary,
+// which may become the unit's own, and what leaves from then on comes from the virtual
+// IP. What was dropped stays so while the option says the same: the unit's own address
+// may be away for a moment.
+func (d Desired) prefix(m Machine, iface string, v netip.Prefix) netip.Prefix {
+	alone := netip.PrefixFrom(v.Addr(), v.Addr().BitLen())
+	was, placed := keepalived.Placed(m.Files[d.Layout.Fragment()], v.Addr())
+	same := slices.ContainsFunc(d.used.VirtualIPs, func(u config.VirtualIP) bool { return u.Prefix == v })
+	if placed && was.Interface == iface && was.Prefix == alone && same {
+		return alone
+	}
 	for _, i := range m.Interfaces {
-		for _, p := range i.Addresses {
-			if i.Name == iface && p.Addr() != v.Addr() && p.Bits() < v.Addr().BitLen() && p.Contains(v.Addr()) {
-				return netip.PrefixFrom(v.Addr(), v.Addr().BitLen())
-			}
+		if i.Name == iface && i.subnet(v.Addr()) > 0 {
+			return alone
 		}
 	}
 	return v

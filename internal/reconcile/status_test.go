@@ -273,7 +273,8 @@ func TestEveryConditionHasItsWords(t *testing.T) {
 			c.second(conflict.Arrives)
 		}, "active: VIP ready: holds " + one + "; keepalived/1 holds " + one + " too, advertisements arrive here but not there: allow IP protocol 112 on that machine; 1 more: juju run keepalived/0 check-network"},
 		"another interface's subnet": {holdsAll, wrongInterface, 1, func(c circumstances) {
-			c.Interfaces = append(c.Interfaces, Interface{Name: "eth1", Up: true})
+			c.Interfaces = append(c.Interfaces, Interface{Name: "eth1", Up: true, Addresses: c.Interfaces[1].Addresses[1:]})
+			c.drop(0)
 			c.placed = []keepalived.VirtualAddress{{Prefix: netip.MustParsePrefix(one + "/32"), Interface: "eth1"}}
 		}, "active: VIP ready: holds " + one + "; " + one + " is in the subnet of eth0, not of eth1: see network_interface"},
 		"nobody's subnet": {holdsAll, noSubnet, 1, func(c circumstances) { c.on("10.0.1.1/24") },
@@ -360,15 +361,21 @@ func TestStrayAddressesAreFlushed(t *testing.T) {
 	}
 }
 
-func TestAMasterThatLostAddressesReadsItsConfigurationAgain(t *testing.T) {
+func TestAMasterGetsBackWhatItLost(t *testing.T) {
 	now := holding("10.0.0.250", "10.0.0.251")
-	require.False(t, now.lacks(*now.Machine))
+	now.Machine.Files = map[string]string{now.Layout.Fragment(): "        10.0.0.250/32 dev eth0\n        10.0.0.251/32 dev eth0\n"}
+	require.Empty(t, now.lost(*now.Machine))
 	now.drop(1)
-	require.True(t, now.lacks(*now.Machine))
+	require.Equal(t, []netip.Addr{netip.MustParseAddr("10.0.0.251")}, now.lost(*now.Machine))
+	now.Interfaces = append(now.Interfaces, Interface{Name: "kube-ipvs0", Kind: "dummy", NoARP: true, Addresses: []netip.Prefix{netip.MustParsePrefix("10.0.0.251/32")}})
+	require.NotEmpty(t, now.lost(*now.Machine), "a copy of it is not it")
+	now.Interfaces[0].Addresses = append(now.Interfaces[0].Addresses, netip.MustParsePrefix("10.0.0.251/32"))
+	require.Empty(t, now.lost(*now.Machine), "one that is pinned is not lost")
+	now.Interfaces[0].Addresses = nil
 	now.state.Addresses = now.state.Addresses[:1]
-	require.False(t, now.lacks(*now.Machine), "one that it has not read is a change still to come")
+	require.Empty(t, now.lost(*now.Machine), "one that it has not read is a change still to come")
 	now.standby(1)
-	require.False(t, now.lacks(*now.Machine))
+	require.Empty(t, now.lost(*now.Machine))
 }
 
 func TestPassingStatusesAreThoseOfADaemonThatStarts(t *testing.T) {

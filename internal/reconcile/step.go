@@ -31,6 +31,9 @@ const (
 	// Admit takes the addresses of the step out of keepalived's packet filter, where an
 	// instance of before left them.
 	Admit Action = "admit"
+	// Restore puts the addresses of the step back where the installed configuration has
+	// them, while keepalived is MASTER: it takes them for there.
+	Restore Action = "restore"
 	// Pin puts the addresses of the step on the loopback device, where the machine
 	// answers for them while its VRRP instance changes over; Unpin ends it.
 	Pin Action = "pin"

@@ -1,0 +1,190 @@
+package charm_test
+
+import (
+	"net/netip"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"keepalived-charm/internal/charmtest"
+	"keepalived-charm/internal/reconcile"
+)
+
+// interfaceWith is an interface that works, with addresses.
+func interfaceWith(name string, addresses ...string) reconcile.Interface {
+	i := reconcile.Interface{Name: name, Up: true}
+	for _, a := range addresses {
+		i.Addresses = append(i.Addresses, netip.MustParsePrefix(a))
+	}
+	return i
+}
+
+// plus gives a machine more interfaces.
+func plus(s charmtest.State, more ...reconcile.Interface) charmtest.State {
+	return with(s, func(s *charmtest.State) { s.Host.Interfaces = append(s.Host.Interfaces, more...) })
+}
+
+// holdingThese is a unit that serves virtual IPs and holds them.
+func holdingThese(t *testing.T, list string) charmtest.State {
+	s := charmtest.NewState(0)
+	s.Juju.Options["virtual_ip"], s.Host.Holds = list, true
+	return run(t, s, "install", "config-changed", "start")
+}
+
+func TestTheInterfaceInUseStays(t *testing.T) {
+	s := holdingThese(t, vip)
+	smaller := interfaceWith("eth7", "10.10.74.249/28")
+	bridge := smaller
+	bridge.Name, bridge.Kind, bridge.Up = "br-x", "bridge", false
+	for claim, s := range map[string]charmtest.State{
+		"an unused bridge with a smaller subnet": plus(s, bridge),
+		"an interface with a smaller subnet":     plus(s, smaller),
+		"the interface has another address":      with(s, func(s *charmtest.State) { s.Host.Interfaces[1] = interfaceWith("eth0", "10.99.0.1/24") }),
+		"the interface is gone, a bridge is left": with(plus(s, bridge), func(s *charmtest.State) {
+			s.Host.Interfaces = slices.Delete(s.Host.Interfaces, 1, 2)
+		}),
+	} {
+		require.Empty(t, charmtest.Run(t, "update-status", s).Steps, claim)
+	}
+	renamed := with(s, func(s *charmtest.State) { s.Host.Interfaces[1].Name, s.Host.DefaultInterface4 = "ens3", "ens3" })
+	require.Contains(t, run(t, renamed, "update-status").Host.Keepalived.Loaded, vip+"/32 dev ens3\n", "it was renamed")
+	named := option(plus(s, smaller), "network_interface", "eth7")
+	named = run(t, named, "config-changed")
+	require.Contains(t, named.Host.Keepalived.Loaded, vip+"/32 dev eth7\n", "the option says otherwise")
+	require.Equal(t, "active: VIP ready: holds "+vip, named.Juju.Status.String())
+	back := with(named, func(s *charmtest.State) {
+		s.Host.Interfaces[len(s.Host.Interfaces)-1] = interfaceWith("eth7", "10.99.0.1/24")
+	})
+	require.Contains(t, run(t, option(back, "network_interface", ""), "config-changed").Host.Keepalived.Loaded, vip+"/32 dev eth0\n", "it no longer does")
+}
+
+func TestTheInterfaceOfTheDefaultRouteStaysWhenOneOfTheSubnetComes(t *testing.T) {
+	const far = "10.10.76.250"
+	s := plus(holdingThese(t, far), interfaceWith("eth1", "10.10.76.11/24"))
+	out := charmtest.Run(t, "update-status", s)
+	require.Empty(t, out.Steps)
+	require.Equal(t, "active: VIP ready: holds "+far+"; "+far+" is in the subnet of eth1, not of eth0: see network_interface", out.Juju.Status.String())
+}
+
+func TestTheFirstChoiceOfAnInterface(t *testing.T) {
+	const far = "10.10.76.250"
+	of := func(name, kind, address string) reconcile.Interface {
+		i := interfaceWith(name, address)
+		i.Kind = kind
+		return i
+	}
+	down := of("eth8", "", "10.10.76.241/28")
+	down.Up = false
+	silent := of("kube-ipvs0", "dummy", "10.10.76.99/24")
+	silent.NoARP = true
+	for claim, c := range map[string]struct {
+		there []reconcile.Interface
+		want  string
+	}{
+		"the smallest subnet":             {[]reconcile.Interface{interfaceWith("eth1", "10.10.76.11/24"), interfaceWith("eth2", "10.10.0.11/16")}, "eth1"},
+		"the first by name of two":        {[]reconcile.Interface{interfaceWith("eth2", "10.10.76.12/24"), interfaceWith("eth1", "10.10.76.11/24")}, "eth1"},
+		"no bridge beside one":            {[]reconcile.Interface{of("br0", "bridge", "10.10.76.249/28"), interfaceWith("eth1", "10.10.76.11/24")}, "eth1"},
+		"a bridge alone":                  {[]reconcile.Interface{of("br0", "bridge", "10.10.76.249/28")}, "br0"},
+		"a vlan":                          {[]reconcile.Interface{of("eth0.7", "vlan", "10.10.76.249/28")}, "eth0.7"},
+		"the pair of a container":         {[]reconcile.Interface{of("eth1", "veth", "10.10.76.11/24")}, "eth1"},
+		"none that is down beside one":    {[]reconcile.Interface{down, interfaceWith("eth1", "10.10.76.11/24")}, "eth1"},
+		"one that is down, before others": {[]reconcile.Interface{down}, "eth8"},
+		"the default route before a container engine's": {[]reconcile.Interface{of("docker0", "bridge", "10.10.76.1/24"), of("lxdbr0", "bridge", "10.10.76.1/24"),
+			of("br-0123456789ab", "bridge", "10.10.76.1/24"), of("wg0", "wireguard", "10.10.76.1/24"), of("vxlan.calico", "vxlan", "10.10.76.1/24"), silent}, "eth0"},
+	} {
+		s := run(t, plus(with(charmtest.NewState(0), func(s *charmtest.State) { s.Juju.Options["virtual_ip"] = far }), c.there...), "install", "config-changed")
+		require.Contains(t, s.Host.Keepalived.Loaded, far+"/32 dev "+c.want+"\n", claim)
+	}
+}
+
+// TestAnOwnAddressThatIsAwayForAMomentIsNotLost: a lease that ended, a network that was
+// configured anew.
+func TestAnOwnAddressThatIsAwayForAMomentIsNotLost(t *testing.T) {
+	const own = "10.10.74.11/24"
+	away := func(s charmtest.State) charmtest.State {
+		return with(s, func(s *charmtest.State) {
+			i := &s.Host.Interfaces[1]
+			i.Addresses = slices.DeleteFunc(i.Addresses, func(p netip.Prefix) bool { return p.String() == own })
+		})
+	}
+	back := func(s charmtest.State) charmtest.State {
+		return with(s, func(s *charmtest.State) {
+			s.Host.Interfaces[1].Addresses = append(s.Host.Interfaces[1].Addresses, netip.MustParsePrefix(own))
+			s.Host.Late = []netip.Prefix{netip.MustParsePrefix(own)}
+		})
+	}
+	s := holdingThese(t, vip+"/24")
+	require.Contains(t, s.Host.Keepalived.Loaded, vip+"/32 dev eth0\n")
+	out := charmtest.Run(t, "update-status", away(s))
+	require.Empty(t, out.Steps, "the prefix stays")
+	require.Empty(t, charmtest.Run(t, "update-status", back(out.State)).Steps)
+
+	late := charmtest.NewState(0)
+	late.Juju.Options["virtual_ip"], late.Host.Holds = vip+"/24", true
+	s = run(t, away(late), "install", "config-changed", "start")
+	require.Contains(t, s.Host.Keepalived.Loaded, vip+"/24 dev eth0\n", "deployed while it is away")
+	s = run(t, back(s), "update-status")
+	require.Contains(t, s.Host.Keepalived.Loaded, vip+"/32 dev eth0\n")
+	require.Contains(t, s.Host.Interfaces[1].Addresses, netip.MustParsePrefix(own), "the machine has its address")
+}
+
+func TestThePrefixIsAsTheOptionSays(t *testing.T) {
+	s := holdingThese(t, "10.77.0.250")
+	require.Contains(t, s.Host.Keepalived.Loaded, "10.77.0.250/32 dev eth0\n")
+	s = run(t, option(s, "virtual_ip", "10.77.0.250/24"), "config-changed", "update-status")
+	require.Contains(t, s.Host.Keepalived.Loaded, "10.77.0.250/24 dev eth0\n")
+}
+
+func TestAVirtualIPThatGoesTakesNoOtherAlong(t *testing.T) {
+	const a, b = "10.77.0.250", "10.77.0.251"
+	s := holdingThese(t, a+"/24,"+b+"/24")
+	s = run(t, option(s, "virtual_ip", b+"/24"), "config-changed")
+	require.Empty(t, s.Host.Lost)
+	require.Equal(t, "active: VIP ready: holds "+b, s.Juju.Status.String())
+}
+
+// TestAnAddressThatWasLostIsPutBack: on a machine that does not let its settings be
+// changed, say.
+func TestAnAddressThatWasLostIsPutBack(t *testing.T) {
+	s := with(holdingThese(t, vip+",10.10.74.251"), func(s *charmtest.State) { s.Host.Lost = []netip.Addr{netip.MustParseAddr("10.10.74.251")} })
+	out := charmtest.Run(t, "update-status", s)
+	require.Equal(t, []reconcile.Action{reconcile.Restore}, actions(out.Steps))
+	require.Equal(t, "active: VIP ready: holds "+vip+", 10.10.74.251", out.Juju.Status.String())
+	require.Empty(t, out.Stale())
+}
+
+func actions(steps []reconcile.Step) (list []reconcile.Action) {
+	for _, s := range steps {
+		list = append(list, s.Action)
+	}
+	return list
+}
+
+// TestCopiesOfOthersAreLeftAlone: kube-proxy in IPVS mode keeps each service's address
+// on an interface that does not answer ARP.
+func TestCopiesOfOthersAreLeftAlone(t *testing.T) {
+	copies := reconcile.Interface{Name: "kube-ipvs0", Kind: "dummy", NoARP: true, Addresses: []netip.Prefix{netip.MustParsePrefix(vip + "/32")}}
+	for _, holds := range []bool{true, false} {
+		s := charmtest.NewState(0)
+		s.Juju.Options["virtual_ip"], s.Host.Holds = vip, holds
+		before := run(t, s, "install", "config-changed", "start")
+		first := run(t, plus(s, copies), "install", "config-changed", "start")
+		require.Equal(t, before.Juju.Status, first.Juju.Status, "it was there before the charm")
+		out := charmtest.Run(t, "update-status", plus(before, copies))
+		require.Empty(t, out.Steps)
+		require.Equal(t, before.Juju.Status, out.Juju.Status)
+		out = charmtest.Run(t, "update-status", with(plus(before, copies), func(s *charmtest.State) {
+			if holds {
+				s.Host.Lost = []netip.Addr{netip.MustParseAddr(vip)}
+			} else {
+				s.Host.Stray = []netip.Addr{netip.MustParseAddr(vip)}
+			}
+		}))
+		require.Equal(t, map[bool][]reconcile.Action{true: {reconcile.Restore}, false: {reconcile.Flush}}[holds], actions(out.Steps))
+	}
+	dummy := run(t, option(plus(holdingThese(t, vip), copies), "network_interface", "kube-ipvs0"), "config-changed")
+	require.Contains(t, dummy.Host.Keepalived.Loaded, vip+"/32 dev kube-ipvs0\n")
+	require.Equal(t, "active: VIP ready: holds "+vip+"; "+vip+" is in the subnet of eth0, not of kube-ipvs0: see network_interface", dummy.Juju.Status.String(), "where the operator says so it is ours")
+	require.Empty(t, dummy.Stale())
+}
