@@ -94,15 +94,15 @@ func (h *Host) mended() bool {
 	if _, err := run("keepalived", "--version"); err == nil {
 		return false // it needs no such file, or is well
 	}
-	if h.restore(configOpts) != nil {
+	if h.bringBack(configOpts) != nil {
 		return false
 	}
 	_, err := run("keepalived", "--version")
 	return err == nil
 }
 
-// restore brings a file back as the package has it, of the version that can be had.
-func (h *Host) restore(path string) error {
+// bringBack brings a file back as the package has it, of the version that can be had.
+func (h *Host) bringBack(path string) error {
 	dir, err := os.MkdirTemp("", "keepalived-package-")
 	if err != nil {
 		return fmt.Errorf("cannot restore %s: %w", path, err)
