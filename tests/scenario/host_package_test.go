@@ -2,6 +2,7 @@ package scenario_test
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -27,7 +28,7 @@ func TestKeepalivedOfTheMachinesOwner(t *testing.T) {
 // readyAgain waits until a unit serves, or may.
 func (d *deployment) readyAgain(t *testing.T, unit string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(d.ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(d.ctx, 2*time.Minute)
 	defer cancel()
 	require.NoError(t, d.Model.Wait(ctx, unit+" to be ready", func(s controller.Snapshot) bool {
 		u, ok := s.Unit(unit)
@@ -105,20 +106,17 @@ func (d *deployment) busyApt(t *testing.T) {
 		require.NoError(t, m.InstallHAProxy(d.ctx))
 		// apt has the lock of its lists while it runs this.
 		d.run(t, ids[0], `touch /run/busy
-systemd-run --quiet apt-get -o APT::Update::Pre-Invoke::='for n in $(seq 600); do [ -e /run/busy ] || exit 0; sleep 0.1; done' update
+systemd-run --quiet apt-get -o APT::Update::Pre-Invoke::='for n in $(seq 3000); do [ -e /run/busy ] || exit 0; sleep 0.1; done' update
 for n in $(seq 100); do apt-get update 2>&1 | grep -q 'Could not get lock' && exit 0; sleep 0.1; done
 exit 1`)
 		_, err = d.Model.AddUnit("haproxy", ids[0])
 		require.NoError(t, err)
-		ctx, cancel := context.WithTimeout(d.ctx, 40*time.Second)
+		ctx, cancel := context.WithTimeout(d.ctx, 2*time.Minute)
 		defer cancel()
 		require.NoError(t, d.Model.Wait(ctx, "the new unit to say what it waits for", func(s controller.Snapshot) bool {
-			unit, ok := d.UnitOn("keepalived", ids[0])
-			if !ok {
-				return false
-			}
-			u, ok := s.Unit(unit)
-			return ok && strings.HasPrefix(u.Workload.Message, "installing keepalived, waits for apt-get (pid ")
+			return slices.ContainsFunc(s.Units, func(u controller.UnitStatus) bool {
+				return u.Machine == ids[0] && strings.HasPrefix(u.Workload.Message, "installing keepalived, waits for apt-get (pid ")
+			})
 		}))
 		d.run(t, ids[0], "rm /run/busy")
 		d.readyAgain(t, d.unitOn(t, ids[0]))
