@@ -53,7 +53,7 @@ func (h *Host) apply(l reconcile.Layout, s reconcile.Step) error {
 	case reconcile.Admit:
 		return h.admit(s.Addresses)
 	case reconcile.Restore:
-		return h.restore(l, s.Addresses)
+		return h.putBack(l, s.Addresses)
 	case reconcile.Pin:
 		return h.pin(l, s.Addresses)
 	case reconcile.Pause:

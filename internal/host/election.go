@@ -143,10 +143,10 @@ func (h *Host) flushStray(l reconcile.Layout, stray []netip.Addr) error {
 	return nil
 }
 
-// restore puts addresses back that keepalived takes for there, as it would: where the
+// putBack puts addresses back that keepalived takes for there, as it would: where the
 // installed configuration has them. It asks again before, and after: another unit may
 // have taken over meanwhile.
-func (h *Host) restore(l reconcile.Layout, lost []netip.Addr) error {
+func (h *Host) putBack(l reconcile.Layout, lost []netip.Addr) error {
 	text, err := os.ReadFile(h.path(l.Fragment()))
 	if err != nil {
 		return fmt.Errorf("cannot restore addresses: %w", err)
