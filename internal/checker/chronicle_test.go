@@ -197,7 +197,7 @@ func TestStrangersAreToldApart(t *testing.T) {
 	say("10.10.74.99", 0, "10.10.74.222")
 	require.Empty(t, told())
 	say("10.10.74.99", 255, "10.10.74.222")
-	s.wait(latelyFor)
+	s.wait(strangerLately)
 	require.Empty(t, told())
 	s.c.near = func(link int) bool { return link == 2 }
 	s.c.advert(advert{from: netip.MustParseAddr("10.10.75.99"), id: ours, priority: 255, interval: time.Second, link: 3}, s.now)

@@ -35,13 +35,21 @@ func (s sender) speaks(at time.Time) bool {
 	return s.released.IsZero() && !s.last.IsZero() && at.Sub(s.last) < silentAfter*s.interval+50*time.Millisecond
 }
 
-// latelyFor is how long a sender counts after its last advertisement, and no less than
-// three of its intervals: one that comes late is no news.
-const latelyFor = 3 * time.Second
+// A sender counts for a moment after its last advertisement, and no less than three of
+// its intervals: one that comes late is no news. A unit counts for less, as its end is to
+// be told within seconds.
+const (
+	strangerLately = 3 * time.Second
+	unitLately     = time.Second
+)
 
 // lately tells that the sender advertised as a holder a moment ago.
 func (s sender) lately(at time.Time) bool {
-	return s.released.IsZero() && at.Sub(s.last) < max(latelyFor, 3*s.interval)
+	limit := unitLately
+	if s.foreign {
+		limit = strangerLately
+	}
+	return s.released.IsZero() && at.Sub(s.last) < max(limit, 3*s.interval)
 }
 
 // hearing is what was heard for one instance. It does no I/O.

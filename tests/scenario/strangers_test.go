@@ -79,7 +79,7 @@ func (s stranger) keepalived(t *testing.T, version, id int, interval float64) (s
     interface eth0
     version %d
     virtual_router_id %d
-    priority 254
+    priority 255
     advert_int %v
     virtual_ipaddress {
         10.10.74.222
@@ -97,6 +97,17 @@ func (s stranger) keepalived(t *testing.T, version, id int, interval float64) (s
 		require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
 		_ = cmd.Wait() // keepalived ends with a status of its own
 	}
+}
+
+// yieldsToStrangers tells that the machines' keepalived, 2.3.3 or later, follows whoever
+// advertises a higher priority, whatever the addresses.
+func (d *deployment) yieldsToStrangers(t *testing.T, id string) bool {
+	t.Helper()
+	var major, minor, patch int
+	text := d.run(t, id, "keepalived --version 2>&1 | head -n 1")
+	_, err := fmt.Sscanf(text, "Keepalived v%d.%d.%d", &major, &minor, &patch)
+	require.NoError(t, err, text)
+	return slices.Compare([]int{major, minor, patch}, []int{2, 3, 3}) >= 0
 }
 
 // filter puts rules of nftables on a machine; none removes them.
@@ -143,7 +154,7 @@ func TestStrangers(t *testing.T) {
 		t.Log(results)
 		require.Contains(t, results["summary"], "1 conflict: router_id 23 is used by "+s.name(t))
 		require.Equal(t, "24", results["free-router-id"])
-		require.Contains(t, results["virtual-routers"], "23: version 3, priority 254, every 1s, from "+s.name(t))
+		require.Contains(t, results["virtual-routers"], "23: version 3, priority 255, every 1s, from "+s.name(t))
 		require.Empty(t, d.holders(lab.VIP))
 		stop()
 		d.recovers(t)
@@ -194,6 +205,46 @@ func (d *deployment) changes(t *testing.T, s stranger, holder string) {
 
 // later are strangers that come while the units serve.
 func (d *deployment) later(t *testing.T, s stranger) {
+	if d.yieldsToStrangers(t, d.ready(t)) {
+		d.usurped(t, s)
+	} else {
+		d.crowded(t, s)
+	}
+	d.scenario(t, "a stranger that takes the virtual IP later is told of, and nothing moves", func(t *testing.T) {
+		holder := d.ready(t)
+		unit := d.unitOn(t, holder)
+		s.take(t, lab.VIP)
+		results := d.act(t, unit, "check-network", nil)
+		t.Log(results)
+		require.Contains(t, results["conflicts"], "virtual_ip 10.10.74.250 is answered by "+s.mac(t))
+		d.saysExactly(t, unit, "active: VIP ready: holds 10.10.74.250; 10.10.74.250 is answered by "+s.mac(t)+" too: take it from that host")
+		s.leave(t, lab.VIP)
+		d.updateStatus(t)
+		d.truthful(t, holder)
+		results = d.act(t, unit, "check-network", nil)
+		require.Contains(t, results["summary"], "nothing is wrong")
+	})
+}
+
+// usurped are units whose keepalived follows a stranger.
+func (d *deployment) usurped(t *testing.T, s stranger) {
+	d.scenario(t, "a stranger that takes the virtual router is told of within seconds, and when it goes", func(t *testing.T) {
+		// No hook is due: the health checkers hear it.
+		stop := s.keepalived(t, 3, 77, 1)
+		d.allSay(t, "blocked", "nobody holds 10.10.74.250: "+s.name(t)+" has taken router_id 77: try juju config keepalived router_id=78")
+		require.Empty(t, d.holders(lab.VIP))
+		for _, unit := range d.units() {
+			require.Equal(t, "unknown", d.act(t, unit, "status", nil)["vip-1-holder"])
+		}
+		stop()
+		require.Eventually(t, func() bool { return len(d.holders(lab.VIP)) == 1 }, 20*time.Second, 50*time.Millisecond)
+		d.allSay(t, "active", "VIP ready: ")
+		d.recovers(t)
+	})
+}
+
+// crowded are units whose keepalived drops a stranger's advertisements.
+func (d *deployment) crowded(t *testing.T, s stranger) {
 	d.scenario(t, "a stranger that comes later and advertises more often is told of", func(t *testing.T) {
 		// The holder drops its advertisements, and each puts the holder's own off: its
 		// standbys hear nothing any more.
@@ -211,20 +262,6 @@ func (d *deployment) later(t *testing.T, s stranger) {
 		stop()
 		poll.Until(t, func() bool { return len(d.holders(lab.VIP)) == 1 }, 20*time.Second, 50*time.Millisecond)
 		d.recovers(t)
-	})
-	d.scenario(t, "a stranger that takes the virtual IP later is told of, and nothing moves", func(t *testing.T) {
-		holder := d.ready(t)
-		unit := d.unitOn(t, holder)
-		s.take(t, lab.VIP)
-		results := d.act(t, unit, "check-network", nil)
-		t.Log(results)
-		require.Contains(t, results["conflicts"], "virtual_ip 10.10.74.250 is answered by "+s.mac(t))
-		d.saysExactly(t, unit, "active: VIP ready: holds 10.10.74.250; 10.10.74.250 is answered by "+s.mac(t)+" too: take it from that host")
-		s.leave(t, lab.VIP)
-		d.updateStatus(t)
-		d.truthful(t, holder)
-		results = d.act(t, unit, "check-network", nil)
-		require.Contains(t, results["summary"], "nothing is wrong")
 	})
 }
 
