@@ -237,7 +237,7 @@ func (d *deployment) usurped(t *testing.T, s stranger) {
 			require.Equal(t, "unknown", d.act(t, unit, "status", nil)["vip-1-holder"])
 		}
 		stop()
-		require.Eventually(t, func() bool { return len(d.holders(lab.VIP)) == 1 }, 20*time.Second, 50*time.Millisecond)
+		poll.Until(t, func() bool { return len(d.holders(lab.VIP)) == 1 }, 20*time.Second, 50*time.Millisecond)
 		d.allSay(t, "active", "VIP ready: ")
 		d.recovers(t)
 	})
