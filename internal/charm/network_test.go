@@ -220,6 +220,13 @@ func TestCheckNetworkTellsWhatIsWrong(t *testing.T) {
 	require.Equal(t, 25, report.FreeRouterID)
 	require.Len(t, report.Conflicts, 2)
 
+	proxied := with(s, func(s *charmtest.State) {
+		s.Host.Network.Proxies = []conflict.Proxy{{Interface: "eth0", Host: stranger}}
+	})
+	out = act(t, "check-network", proxied)
+	require.Contains(t, out.Juju.Results["summary"], "nothing is wrong")
+	require.Contains(t, out.Juju.Results["notes"], named+" answers on eth0 for addresses that nobody has, as a proxy does")
+
 	out = act(t, "check-network", option(s, "virtual_ip", "192.0.2.9"))
 	require.Contains(t, out.Juju.Results["notes"], "no interface has the subnet of 192.0.2.9: it is put on eth0")
 	for vip, asked := range map[string]bool{"192.0.2.9": true, "192.0.2.9/32": false, "192.0.2.9/24": false, "10.10.74.251": false} {

@@ -17,6 +17,11 @@ func (m *machine) Look(q conflict.Question) (conflict.Look, error) {
 	*m.looks++
 	l := conflict.Look{Listened: q.Listen}
 	for _, s := range q.Segments {
+		for _, p := range m.host.Network.Proxies {
+			if p.Interface == s.Interface && len(s.Ask) > 0 {
+				l.Proxies = append(l.Proxies, p)
+			}
+		}
 		for _, h := range m.host.Network.Heard {
 			if h.Interface == s.Interface {
 				l.Heard = append(l.Heard, h)

@@ -102,6 +102,35 @@ func TestAHolderThatDropsWhatComesToThePortLives(t *testing.T) {
 	}
 }
 
+// TestAProxyIsNoSignOfLife: one that answers by ARP for every address, as some routers
+// and clouds do, would keep the unit aside for good when the holder is dead.
+func TestAProxyIsNoSignOfLife(t *testing.T) {
+	asRoot(t)
+	t.Parallel()
+	c := localConfig(t)
+	c.Links, c.Instances[0].Aside, c.Instances[0].Watch = []string{"eth0"}, "for the test", "192.0.2.10:443"
+	p := start(t, c)
+	p.becomes(vrrp.StepAside)
+	proxy := otherMachine(t, p)
+	proxy.drops()
+	proxy.inNamespace(func() error {
+		lo, err := netlink.LinkByName("lo")
+		if err != nil {
+			return err
+		}
+		if err := netlink.LinkSetUp(lo); err != nil {
+			return err
+		}
+		// Linux answers for all addresses of a local route.
+		_, subnet, err := net.ParseCIDR("192.0.2.0/24")
+		if err != nil {
+			return err
+		}
+		return netlink.RouteAdd(&netlink.Route{Dst: subnet, LinkIndex: lo.Attrs().Index, Type: unix.RTN_LOCAL, Table: unix.RT_TABLE_LOCAL, Scope: netlink.SCOPE_HOST})
+	})
+	p.becomes(healthyStandby)
+}
+
 // TestAHolderThatIsHeardLives: by advertisements alone.
 func TestAHolderThatIsHeardLives(t *testing.T) {
 	asRoot(t)

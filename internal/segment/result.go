@@ -29,7 +29,7 @@ func (l *look) result() conflict.Look {
 	slices.SortFunc(out.Answers, func(a, b conflict.Answer) int {
 		return cmp.Or(cmp.Compare(a.Interface, b.Interface), a.Address.Compare(b.Address), cmp.Compare(a.By.MAC, b.By.MAC))
 	})
-	return out
+	return out.Sift(l.controls)
 }
 
 // knownAs is another address of a host, of the same family, from the kernel's

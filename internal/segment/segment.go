@@ -8,9 +8,11 @@ package segment
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -35,14 +37,7 @@ func Look(q conflict.Question) conflict.Look {
 			l.fault(s.Interface, "look at", err)
 			continue
 		}
-		var four, six []netip.Addr
-		for _, a := range s.Ask {
-			if a.Is4() {
-				four = append(four, a)
-			} else {
-				six = append(six, a)
-			}
-		}
+		four, six := l.controlled(ifi, s.Ask, netip.Addr.Is4), l.controlled(ifi, s.Ask, netip.Addr.Is6)
 		for what, task := range map[string]func(begin func()) error{
 			"listen for VRRP on":           func(begin func()) error { return l.listen4(ifi, begin) },
 			"listen for VRRP over IPv6 on": func(begin func()) error { return l.listen6(ifi, begin) },
@@ -79,12 +74,48 @@ type look struct {
 	end     time.Time
 	pace    time.Duration
 	own     map[string]bool
+	// controls are asked for beside what the question names.
+	controls []netip.Addr
 
 	mu     sync.Mutex
 	heard  map[key]conflict.Heard
 	passed map[key]bool
 	found  map[answer]int // round of the last answer
 	faults []string
+}
+
+// controlled lists the addresses of a family to ask for on an interface, and controls
+// beside them.
+func (l *look) controlled(ifi *net.Interface, ask []netip.Addr, family func(netip.Addr) bool) []netip.Addr {
+	ask = slices.DeleteFunc(slices.Clone(ask), func(a netip.Addr) bool { return !family(a) })
+	if len(ask) == 0 {
+		return nil
+	}
+	extra := Controls(ifi, ask)
+	l.controls = append(l.controls, extra...)
+	return append(ask, extra...)
+}
+
+// Controls picks addresses to ask for beside others of their family on an interface,
+// which tell a proxy from an owner; none where their subnet is too small.
+func Controls(ifi *net.Interface, asked []netip.Addr) []netip.Addr {
+	return conflict.Controls(around(ifi, asked[0]), slices.Concat(asked, ownAddresses()), rand.Uint64)
+}
+
+// around is the subnet in which an address is on an interface; one of common size where
+// none of its subnets has it.
+func around(ifi *net.Interface, a netip.Addr) netip.Prefix {
+	subnet := netip.PrefixFrom(a, 24)
+	if a.Is6() {
+		subnet = netip.PrefixFrom(a, 64)
+	}
+	own, _ := ifi.Addrs() // without them that has to do
+	for _, o := range own {
+		if p, err := netip.ParsePrefix(o.String()); err == nil && !p.IsSingleIP() && p.Contains(a) {
+			return p
+		}
+	}
+	return subnet
 }
 
 // begin waits until everything is open; the end counts from then.
@@ -122,6 +153,17 @@ func ownMACs() map[string]bool {
 	}
 	for _, i := range all {
 		own[i.HardwareAddr.String()] = true
+	}
+	return own
+}
+
+func ownAddresses() []netip.Addr {
+	var own []netip.Addr
+	all, _ := net.InterfaceAddrs() // without them nobody answers for them: own MACs do not count
+	for _, o := range all {
+		if p, err := netip.ParsePrefix(o.String()); err == nil {
+			own = append(own, p.Addr())
+		}
 	}
 	return own
 }

@@ -13,7 +13,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mdlayher/ndp"
+	"github.com/mdlayher/packet"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"keepalived-charm/internal/conflict"
 	"keepalived-charm/internal/poll"
@@ -21,7 +24,8 @@ import (
 )
 
 // role makes the test binary do one thing in another network namespace: "look" at
-// the question on its standard input, or "advertise" what its argument says.
+// the question on its standard input, "advertise" what its argument says, or answer as a
+// "proxy" for all neighbours.
 const role = "SEGMENT_TEST_ROLE"
 
 func TestMain(m *testing.M) {
@@ -36,6 +40,8 @@ func TestMain(m *testing.M) {
 		}
 	case "advertise":
 		advertise(os.Args[1], os.Args[2])
+	case "proxy":
+		proxy()
 	default:
 		os.Exit(m.Run())
 	}
@@ -67,6 +73,46 @@ func advertise(version, group string) {
 			fmt.Println("advertising")
 		}
 		time.Sleep(100 * time.Millisecond)
+	}
+}
+
+// proxy says so and answers each neighbour solicitation on eth0 until it is killed, for a
+// minute at most.
+func proxy() {
+	ifi, err := net.InterfaceByName("eth0")
+	if err != nil {
+		panic(err)
+	}
+	asked, err := packet.Listen(ifi, packet.Raw, unix.ETH_P_IPV6, nil)
+	if err != nil {
+		panic(err)
+	}
+	answers, _, err := ndp.Listen(ifi, ndp.LinkLocal)
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println("answering")
+	if err := asked.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
+		panic(err)
+	}
+	frame := make([]byte, 1500)
+	const ethernet, ip = 14, 40
+	for {
+		n, _, err := asked.ReadFrom(frame)
+		if err != nil {
+			return
+		}
+		if n < ethernet+ip+24 || frame[ethernet+6] != unix.IPPROTO_ICMPV6 {
+			continue
+		}
+		m, err := ndp.ParseMessage(frame[ethernet+ip : n])
+		question, ok := m.(*ndp.NeighborSolicitation)
+		from, _ := netip.AddrFromSlice(frame[ethernet+8 : ethernet+24])
+		if err != nil || !ok || !from.IsLinkLocalUnicast() {
+			continue
+		}
+		_ = answers.WriteTo(&ndp.NeighborAdvertisement{Solicited: true, TargetAddress: question.TargetAddress, Options: []ndp.Option{
+			&ndp.LinkLayerAddress{Direction: ndp.Target, Addr: ifi.HardwareAddr}}}, nil, from)
 	}
 }
 
@@ -181,6 +227,37 @@ func TestWhoHasAnAddressAnswersInBothFamilies(t *testing.T) {
 	out, err := exec.Command("ip", "-n", there, "neighbour", "show", "10.10.74.11").Output()
 	require.NoError(t, err)
 	require.Empty(t, string(out), "an ARP probe leaves no trace with who answers it")
+}
+
+// TestAProxyIsToldFromAnOwner: one that answers for every address has none of them.
+func TestAProxyIsToldFromAnOwner(t *testing.T) {
+	wire(t)
+	// Linux answers by ARP for all addresses of a local route.
+	run(t, "ip", "-n", there, "route", "add", "local", "10.10.74.0/24", "dev", "lo")
+	answering := inside(there, "proxy")
+	out, err := answering.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, answering.Start())
+	t.Cleanup(func() {
+		require.NoError(t, answering.Process.Kill())
+		_ = answering.Wait()
+	})
+	_, err = bufio.NewReader(out).ReadString('\n')
+	require.NoError(t, err)
+	l := looked(t, question("eth0", "10.10.74.250", "10.10.74.12", "fd00:74::250"))
+	require.Empty(t, l.Faults)
+	require.Empty(t, l.Answers)
+	require.Len(t, l.Proxies, 2, "once in each family: %v", l.Proxies)
+	require.Equal(t, theirMAC, l.Proxies[0].Host.MAC)
+	require.Equal(t, "eth0", l.Proxies[0].Interface)
+
+	// Answers of one family say nothing about the other one.
+	run(t, "ip", "-n", there, "route", "del", "local", "10.10.74.0/24", "dev", "lo")
+	run(t, "ip", "-n", there, "address", "add", "10.10.74.250/32", "dev", "eth0")
+	l = looked(t, question("eth0", "10.10.74.250", "fd00:74::250"))
+	require.Len(t, l.Answers, 1, "%v", l.Answers)
+	require.Equal(t, "10.10.74.250", l.Answers[0].Address.String())
+	require.Len(t, l.Proxies, 1)
 }
 
 func TestAHostIsNamedByWhatTheKernelKnowsOfIt(t *testing.T) {

@@ -160,9 +160,54 @@ func TestStrangers(t *testing.T) {
 		d.recovers(t)
 	})
 	holder := d.ready(t)
+	d.proxied(t, s, holder)
 	d.changes(t, s, holder)
 	d.later(t, s)
 	d.deaf(t, d.ready(t))
+}
+
+// answersForAll has the stranger answer by ARP for all addresses of the subnet but the
+// machines' own, as a router does that is a proxy; the returned function ends it.
+func (s stranger) answersForAll(t *testing.T) (end func()) {
+	t.Helper()
+	// Linux answers for all addresses of a local route.
+	local := func(verb string) { s.do(t, "ip", "route", verb, "local", s.port.IPv4.Masked().String(), "dev", "lo") }
+	ports := []*machine.Port{s.d.Net.Client()}
+	for _, m := range s.d.Net.Machines() {
+		ports = append(ports, m.Port())
+	}
+	for _, p := range ports {
+		s.do(t, "ip", "route", "replace", "unicast", p.IPv4.Addr().String(), "dev", "eth0", "table", "local")
+	}
+	local("add")
+	return func() {
+		t.Helper()
+		local("del")
+		for _, p := range ports {
+			s.do(t, "ip", "route", "del", "unicast", p.IPv4.Addr().String(), "dev", "eth0", "table", "local")
+		}
+	}
+}
+
+// proxied is a proxy on the segment.
+func (d *deployment) proxied(t *testing.T, s stranger, holder string) {
+	d.scenario(t, "who answers by ARP for every address is taken for no owner of a virtual IP", func(t *testing.T) {
+		end := s.answersForAll(t)
+		d.configure(t, option(otherVIP))
+		d.settled(t)
+		d.allSay(t, "active", "VIP ready: ")
+		require.Equal(t, []string{"juju-" + holder}, d.holders(otherVIP))
+		results := d.act(t, d.unitOn(t, holder), "check-network", nil)
+		t.Log(results)
+		require.Contains(t, results["summary"], "nothing is wrong")
+		require.Contains(t, results["notes"], s.mac(t))
+		require.Contains(t, results["notes"], " answers on eth0 for addresses that nobody has, as a proxy does: who has a virtual IP is not told by it")
+		end()
+		require.NoError(t, d.Net.ClientCommand(d.ctx, "ip", "neighbour", "flush", "all").Run())
+		d.configure(t, option(lab.VIP))
+		d.settled(t)
+		d.truthful(t, holder)
+	})
 }
 
 // changes are conflicts of options that are changed later.
