@@ -1,6 +1,7 @@
 package scenario_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -118,6 +119,17 @@ func (d *deployment) processFaults(t *testing.T) {
 		}))
 		require.Equal(t, holder, d.ready(t))
 	})
+	d.scenario(t, "a keepalived that nothing prepared follows the health check all the same", func(t *testing.T) {
+		unprepared := d.standbys(t, d.repaired(t))[0]
+		d.run(t, unprepared, startUnprepared)
+		d.run(t, unprepared, "systemctl stop haproxy.service")
+		poll.Until(t, func() bool { return d.verdict(t, d.unitOn(t, unprepared)) == "sick" }, 10*time.Second, 50*time.Millisecond)
+		poll.Until(t, func() bool {
+			said := strings.Fields(d.run(t, unprepared, priorities))
+			return len(said) == 3 && said[0] == said[1] && said[2] != "0"
+		}, 10*time.Second, 100*time.Millisecond)
+		d.repaired(t)
+	})
 	d.scenario(t, "when the agents restart nothing changes", func(t *testing.T) {
 		holder := d.repaired(t)
 		before, bags := d.pictures(t), d.databags()
@@ -139,6 +151,31 @@ func (d *deployment) processFaults(t *testing.T) {
 		d.truthful(t, holder)
 	})
 }
+
+// startUnprepared starts keepalived where nothing in /run is left and the charm's program
+// cannot run, and the program's health checker after that.
+const startUnprepared = `
+program=/var/lib/keepalived-charm/keepalived/keepalived-charm
+checker=keepalived-checker-keepalived.service
+systemctl stop keepalived.service $checker
+rm -r /run/keepalived-charm
+mount --bind /bin/false $program
+systemctl start keepalived.service
+umount $program
+systemctl start $checker
+`
+
+// priorities prints the priority that keepalived has, the one it should have, and what
+// the health checker makes of its base priority.
+const priorities = `
+pid=$(systemctl show --property=MainPID --value keepalived.service)
+` + reportPath + `rm -f $report
+kill -s $(keepalived --signum=JSON) $pid
+for i in $(seq 50); do sleep 0.02; grep -qs '"stats"' $report && break; done
+of() { grep -o "\"$1\": *[0-9]*" $report | grep -o '[0-9]*$'; }
+track=$(($(cat /run/keepalived-charm/keepalived/priority)))
+echo $(of effective_priority) $(($(of base_priority) + track)) $track
+`
 
 func (d *deployment) machineFaults(t *testing.T) {
 	d.scenario(t, "while the controller is away the virtual IP moves all the same, and hooks go on after it", func(t *testing.T) {
