@@ -82,7 +82,8 @@ func CacheDir() string {
 }
 
 // EnsureBase returns the image of the chosen base for this version of the recipe, building it
-// first if the cache has none. Progress lines go to progress. Two callers at once build it only once: the second waits.
+// first if the cache has none. Progress lines go to progress. Two callers at once build it only
+// once: the second waits.
 func EnsureBase(ctx context.Context, progress io.Writer) (*BaseImage, error) {
 	if os.Geteuid() != 0 {
 		return nil, errors.New("cannot prepare machines: the lab needs root")
