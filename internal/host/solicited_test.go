@@ -44,7 +44,18 @@ func newClient(t *testing.T, address string) (client, netlink.Link) {
 		return unix.Unshare(unix.CLONE_NEWNET)
 	})
 	require.NoError(t, netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "eth0"}, PeerName: "client0", PeerNamespace: netlink.NsPid(thread)}))
-	c.do(func() error { return ready("client0", address) })
+	c.do(func() error {
+		if err := ready("client0", address); err != nil {
+			return err
+		}
+		// It asks on, each second, where a slow machine takes long to answer.
+		for _, family := range []string{"ipv4", "ipv6"} {
+			if err := os.WriteFile("/proc/sys/net/"+family+"/neigh/client0/mcast_solicit", []byte("20"), 0); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 	link, err := netlink.LinkByName("eth0")
 	require.NoError(t, err)
 	return c, link
@@ -102,7 +113,7 @@ func (c client) do(call func() error) {
 // reaches requires that a client which knows nothing of the machine can connect.
 func (c client) reaches(at string) {
 	c.t.Helper()
-	c.do(func() error { return connect(at) })
+	c.do(func() error { return connect(at, 20*time.Second) })
 }
 
 // calm waits until the client reaches the machine all the time, for longer than a second:
@@ -112,7 +123,7 @@ func (c client) calm(at string) {
 	calm := 0
 	for range 200 {
 		c.do(func() error {
-			if calm++; connect(at) != nil {
+			if calm++; connect(at, 900*time.Millisecond) != nil {
 				calm = 0
 			}
 			return nil
@@ -126,7 +137,7 @@ func (c client) calm(at string) {
 }
 
 // connect forgets all neighbours before it connects.
-func connect(at string) error {
+func connect(at string, limit time.Duration) error {
 	entries, err := netlink.NeighList(0, netlink.FAMILY_ALL)
 	if err != nil {
 		return err
@@ -136,7 +147,7 @@ func connect(at string) error {
 			_ = netlink.NeighDel(&n) // one that the kernel has just dropped
 		}
 	}
-	conn, err := net.DialTimeout("tcp", at, 900*time.Millisecond)
+	conn, err := net.DialTimeout("tcp", at, limit)
 	if err == nil {
 		conn.Close()
 	}
