@@ -119,7 +119,7 @@ func TestDownCutsAgentsAndUpLetsThemBack(t *testing.T) {
 	c.Down()
 	select {
 	case <-s.Done():
-	case <-time.After(5 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("the session goes on")
 	}
 	require.ErrorIs(t, s.Call("Uniter", 19, "", "CurrentModel", nil, nil), wire.ErrLost)
@@ -133,8 +133,9 @@ func TestDownCutsAgentsAndUpLetsThemBack(t *testing.T) {
 
 func TestSettledSaysWhatIsGoingOn(t *testing.T) {
 	c, socket := served(t, Config{})
+	// Longer than quiet: what is at rest is settled by then.
 	short := func() error {
-		ctx, cancel := context.WithTimeout(t.Context(), 600*time.Millisecond)
+		ctx, cancel := context.WithTimeout(t.Context(), quiet*3/2)
 		defer cancel()
 		return c.Settled(ctx)
 	}
@@ -142,10 +143,10 @@ func TestSettledSaysWhatIsGoingOn(t *testing.T) {
 	require.ErrorContains(t, short(), "agented/0 has no agent")
 	s := dial(t, socket, "agented/0")
 	require.ErrorContains(t, short(), "agented/0 is allocating")
-	setStatus(t, s, "SetAgentStatus", "agented/0", "idle")
 	begin := time.Now()
+	setStatus(t, s, "SetAgentStatus", "agented/0", "idle")
 	require.NoError(t, c.Settled(t.Context()), "machine 1 is down and not waited for")
-	require.Greater(t, time.Since(begin), 300*time.Millisecond)
+	require.GreaterOrEqual(t, time.Since(begin), quiet, "something has just happened")
 
 	require.NoError(t, s.Call("Lab", 1, "", "Event", wire.Report{Kind: "hook-begin", Name: "start"}, nil))
 	require.ErrorContains(t, short(), "runs something")

@@ -65,7 +65,7 @@ actions/refuse)
 	action-fail "will not"
 	;;
 actions/sleep)
-	sleep 30
+	sleep 1000
 	;;
 esac
 `

@@ -18,6 +18,9 @@ import (
 	"keepalived-charm/tests/controller"
 )
 
+// patience guards against hanging; nothing takes as long, on a slow machine either.
+const patience = 2 * time.Minute
+
 // programs are the binaries under test, built once.
 type programs struct{ agent, hookTool, dir string }
 
@@ -130,7 +133,7 @@ func (l *lab) end() {
 		_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
 		select {
 		case <-p.done:
-		case <-time.After(10 * time.Second):
+		case <-time.After(patience):
 			l.t.Errorf("agent of %s does not stop", unit)
 			_ = p.cmd.Process.Kill()
 			<-p.done
@@ -152,14 +155,14 @@ func (l *lab) end() {
 
 func (l *lab) settled() {
 	l.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	require.NoError(l.t, l.Settled(ctx))
 }
 
 func (l *lab) wait(what string, cond func(controller.Snapshot) bool) {
 	l.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	require.NoError(l.t, l.Wait(ctx, what, cond))
 }
