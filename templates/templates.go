@@ -6,21 +6,27 @@ import (
 	"embed"
 	"fmt"
 	"strings"
+	"sync"
 	"text/template"
 )
 
 //go:embed *.tmpl
 var files embed.FS
 
+// parsed are all templates, read when the first is filled.
+var parsed = sync.OnceValues(func() (*template.Template, error) {
+	return template.New("").Option("missingkey=error").ParseFS(files, "*.tmpl")
+})
+
 // Render fills one template, named without its ending. It fails on a name or a
 // field that does not exist, which is a fault of the charm.
 func Render(name string, data any) (string, error) {
-	t, err := template.New(name+".tmpl").Option("missingkey=error").ParseFS(files, name+".tmpl")
+	all, err := parsed()
 	if err != nil {
-		return "", fmt.Errorf("cannot read template %s: %w", name, err)
+		return "", fmt.Errorf("cannot read templates: %w", err)
 	}
 	var b strings.Builder
-	if err := t.Execute(&b, data); err != nil {
+	if err := all.ExecuteTemplate(&b, name+".tmpl", data); err != nil {
 		return "", fmt.Errorf("cannot fill template %s: %w", name, err)
 	}
 	return b.String(), nil

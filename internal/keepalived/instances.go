@@ -74,10 +74,11 @@ func Claims(text string) []Claim {
 	return claims
 }
 
+var braces = strings.NewReplacer("{", " { ", "}", " } ")
+
 // tokens splits a configuration into words and braces, without comments.
 func tokens(text string) []string {
 	var words []string
-	braces := strings.NewReplacer("{", " { ", "}", " } ")
 	for line := range strings.Lines(text) {
 		line, _, _ = strings.Cut(line, "#")
 		line, _, _ = strings.Cut(line, "!")
