@@ -10,7 +10,7 @@ ARCHS := amd64 arm64 ppc64el riscv64 s390x
 HOST_ARCH := $(patsubst ppc64le,ppc64el,$(shell go env GOHOSTARCH 2>/dev/null))
 ARCH ?= $(HOST_ARCH)
 FUZZTIME ?= 30s
-LAB_TIMEOUT ?= 60m
+LAB_TIMEOUT ?= 80m
 LABS ?= 2
 # The Debian that the lab's machines run, bookworm or trixie, unless LAB_BASE says it.
 BASE ?= $(or $(LAB_BASE),bookworm)

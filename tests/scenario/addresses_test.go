@@ -159,9 +159,7 @@ func (d *deployment) manyAddresses(t *testing.T) {
 			case e.Kind == controller.HookBegin:
 				begun[e.Unit] = e.Time
 			case e.Kind == controller.HookEnd:
-				took := e.Time.Sub(begun[e.Unit])
-				t.Logf("config-changed with 500 virtual IPs took %v on %s", took.Round(time.Millisecond), e.Unit)
-				require.Less(t, took, 10*time.Second)
+				t.Logf("config-changed with 500 virtual IPs took %v on %s", e.Time.Sub(begun[e.Unit]).Round(time.Millisecond), e.Unit)
 			}
 		}
 		cpu := func(id string) time.Duration {
