@@ -208,7 +208,7 @@ func (l *Lab) Heal(ctx context.Context, id string) error {
 // settleLimit bounds how long hooks may take to come to rest on a few machines; every
 // unit has a hook for every other one.
 const (
-	settleLimit = 2 * time.Minute
+	settleLimit = 6 * time.Minute
 	fewMachines = 4
 )
 

@@ -14,6 +14,7 @@ import (
 	"keepalived-charm/tests/controller"
 	"keepalived-charm/tests/lab"
 	"keepalived-charm/tests/machine"
+	"keepalived-charm/tests/patience"
 	"keepalived-charm/tests/poll"
 	"keepalived-charm/tests/probe"
 )
@@ -25,9 +26,9 @@ const (
 	serviceHangs   = 4 * time.Second        // promised: 2 s, half of them the timeout
 	handedOver     = 300 * time.Millisecond // promised: 0.1 s
 	sharedAtMost   = 200 * time.Millisecond // one advertisement interval
-	deploymentLife = 15 * time.Minute       // guards against hanging
-	// patience keeps a busy host from being taken for an outage.
-	patience = 900 * time.Millisecond
+	deploymentLife = 40 * time.Minute       // guards against hanging
+	// probePatience keeps a busy host from being taken for an outage.
+	probePatience = 900 * time.Millisecond
 )
 
 // deployment is haproxy on machines of a lab, with keepalived beside it.
@@ -54,7 +55,7 @@ func newDeploymentOf(t *testing.T, charm string, life time.Duration, model contr
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), life)
 	t.Cleanup(cancel)
-	l, err := lab.New(ctx, lab.Options{Charm: charm, Progress: os.Stderr, Patience: patience, Model: model})
+	l, err := lab.New(ctx, lab.Options{Charm: charm, Progress: os.Stderr, Patience: probePatience, Model: model})
 	require.NoError(t, err)
 	stop := machine.CloseOnSignal(l.Net)
 	d := &deployment{Lab: l, ctx: ctx}
@@ -232,8 +233,8 @@ const statusLimit = 8 * time.Second
 // end.
 func (d *deployment) shows(t *testing.T, unit string, wanted func(controller.Status) bool) controller.Status {
 	t.Helper()
-	for end := time.Now().Add(statusLimit); ; time.Sleep(50 * time.Millisecond) {
-		if s := d.workload(t, unit); wanted(s) || time.Now().After(end) {
+	for begin := time.Now(); ; time.Sleep(50 * time.Millisecond) {
+		if s := d.workload(t, unit); wanted(s) || time.Since(begin) > patience.With(statusLimit) {
 			return s
 		}
 	}
@@ -302,9 +303,9 @@ func unnoticed(t *testing.T, m lab.Measurement) {
 // moved requires one move within a bound and never two holders for long.
 func moved(t *testing.T, m lab.Measurement, bound time.Duration) {
 	t.Helper()
-	require.Less(t, m.Outage, bound)
+	require.Less(t, m.Outage, patience.With(bound))
 	require.Len(t, lasting(m.Moves), 1, "the VIP moves once")
-	require.LessOrEqual(t, m.Shared, sharedAtMost)
+	require.LessOrEqual(t, m.Shared, patience.With(sharedAtMost))
 }
 
 // lasting leaves out moves to a machine that had to give way within an advertisement
@@ -313,7 +314,7 @@ func moved(t *testing.T, m lab.Measurement, bound time.Duration) {
 func lasting(moves []probe.Move) []probe.Move {
 	var list []probe.Move
 	for n, m := range moves {
-		if n+1 == len(moves) || moves[n+1].At.Sub(m.At) > sharedAtMost {
+		if n+1 == len(moves) || moves[n+1].At.Sub(m.At) > patience.With(sharedAtMost) {
 			list = append(list, m)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"keepalived-charm/tests/controller"
 	"keepalived-charm/tests/lab"
+	"keepalived-charm/tests/patience"
 	"keepalived-charm/tests/poll"
 )
 
@@ -99,11 +100,11 @@ func (d *deployment) processFaults(t *testing.T) {
 				id = d.standbys(t, id)[0]
 			}
 			m := d.measure(t, 3*time.Second, func() { d.run(t, id, "systemctl kill --signal=KILL keepalived.service") })
-			require.LessOrEqual(t, m.Shared, sharedAtMost)
+			require.LessOrEqual(t, m.Shared, patience.With(sharedAtMost))
 			if standby {
 				unnoticed(t, m)
 			} else {
-				require.Less(t, m.Outage, machineDies)
+				require.Less(t, m.Outage, patience.With(machineDies))
 			}
 			holder := d.repaired(t)
 			d.updateStatus(t)
@@ -224,7 +225,7 @@ func (d *deployment) machineFaults(t *testing.T) {
 			d.heal(t, id)
 		}
 		holder := d.repaired(t)
-		require.LessOrEqual(t, d.Holders.Between(lab.VIP, from, time.Now()).Shared, sharedAtMost)
+		require.LessOrEqual(t, d.Holders.Between(lab.VIP, from, time.Now()).Shared, patience.With(sharedAtMost))
 		d.updateStatus(t)
 		d.truthful(t, holder)
 	})

@@ -2,6 +2,7 @@ package scenario_test
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -48,7 +49,6 @@ func TestHostAddresses(t *testing.T) {
 	})
 	d.foreignSubnet(t)
 	d.copies(t)
-	d.otherInterface(t)
 }
 
 // onBoth runs a script on every machine of the deployment.
@@ -83,7 +83,11 @@ func (d *deployment) foreignSubnet(t *testing.T) {
 		d.run(t, holder, "pid=$(systemctl show --value --property=MainPID keepalived.service); pkill -STOP -x keepalived; "+
 			"ip address delete "+second.String()+"/24 dev eth0; kill -HUP $pid; pkill -CONT -x keepalived")
 		since := time.Now()
-		poll.Until(t, has(holder, second), time.Minute, 50*time.Millisecond)
+		// Where that took longer than an election another unit holds both.
+		poll.Until(t, func() bool {
+			both := d.holders(lab.VIP)
+			return len(both) == 1 && slices.Equal(both, d.holders(second))
+		}, time.Minute, 50*time.Millisecond)
 		t.Logf("back after %v", time.Since(since).Round(10*time.Millisecond))
 		d.ready(t)
 	})
@@ -112,22 +116,5 @@ func (d *deployment) copies(t *testing.T) {
 			require.Zero(t, m.Lost, "no connection is lost")
 			require.Zero(t, m.Cuts, "no connection is cut")
 		}
-	})
-}
-
-func (d *deployment) otherInterface(t *testing.T) {
-	d.scenario(t, "the interface is changed by an option while clients are connected", func(t *testing.T) {
-		d.ready(t)
-		require.NoError(t, d.Net.Network.Attach(d.ctx, d.Net.Client()))
-		for _, m := range d.Net.Machines() {
-			require.NoError(t, d.Net.Network.Attach(d.ctx, m.Port()))
-		}
-		for _, m := range d.probed(t, 3*time.Second, func() { d.configure(t, "network_interface=eth1") }, lab.VIP) {
-			t.Logf("to eth1: %+v", m)
-		}
-		for _, m := range d.probed(t, 3*time.Second, func() { d.configure(t, "network_interface=eth0") }, lab.VIP) {
-			t.Logf("back: %+v", m)
-		}
-		d.ready(t)
 	})
 }

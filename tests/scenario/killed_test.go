@@ -15,6 +15,7 @@ import (
 
 	"keepalived-charm/tests/controller"
 	"keepalived-charm/tests/lab"
+	"keepalived-charm/tests/patience"
 )
 
 // killedChange is a change during which hooks are killed; most of them are taken
@@ -152,8 +153,8 @@ func (d *deployment) killed(t *testing.T, c *killedChange, deadly map[string]int
 		c.make(t)
 	} else {
 		m := d.measure(t, 0, func() { c.make(t) })
-		require.LessOrEqual(t, m.Outage, c.outage)
-		require.LessOrEqual(t, m.Shared, sharedAtMost)
+		require.LessOrEqual(t, m.Outage, patience.With(c.outage))
+		require.LessOrEqual(t, m.Shared, patience.With(sharedAtMost))
 		if c.still {
 			require.Empty(t, m.Moves)
 			require.Zero(t, m.Cuts)

@@ -9,6 +9,7 @@ import (
 
 	"keepalived-charm/tests/controller"
 	"keepalived-charm/tests/lab"
+	"keepalived-charm/tests/patience"
 	"keepalived-charm/tests/poll"
 )
 
@@ -71,7 +72,7 @@ func (d *deployment) failover(t *testing.T) {
 		require.Equal(t, []any{from, to}, []any{results["from"], results["to"]})
 		gap, err := time.ParseDuration(results["gap"].(string))
 		require.NoError(t, err)
-		require.Less(t, gap, handedOver)
+		require.Less(t, gap, patience.With(handedOver))
 		d.refuses(t, from, "failover", nil, "this unit holds nothing")
 		d.refuses(t, to, "failover", map[string]any{"to": from}, `additional property "to" is not allowed`)
 		d.refuses(t, from, "history", map[string]any{"limit": 0}, "limit : must be")

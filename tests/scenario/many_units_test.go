@@ -12,6 +12,7 @@ import (
 
 	"keepalived-charm/tests/controller"
 	"keepalived-charm/tests/lab"
+	"keepalived-charm/tests/patience"
 	"keepalived-charm/tests/poll"
 )
 
@@ -71,7 +72,7 @@ func TestManyUnits(t *testing.T) {
 			d.callsSince(t, before, count)
 			if move.script != "" {
 				d.run(t, from, "systemctl start haproxy.service")
-				time.Sleep(promptly) // what comes of it is told
+				time.Sleep(patience.With(promptly)) // what comes of it is told
 			}
 		})
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"keepalived-charm/tests/lab"
+	"keepalived-charm/tests/patience"
 	"keepalived-charm/tests/poll"
 )
 
@@ -84,8 +85,8 @@ func TestSpread(t *testing.T) {
 					unnoticed(t, m)
 				}
 				// A hand-over to a unit of higher priority takes some milliseconds.
-				require.Less(t, m.Outage, 100*time.Millisecond, "%s", vips[k])
-				require.LessOrEqual(t, m.Shared, sharedAtMost, "%s", vips[k])
+				require.Less(t, m.Outage, patience.With(100*time.Millisecond), "%s", vips[k])
+				require.LessOrEqual(t, m.Shared, patience.With(sharedAtMost), "%s", vips[k])
 			}
 		})
 	}
@@ -99,7 +100,7 @@ func TestSpread(t *testing.T) {
 			require.NoError(t, d.Kill(d.ctx, held[0]))
 		})
 		for _, m := range all {
-			require.Less(t, m.Outage, machineDies)
+			require.Less(t, m.Outage, patience.With(machineDies))
 		}
 		d.hold(t, held[2], false)
 		require.NoError(t, d.Heal(d.ctx, held[0]))

@@ -11,6 +11,7 @@ import (
 
 	"keepalived-charm/tests/controller"
 	"keepalived-charm/tests/lab"
+	"keepalived-charm/tests/patience"
 	"keepalived-charm/tests/poll"
 )
 
@@ -55,7 +56,7 @@ func (d *deployment) follows(t *testing.T, since time.Time, wants map[string]fun
 			t.Logf("right after %.1f s", took.Seconds())
 			return
 		}
-		require.Less(t, took, promptly, "still wrong: %v", wrong)
+		require.Less(t, took, patience.With(promptly), "still wrong: %v", wrong)
 		time.Sleep(20 * time.Millisecond)
 	}
 }
@@ -161,7 +162,7 @@ func (d *deployment) moves(t *testing.T) {
 		require.NoError(t, d.Kill(d.ctx, dead))
 		holder, moved := d.otherHolder(t, dead)
 		d.follows(t, moved, d.roles(t, holder, dead))
-		time.Sleep(promptly)
+		time.Sleep(patience.With(promptly))
 		d.atMostOne(t, since)
 		since = time.Now()
 		d.heal(t, dead)
@@ -175,7 +176,7 @@ func (d *deployment) moves(t *testing.T) {
 		wants := d.roles(t, holder)
 		wants[d.unitOn(t, sick)] = func(s string) bool { return strings.Contains(s, "standby") && strings.Contains(s, "check fails here") }
 		d.follows(t, moved, wants)
-		time.Sleep(promptly)
+		time.Sleep(patience.With(promptly))
 		d.atMostOne(t, since)
 		since = time.Now()
 		d.run(t, sick, "systemctl start haproxy.service")
@@ -242,7 +243,7 @@ func (d *deployment) linkFaults(t *testing.T) {
 			wants := d.roles(t, holder)
 			wants[d.unitOn(t, cut)] = begins("waiting: interface eth0 is down")
 			d.follows(t, since, wants)
-			time.Sleep(promptly) // news within a notifier's pause would wait for its end
+			time.Sleep(patience.With(promptly)) // news within a notifier's pause would wait for its end
 			since = time.Now()
 			require.NoError(t, m.LinkUp(d.ctx))
 			d.follows(t, since, d.roles(t, holder))
@@ -260,7 +261,7 @@ func (d *deployment) controllerAway(t *testing.T) {
 			from, _ = d.otherHolder(t, from)
 			time.Sleep(time.Second)
 		}
-		time.Sleep(promptly)
+		time.Sleep(patience.With(promptly))
 		notifiers := 0
 		for _, unit := range d.units() {
 			id := d.machineOf(t, unit)
@@ -321,9 +322,9 @@ func (d *deployment) withoutNotifications(t *testing.T) {
 		since := time.Now()
 		d.run(t, holder, "systemctl restart keepalived.service")
 		holder, _ = d.otherHolder(t, holder)
-		time.Sleep(promptly)
+		time.Sleep(patience.With(promptly))
 		require.Empty(t, d.writes(since))
-		ctx, cancel := context.WithTimeout(d.ctx, promptly)
+		ctx, cancel := context.WithTimeout(d.ctx, patience.With(promptly))
 		defer cancel()
 		since = time.Now()
 		require.NoError(t, d.Model.TriggerUpdateStatus())

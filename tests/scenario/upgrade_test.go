@@ -13,6 +13,7 @@ import (
 
 	"keepalived-charm/tests/controller"
 	"keepalived-charm/tests/lab"
+	"keepalived-charm/tests/patience"
 	"keepalived-charm/tests/poll"
 )
 
@@ -252,8 +253,8 @@ func TestFailoverBetweenUpgradedUnitsAndOthers(t *testing.T) {
 	})
 	d.scenario(t, "it gives the virtual IP away when its own service dies, and does not take it back", func(t *testing.T) {
 		m := d.measure(t, 4*time.Second, func() { d.services(t, "stop", upgraded) })
-		require.Less(t, m.Outage, serviceDies)
-		require.LessOrEqual(t, m.Shared, pythonInterval)
+		require.Less(t, m.Outage, patience.With(serviceDies))
+		require.LessOrEqual(t, m.Shared, patience.With(pythonInterval))
 		require.NotEqual(t, upgraded, d.waitHolder(t))
 		m = d.measure(t, 5*time.Second, func() { d.services(t, "start", upgraded) })
 		require.Empty(t, m.Moves)
