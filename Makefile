@@ -39,11 +39,11 @@ count = @printf '%s: %d passed, %d failed, %d skipped\n' '$(1)' \
 help:
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 12
 
-# Scenarios that make test runs: deployment, upgrade, agreement, health, options, strangers,
-# status and units, and what a machine's owner does to the machine. On trixie those that
-# depend on keepalived's version most.
-CORE := TestFromDeployToSurvivingADeadMachine|TestUpgrade.*|TestFailoverBetweenUpgradedUnitsAndOthers|TestAgreement|TestHealthChecks|TestOptions|TestStrangers|TestStatusFollows|TestUnitsComeAndGo
-HOST := TestHostAddresses|TestOwnersDefaults|TestTrackFilesThatAreNotFollowed|TestKeepalivedOfTheMachinesOwner|TestServiceOnTheVIPOnly|TestChangeOver
+# Scenarios that make test runs: deployment, upgrade, agreement, health, strangers, status,
+# and what a machine's owner does to the machine. On trixie those that depend on
+# keepalived's version most.
+CORE := TestFromDeployToSurvivingADeadMachine|TestUpgradeFromThePythonCharm|TestAgreement|TestHealthChecks|TestStrangers|TestStatusFollows
+HOST := TestHostAddresses|TestOwnersDefaults|TestTrackFilesThatAreNotFollowed|TestServiceOnTheVIPOnly
 VERSION_CORE := TestFromDeployToSurvivingADeadMachine|TestUpgradeOfASingleUnit|TestStrangers|TestStatusFollows
 SCENARIOS ?= $(CORE)
 
