@@ -63,7 +63,7 @@ func TestAFaultOfAptIsTold(t *testing.T) {
 	offline := with(charmtest.NewState(0), func(s *charmtest.State) { s.Host.Offline = true })
 	out := charmtest.RunHook(t, charmtest.Hook{Name: "install"}, offline)
 	require.Error(t, out.Err)
-	require.Equal(t, "waiting: cannot install keepalived: Unable to fetch some archives; Could not resolve deb.debian.org", out.Juju.Status.String())
+	require.Equal(t, "waiting: cannot install keepalived: Unable to fetch some archives; Could not resolve archive.example.com", out.Juju.Status.String())
 }
 
 func mask(s charmtest.State, on bool) charmtest.State {

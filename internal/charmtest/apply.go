@@ -175,7 +175,7 @@ func (h *Host) installPackage(amid bool) error {
 	}
 	h.Files[installedMark] = ""
 	if h.Offline {
-		return errors.New("cannot install keepalived: Unable to fetch some archives\nCould not resolve deb.debian.org")
+		return errors.New("cannot install keepalived: Unable to fetch some archives\nCould not resolve archive.example.com")
 	}
 	h.Installed, h.Disabled = !amid, false
 	return nil
