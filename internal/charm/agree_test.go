@@ -16,8 +16,8 @@ import (
 )
 
 // three is a group of three units that serve; the first one holds.
-func three(t *testing.T) group {
-	g := group{units: map[int]charmtest.State{}}
+func three(t *testing.T) units {
+	g := units{units: map[int]charmtest.State{}}
 	for n := range 3 {
 		g.run(t, n, "config-changed")
 	}
@@ -108,7 +108,7 @@ func TestAChangeThatAllUnitsShareLeavesOneHolder(t *testing.T) {
 }
 
 // see lets a unit see what the others published.
-func (g group) see(n int) {
+func (g units) see(n int) {
 	bags := g.units[n].Juju.Relations[endpoint.Cluster]["cluster:1"]
 	for other, state := range g.units {
 		if other != n {

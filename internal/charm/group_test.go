@@ -17,9 +17,9 @@ import (
 	"keepalived-charm/internal/vrrp"
 )
 
-// group is several units of one application, each on its own machine, that see
+// units are several units of one application, each on its own machine, that see
 // each other's databags.
-type group struct {
+type units struct {
 	units map[int]charmtest.State
 	// principals tells whose machine a unit shares; haproxy by default.
 	principals map[int]string
@@ -28,7 +28,7 @@ type group struct {
 func unit(n int) juju.Unit { return juju.Unit{Application: "keepalived", Number: n} }
 
 // run runs a hook in one unit, which sees what the others published.
-func (g group) run(t *testing.T, n int, hook string) charmtest.Out {
+func (g units) run(t *testing.T, n int, hook string) charmtest.Out {
 	t.Helper()
 	s, ok := g.units[n]
 	if !ok {
@@ -53,11 +53,11 @@ func (g group) run(t *testing.T, n int, hook string) charmtest.Out {
 	return out
 }
 
-func (g group) numbers() []int { return slices.Sorted(maps.Keys(g.units)) }
+func (g units) numbers() []int { return slices.Sorted(maps.Keys(g.units)) }
 
 // settle runs the hooks that changed databags cause, in random order, until
 // nothing changes any more.
-func (g group) settle(t *testing.T, r *rand.Rand) {
+func (g units) settle(t *testing.T, r *rand.Rand) {
 	t.Helper()
 	for range 30 {
 		before := g.ranks()
@@ -73,7 +73,7 @@ func (g group) settle(t *testing.T, r *rand.Rand) {
 	t.Fatal("ranks never settle")
 }
 
-func (g group) ranks() map[int]int {
+func (g units) ranks() map[int]int {
 	ranks := map[int]int{}
 	for n, s := range g.units {
 		ranks[n] = endpoint.ReadMember(s.Juju.Own("cluster:1")).Rank
@@ -95,7 +95,7 @@ func priority(s charmtest.State) string {
 func TestAUnitThatComesOrGoesRenumbersNobody(t *testing.T) {
 	for seed := range uint64(5) {
 		r := rand.New(rand.NewPCG(seed, 1))
-		g := group{units: map[int]charmtest.State{}}
+		g := units{units: map[int]charmtest.State{}}
 		next := r.IntN(60)
 		for range 40 {
 			switch {
@@ -134,11 +134,11 @@ func TestAUnitThatComesOrGoesRenumbersNobody(t *testing.T) {
 func TestUnitsThatStartTogetherGetDistinctRanks(t *testing.T) {
 	for seed := range uint64(20) {
 		r := rand.New(rand.NewPCG(seed, 2))
-		g := group{units: map[int]charmtest.State{}}
+		g := units{units: map[int]charmtest.State{}}
 		numbers := []int{0, 1, 50, 51, 100, 101, 150}
 		alone := map[int]charmtest.State{}
 		for _, n := range numbers {
-			lone := group{units: map[int]charmtest.State{}}
+			lone := units{units: map[int]charmtest.State{}}
 			lone.run(t, n, "install")
 			alone[n] = lone.run(t, n, "config-changed").State
 		}
@@ -155,7 +155,7 @@ func TestUnitsThatStartTogetherGetDistinctRanks(t *testing.T) {
 }
 
 func TestUnitsOfAnotherPrincipalAreAnotherGroup(t *testing.T) {
-	g := group{units: map[int]charmtest.State{}, principals: map[int]string{50: "nginx", 51: "nginx"}}
+	g := units{units: map[int]charmtest.State{}, principals: map[int]string{50: "nginx", 51: "nginx"}}
 	for _, n := range []int{0, 50, 51} {
 		g.run(t, n, "config-changed")
 	}

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"keepalived-charm/internal/endpoint"
+	"keepalived-charm/internal/group"
 	"keepalived-charm/internal/history"
 	"keepalived-charm/internal/reconcile"
 )
@@ -97,7 +97,7 @@ func readable(text string) string {
 	if before, after, led := strings.Cut(text, ": "); led {
 		lead, aside = before+": ", after
 	}
-	a := endpoint.ParseAnnouncement(aside)
+	a := group.ParseAnnouncement(aside)
 	if a == nil {
 		return text
 	}

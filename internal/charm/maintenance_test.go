@@ -18,7 +18,7 @@ func holding(t *testing.T, healthy string) charmtest.State {
 	peer := juju.Unit{Application: "keepalived", Number: 1}
 	s.Juju.Relate("cluster", "cluster:1", peer)
 	s.Juju.Relations["cluster"]["cluster:1"][peer] = juju.Databag{"principal": "haproxy/1", "rank": "1", "healthy": healthy,
-		"vrrp": "version=3 mode=multicast vrid=23 interval=200ms anchor=169.254.23.112", "address": "10.10.74.12"}
+		"protocol": "1", "vrrp": "version=3 mode=multicast vrid=23 interval=200ms anchor=169.254.23.112", "address": "10.10.74.12"}
 	s = charmtest.Run(t, "cluster-relation-changed", s).State
 	s.Host.Holds = true
 	return s
@@ -65,8 +65,8 @@ func peer(s charmtest.State, key, value string) charmtest.State {
 func TestWhoTakesNothingOverIsNoSuccessor(t *testing.T) {
 	s := holding(t, "true")
 	for want, s := range map[string]charmtest.State{
-		"paused":                  peer(s, "aside", "paused by an operator"),
-		"stands aside":            peer(s, "aside", "until all units run the same"),
+		"paused":                  peer(s, "aside", "paused"),
+		"stands aside":            peer(s, "aside", "differs"),
 		"no verdict":              peer(s, "healthy", ""),
 		"check fails":             peer(s, "healthy", "false"),
 		"serves nothing":          peer(s, "vrrp", ""),
@@ -84,7 +84,7 @@ func TestWhoTakesNothingOverIsNoSuccessor(t *testing.T) {
 }
 
 func TestOneSuccessorIsEnough(t *testing.T) {
-	s := peer(holding(t, "true"), "aside", "paused by an operator")
+	s := peer(holding(t, "true"), "aside", "paused")
 	bag := maps.Clone(s.Juju.Relations["cluster"]["cluster:1"][unit(1)])
 	bag["aside"], bag["rank"], bag["address"] = "", "2", "10.10.74.13"
 	s.Juju.Relations["cluster"]["cluster:1"][unit(2)] = bag
@@ -120,7 +120,7 @@ func TestAPauseSurvivesEverythingButResumeAndRemoval(t *testing.T) {
 	for _, hook := range []string{"update-status", "config-changed", "upgrade-charm", "start", "leader-elected"} {
 		out := charmtest.Run(t, hook, s)
 		require.Equal(t, "maintenance: paused, takes no VIP: juju run keepalived/0 resume", out.Juju.Status.String(), hook)
-		require.Contains(t, out.Host.Checkers["keepalived"].Config, `"aside": "paused by an operator"`)
+		require.Contains(t, out.Host.Checkers["keepalived"].Config, `"aside": "paused"`)
 		require.NotContains(t, out.Host.Checkers["keepalived"].Config, "watch")
 		s = out.State
 	}

@@ -90,7 +90,7 @@ func joining() charmtest.State {
 	s := brandNew(2)
 	s.Juju.Relate("cluster", "cluster:1", unit(1))
 	s.Juju.Relations["cluster"]["cluster:1"][unit(1)] = juju.Databag{"principal": "haproxy/1", "rank": "1", "macs": peer1.MAC,
-		"vrrp": "version=3 mode=multicast vrid=23 interval=200ms anchor=169.254.23.112", "address": "10.10.74.12"}
+		"protocol": "1", "vrrp": "version=3 mode=multicast vrid=23 interval=200ms anchor=169.254.23.112", "address": "10.10.74.12"}
 	return s
 }
 

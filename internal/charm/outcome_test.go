@@ -95,6 +95,6 @@ func TestAHookCarriesOnAPauseThatWasKilled(t *testing.T) {
 	require.NotContains(t, out.Host.Checkers["keepalived"].Config, "aside")
 	next := charmtest.Run(t, "update-status", out.State)
 	require.Equal(t, "maintenance: paused, takes no VIP: juju run keepalived/0 resume", next.Juju.Status.String())
-	require.Contains(t, next.Host.Checkers["keepalived"].Config, `"aside": "paused by an operator"`)
+	require.Contains(t, next.Host.Checkers["keepalived"].Config, `"aside": "paused"`)
 	require.Empty(t, next.Stale())
 }

@@ -73,7 +73,7 @@ func speaksAsPython(t *testing.T, s charmtest.State, hint string) {
 func TestAnUpgradeFromThePythonCharm(t *testing.T) {
 	for seed := range uint64(30) {
 		r := rand.New(rand.NewPCG(seed, 5))
-		g := group{units: map[int]charmtest.State{}}
+		g := units{units: map[int]charmtest.State{}}
 		holder := r.IntN(3)
 		for _, n := range r.Perm(3) {
 			s := python(n)
@@ -200,7 +200,7 @@ func TestBesideThePythonCharmAnIPv6AddressIsAdvertisedAsItDoes(t *testing.T) {
 func TestAUnitThatServesForThePythonCharmTellsItsPeersSo(t *testing.T) {
 	s := run(t, python(0), "upgrade-charm", "config-changed", "cluster-relation-created")
 	m := endpoint.ReadMember(s.Juju.Own("cluster:1"))
-	require.NotNil(t, m.Runs)
+	require.True(t, m.Serves)
 	require.False(t, m.Runs.Constant())
 	require.Nil(t, m.Next)
 }

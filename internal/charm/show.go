@@ -162,7 +162,7 @@ func (r request) showPeers(s *shown, view reconcile.View, now time.Time) error {
 		case !p.Serves:
 			one.Told = "serves nothing"
 		case p.Aside != "":
-			one.Told = "stands aside: " + readable(p.Aside)
+			one.Told = "stands aside: " + readable(p.Aside.String())
 		case p.Healthy == nil:
 			one.Told = "takes part, no verdict yet"
 		case *p.Healthy:

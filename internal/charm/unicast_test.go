@@ -9,6 +9,7 @@ import (
 
 	"keepalived-charm/internal/charmtest"
 	"keepalived-charm/internal/endpoint"
+	"keepalived-charm/internal/group"
 	"keepalived-charm/internal/healthcheck"
 	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/keepalived"
@@ -20,7 +21,7 @@ func waits(t *testing.T, s charmtest.State) string {
 	t.Helper()
 	c, err := healthcheck.Parse([]byte(s.Host.Files[reconcile.Layout{Application: "keepalived"}.CheckerConfig()]))
 	require.NoError(t, err)
-	return c.Aside()
+	return group.Aside(c.Aside()).String()
 }
 
 // unicastUnit is a unit that knows no peer yet.
@@ -33,9 +34,9 @@ func unicastUnit(n, planned int) charmtest.State {
 }
 
 // pair is two units that know each other.
-func pair(t *testing.T) group {
+func pair(t *testing.T) units {
 	t.Helper()
-	g := group{units: map[int]charmtest.State{}}
+	g := units{units: map[int]charmtest.State{}}
 	for n := range 2 {
 		g.units[n] = run(t, unicastUnit(n, 2), "install", "config-changed")
 	}
@@ -89,7 +90,7 @@ func TestAUnicastUnitForgetsAPeerThatLeaves(t *testing.T) {
 }
 
 func TestAUnicastUnitClaimsNothingBeforeItKnowsAllAndAllSendToIt(t *testing.T) {
-	g := group{units: map[int]charmtest.State{}}
+	g := units{units: map[int]charmtest.State{}}
 	for n := range 2 {
 		s := run(t, unicastUnit(n, 2), "install", "config-changed", "start", "update-status")
 		require.Equal(t, "until this unit knows all others", waits(t, s), "another one is planned, of which nothing is known")

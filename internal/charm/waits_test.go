@@ -35,7 +35,7 @@ func TestAUnitThatHoldsAChangeUpIsNamed(t *testing.T) {
 		c.Set(map[string]any{"network_interface": second, "router_id": 42})
 		rest(t, c)
 		require.Contains(t, stands.Juju.Status.String(), "blocked: option network_interface", claim)
-		require.Contains(t, holder.Juju.Status.Message, "; moving to virtual router ID 42, 2 of 3 units ready, waiting for "+stands.Juju.Unit.String(), claim)
+		require.Contains(t, holder.Juju.Status.Message, "; moving to virtual router ID 42, interface eth1, 2 of 3 units ready, waiting for "+stands.Juju.Unit.String(), claim)
 		end(c, stands)
 		rest(t, c)
 		agreed(t, c, claim)

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"keepalived-charm/internal/group"
 	"keepalived-charm/internal/healthcheck"
 )
 
@@ -38,7 +39,7 @@ type lookout struct {
 func (l *loop) standAside(ctx context.Context) {
 	booted := l.booted && !l.election.holdsAny()
 	for i, t := range l.tracks {
-		reason := t.Aside
+		reason := group.Aside(t.Aside).String()
 		if reason == "" && booted {
 			reason = untilHook
 		}

@@ -67,15 +67,15 @@ func TestDampingNeverFailsManyTimesOver(t *testing.T) {
 	}
 }
 
-// group is three elections that play against each other: the one with the highest
+// rivals are three elections that play against each other: the one with the highest
 // priority holds.
-type group struct {
+type rivals struct {
 	units  []*election
 	holder int // -1: nobody
 }
 
-func newGroup(policy vrrp.Policy) *group {
-	g := &group{holder: -1}
+func newGroup(policy vrrp.Policy) *rivals {
+	g := &rivals{holder: -1}
 	for range 3 {
 		e := newElection(healthyStandby)
 		e.policy = policy
@@ -85,7 +85,7 @@ func newGroup(policy vrrp.Policy) *group {
 }
 
 // tick lets every unit check once, and the best hold.
-func (g *group) tick(works func(unit int) bool, now time.Time) {
+func (g *rivals) tick(works func(unit int) bool, now time.Time) {
 	best, most := -1, 0
 	for n, e := range g.units {
 		e.observe(works(n), now)

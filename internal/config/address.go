@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"keepalived-charm/internal/vrrp"
 )
 
 // maxVirtualIPs is how many virtual IPs were measured to move in time.
@@ -121,12 +123,8 @@ func (o *Options) setHostname(s string) string {
 	return ""
 }
 
-// The kernel takes any name of up to 15 bytes without "/" and white space; the
-// characters here are those that keepalived.conf gives no meaning to.
-var interfaceName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:@-]{0,14}$`)
-
 // Interface tells whether a network interface of that name can carry virtual IPs.
-func Interface(name string) bool { return name != "lo" && interfaceName.MatchString(name) }
+func Interface(name string) bool { return vrrp.IsInterface(name) }
 
 func (o *Options) setInterface(s string) string {
 	s = strings.TrimSpace(s)

@@ -1,15 +1,14 @@
 package endpoint
 
 import (
-	"maps"
 	"net/netip"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
+	"keepalived-charm/internal/group"
 	"keepalived-charm/internal/juju"
-	"keepalived-charm/internal/vrrp"
 )
 
 // Member is what a unit tells its peers on cluster.
@@ -29,10 +28,10 @@ type Member struct {
 	// MACs are those of the interfaces that the virtual IPs are on: who answers with
 	// one of them is this unit.
 	MACs []string
-	// Router is the unit's part in the first virtual router, More holds the others by
+	// Word is the unit's part in the first virtual router, More holds the others by
 	// number, from 1.
-	Router
-	More map[int]Router
+	group.Word
+	More map[int]group.Word
 	// Healthy is the verdict of this unit's health checker, nil without one. Databag
 	// leaves it out: it is told apart, see Verdict.
 	Healthy *bool
@@ -44,57 +43,6 @@ type Member struct {
 
 // mac is an Ethernet address.
 var mac = regexp.MustCompile(`^([0-9a-f]{2}:){5}[0-9a-f]{2}$`)
-
-// Announcement says that the holder is about to change the parameters that all
-// units share. Each is unlike all others, so an answer to one is none to another.
-type Announcement struct {
-	Parameters vrrp.Parameters
-	Holder     juju.Unit
-	// Round is higher than that of every announcement which the holder knew.
-	Round int
-	// Since is when the holder's reign began, in seconds since 1970.
-	Since int64
-}
-
-// After tells whether an announcement counts more than another of the same
-// parameters; all units must see it alike.
-func (a Announcement) After(b Announcement) bool {
-	if a.Round != b.Round {
-		return a.Round > b.Round
-	}
-	return a.Holder.Number > b.Holder.Number
-}
-
-// String returns the announcement as text that ParseAnnouncement reads.
-func (a Announcement) String() string {
-	return strings.Join([]string{a.Holder.String(), strconv.Itoa(a.Round), strconv.FormatInt(a.Since, 10), a.Parameters.String()}, " ")
-}
-
-// ParseAnnouncement reads what String wrote; nil for anything else.
-func ParseAnnouncement(s string) *Announcement {
-	holder, rest, _ := strings.Cut(s, " ")
-	round, rest, _ := strings.Cut(rest, " ")
-	since, parameters, _ := strings.Cut(rest, " ")
-	var a Announcement
-	var err error
-	var ok bool
-	if a.Holder, err = juju.ParseUnit(holder); err != nil {
-		return nil
-	}
-	if a.Round, err = strconv.Atoi(round); err != nil {
-		return nil
-	}
-	if a.Since, err = strconv.ParseInt(since, 10, 64); err != nil {
-		return nil
-	}
-	if a.Parameters, ok = vrrp.ParseParameters(parameters); !ok {
-		return nil
-	}
-	if a.String() != s {
-		return nil
-	}
-	return &a
-}
 
 // Databag returns the member's databag.
 func (m Member) Databag() juju.Databag {
@@ -110,9 +58,9 @@ func (m Member) Databag() juju.Databag {
 	if m.Address.IsValid() {
 		bag["address"] = m.Address.String()
 	}
-	maps.Copy(bag, m.Router.databag(0))
-	for number, r := range m.More {
-		maps.Copy(bag, r.databag(number))
+	m.Word.Write(bag, 0)
+	for number, w := range m.More {
+		w.Write(bag, number)
 	}
 	if m.Since > 0 {
 		bag["since"] = strconv.FormatInt(m.Since, 10)
@@ -131,24 +79,17 @@ func Verdict(healthy *bool) juju.Databag {
 
 // ReadMember reads a databag of cluster. What is missing or makes no sense is
 // left at its zero value (the rank: -1): a peer may run another version of the
-// charm, and must not be able to stop this one.
+// charm, and must not be able to stop this one. Of lists the first mostListed count.
 func ReadMember(bag juju.Databag) Member {
 	m := Member{
 		Rank:      -1,
 		Addresses: splitAddresses(bag["addresses"]),
 		Lists:     splitAddresses(bag["lists"]),
 		MACs:      splitMACs(bag["macs"]),
-		Router:    readRouter(bag, 0),
+		More:      group.Routers(bag),
 	}
-	for k := range bag {
-		if found := moreKeys.FindStringSubmatch(k); found != nil {
-			if m.More == nil {
-				m.More = map[int]Router{}
-			}
-			number, _ := strconv.Atoi(found[1]) // the pattern says so
-			m.More[number] = readRouter(bag, number)
-		}
-	}
+	m.Word = m.More[0]
+	delete(m.More, 0)
 	if u, err := juju.ParseUnit(bag["principal"]); err == nil {
 		m.Principal = u
 	}
@@ -178,13 +119,17 @@ func joinAddresses(addresses []netip.Addr) string {
 
 // splitMACs keeps those of the form that the kernel's tables have.
 func splitMACs(s string) []string {
-	return slices.DeleteFunc(strings.Split(s, ","), func(word string) bool { return !mac.MatchString(word) })
+	list := slices.DeleteFunc(strings.Split(s, ","), func(word string) bool { return !mac.MatchString(word) })
+	return list[:min(len(list), mostListed)]
 }
+
+// mostListed bounds the lists that a peer tells: more than any unit has.
+const mostListed = 256
 
 func splitAddresses(s string) []netip.Addr {
 	var list []netip.Addr
-	for _, word := range strings.Split(s, ",") {
-		if a, err := netip.ParseAddr(word); err == nil && a.Zone() == "" {
+	for word := range strings.SplitSeq(s, ",") {
+		if a, err := netip.ParseAddr(word); err == nil && a.Zone() == "" && len(list) < mostListed {
 			list = append(list, a)
 		}
 	}

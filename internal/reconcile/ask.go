@@ -38,11 +38,11 @@ type claims struct {
 func (d Desired) newClaims(o Observed, floating map[netip.Addr]bool) claims {
 	var c claims
 	current, serving := d.running(o.Machine)
-	wanted := d.agreement.wanted
+	wanted := d.agreement.Wanted
 	changes := wanted.VirtualRouterID != current.VirtualRouterID || wanted.Anchor.Is6() != current.Anchor.Is6() ||
 		wanted.Mode == vrrp.Multicast && current.Mode == vrrp.Unicast
-	next, told := d.agreement.next, d.told.Next
-	leads := d.alone() || next != nil && (told == nil || *told != *next)
+	next, told := d.agreement.Next, d.told.Next
+	leads := !slices.ContainsFunc(d.peers, func(p peer) bool { return p.Serves }) || next != nil && (told == nil || *told != *next)
 	c.first = !serving
 	if !serving || leads && (changes || wanted.Spread && !current.Spread) {
 		c.routers = d.routerIDs(wanted)
@@ -51,7 +51,7 @@ func (d Desired) newClaims(o Observed, floating map[netip.Addr]bool) claims {
 		// A virtual IP that is added has a virtual router of its own.
 		for _, p := range d.parts() {
 			if _, runs := keepalived.ReadParameters(o.Machine.Files[d.Layout.Fragment()], p.Layout.Instance()); !runs {
-				c.routers = append(c.routers, p.agreement.run.VirtualRouterID)
+				c.routers = append(c.routers, p.agreement.Run.VirtualRouterID)
 			}
 		}
 	}
@@ -106,7 +106,7 @@ func Ask(o Observed) *conflict.Question {
 	case len(d.claims.addresses) > 0:
 		return d.question(o, d.claims.addresses, lookShort)
 	case len(disputed) > 0:
-		return d.question(o, disputed, min(max(lookShort, d.agreement.run.Interval*6/5), lookLong))
+		return d.question(o, disputed, min(max(lookShort, d.agreement.Run.Interval*6/5), lookLong))
 	}
 	return nil
 }

@@ -54,7 +54,7 @@ func (d Desired) password(o Observed) (string, error) {
 // until all units are ready for a changed one, that of the installed
 // configuration.
 func (d Desired) runningPassword(m Machine) string {
-	switch d.agreement.run.Auth {
+	switch d.agreement.Run.Auth {
 	case "":
 		return ""
 	case vrrp.Fingerprint(d.secret):

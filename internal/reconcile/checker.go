@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"keepalived-charm/internal/group"
 	"keepalived-charm/internal/healthcheck"
 	"keepalived-charm/internal/keepalived"
 )
@@ -15,13 +16,13 @@ func (d Desired) checker(parts []Desired, instances []keepalived.VRRPInstance) h
 		check.CA = d.Layout.CheckerCA()
 	}
 	policy := d.options.Policy
-	policy.Mixed = d.agreement.mixed()
+	policy.Mixed = d.agreement.Mixed()
 	// Every router has its home.
 	policy.Preempt = policy.Preempt || parts[0].spread
 	c := healthcheck.Config{
 		Application: d.Layout.Application,
 		Policy:      policy,
-		Peers:       len(d.peers) > 0 || d.agreement.planned > 1,
+		Peers:       len(d.peers) > 0 || d.agreement.Planned > 1,
 		StatusFile:  d.Layout.StatusFile(),
 		Check:       check,
 		History:     d.Layout.History(),
@@ -50,8 +51,8 @@ func (d Desired) checked(i keepalived.VRRPInstance, booted bool) healthcheck.Ins
 			h.Addresses = append(h.Addresses, a.Addr())
 		}
 	}
-	if h.Aside = d.agreement.aside; d.paused {
-		h.Aside = untilResumed // even when nobody answers: no Watch
+	if h.Aside = string(d.agreement.Aside); d.paused {
+		h.Aside = string(group.Paused) // even when nobody answers: no Watch
 		return h
 	}
 	if vips := d.addresses(); len(vips) > 0 && (h.Aside != "" || booted) {
@@ -91,5 +92,5 @@ func (d Desired) silences(m Machine) (begins, ends bool, between File) {
 
 // silent tells that this unit stands aside in some router.
 func (d Desired) silent() bool {
-	return slices.ContainsFunc(d.parts(), func(p Desired) bool { return p.agreement.aside != "" })
+	return slices.ContainsFunc(d.parts(), func(p Desired) bool { return p.agreement.Aside != "" })
 }

@@ -124,7 +124,7 @@ func FuzzDesire(f *testing.F) {
 			"healthcheck_target": target, "healthcheck_type": kinds[len(target)%len(kinds)],
 			"healthcheck_path": "/" + hostname, "healthcheck_host": hostname, "port": port, "advert_interval": interval, "router_id": id}
 		peer := juju.Databag{"principal": principal, "rank": rank, "addresses": addresses, "address": addresses,
-			"lists": addresses, "vrrp": runs, "next": "keepalived/1 1 " + runs, "aside": "keepalived/0 0 " + runs}
+			"lists": addresses, "protocol": "1", "vrrp": runs, "next": "keepalived/1 1 " + runs, "aside": "keepalived/0 0 " + runs}
 		o.Relations[2].Units[juju.Unit{Application: "keepalived", Number: 1}] = peer
 		o.Relations[2].Own = peer
 		o.Relations[0].Own = juju.Databag{"port": rank, "hostname": hostname, "extended_data": conf}

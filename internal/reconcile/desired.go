@@ -11,6 +11,7 @@ import (
 	"keepalived-charm/internal/config"
 	"keepalived-charm/internal/conflict"
 	"keepalived-charm/internal/endpoint"
+	"keepalived-charm/internal/group"
 	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/keepalived"
 	"keepalived-charm/internal/vrrp"
@@ -99,7 +100,7 @@ type Desired struct {
 	rank      vrrp.Rank
 	peers     []peer
 	principal string
-	agreement agreement
+	agreement group.Decision
 	// routers is this unit as each of several routers concerns it; empty while there
 	// is one.
 	routers []Desired
@@ -182,7 +183,7 @@ func Desire(o Observed) (Desired, error) {
 		if d.secret, err = d.password(o); err != nil {
 			return Desired{}, err
 		}
-		d.agreement, d.former = d.agree(o), o.former()
+		d.agreement, d.former = d.decide(o), o.former()
 		d.leaving = o.leaving()
 		if d.routers, err = d.share(o); err != nil {
 			return Desired{}, err

@@ -6,6 +6,7 @@ import (
 
 	"keepalived-charm/internal/config"
 	"keepalived-charm/internal/endpoint"
+	"keepalived-charm/internal/group"
 	"keepalived-charm/internal/healthcheck"
 	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/vrrp"
@@ -19,9 +20,9 @@ type peer struct {
 	// address is where unicast advertisements go, lists who this peer sends to.
 	address netip.Addr
 	lists   []netip.Addr
-	// member is all that it has told, Router what it told of the router concerned.
+	// member is all that it has told, Word what it told of the router concerned.
 	member endpoint.Member
-	endpoint.Router
+	group.Word
 	// lost tells that nothing answers at its address.
 	lost    bool
 	healthy *bool
@@ -42,7 +43,7 @@ func (o Observed) peers() []peer {
 				continue
 			}
 			p := peer{unit: u, rank: natural(u), addresses: m.Addresses, address: m.Address, lists: m.Lists,
-				member: m, Router: m.Router, healthy: m.Healthy,
+				member: m, Word: m.Word, healthy: m.Healthy,
 				lost: slices.Contains(o.Machine.Unreachable, m.Address)}
 			if m.Rank >= 0 {
 				p.rank = vrrp.Rank(m.Rank % vrrp.Ranks)
@@ -54,44 +55,10 @@ func (o Observed) peers() []peer {
 	return peers
 }
 
-// alone tells that no other unit of the group serves, not even a lost one.
-func (d Desired) alone() bool {
-	return !slices.ContainsFunc(d.peers, func(p peer) bool { return p.Runs != nil })
-}
-
 // serving returns the peers that serve, without the lost ones.
 func (d Desired) serving() []peer {
-	return slices.DeleteFunc(slices.Clone(d.peers), func(p peer) bool { return p.Runs == nil || p.lost })
+	return slices.DeleteFunc(slices.Clone(d.peers), func(p peer) bool { return !p.Serves || p.lost })
 }
-
-// takesPart tells whether some peer takes part in the election with these
-// parameters.
-func (d Desired) takesPart(wanted vrrp.Parameters) bool {
-	return slices.ContainsFunc(d.serving(), func(p peer) bool { return p.Aside == "" && *p.Runs == wanted })
-}
-
-// announces tells whether some peer is about to change over.
-func (d Desired) announces() bool {
-	return slices.ContainsFunc(d.serving(), func(p peer) bool { return p.Next != nil })
-}
-
-// differs tells whether some peer takes part in an election of its own.
-func (d Desired) differs(run vrrp.Parameters) bool {
-	return slices.ContainsFunc(d.serving(), func(p peer) bool { return p.Aside == "" && !run.Understands(*p.Runs) })
-}
-
-// returnsTo tells whether a unit that was away comes back to peers with other
-// parameters. Those that said that they stand aside may have taken over since: their
-// health checkers do so without a hook.
-func (d Desired) returnsTo(run vrrp.Parameters) bool {
-	return slices.ContainsFunc(d.serving(), func(p peer) bool { return !run.Understands(*p.Runs) })
-}
-
-// untilKnown is what a unit stands aside for that sends its advertisements to each
-// peer alone, or shares virtual IPs out, and does not know all peers yet: Juju tells of
-// them in hooks after the one that starts the service. What it would not hear
-// meanwhile, or believes its own, it would take over.
-const untilKnown = "until this unit knows all others"
 
 // newcomer tells a unit that has never known all its peers and needs to. One that
 // did goes on with those it knows: another that is planned may never come.
@@ -105,7 +72,7 @@ func (o Observed) newcomer() bool {
 		return true
 	}
 	c, err := healthcheck.Parse([]byte(text))
-	return err == nil && c.Aside() == untilKnown
+	return err == nil && group.Aside(c.Aside()) == group.Unknown
 }
 
 // related tells whether there is a peer relation.
@@ -154,7 +121,7 @@ func (o Observed) told() endpoint.Member {
 // untold tells that this unit has told its peers nothing yet.
 func (o Observed) untold() bool {
 	return slices.ContainsFunc(o.Relations, func(r Relation) bool {
-		return r.Endpoint == endpoint.Cluster && endpoint.ReadMember(r.Own).Runs == nil
+		return r.Endpoint == endpoint.Cluster && !endpoint.ReadMember(r.Own).Serves
 	})
 }
 

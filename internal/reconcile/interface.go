@@ -10,6 +10,7 @@ import (
 
 	"keepalived-charm/internal/config"
 	"keepalived-charm/internal/keepalived"
+	"keepalived-charm/internal/vrrp"
 )
 
 // interfaceFor chooses the interface of a virtual IP, in whose subnets it must be an
@@ -30,22 +31,23 @@ func (d Desired) interfaceFor(o Observed, v netip.Addr) (string, error) {
 	return name, nil
 }
 
-// chosen is the interface of a virtual IP: the option; else the one in use, as long as
-// it is there; else the one that suits best. The one in use stays whatever else comes and
-// goes, as units that put an address on different interfaces do not hear each other.
+// chosen is the interface of a virtual IP: the one that the units agreed on; else the one
+// in use, as long as it is there; else the one that suits best. The one in use stays
+// whatever else comes and goes, as units that put an address on different interfaces do
+// not hear each other.
 func (d Desired) chosen(o Observed, v netip.Addr) (string, error) {
 	m := o.Machine
 	if name := d.pythonInterface(m); name != "" {
 		return name, nil
 	}
 	inUse, used := keepalived.Placed(m.Files[d.Layout.Fragment()], v)
-	if name := d.options.Interface; name != "" {
-		if name != inUse.Interface && !m.exists(name) {
-			return "", &config.Invalid{Option: "network_interface", Value: name, Must: "an interface of this machine" + m.names()}
-		}
+	if name := d.options.Interface; name != "" && name != inUse.Interface && !m.exists(name) {
+		return "", &config.Invalid{Option: "network_interface", Value: name, Must: "an interface of this machine" + m.names()}
+	}
+	if name := d.agreement.Run.Interface; name != "" {
 		return name, nil
 	}
-	if was, serves := d.running(m); used && (!serves || was.Constant()) && d.used.Interface == "" && m.keeps(inUse.Interface, v) {
+	if was := d.agreement.Was; used && (was == vrrp.Parameters{} || was.Constant()) && was.Interface == "" && m.keeps(inUse.Interface, v) {
 		return inUse.Interface, nil
 	}
 	name := d.best(o, v)

@@ -10,6 +10,7 @@ import (
 	"keepalived-charm/internal/config"
 	"keepalived-charm/internal/conflict"
 	"keepalived-charm/internal/endpoint"
+	"keepalived-charm/internal/group"
 	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/keepalived"
 	"keepalived-charm/internal/vrrp"
@@ -30,14 +31,14 @@ func (d Desired) macs(m Machine) []string {
 // view is what this unit knows by itself of what it looks at.
 func (d Desired) view(o Observed) conflict.View {
 	v := conflict.View{
-		Runs: d.agreement.run, Interface: d.speaks, VirtualIPs: d.addresses(),
+		Runs: d.agreement.Run, Interface: d.speaks, VirtualIPs: d.addresses(),
 		Incomplete: o.Planned > 1+len(d.peers)+len(o.untoldPeers()),
 		Listened:   o.Look.Listened,
 	}
 	if d.claims.first || len(d.claims.routers) == 0 {
 		v.Routers = d.routerIDs(v.Runs)
 	} else {
-		v.Runs, v.Routers = d.agreement.wanted, d.claims.routers
+		v.Runs, v.Routers = d.agreement.Wanted, d.claims.routers
 	}
 	for _, p := range d.parts() {
 		state, _ := p.instanceOf(o.Machine)
@@ -50,7 +51,14 @@ func (d Desired) view(o Observed) conflict.View {
 		}
 	}
 	for _, p := range slices.Concat(d.peers, o.untoldPeers()) {
-		v.Peers = append(v.Peers, conflict.Peer{Name: p.unit.String(), Addresses: p.own(), MACs: p.member.MACs, Runs: p.Runs, Routers: d.toldRouters(p.member)})
+		one := conflict.Peer{Name: p.unit.String(), Addresses: p.own(), MACs: p.member.MACs, Routers: d.toldRouters(p.member)}
+		if p.Serves {
+			one.Runs = &p.Runs
+		}
+		if p.Unread() {
+			one.Routers = v.Routers // whatever it sends is not a stranger's
+		}
+		v.Peers = append(v.Peers, one)
 	}
 	return v
 }
@@ -58,11 +66,11 @@ func (d Desired) view(o Observed) conflict.View {
 // toldRouters lists the virtual router IDs that a unit told it uses or is about to use.
 func (d Desired) toldRouters(m endpoint.Member) []vrrp.VirtualRouterID {
 	var ids []vrrp.VirtualRouterID
-	for _, r := range append(slices.Collect(maps.Values(m.More)), m.Router) {
-		if r.Runs != nil {
-			ids = append(ids, d.routerIDs(*r.Runs)...)
+	for _, r := range append(slices.Collect(maps.Values(m.More)), m.Word) {
+		if r.Serves && !r.Unread() {
+			ids = append(ids, d.routerIDs(r.Runs)...)
 		}
-		for _, a := range []*endpoint.Announcement{r.Next, endpoint.ParseAnnouncement(r.Aside)} {
+		for _, a := range []*group.Announcement{r.Next, r.Aside.Announcement()} {
 			if a != nil {
 				ids = append(ids, d.routerIDs(a.Parameters)...)
 			}
@@ -79,8 +87,8 @@ func (d Desired) estranged(m Machine, state keepalived.InstanceState) bool {
 		return true
 	}
 	c, ours := vrrp.Read(state.MasterPriority)
-	return d.related && ours && state.State == keepalived.Backup && !d.agreement.mixed() &&
-		!slices.ContainsFunc(d.peers, func(p peer) bool { return p.Runs != nil && d.turn(p.rank) == c.Rank })
+	return d.related && ours && state.State == keepalived.Backup && !d.agreement.Mixed() &&
+		!slices.ContainsFunc(d.peers, func(p peer) bool { return p.Serves && d.turn(p.rank) == c.Rank })
 }
 
 // untoldPeers are units in the peer relation that have told nothing themselves yet,

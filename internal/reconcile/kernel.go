@@ -58,7 +58,7 @@ func (d Desired) copies(m Machine) []netip.Addr {
 // no daemon, and the address that stands for them in advertisements. While virtual
 // IPs are pinned, the unit has them and is not MASTER.
 func (d Desired) strays(m Machine) []netip.Addr {
-	if slices.Contains(m.Owed, Unpin) || slices.ContainsFunc(d.parts(), func(p Desired) bool { return p.agreement.pin }) {
+	if slices.Contains(m.Owed, Unpin) || slices.ContainsFunc(d.parts(), func(p Desired) bool { return p.agreement.Pin }) {
 		return nil
 	}
 	var list []netip.Addr
@@ -127,12 +127,12 @@ func (d Desired) kept(m Machine) []netip.Addr {
 // pins lists the addresses under which the configuration changes: those of routers
 // that this unit holds and changes, all when their number changes.
 func (d Desired) pins(m Machine) []netip.Addr {
-	if a := d.agreement; a.pin && a.was.Spread != a.run.Spread {
+	if a := d.agreement; a.Pin && a.Was.Spread != a.Run.Spread {
 		return d.held(m)
 	}
 	var list []netip.Addr
 	for _, p := range d.parts() {
-		if p.agreement.pin {
+		if p.agreement.Pin {
 			list = append(list, p.held(m)...)
 		}
 	}

@@ -9,14 +9,10 @@ import (
 	"keepalived-charm/internal/vrrp"
 )
 
-// mixed tells that this unit speaks as the Python charm does, because units of it
-// are left or were a moment ago.
-func (a agreement) mixed() bool { return !a.run.Constant() }
-
 // base is the unit's base priority.
 func (d Desired) base() vrrp.Priority {
 	switch {
-	case d.agreement.mixed():
+	case d.agreement.Mixed():
 		return vrrp.MixedBase
 	case !d.spread:
 		return vrrp.Base(d.rank)
@@ -36,7 +32,7 @@ func (d Desired) claimed(m Machine) (keepalived.Claim, bool) {
 		text = m.Files[MainFile]
 	}
 	claims := keepalived.Claims(text)
-	if !d.agreement.mixed() || len(claims) == 0 {
+	if !d.agreement.Mixed() || len(claims) == 0 {
 		return keepalived.Claim{}, false
 	}
 	return claims[0], true
@@ -55,6 +51,6 @@ func (d Desired) pythonInterface(m Machine) string {
 func (d Desired) alsoAdvertised(m Machine) []netip.Addr {
 	c, _ := d.claimed(m)
 	return slices.DeleteFunc(c.Advertised, func(a netip.Addr) bool {
-		return a == d.agreement.run.Anchor || a.Is6() != d.agreement.run.Anchor.Is6()
+		return a == d.agreement.Run.Anchor || a.Is6() != d.agreement.Run.Anchor.Is6()
 	})
 }

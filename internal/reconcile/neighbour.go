@@ -18,7 +18,7 @@ func (d Desired) refuseClash(o Observed, ours keepalived.VRRPInstance) error {
 		for _, c := range keepalived.Claims(o.others()[owner]) {
 			if c.Interface == ours.Interface && c.VirtualRouterID == ours.VirtualRouterID && c.Six == ours.Anchor.Is6() {
 				value, used := fmt.Sprint(ours.VirtualRouterID), "it"
-				if first := d.options.VirtualRouterID; first != ours.VirtualRouterID && (d.Spread() || d.agreement.wanted.Spread) {
+				if first := d.options.VirtualRouterID; first != ours.VirtualRouterID && (d.Spread() || d.agreement.Wanted.Spread) {
 					value, used = fmt.Sprint(first), value // the first of several
 				}
 				return &config.Invalid{Option: "router_id", Value: value,
@@ -39,15 +39,17 @@ func (d Desired) refuseClash(o Observed, ours keepalived.VRRPInstance) error {
 // together, before it announces the change or stands aside for it.
 func (d Desired) refuseWanted(o Observed) error {
 	for _, part := range d.parts() {
-		ours := keepalived.VRRPInstance{Interface: d.speaks, Parameters: part.agreement.wanted}
+		ours := keepalived.VRRPInstance{Interface: d.speaks, Parameters: part.agreement.Wanted}
 		first := slices.IndexFunc(d.options.VirtualIPs, func(v config.VirtualIP) bool { return v.Addr().Is6() == ours.Anchor.Is6() })
-		if first >= 0 {
+		if name := ours.Parameters.Interface; name != "" {
+			ours.Interface = name
+		} else if first >= 0 {
 			var err error
 			if ours.Interface, err = d.interfaceFor(o, d.options.VirtualIPs[first].Addr()); err != nil {
 				return err
 			}
 		}
-		for _, ours.VirtualRouterID = range part.routerIDs(part.agreement.wanted) {
+		for _, ours.VirtualRouterID = range part.routerIDs(part.agreement.Wanted) {
 			if err := d.refuseClash(o, ours); err != nil {
 				return err
 			}

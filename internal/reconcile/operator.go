@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"keepalived-charm/internal/group"
 	"keepalived-charm/internal/vrrp"
 )
 
@@ -49,7 +50,7 @@ func (d Desired) Successor() error {
 // Returns tells that what this unit hands over comes back at once: with preempt the
 // healthy unit that ranks highest takes it.
 func (d Desired) Returns(m Machine) bool {
-	if !d.options.Policy.Preempt || d.agreement.mixed() || m.Check.Known && !m.Check.Healthy {
+	if !d.options.Policy.Preempt || d.agreement.Mixed() || m.Check.Known && !m.Check.Healthy {
 		return false
 	}
 	return !slices.ContainsFunc(d.peers, func(p peer) bool { return p.unfit() == "" && vrrp.Base(p.rank) >= d.base() })
@@ -58,9 +59,9 @@ func (d Desired) Returns(m Machine) bool {
 // unfit says why a peer takes nothing over; empty for one that would.
 func (p peer) unfit() string {
 	switch {
-	case p.Runs == nil:
+	case !p.Serves:
 		return "serves nothing"
-	case p.Aside == untilResumed:
+	case p.Aside == group.Paused:
 		return "paused"
 	case p.Aside != "":
 		return "stands aside"

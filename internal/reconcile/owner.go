@@ -72,7 +72,7 @@ func (d Desired) intrusions(m Machine) []intrusion {
 	var list []intrusion
 	for _, file := range slices.Sorted(maps.Keys(texts)) {
 		for _, s := range keepalived.Settings(texts[file]) {
-			if e := effect(s, d.agreement.run); e != "" {
+			if e := effect(s, d.agreement.Run); e != "" {
 				list = append(list, intrusion{file, s[0], e})
 			}
 		}

@@ -22,6 +22,7 @@ func (d Desired) target() vrrp.Parameters {
 		Anchor:          vrrp.Anchor(id, six),
 		Auth:            vrrp.Fingerprint(d.secret),
 		Spread:          o.Spread && d.Layout.Router == 0,
+		Interface:       o.Interface,
 	}
 }
 
@@ -64,7 +65,7 @@ func Probe(o Observed) []netip.Addr {
 	}
 	var list []netip.Addr
 	for _, p := range d.peers {
-		if p.Runs != nil && p.address.IsValid() {
+		if p.Serves && p.address.IsValid() {
 			list = append(list, p.address)
 		}
 	}
@@ -75,19 +76,18 @@ func Probe(o Observed) []netip.Addr {
 // say.
 func (d Desired) doubts() bool {
 	a := d.agreement
-	differ := slices.ContainsFunc(d.peers, func(p peer) bool { return p.Runs != nil && *p.Runs != a.run })
-	return a.moving || !a.holds && (a.aside != "" || differ)
+	differ := slices.ContainsFunc(d.peers, func(p peer) bool { return p.Serves && p.Runs != a.Run })
+	return a.Moving || !a.Holds && (a.Aside != "" || differ)
 }
 
 // occupied tells that a peer uses a virtual router ID for another router.
 func (d Desired) occupied(id vrrp.VirtualRouterID) bool {
 	return slices.ContainsFunc(d.serving(), func(p peer) bool {
 		for number, r := range p.member.More {
-			if number != d.Layout.Router && r.Runs != nil && r.Runs.VirtualRouterID == id {
+			if number != d.Layout.Router && r.Runs.VirtualRouterID == id {
 				return true
 			}
 		}
-		first := p.member.Runs
-		return d.Layout.Router > 0 && first != nil && first.VirtualRouterID == id
+		return d.Layout.Router > 0 && p.member.Runs.VirtualRouterID == id
 	})
 }

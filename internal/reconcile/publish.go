@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"keepalived-charm/internal/endpoint"
+	"keepalived-charm/internal/group"
 	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/vrrp"
 )
@@ -23,17 +24,17 @@ func (d Desired) member(o Observed, own []netip.Addr) endpoint.Member {
 		m.Address = d.address
 		m.Lists = d.sendsTo()
 		m.MACs = d.macs(o.Machine)
-		m.Router = d.router()
+		m.Word = d.router()
 		m.Since = o.told().Since
 		reign := int64(0)
 		for _, p := range d.parts() {
 			if p.Layout.Router > 0 {
 				if m.More == nil {
-					m.More = map[int]endpoint.Router{}
+					m.More = map[int]group.Word{}
 				}
 				m.More[p.Layout.Router] = p.router()
 			} else if p.spread {
-				m.Router.VirtualIPs = p.addresses()
+				m.Word.VirtualIPs = p.addresses()
 			}
 			if p.master(o.Machine) {
 				reign = max(reign, p.reign(o.Machine))
@@ -61,13 +62,13 @@ func (d Desired) since(o Observed, reign int64) int64 {
 }
 
 // router is what this unit tells its peers of its part in a router.
-func (d Desired) router() endpoint.Router {
-	r := endpoint.Router{Runs: &d.agreement.run, Next: d.agreement.next, Round: d.told.Round, Aside: d.agreement.aside}
+func (d Desired) router() group.Word {
+	r := group.Word{Serves: true, Runs: d.agreement.Run, Next: d.agreement.Next, Round: d.told.Round, Aside: d.agreement.Aside}
 	if r.Next != nil {
 		r.Round = r.Next.Round
 	}
 	if r.Aside == "" && d.paused {
-		r.Aside = untilResumed
+		r.Aside = group.Paused
 	}
 	if d.Layout.Router > 0 {
 		r.VirtualIPs = d.addresses()
@@ -98,7 +99,7 @@ func (d Desired) yielded(o Observed, since int64) bool {
 // unheard tells that a peer would not send its advertisements to this unit yet,
 // which would hear nothing from it and take the addresses.
 func (d Desired) unheard() bool {
-	return d.agreement.run.Mode == vrrp.Unicast && slices.ContainsFunc(d.serving(), func(p peer) bool {
+	return d.agreement.Run.Mode == vrrp.Unicast && slices.ContainsFunc(d.serving(), func(p peer) bool {
 		return !slices.Contains(p.lists, d.address)
 	})
 }
@@ -126,7 +127,7 @@ func (d Desired) publish(o Observed, own []netip.Addr) {
 		}
 		changes := endpoint.Changes(want, r.Own)
 		if r.Endpoint == endpoint.Cluster {
-			maps.Copy(changes, endpoint.Former(want, r.Own))
+			maps.Copy(changes, group.Former(want, r.Own))
 		}
 		if len(changes) > 0 {
 			d.Publish[r.ID] = changes

@@ -22,11 +22,12 @@ func pure() map[string][]string {
 		"internal/vrrp":        {},
 		"templates":            {},
 		"internal/config":      {"internal/healthcheck", "internal/vrrp"},
-		"internal/endpoint":    {"internal/juju", "internal/vrrp"},
+		"internal/group":       {"internal/juju", "internal/vrrp"},
+		"internal/endpoint":    {"internal/group", "internal/juju"},
 		"internal/keepalived":  {"internal/vrrp", "templates"},
 		"internal/healthcheck": {"internal/vrrp"},
 		"internal/conflict":    {"internal/vrrp"},
-		"internal/reconcile":   {"internal/config", "internal/conflict", "internal/endpoint", "internal/healthcheck", "internal/juju", "internal/keepalived", "internal/vrrp", "templates"},
+		"internal/reconcile":   {"internal/config", "internal/conflict", "internal/endpoint", "internal/group", "internal/healthcheck", "internal/juju", "internal/keepalived", "internal/vrrp", "templates"},
 	}
 }
 

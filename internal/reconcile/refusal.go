@@ -17,7 +17,7 @@ import (
 // it has yet to change over to, with the others, may still turn out not to do.
 func (d Desired) noted(o Observed) (string, error) {
 	text, noted := o.Machine.Files[d.Layout.Options()]
-	if noted && slices.ContainsFunc(d.parts(), func(p Desired) bool { return p.agreement.moving }) {
+	if noted && slices.ContainsFunc(d.parts(), func(p Desired) bool { return p.agreement.Moving }) {
 		return text, nil
 	}
 	return o.used()

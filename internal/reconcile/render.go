@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"keepalived-charm/internal/config"
+	"keepalived-charm/internal/group"
 	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/keepalived"
 	"keepalived-charm/internal/vrrp"
@@ -49,8 +50,8 @@ func (d *Desired) render(o Observed) error {
 	}
 	units := services{l, o.Event.Unit, d.options.Notify}
 	for n := range parts {
-		if parts[n].agreement.aside = parts[n].unready(o); parts[n].agreement.aside != "" {
-			parts[n].agreement.waits = parts[n].waitsFor(o)
+		if parts[n].agreement.Aside = parts[n].unready(o); parts[n].agreement.Aside != "" {
+			parts[n].agreement.Waits = parts[n].waitsFor(o)
 		}
 	}
 	d.agreement = parts[0].agreement
@@ -86,16 +87,16 @@ func (d *Desired) render(o Observed) error {
 
 // unready returns what this unit stands aside for in a router; what it does not know
 // or hear yet is part of that.
-func (d Desired) unready(o Observed) string {
+func (d Desired) unready(o Observed) group.Aside {
 	switch a := d.agreement; {
-	case a.aside != "" || a.holds:
-		return a.aside
+	case a.Aside != "" || a.Holds:
+		return a.Aside
 	case o.newcomer() && o.Planned > 1+len(d.peers):
-		return untilKnown
+		return group.Unknown
 	case d.deserted(o):
-		return untilGone
+		return group.Leaving
 	case d.unheard():
-		return untilListed
+		return group.Unheard
 	}
 	return ""
 }
@@ -110,7 +111,7 @@ type services struct {
 // place finds the interfaces of the virtual IPs, and where advertisements travel:
 // where the first virtual IP of their family is, those of all routers.
 func (d *Desired) place(o Observed) error {
-	six := d.agreement.run.Anchor.Is6()
+	six := d.agreement.Run.Anchor.Is6()
 	for _, v := range d.options.VirtualIPs {
 		name, err := d.interfaceFor(o, v.Addr())
 		if err != nil {
@@ -139,7 +140,7 @@ func (d Desired) instance(o Observed) (keepalived.VRRPInstance, error) {
 	i := keepalived.VRRPInstance{
 		Name:       d.Layout.Instance(),
 		Interface:  d.speaks,
-		Parameters: d.agreement.run,
+		Parameters: d.agreement.Run,
 		Password:   d.runningPassword(m),
 		Priority:   d.base(),
 		TrackFile:  d.Layout.TrackFile(),

@@ -9,6 +9,7 @@ import (
 
 	"keepalived-charm/internal/config"
 	"keepalived-charm/internal/endpoint"
+	"keepalived-charm/internal/group"
 	"keepalived-charm/internal/keepalived"
 	"keepalived-charm/internal/vrrp"
 )
@@ -32,18 +33,18 @@ import (
 // at returns this unit as router k concerns it: what it and its peers have told of
 // that router, and no other.
 func (d Desired) at(k int) Desired {
-	router := func(m endpoint.Member) endpoint.Router {
+	router := func(m endpoint.Member) group.Word {
 		if k == 0 {
-			return m.Router
+			return m.Word
 		}
 		return m.More[k]
 	}
 	d.Layout.Router = k
-	d.told.Router = router(d.told)
-	d.agreement, d.routers = agreement{}, nil
+	d.told.Word = router(d.told)
+	d.agreement, d.routers = group.Decision{}, nil
 	peers := slices.Clone(d.peers)
 	for n := range peers {
-		peers[n].Router = router(peers[n].member)
+		peers[n].Word = router(peers[n].member)
 	}
 	d.peers = peers
 	return d
@@ -59,19 +60,19 @@ func (d Desired) parts() []Desired {
 
 // share divides the virtual IPs among routers and agrees on each.
 func (d Desired) share(o Observed) ([]Desired, error) {
-	if !d.agreement.run.Spread && !d.agreement.wanted.Spread {
+	if !d.agreement.Run.Spread && !d.agreement.Wanted.Spread {
 		return nil, nil
 	}
 	routers, err := d.numbers(o)
-	if err != nil || !d.agreement.run.Spread {
+	if err != nil || !d.agreement.Run.Spread {
 		return nil, err // what is wanted and cannot be is not announced
 	}
 	order := slices.Sorted(maps.Keys(routers))
-	if d.agreement.was.Constant() && d.agreement.was.VirtualRouterID < d.options.VirtualRouterID {
+	if d.agreement.Was.Constant() && d.agreement.Was.VirtualRouterID < d.options.VirtualRouterID {
 		slices.Reverse(order) // the next one's virtual router ID becomes free first
 	}
-	next, aside := d.agreement.next, endpoint.ParseAnnouncement(d.agreement.aside)
-	d.first = d.agreement.run
+	next, aside := d.agreement.Next, d.agreement.Aside.Announcement()
+	d.first = d.agreement.Run
 	d.spread, d.gathers = true, next != nil && !next.Parameters.Spread
 	d.ends = d.gathers || aside != nil && !aside.Parameters.Spread
 	var parts []Desired
@@ -79,17 +80,17 @@ func (d Desired) share(o Observed) ([]Desired, error) {
 		part := d.at(k)
 		part.agreement = d.agreement
 		if k > 0 {
-			part.agreement = part.agree(o)
-			part.agreement.aside = cmp.Or(d.out(part.agreement.holds), part.agreement.aside)
+			part.agreement = part.decide(o)
+			part.agreement.Aside = cmp.Or(d.out(part.agreement.Holds), part.agreement.Aside)
 		}
 		part.options.VirtualIPs = routers[k]
-		id := part.agreement.run.VirtualRouterID
-		taken := slices.ContainsFunc(parts, func(p Desired) bool { return p.agreement.run.VirtualRouterID == id })
-		switch fresh := part.agreement.was == (vrrp.Parameters{}); {
-		case fresh && k > 0 && (taken || !d.agreement.pin && (part.occupied(id) || len(part.serving()) == 0 && d.unsettled())):
+		id := part.agreement.Run.VirtualRouterID
+		taken := slices.ContainsFunc(parts, func(p Desired) bool { return p.agreement.Run.VirtualRouterID == id })
+		switch fresh := part.agreement.Was == (vrrp.Parameters{}); {
+		case fresh && k > 0 && (taken || !d.agreement.Pin && (part.occupied(id) || len(part.serving()) == 0 && d.unsettled())):
 			continue // another router has yet to leave the ID, or units would begin with different parameters
 		case taken:
-			part.agreement.run, part.agreement.pin, part.agreement.moving = part.agreement.was, false, true
+			part.agreement.Run, part.agreement.Pin, part.agreement.Moving = part.agreement.Was, false, true
 		}
 		parts = append(parts, part)
 	}
@@ -100,19 +101,19 @@ func (d Desired) share(o Observed) ([]Desired, error) {
 // unsettled tells that units are about to change the parameters of the first router,
 // which a new one takes over.
 func (d Desired) unsettled() bool {
-	return endpoint.ParseAnnouncement(d.agreement.aside) != nil ||
-		slices.ContainsFunc(d.serving(), func(p peer) bool { return *p.Runs != d.first })
+	return d.agreement.Aside.Announcement() != nil ||
+		slices.ContainsFunc(d.serving(), func(p peer) bool { return !p.Unread() && p.Runs != d.first })
 }
 
 // out tells what this unit stands aside for in every router but the first; empty for
 // nothing.
-func (d Desired) out(holds bool) string {
+func (d Desired) out(holds bool) group.Aside {
 	// A unit that came back to units that have one router for all virtual IPs.
-	if slices.ContainsFunc(d.serving(), func(p peer) bool { return p.Aside == "" && !p.Runs.Spread }) {
-		return untilAgreed
+	if slices.ContainsFunc(d.serving(), func(p peer) bool { return p.Aside == "" && !p.Unread() && !p.Runs.Spread }) {
+		return group.Agreed
 	}
 	if d.ends && !d.gathers && !holds {
-		return d.agreement.aside
+		return d.agreement.Aside
 	}
 	return ""
 }
@@ -120,29 +121,8 @@ func (d Desired) out(holds bool) string {
 // awaited tells that some peer serves and does not have this router yet.
 func (d Desired) awaited() bool {
 	return d.Layout.Router > 0 && slices.ContainsFunc(d.peers, func(p peer) bool {
-		return p.member.Runs != nil && !p.lost && p.Runs == nil
+		return p.member.Serves && !p.lost && !p.Serves
 	})
-}
-
-// gathered tells whether this unit may change over to one router for all virtual
-// IPs: it holds every router and the others stand aside in all of them.
-func (d Desired) gathered(a agreement, m Machine) bool {
-	if !a.run.Spread || a.wanted.Spread {
-		return true
-	}
-	for _, c := range keepalived.Claims(m.Files[d.Layout.Fragment()]) {
-		if p, ok := keepalived.ReadParameters(m.Files[d.Layout.Fragment()], c.Name); ok && !m.has(p.Anchor) {
-			return false
-		}
-	}
-	for _, p := range d.serving() {
-		for _, r := range p.member.More {
-			if r.Runs != nil && r.Aside != a.next.String() {
-				return false
-			}
-		}
-	}
-	return true
 }
 
 // place is room for one virtual IP: a router and an address family.
@@ -159,11 +139,11 @@ type place struct {
 func (d Desired) places(o Observed) (known map[netip.Addr]int, taken map[place]bool) {
 	known, taken = map[netip.Addr]int{}, map[place]bool{}
 	weak := map[netip.Addr]int{}
-	note := func(number int, r endpoint.Router) {
+	note := func(number int, r group.Word) {
 		where := known
 		switch r.Aside {
 		case "":
-		case untilKnown:
+		case group.Unknown:
 			return
 		default:
 			where = weak
@@ -175,15 +155,15 @@ func (d Desired) places(o Observed) (known map[netip.Addr]int, taken map[place]b
 			taken[place{number, a.Is6()}] = true
 		}
 	}
-	if d.agreement.was.Spread {
+	if d.agreement.Was.Spread {
 		for _, c := range keepalived.Claims(o.Machine.Files[d.Layout.Fragment()]) {
 			if number, ours := d.Layout.number(c.Name); ours {
-				note(number, endpoint.Router{VirtualIPs: slices.DeleteFunc(c.Addresses, vrrp.IsAnchor), Aside: d.at(number).told.Aside})
+				note(number, group.Word{VirtualIPs: slices.DeleteFunc(c.Addresses, vrrp.IsAnchor), Aside: d.at(number).told.Aside})
 			}
 		}
 	}
 	for _, p := range d.serving() {
-		note(0, p.member.Router)
+		note(0, p.member.Word)
 		for number, r := range p.member.More {
 			note(number, r)
 		}

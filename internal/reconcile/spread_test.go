@@ -10,6 +10,7 @@ import (
 
 	"keepalived-charm/internal/config"
 	"keepalived-charm/internal/endpoint"
+	"keepalived-charm/internal/group"
 	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/keepalived"
 	"keepalived-charm/internal/reconcile"
@@ -69,20 +70,20 @@ func TestEachVirtualIPHasAnInstance(t *testing.T) {
 
 func TestAPlaceThatAPeerUsesIsKept(t *testing.T) {
 	o := spreading("10.10.74.252 10.10.74.250", "")
-	peer := endpoint.Member{Principal: juju.Unit{Application: "haproxy", Number: 1}, Rank: 1, Router: running(t, 23, true, "10.10.74.250"),
-		More: map[int]endpoint.Router{2: running(t, 25, false, "10.10.74.252")}}
+	peer := endpoint.Member{Principal: juju.Unit{Application: "haproxy", Number: 1}, Rank: 1, Word: running(t, 23, true, "10.10.74.250"),
+		More: map[int]group.Word{2: running(t, 25, false, "10.10.74.252")}}
 	o.Relations[2].Units[juju.Unit{Application: "keepalived", Number: 1}] = peer.Databag()
 	got, _ := routers(t, o)
 	require.Equal(t, []string{"charm_keepalived 23 10.10.74.250", "charm_keepalived_2 25 10.10.74.252"}, got)
 }
 
 // running is what a peer tells of a router.
-func running(t *testing.T, id int, spread bool, vip string) endpoint.Router {
+func running(t *testing.T, id int, spread bool, vip string) group.Word {
 	t.Helper()
 	p, ok := vrrp.ParseParameters(fmt.Sprintf("version=3 mode=multicast vrid=%d interval=200ms anchor=169.254.%d.112", id, id))
 	require.True(t, ok)
 	p.Spread = spread
-	return endpoint.ReadMember(juju.Databag{"vrrp": p.String(), "vips": vip}).Router
+	return endpoint.ReadMember(juju.Databag{"protocol": "1", "vrrp": p.String(), "vips": vip}).Word
 }
 
 func TestVirtualRouterIDsThatRunOutAreRefused(t *testing.T) {

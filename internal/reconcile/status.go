@@ -9,6 +9,7 @@ import (
 
 	"keepalived-charm/internal/config"
 	"keepalived-charm/internal/conflict"
+	"keepalived-charm/internal/group"
 	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/keepalived"
 	"keepalived-charm/internal/vrrp"
@@ -163,7 +164,7 @@ func (d Desired) fault(m Machine, state keepalived.InstanceState) juju.Status {
 			return say(linkDown, "INTERFACE", name)
 		}
 	}
-	kind := m.lacksAddress(state.Interface, d.agreement.run.Anchor.Is6())
+	kind := m.lacksAddress(state.Interface, d.agreement.Run.Anchor.Is6())
 	waiting, waits := d.waiting()
 	switch {
 	case kind != "":
@@ -172,7 +173,7 @@ func (d Desired) fault(m Machine, state keepalived.InstanceState) juju.Status {
 		return say(outOfElection, "UNIT", d.unit.String(), "REASON", m.Check.Reason)
 	case waits:
 		return waiting
-	case m.Check.Known && !m.Check.Healthy || d.agreement.aside != "":
+	case m.Check.Known && !m.Check.Healthy || d.agreement.Aside != "":
 		// Aside for a moment, for the others' sake.
 		return say(standbyAlone, "ADDRESSES", list(d.addresses()))
 	}
@@ -205,26 +206,27 @@ func (d Desired) dropsOut(m Machine) bool {
 // has to; empty without one.
 func (d Desired) progress() string {
 	for _, p := range d.parts() {
-		if p.agreement.moving {
-			return p.agreement.progress()
+		if p.agreement.Moving {
+			return progress(p.agreement)
 		}
 	}
 	return ""
 }
 
-func (a agreement) progress() string {
+func progress(a group.Decision) string {
 	var words []string
 	for _, c := range []struct {
 		differs bool
 		word    string
 	}{
-		{a.run.VirtualRouterID != a.wanted.VirtualRouterID, fmt.Sprintf("virtual router ID %d", a.wanted.VirtualRouterID)},
-		{a.run.Version != a.wanted.Version, fmt.Sprintf("VRRP version %d", a.wanted.Version)},
-		{a.run.Mode != a.wanted.Mode, string(a.wanted.Mode)},
-		{a.run.Interval != a.wanted.Interval, fmt.Sprintf("an advertisement interval of %v", a.wanted.Interval)},
-		{a.run.Auth != a.wanted.Auth, "other authentication"},
-		{a.run.Spread != a.wanted.Spread, map[bool]string{true: "virtual IPs spread over the units", false: "all virtual IPs on one unit"}[a.wanted.Spread]},
-		{a.run.Anchor.Is6() != a.wanted.Anchor.Is6(), "VRRP over the other address family"},
+		{a.Run.VirtualRouterID != a.Wanted.VirtualRouterID, fmt.Sprintf("virtual router ID %d", a.Wanted.VirtualRouterID)},
+		{a.Run.Version != a.Wanted.Version, fmt.Sprintf("VRRP version %d", a.Wanted.Version)},
+		{a.Run.Mode != a.Wanted.Mode, string(a.Wanted.Mode)},
+		{a.Run.Interval != a.Wanted.Interval, fmt.Sprintf("an advertisement interval of %v", a.Wanted.Interval)},
+		{a.Run.Auth != a.Wanted.Auth, "other authentication"},
+		{a.Run.Spread != a.Wanted.Spread, map[bool]string{true: "virtual IPs spread over the units", false: "all virtual IPs on one unit"}[a.Wanted.Spread]},
+		{a.Run.Anchor.Is6() != a.Wanted.Anchor.Is6(), "VRRP over the other address family"},
+		{a.Run.Interface != a.Wanted.Interface, interfaceWord(a.Wanted.Interface)},
 	} {
 		if c.differs {
 			words = append(words, c.word)
@@ -234,17 +236,25 @@ func (a agreement) progress() string {
 		words = []string{"a new advertised address"}
 	}
 	message := say(changing, "WHAT", strings.Join(words, ", ")).Message
-	if a.planned > 0 {
-		message += say(changingUpgraded, "COUNT", fmt.Sprint(a.upgraded), "ALL", fmt.Sprint(a.planned)).Message
+	if a.Planned > 0 {
+		message += say(changingUpgraded, "COUNT", fmt.Sprint(a.Upgraded), "ALL", fmt.Sprint(a.Planned)).Message
 	}
-	if a.next != nil {
+	if a.Next != nil {
 		// This unit counts too: it waits for the others.
-		message += say(changingReady, "COUNT", fmt.Sprint(a.ready+1), "ALL", fmt.Sprint(a.others+1)).Message
-		if len(a.waits) > 0 {
-			message += say(changingWaits, "UNIT", named(a.waits)).Message
+		message += say(changingReady, "COUNT", fmt.Sprint(a.Ready+1), "ALL", fmt.Sprint(a.Others+1)).Message
+		if len(a.Waits) > 0 {
+			message += say(changingWaits, "UNIT", named(a.Waits)).Message
 		}
 	}
 	return message
+}
+
+// interfaceWord tells where the virtual IPs go.
+func interfaceWord(name string) string {
+	if name == "" {
+		return "an interface that each unit chooses"
+	}
+	return "interface " + name
 }
 
 // holder names the unit whose advertisements this unit hears: an advertised
@@ -252,7 +262,7 @@ func (a agreement) progress() string {
 // health checker heard that somebody else sent it.
 func (d Desired) holder(m Machine, state keepalived.InstanceState) string {
 	c, ok := vrrp.Read(state.MasterPriority)
-	if !ok || state.State != keepalived.Backup || d.agreement.mixed() {
+	if !ok || state.State != keepalived.Backup || d.agreement.Mixed() {
 		return ""
 	}
 	for _, p := range d.peers {

@@ -11,7 +11,7 @@ import (
 
 	"keepalived-charm/internal/config"
 	"keepalived-charm/internal/conflict"
-	"keepalived-charm/internal/endpoint"
+	"keepalived-charm/internal/group"
 	"keepalived-charm/internal/healthcheck"
 	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/keepalived"
@@ -29,8 +29,8 @@ type circumstances struct {
 func holding(vips ...string) circumstances {
 	l := Layout{Application: "keepalived"}
 	d := &Desired{Layout: l, unit: juju.Unit{Application: "keepalived"}, related: true,
-		agreement: agreement{run: vrrp.Parameters{VirtualRouterID: 23, Anchor: vrrp.Anchor(23, false)}},
-		peers:     []peer{{unit: juju.Unit{Application: "keepalived", Number: 1}, rank: 1, Router: endpoint.Router{Runs: &vrrp.Parameters{}}}}}
+		agreement: group.Decision{Run: vrrp.Parameters{VirtualRouterID: 23, Anchor: vrrp.Anchor(23, false)}},
+		peers:     []peer{{unit: juju.Unit{Application: "keepalived", Number: 1}, rank: 1, Word: group.Word{Serves: true}}}}
 	eth0 := Interface{Name: "eth0", Up: true, Addresses: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/24")}}
 	state := keepalived.InstanceState{Name: l.Instance(), Interface: "eth0", State: keepalived.Master, VirtualRouterID: 23}
 	for _, v := range vips {
@@ -55,11 +55,11 @@ func (c circumstances) standby(heard vrrp.Priority) circumstances {
 func (c circumstances) drop(left int) { c.Interfaces[1].Addresses = c.Interfaces[1].Addresses[:1+left] }
 
 // waitFor makes the unit stand aside for others.
-func (c circumstances) waitFor(what string, others ...int) {
+func (c circumstances) waitFor(what group.Aside, others ...int) {
 	c.standby(0).state.State = keepalived.Fault
-	c.agreement.aside = what
+	c.agreement.Aside = what
 	for _, n := range others {
-		c.agreement.waits = append(c.agreement.waits, juju.Unit{Application: "keepalived", Number: n})
+		c.agreement.Waits = append(c.agreement.Waits, juju.Unit{Application: "keepalived", Number: n})
 	}
 }
 
@@ -161,22 +161,22 @@ func TestEveryConditionHasItsWords(t *testing.T) {
 		"fault": {daemonFault, -1, 1, func(c circumstances) { c.standby(0).state.State = keepalived.Fault }, "waiting: keepalived is in the FAULT state: journalctl -u keepalived"},
 		"no address": {noAddress, -1, 1, func(c circumstances) {
 			c.standby(0).state.State = keepalived.Fault
-			c.agreement.aside = untilAgreed
+			c.agreement.Aside = group.Agreed
 			c.Interfaces[1].Addresses = []netip.Prefix{netip.MustParsePrefix("fe80::1/64")}
 		}, "waiting: interface eth0 has no IPv4 address, no VIP can be held here: ip address show eth0"},
 		"no IPv6 address, the check failing": {noAddress, -1, 1, func(c circumstances) {
 			c.standby(0).state.State = keepalived.Fault
-			c.agreement.run.Anchor = vrrp.Anchor(23, true)
+			c.agreement.Run.Anchor = vrrp.Anchor(23, true)
 			c.Check = CheckResult{Known: true, Reason: "refused"}
 		}, "waiting: interface eth0 has no link-local IPv6 address, no VIP can be held here: ip address show eth0; check fails here: refused: juju run keepalived/0 run-checks"},
 		"aside for a moment": {standbyAlone, -1, 1, func(c circumstances) {
 			c.standby(0).state.State = keepalived.Fault
-			c.agreement.aside = "keepalived/1 1 1 version=3 mode=multicast vrid=24 interval=200ms anchor=169.254.24.112"
+			c.agreement.Aside = "keepalived/1 1 1 version=3 mode=multicast vrid=24 interval=200ms anchor=169.254.24.112"
 		}, "active: VIP ready: standby for " + one},
-		"unknown to this unit": {waitsToKnow, -1, 1, func(c circumstances) { c.waitFor(untilKnown) }, "waiting: takes no part yet, waits for another unit to tell of itself"},
-		"nobody sends to this unit": {waitsForList, -1, 1, func(c circumstances) { c.waitFor(untilListed, 1, 2, 3, 4, 5) },
+		"unknown to this unit": {waitsToKnow, -1, 1, func(c circumstances) { c.waitFor(group.Unknown) }, "waiting: takes no part yet, waits for another unit to tell of itself"},
+		"nobody sends to this unit": {waitsForList, -1, 1, func(c circumstances) { c.waitFor(group.Unheard, 1, 2, 3, 4, 5) },
 			"waiting: takes no part yet, waits for keepalived/1, keepalived/2, keepalived/3 and 2 more to send advertisements here"},
-		"another one is about to change": {waitsToAgree, -1, 1, func(c circumstances) { c.waitFor(untilAgreed, 2) },
+		"another one is about to change": {waitsToAgree, -1, 1, func(c circumstances) { c.waitFor(group.Agreed, 2) },
 			"waiting: takes no part yet, waits for keepalived/2 to run the same"},
 		"no inotify instance left": {ignoresWatchless, -1, 1, func(c circumstances) { c.ignores(128) },
 			"waiting: keepalived does not follow the health check, all 128 inotify instances are in use: sysctl -w fs.inotify.max_user_instances=512"},
@@ -234,18 +234,18 @@ func TestEveryConditionHasItsWords(t *testing.T) {
 		"no peer relation": {holdsAll, noPeerRelation, 1, func(c circumstances) { c.related = false },
 			"active: VIP ready: holds " + one + "; no peer relation, units do not know each other: juju status --relations"},
 		"a change": {holdsAll, changing, 1, func(c circumstances) {
-			c.agreement = agreement{moving: true, wanted: vrrp.Parameters{VirtualRouterID: 51}}
+			c.agreement = group.Decision{Moving: true, Wanted: vrrp.Parameters{VirtualRouterID: 51}}
 		},
 			"active: VIP ready: holds " + one + "; moving to virtual router ID 51"},
 		"a change with others": {holdsAll, changingReady, 1, func(c circumstances) {
-			c.agreement = agreement{moving: true, wanted: vrrp.Parameters{VirtualRouterID: 51}, next: &endpoint.Announcement{}, ready: 1, others: 2}
+			c.agreement = group.Decision{Moving: true, Wanted: vrrp.Parameters{VirtualRouterID: 51}, Next: &group.Announcement{}, Ready: 1, Others: 2}
 		}, "active: VIP ready: holds " + one + "; moving to virtual router ID 51, 2 of 3 units ready"},
 		"a change that a unit holds up": {holdsAll, changingWaits, 1, func(c circumstances) {
-			c.agreement = agreement{moving: true, wanted: vrrp.Parameters{VirtualRouterID: 51}, next: &endpoint.Announcement{}, others: 1,
-				waits: []juju.Unit{{Application: "keepalived", Number: 1}}}
+			c.agreement = group.Decision{Moving: true, Wanted: vrrp.Parameters{VirtualRouterID: 51}, Next: &group.Announcement{}, Others: 1,
+				Waits: []juju.Unit{{Application: "keepalived", Number: 1}}}
 		}, "active: VIP ready: holds " + one + "; moving to virtual router ID 51, 1 of 2 units ready, waiting for keepalived/1"},
 		"a change that waits": {holdsAll, changingUpgraded, 1, func(c circumstances) {
-			c.agreement = agreement{moving: true, wanted: vrrp.Parameters{Version: 3}, planned: 3, upgraded: 1}
+			c.agreement = group.Decision{Moving: true, Wanted: vrrp.Parameters{Version: 3}, Planned: 3, Upgraded: 1}
 		}, "active: VIP ready: holds " + one + "; moving to VRRP version 3 once all units are upgraded, 1 of 3 are"},
 		"holder of one of three": {sharesIn, shareOf, 3, func(c circumstances) { c.spreadOut(0, 1, 1) },
 			"active: VIP ready: holds 1 of 3 VIPs, 10.0.0.250; keepalived/1 holds 10.0.0.251, 10.0.0.252"},

@@ -46,7 +46,7 @@ func (p peer) impersonated(heard []Heard, state keepalived.InstanceState) bool {
 // usurper is the stranger that this unit follows as if it held the virtual IPs, which
 // nobody does; nil for none.
 func (d Desired) usurper(m Machine, state keepalived.InstanceState) *Heard {
-	if state.State != keepalived.Backup || state.MasterPriority == 0 || d.agreement.mixed() {
+	if state.State != keepalived.Backup || state.MasterPriority == 0 || d.agreement.Mixed() {
 		return nil
 	}
 	var found *Heard
@@ -73,7 +73,7 @@ func (d Desired) usurped(m Machine) bool {
 // usurpedBy tells of the stranger, by what a look at the network found of it if that
 // heard it.
 func (d Desired) usurpedBy(h Heard) juju.Status {
-	run := d.agreement.run
+	run := d.agreement.Run
 	f := conflict.Finding{Host: conflict.Host{Address: h.Address}}
 	for _, other := range d.found {
 		if other.Kind == conflict.RouterTaken && other.Host.Address == h.Address && other.Said.VirtualRouterID == run.VirtualRouterID {

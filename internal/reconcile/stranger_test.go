@@ -56,7 +56,7 @@ func TestNoUnitIsNamedAsHolderThatIsNot(t *testing.T) {
 	}
 	// In a group with units of the Python charm lists differ while they change.
 	h := holding("10.0.0.250").standby(255)
-	h.agreement.run.Anchor = netip.MustParseAddr("10.0.0.250")
+	h.agreement.Run.Anchor = netip.MustParseAddr("10.0.0.250")
 	h.Check.Heard = []Heard{foreign(from(other, 255))}
 	h.Check.Heard[0].Instance = h.state.Name
 	require.Equal(t, unnamed, h.Status(*h.Machine).String())
@@ -67,7 +67,7 @@ func TestAStrangerThatTookOneOfSeveralRoutersIsTold(t *testing.T) {
 	h := holding("10.0.0.250", "10.0.0.251")
 	h.spreadOut(0, 1)
 	second := h.routers[1]
-	h.routers[1].agreement.run.VirtualRouterID, h.routers[1].agreement.run.Anchor = 24, vrrp.Anchor(24, false)
+	h.routers[1].agreement.Run.VirtualRouterID, h.routers[1].agreement.Run.Anchor = 24, vrrp.Anchor(24, false)
 	h.Instances[1].MasterPriority = 255
 	h.Check.Heard = []Heard{{Instance: second.Layout.Instance(), Address: stranger.Address, Priority: 255, Foreign: true, Speaks: true}}
 	h.found, h.free = []conflict.Finding{{Kind: conflict.RouterTaken, Host: stranger, Said: vrrp.Advertisement{VirtualRouterID: 24}}}, 40

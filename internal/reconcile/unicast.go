@@ -11,15 +11,11 @@ import (
 	"keepalived-charm/internal/vrrp"
 )
 
-// untilGone is what a unit stands aside for that leaves the group: its peers no
-// longer send their advertisements to it.
-const untilGone = "while this unit leaves"
-
 // sendsTo lists the addresses for unicast advertisements.
 func (d Desired) sendsTo() []netip.Addr {
 	var list []netip.Addr
 	add := func(a netip.Addr) {
-		if a.IsValid() && a != d.address && a.Is6() == d.agreement.run.Anchor.Is6() && !slices.Contains(list, a) {
+		if a.IsValid() && a != d.address && a.Is6() == d.agreement.Run.Anchor.Is6() && !slices.Contains(list, a) {
 			list = append(list, a)
 		}
 	}
@@ -56,5 +52,5 @@ func (o Observed) leaving() bool {
 
 // deserted tells that this unit may hear nothing any more from peers it had.
 func (d Desired) deserted(o Observed) bool {
-	return d.agreement.run.Mode == vrrp.Unicast && len(d.former) > 0 && o.leaving()
+	return d.agreement.Run.Mode == vrrp.Unicast && len(d.former) > 0 && o.leaving()
 }

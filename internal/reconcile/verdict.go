@@ -50,7 +50,7 @@ func (d Desired) failing(c CheckResult) string {
 func (d Desired) everywhere() bool {
 	failing := 0
 	for _, p := range d.peers {
-		if p.Runs == nil {
+		if !p.Serves {
 			continue
 		}
 		if p.healthy == nil || *p.healthy {

@@ -21,7 +21,7 @@ func withPeer(healthy string, check reconcile.CheckResult) reconcile.Observed {
 	o.Machine.Check = check
 	o.Relations[2].Units = map[juju.Unit]juju.Databag{
 		{Application: "keepalived", Number: 1}: {"principal": "haproxy/1", "rank": "1", "healthy": healthy,
-			"vrrp": "version=3 mode=multicast vrid=23 interval=200ms anchor=169.254.23.112"},
+			"protocol": "1", "vrrp": "version=3 mode=multicast vrid=23 interval=200ms anchor=169.254.23.112"},
 	}
 	return o
 }

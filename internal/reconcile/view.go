@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"keepalived-charm/internal/group"
 	"keepalived-charm/internal/healthcheck"
 	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/keepalived"
@@ -57,7 +58,7 @@ type PeerView struct {
 	Addresses []netip.Addr
 	// Serves tells that it takes part, unless it stands aside for something.
 	Serves bool
-	Aside  string
+	Aside  group.Aside
 	// Healthy is its last verdict; nil when it told none.
 	Healthy *bool
 }
@@ -77,7 +78,7 @@ func Look(o Observed) View {
 	v := View{}
 	for _, p := range o.peers() {
 		v.Peers = append(v.Peers, PeerView{Unit: p.unit, Address: p.address, Addresses: p.addresses,
-			Serves: p.Runs != nil, Aside: p.Aside, Healthy: p.healthy})
+			Serves: p.Serves, Aside: p.Aside, Healthy: p.healthy})
 	}
 	c, err := healthcheck.Parse([]byte(o.Machine.Files[Layout{Application: o.Event.Unit.Application}.CheckerConfig()]))
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"keepalived-charm/internal/group"
 	"keepalived-charm/internal/juju"
 )
 
@@ -12,15 +13,13 @@ import (
 func (d Desired) waitsFor(o Observed) []juju.Unit {
 	var all []peer
 	holds := func(peer) bool { return true }
-	switch d.agreement.aside {
-	case untilKnown:
+	switch d.agreement.Aside {
+	case group.Unknown:
 		all = o.untoldPeers()
-	case untilListed:
+	case group.Unheard:
 		all, holds = d.serving(), func(p peer) bool { return !slices.Contains(p.lists, d.address) }
-	case untilAgreed:
-		all, holds = d.serving(), func(p peer) bool {
-			return p.Next != nil || p.Aside == "" && !d.agreement.run.Understands(*p.Runs)
-		}
+	case group.Agreed:
+		return d.standing(o).WaitsFor(d.agreement)
 	}
 	var units []juju.Unit
 	for _, p := range all {
@@ -34,11 +33,11 @@ func (d Desired) waitsFor(o Observed) []juju.Unit {
 // waiting says what this unit stands aside for when it is up to certain units, which
 // may take their time; false for what is over in a moment by itself.
 func (d Desired) waiting() (juju.Status, bool) {
-	c, ok := map[string]condition{untilKnown: waitsToKnow, untilListed: waitsForList, untilAgreed: waitsToAgree}[d.agreement.aside]
+	c, ok := map[group.Aside]condition{group.Unknown: waitsToKnow, group.Unheard: waitsForList, group.Agreed: waitsToAgree}[d.agreement.Aside]
 	if !ok {
 		return juju.Status{}, false
 	}
-	return say(c, "UNIT", named(d.agreement.waits)), true
+	return say(c, "UNIT", named(d.agreement.Waits)), true
 }
 
 // named shows up to three units and counts the others; one that is not known yet has no

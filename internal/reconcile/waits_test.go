@@ -16,7 +16,7 @@ import (
 func TestAUnitThatIsKeptOutNamesWhomItWaitsFor(t *testing.T) {
 	peer := juju.Unit{Application: "keepalived", Number: 1}
 	told := endpoint.Member{Principal: juju.Unit{Application: "haproxy", Number: 1}, Rank: 1, Address: netip.MustParseAddr("10.10.74.12"),
-		Router: running(t, 23, false, "")}
+		Word: running(t, 23, false, "")}
 	for claim, c := range map[string]struct {
 		mode, runs string
 		bag        juju.Databag

@@ -41,9 +41,20 @@ type Parameters struct {
 	// Spread tells that the group has a virtual router for each of its virtual IPs
 	// instead of one for all; said of the first.
 	Spread bool
+	// Interface is the one that the operator said the virtual IPs are to be on; empty
+	// where each unit chooses for itself. Units on different networks do not hear each
+	// other.
+	Interface string
 }
 
 var fingerprint = regexp.MustCompile(`^[0-9a-f]{4}$`)
+
+// The kernel takes any name of up to 15 bytes without "/" and white space; the
+// characters here are those that keepalived.conf gives no meaning to.
+var interfaceName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:@-]{0,14}$`)
+
+// IsInterface tells whether a network interface of that name can carry virtual IPs.
+func IsInterface(name string) bool { return name != "lo" && interfaceName.MatchString(name) }
 
 // Fingerprint returns what Parameters.Auth says of a password.
 func Fingerprint(password string) string {
@@ -96,6 +107,9 @@ func (p Parameters) String() string {
 	if p.Spread {
 		s += " spread=true"
 	}
+	if p.Interface != "" {
+		s += " interface=" + p.Interface
+	}
 	return s
 }
 
@@ -118,7 +132,10 @@ func ParseParameters(s string) (Parameters, bool) {
 	if err != nil {
 		return Parameters{}, false
 	}
-	p = Parameters{Version: version, Mode: Mode(values["mode"]), VirtualRouterID: router, Interval: interval, Anchor: anchor, Auth: values["auth"], Spread: values["spread"] == "true"}
-	return p, p.String() == s && (p.Mode == Multicast || p.Mode == Unicast) && (version == 2 || version == 3) &&
-		(p.Auth == "" || fingerprint.MatchString(p.Auth))
+	p = Parameters{Version: version, Mode: Mode(values["mode"]), VirtualRouterID: router, Interval: interval, Anchor: anchor, Auth: values["auth"], Spread: values["spread"] == "true", Interface: values["interface"]}
+	if p.String() != s || p.Mode != Multicast && p.Mode != Unicast || version != 2 && version != 3 ||
+		p.Auth != "" && !fingerprint.MatchString(p.Auth) || p.Interface != "" && !IsInterface(p.Interface) {
+		return Parameters{}, false
+	}
+	return p, true
 }

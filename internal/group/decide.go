@@ -1,0 +1,195 @@
+package group
+
+import (
+	"keepalived-charm/internal/juju"
+	"keepalived-charm/internal/vrrp"
+)
+
+// Decide says what a unit does about a virtual router.
+func Decide(v View) Decision {
+	wanted := v.Wanted
+	if v.Taken && v.Serves {
+		v.Wanted = v.Runs // until another router has left it
+	}
+	d := Decision{Was: v.Runs, Run: v.Runs, Wanted: v.Wanted, Holds: v.Serves && v.Holds}
+	switch {
+	case v.Departs && v.Serves:
+		d.State, d.Aside = Departing, v.Stands
+	case v.Departs:
+		d = v.join(d)
+		d.State, d.Aside = Departing, Leaving
+	case !v.Serves, v.Grouped && !v.Told.Serves && v.Runs.Constant() && !v.Holds:
+		// A hook that was killed may have left files of which nobody was told.
+		d = v.join(d)
+	case v.Python:
+		d.State, d.Upgraded, d.Planned = Mixed, 1+len(v.Peers), v.Planned
+	case v.alone() && !v.Awaited:
+		d = v.single(d)
+	case d.Holds:
+		d = v.lead(d)
+	default:
+		d = v.follow(d)
+	}
+	d.Wanted = wanted
+	d.Moving = d.Run != wanted
+	return d
+}
+
+// single decides for a unit beside which nobody serves.
+func (v View) single(d Decision) Decision {
+	d.State = Following
+	if d.Holds {
+		d.State, d.Pin = Holding, d.Run != d.Wanted
+	} else if v.Told.Aside == Unknown {
+		d.State, d.Aside = Learning, Unknown
+	}
+	if d.Pin {
+		d.State = Changing
+	}
+	d.Run = d.Wanted
+	return d
+}
+
+// lead decides for a unit that holds the virtual IPs.
+func (v View) lead(d Decision) Decision {
+	d.State = Holding
+	if d.Run == d.Wanted || v.Ends || v.Awaited {
+		return d
+	}
+	// Units that understand each other need no care, if the holder goes first: a
+	// standby that learns a longer interval late would take over meanwhile.
+	if d.Wanted.Understands(d.Run) && !v.unread() || v.joined(d.Wanted) {
+		d.Run = d.Wanted
+		return d
+	}
+	own := v.announce(d.Wanted)
+	if leader := v.leader(d.Wanted, own); leader != own {
+		// Of two that hold, the later one changes over; the other lets go.
+		d.State, d.Aside = StandsBy, leader.Aside()
+		return d
+	}
+	d.State, d.Next = Announcing, own
+	for _, p := range v.Peers {
+		if !p.Serves || p.Lost && p.Runs == d.Wanted {
+			continue
+		}
+		d.Others++
+		// A lost unit that comes back finds the announcement, if it was there before.
+		if p.Aside == own.Aside() || p.Lost && v.Told.Next != nil && *v.Told.Next == *own {
+			d.Ready++
+		} else {
+			d.Waits = append(d.Waits, p.Unit)
+		}
+	}
+	if d.Ready == d.Others && v.gathered(d) {
+		d.State, d.Run, d.Pin, d.Next = Changing, d.Wanted, true, nil
+	}
+	return d
+}
+
+// gathered tells that nothing is left of other virtual routers where all virtual IPs
+// are to have one: the unit holds each, and all others stand aside in each.
+func (v View) gathered(d Decision) bool {
+	if !d.Run.Spread || d.Wanted.Spread {
+		return true
+	}
+	for _, p := range v.serving() {
+		for _, w := range p.Elsewhere {
+			if w.Serves && w.Aside != d.Next.Aside() {
+				return false
+			}
+		}
+	}
+	return v.HoldsAll
+}
+
+// follow decides for a unit that does not hold the virtual IPs.
+func (v View) follow(d Decision) Decision {
+	d.State = Following
+	promised := v.Told.Aside.Announcement()
+	open := false
+	for _, p := range v.serving() {
+		if promised == nil || p.Unit != promised.Holder {
+			continue
+		}
+		// While the holder cannot be read it may be about to change over still.
+		open = p.Next != nil && *p.Next == *promised || p.Announces && p.Next == nil
+		if p.Runs == promised.Parameters && v.Accepts(p.Runs) {
+			d.Run = p.Runs
+		}
+	}
+	if v.joined(d.Wanted) {
+		d.Run = d.Wanted
+	}
+	// Who takes no part yet waits for the end of whatever is announced.
+	silent := v.Told.Aside != "" || !v.Told.Serves || v.Fresh
+	returns := v.Fresh || v.Told.Aside == Agreed
+	leader := v.leader(d.Wanted, nil)
+	switch {
+	case leader != nil:
+		d.State, d.Aside = StandsBy, leader.Aside()
+	case open:
+		d.State, d.Aside = StandsBy, v.Told.Aside
+	case v.deaf(d.Run, false),
+		silent && v.announced(),
+		// Those that said that they stand aside may have taken over since: their agents
+		// do so without a hook.
+		returns && v.deaf(d.Run, true),
+		silent && v.unread() && !v.joined(d.Run):
+		d.State, d.Aside = Returning, Agreed
+	}
+	return d
+}
+
+// join decides for a unit that serves nothing yet: it does as the others do.
+// Before its first hook of the peer relation it knows of no other.
+func (v View) join(d Decision) Decision {
+	d.Run = v.Starts
+	for _, p := range v.serving() {
+		if !p.Unread() && v.Accepts(p.Runs) && (d.Run == v.Starts || p.Aside == "") {
+			d.Run = p.Runs
+		}
+	}
+	if len(v.Peers) == 0 && v.Planned > 1 {
+		d.State, d.Aside = Learning, Unknown
+		return d
+	}
+	return v.follow(d)
+}
+
+// announce returns this unit's announcement: the one it made already in this reign,
+// or a new one that is later than all it knows of.
+func (v View) announce(wanted vrrp.Parameters) *Announcement {
+	a := Announcement{Parameters: wanted, Holder: v.Unit, Since: v.Reign, Round: v.Told.Round}
+	if last := v.Told.Next; last != nil && *last == a {
+		return &a
+	}
+	for _, p := range v.Peers {
+		a.Round = max(a.Round, p.Round)
+	}
+	a.Round++
+	return &a
+}
+
+// leader returns the last announcement of these parameters; own is this unit's
+// own, if it makes one.
+func (v View) leader(wanted vrrp.Parameters, own *Announcement) *Announcement {
+	last := own
+	for _, p := range v.serving() {
+		if p.Next != nil && p.Next.Parameters == wanted && p.Next.Holder == p.Unit && (last == nil || p.Next.After(*last)) {
+			last = p.Next
+		}
+	}
+	return last
+}
+
+// WaitsFor lists the units that one which stands aside waits for.
+func (v View) WaitsFor(d Decision) []juju.Unit {
+	var units []juju.Unit
+	for _, p := range v.serving() {
+		if d.Aside == Agreed && (p.Announces || p.Unread() || p.Aside == "" && !d.Run.Understands(p.Runs)) {
+			units = append(units, p.Unit)
+		}
+	}
+	return units
+}

@@ -1,0 +1,240 @@
+package group
+
+import (
+	"net/netip"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"keepalived-charm/internal/juju"
+	"keepalived-charm/internal/vrrp"
+)
+
+// Protocol is the number of the wire format: the meaning of the keys that Word reads and
+// writes. A revision that has a later one writes this one for as long as some unit of
+// the group tells this one, and marks what it can read beside it under a key of its own.
+const Protocol = 1
+
+// Word is what a unit tells its peers of its part in one virtual router.
+type Word struct {
+	// Serves tells that it has an instance of the virtual router.
+	Serves bool
+	// Runs are the parameters in use; zero while the unit serves nothing, and for words
+	// that cannot be read.
+	Runs vrrp.Parameters
+	// Next announces, while this unit holds the virtual IPs, the parameters it is about
+	// to change to; Announces is there also for one that cannot be read.
+	Next      *Announcement
+	Announces bool
+	// Round is the last announcement's, withdrawn or not.
+	Round int
+	// Aside is what this unit stands aside for; empty while it takes part.
+	Aside Aside
+	// VirtualIPs are the router's; told only where there is a router for each.
+	VirtualIPs []netip.Addr
+}
+
+// Unread tells that the unit serves with parameters that this revision cannot read, such
+// as those of a later one. It is waited for and never followed.
+func (w Word) Unread() bool { return w.Serves && w.Runs == vrrp.Parameters{} }
+
+// Aside is why a unit is kept out of an election: the text of an announcement, or one
+// of the reasons below. One that cannot be read keeps its unit out as well.
+type Aside string
+
+// The reasons to stand aside, as they are on the wire.
+const (
+	Unknown Aside = "peers"   // until this unit knows all others
+	Unheard Aside = "unheard" // until every unit sends its advertisements here (unicast)
+	Agreed  Aside = "differs" // until all units run the same
+	Leaving Aside = "leaving" // while this unit leaves
+	Paused  Aside = "paused"  // by an operator
+	unread  Aside = "unread"  // for what cannot be read; never written
+)
+
+// String is the reason in words, for people.
+func (a Aside) String() string {
+	words, ok := map[Aside]string{
+		Unknown: "until this unit knows all others",
+		Unheard: "until every unit sends its advertisements here",
+		Agreed:  "until all units run the same",
+		Leaving: "while this unit leaves",
+		Paused:  "paused by an operator",
+		unread:  "for a reason that this revision does not know",
+	}[a]
+	if !ok {
+		return string(a)
+	}
+	return words
+}
+
+// parseAside reads a reason that a peer tells.
+func parseAside(s string) Aside {
+	switch a := Aside(s); a {
+	case "", Unknown, Unheard, Agreed, Leaving, Paused:
+		return a
+	default:
+		if a.Announcement() == nil {
+			return unread
+		}
+		return a
+	}
+}
+
+// Announcement returns the announcement that a unit stands aside for; nil for another
+// reason.
+func (a Aside) Announcement() *Announcement { return ParseAnnouncement(string(a)) }
+
+// Announcement says that the holder is about to change the parameters that all
+// units share. Each is unlike all others, so an answer to one is none to another.
+type Announcement struct {
+	Parameters vrrp.Parameters
+	Holder     juju.Unit
+	// Round is higher than that of every announcement which the holder knew, 1 to
+	// lastRound.
+	Round int
+	// Since is when the holder's reign began, in seconds since 1970.
+	Since int64
+}
+
+// lastRound bounds what a peer may say, so that there is always one more.
+const lastRound = 1 << 30
+
+// After tells whether an announcement counts more than another of the same
+// parameters; all units must see it alike.
+func (a Announcement) After(b Announcement) bool {
+	if a.Round != b.Round {
+		return a.Round > b.Round
+	}
+	return a.Holder.Number > b.Holder.Number
+}
+
+// Aside is what a unit that stands aside for the announcement says.
+func (a Announcement) Aside() Aside { return Aside(a.String()) }
+
+// String returns the announcement as text that ParseAnnouncement reads.
+func (a Announcement) String() string {
+	return strings.Join([]string{a.Holder.String(), strconv.Itoa(a.Round), strconv.FormatInt(a.Since, 10), a.Parameters.String()}, " ")
+}
+
+// ParseAnnouncement reads what String wrote; nil for anything else.
+func ParseAnnouncement(s string) *Announcement {
+	holder, rest, _ := strings.Cut(s, " ")
+	round, rest, _ := strings.Cut(rest, " ")
+	since, parameters, _ := strings.Cut(rest, " ")
+	var a Announcement
+	var err error
+	var ok bool
+	if a.Holder, err = juju.ParseUnit(holder); err != nil {
+		return nil
+	}
+	if a.Round, err = strconv.Atoi(round); err != nil || a.Round > lastRound {
+		return nil
+	}
+	if a.Since, err = strconv.ParseInt(since, 10, 64); err != nil {
+		return nil
+	}
+	if a.Parameters, ok = vrrp.ParseParameters(parameters); !ok {
+		return nil
+	}
+	if a.String() != s {
+		return nil
+	}
+	return &a
+}
+
+// The keys of a databag, each of virtual router 0; those of router n end in "-n". A unit
+// writes its own, its peers read them.
+const (
+	protocolKey = "protocol" // Protocol, of the unit as a whole
+	runsKey     = "vrrp"     // Word.Runs
+	nextKey     = "next"     // Word.Next
+	roundKey    = "round"    // Word.Round
+	asideKey    = "aside"    // Word.Aside
+	vipsKey     = "vips"     // Word.VirtualIPs
+)
+
+// lastRouter is the highest number of a virtual router: virtual router IDs end at 255.
+const lastRouter = 254
+
+// routerKey is a key of a virtual router but the first.
+var routerKey = regexp.MustCompile(`^(?:vrrp|next|round|aside|vips)-([1-9][0-9]{0,2})$`)
+
+// key is what a value of virtual router number is called.
+func key(name string, number int) string {
+	if number == 0 {
+		return name
+	}
+	return name + "-" + strconv.Itoa(number)
+}
+
+// Routers returns what a unit told of each virtual router, by number; 0 is always there.
+func Routers(bag juju.Databag) map[int]Word {
+	words := map[int]Word{0: read(bag, 0)}
+	for k := range bag {
+		if found := routerKey.FindStringSubmatch(k); found != nil {
+			if number, _ := strconv.Atoi(found[1]); number <= lastRouter {
+				words[number] = read(bag, number)
+			}
+		}
+	}
+	return words
+}
+
+// Former returns the keys of virtual routers that are in have and no longer wanted.
+func Former(want, have juju.Databag) juju.Databag {
+	gone := juju.Databag{}
+	for k := range have {
+		if _, wanted := want[k]; !wanted && routerKey.MatchString(k) {
+			gone[k] = ""
+		}
+	}
+	return gone
+}
+
+// Write adds to a databag what a unit tells of virtual router number. Empty values
+// delete.
+func (w Word) Write(bag juju.Databag, number int) {
+	set := func(name, value string) { bag[key(name, number)] = value }
+	bag[protocolKey] = strconv.Itoa(Protocol)
+	set(runsKey, "")
+	if w.Serves {
+		set(runsKey, w.Runs.String())
+	}
+	set(nextKey, "")
+	if w.Next != nil {
+		set(nextKey, w.Next.String())
+	}
+	set(roundKey, "")
+	if w.Round > 0 {
+		set(roundKey, strconv.Itoa(w.Round))
+	}
+	set(asideKey, string(w.Aside))
+	var vips []string
+	for _, a := range w.VirtualIPs {
+		vips = append(vips, a.String())
+	}
+	set(vipsKey, strings.Join(vips, ","))
+}
+
+// read reads what a unit told of virtual router number. Words in another protocol say
+// that it serves, announces or stands aside, and not what.
+func read(bag juju.Databag, number int) Word {
+	text := func(name string) string { return bag[key(name, number)] }
+	w := Word{Serves: text(runsKey) != "", Announces: text(nextKey) != "", Aside: parseAside(text(asideKey))}
+	if n, err := strconv.Atoi(text(roundKey)); err == nil && n > 0 && n < lastRound {
+		w.Round = n
+	}
+	if bag[protocolKey] != strconv.Itoa(Protocol) {
+		return w
+	}
+	w.Next = ParseAnnouncement(text(nextKey))
+	w.Runs, _ = vrrp.ParseParameters(text(runsKey))
+	for word := range strings.SplitSeq(text(vipsKey), ",") {
+		if a, err := netip.ParseAddr(word); err == nil && a.Zone() == "" && !slices.Contains(w.VirtualIPs, a) {
+			w.VirtualIPs = append(w.VirtualIPs, a)
+		}
+	}
+	return w
+}
