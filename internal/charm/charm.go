@@ -148,8 +148,10 @@ func tellsVersion(h hooks.Kind) bool {
 	return false
 }
 
-// idle tells hooks that bring nothing to do.
-func idle(h hooks.Kind) bool { return h == hooks.CollectMetrics || h == hooks.MeterStatusChanged }
+// idle tells hooks that bring nothing to do: some of Juju's, and all that are not known.
+func idle(h hooks.Kind) bool {
+	return h == hooks.CollectMetrics || h == hooks.MeterStatusChanged || h == ""
+}
 
 // pass brings the unit from what was observed to what is wanted. Options that cannot
 // be used change nothing: the unit goes on by those that it used last.

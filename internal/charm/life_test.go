@@ -112,6 +112,39 @@ func TestALifeInJujusOrder(t *testing.T) {
 	require.Equal(t, before.Host.String(), with(s, func(s *charmtest.State) { s.Host.Charm = before.Host.Charm; s.Host.Holds = false }).Host.String())
 }
 
+// TestAUnitThatWasStoppedStaysStopped whatever Juju runs yet: a dying unit whose agent was
+// restarted gets leader-settings-changed and its peer relation's broken after stop, and
+// after remove, one whose machine was rebooted start.
+func TestAUnitThatWasStoppedStaysStopped(t *testing.T) {
+	s := withPeer(serving(t))
+	again := []string{"cluster-relation-broken", "cluster-relation-departed", "cluster-relation-changed", "leader-settings-changed", "leader-elected",
+		"start", "config-changed", "update-status", "upgrade-charm", "secret-changed", "website-relation-broken", charmtest.Refresh}
+	for claim, ended := range map[string]charmtest.State{
+		"stopped":                run(t, s, "stop"),
+		"removed":                run(t, s, "stop", "remove"),
+		"removed without a stop": run(t, s, "remove"),
+		"stopped beside another": run(t, with(s, addNeighbour), "stop"),
+		"removed beside another": run(t, with(s, addNeighbour), "stop", "remove"),
+		"never served":           run(t, run(t, charmtest.NewState(0), "install", "stop"), "remove"),
+		"stopped in an upgrade":  run(t, s, "pre-series-upgrade", "stop"),
+	} {
+		for _, hook := range again {
+			out := charmtest.Run(t, hook, ended)
+			require.Empty(t, out.Steps, "%s: %s", claim, hook)
+			require.Equal(t, ended.Host.String(), out.Host.String(), "%s: %s", claim, hook)
+		}
+		for _, action := range []string{"pause", "resume", "restart", "failover", "check-network", "status", "get-configuration"} {
+			out := act(t, action, ended)
+			require.Equal(t, ended.Host.String(), out.Host.String(), "%s: %s", claim, action)
+		}
+		anew := run(t, ended, "install", "config-changed", "start")
+		if claim != "never served" {
+			require.True(t, anew.Host.Keepalived.Running, claim)
+		}
+		require.Empty(t, anew.Stale(), claim)
+	}
+}
+
 func TestARemovedUnitLeavesTheMachineAsItWas(t *testing.T) {
 	const foreign = "vrrp_instance SOMEBODY {\n    interface eth0\n    virtual_router_id 99\n    virtual_ipaddress {\n        192.0.2.9/24\n    }\n}"
 	for claim, change := range map[string]func(*charmtest.Host){

@@ -159,6 +159,9 @@ func (r *request) holders() string {
 // as seen from here. An error is the step's, which then changed nothing.
 func (r *request) change(action reconcile.Action, leaving bool) (string, error) {
 	want, err := reconcile.Desire(r.obs)
+	if err == nil && r.obs.Machine.Stopped {
+		err = errors.New("this unit has been stopped: Juju removes it")
+	}
 	if err != nil {
 		return "", err
 	}

@@ -15,7 +15,7 @@ func observe(ev juju.Event, j Model, m Machine) (reconcile.Observed, error) {
 	if obs.Machine, err = m.Observe(reconcile.Layout{Application: ev.Unit.Application}); err != nil {
 		return obs, err
 	}
-	if !reconcile.NeedsModel(ev.Hook) {
+	if !reconcile.NeedsModel(obs) {
 		return obs, nil
 	}
 	if obs.Options, err = j.Options(); err != nil {

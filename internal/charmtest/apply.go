@@ -96,6 +96,8 @@ func (h *Host) apply(l reconcile.Layout, s reconcile.Step, amid bool) (known boo
 		h.removePackage(amid)
 	case reconcile.Test:
 		return true, h.test(s.Files)
+	case reconcile.End, reconcile.Begin:
+		h.Stopped = s.Action == reconcile.End
 	case reconcile.Owe:
 		for _, f := range follow {
 			h.Files[path.Join(l.Owed(), string(f))] = ""

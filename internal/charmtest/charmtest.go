@@ -111,8 +111,8 @@ func RunHook(t testing.TB, h Hook, in State) Out {
 		"JUJU_RELATION_ID":    string(h.relation(in.Juju)),
 	}
 	ev, err := juju.ParseEvent("dispatch", func(name string) string { return environment[name] }, endpoint.All())
-	if err != nil {
-		t.Fatalf("Juju would not run this: %v", err)
+	if err != nil || ev.Kind == juju.Hook && ev.Hook == "" {
+		t.Fatalf("Juju would not run %s: %v", path, err)
 	}
 	life := &life{death: h.Death}
 	if h.Between != nil {

@@ -24,6 +24,10 @@ func (h *Host) Apply(l reconcile.Layout, s reconcile.Step) error {
 
 func (h *Host) apply(l reconcile.Layout, s reconcile.Step) error {
 	switch s.Action {
+	case reconcile.End:
+		return h.end()
+	case reconcile.Begin:
+		return h.begin()
 	case reconcile.InstallPackage:
 		return h.installPackage()
 	case reconcile.RemovePackage:

@@ -80,6 +80,7 @@ func (h *Host) Observe(l reconcile.Layout) (reconcile.Machine, error) {
 	m.Booted = err == nil
 	_, err = os.Stat(h.path(l.Paused()))
 	m.Paused = err == nil
+	m.Stopped = missing(h.endMark()) == nil
 	m.Leftovers = len(h.leftovers()) > 0
 	m.BinaryCurrent = sameBinary(h.self, h.path(l.Binary()))
 	found, err := services(l)

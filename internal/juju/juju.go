@@ -80,7 +80,7 @@ type Event struct {
 	// Name is the hook's or action's full name, e.g. website-relation-changed.
 	Name string
 	// Hook is the hook's kind without the endpoint, e.g. relation-changed; empty
-	// for an action.
+	// for an action, and for a hook that this charm does not know.
 	Hook hooks.Kind
 	// Endpoint and Relation are set in relation hooks.
 	Endpoint string
@@ -97,8 +97,8 @@ type Event struct {
 // ParseEvent finds out from the environment (a look-up function such as
 // os.Getenv) and the program's name what Juju wants. With a dispatch file Juju
 // says so in JUJU_DISPATCH_PATH; without, it starts hooks/NAME (Juju,
-// worker/uniter/runner). Hooks that no Juju version fires for these endpoints
-// are an error.
+// worker/uniter/runner). With dispatch it runs the charm for every hook it has, those
+// of later versions included, and leaves it to the charm which it knows.
 func ParseEvent(argv0 string, getenv func(string) string, endpoints []string) (Event, error) {
 	where := getenv("JUJU_DISPATCH_PATH")
 	if where == "" {
@@ -110,9 +110,7 @@ func ParseEvent(argv0 string, getenv func(string) string, endpoints []string) (E
 	case "actions":
 		ev.Kind = Action
 	case "hooks":
-		if err := ev.parseHook(endpoints); err != nil {
-			return Event{}, err
-		}
+		ev.parseHook(endpoints)
 	default:
 		return Event{}, fmt.Errorf("cannot tell a hook from %q: it is neither hooks/NAME nor actions/NAME", where)
 	}
@@ -145,10 +143,10 @@ func UnitHooks() []hooks.Kind {
 		hooks.SecretChanged, hooks.SecretRemove, hooks.SecretRotate, hooks.SecretExpired)
 }
 
-func (ev *Event) parseHook(endpoints []string) error {
+func (ev *Event) parseHook(endpoints []string) {
 	if slices.Contains(UnitHooks(), hooks.Kind(ev.Name)) {
 		ev.Hook = hooks.Kind(ev.Name)
-		return nil
+		return
 	}
 	for _, endpoint := range endpoints {
 		kind, found := strings.CutPrefix(ev.Name, endpoint+"-")
@@ -158,9 +156,8 @@ func (ev *Event) parseHook(endpoints []string) error {
 		for _, k := range hooks.RelationHooks() {
 			if string(k) == kind {
 				ev.Hook, ev.Endpoint = k, endpoint
-				return nil
+				return
 			}
 		}
 	}
-	return fmt.Errorf("cannot run hook %q: this charm has no such hook", ev.Name)
 }

@@ -47,19 +47,25 @@ func modeOf(h hooks.Kind) Mode {
 // mode returns what the unit is to be, before options are looked at.
 func (o Observed) mode() Mode {
 	mode := modeOf(o.Event.Hook)
-	if mode == Serving && o.upgrades() {
+	if mode == Serving && (o.upgrades() || o.stopped()) {
 		return Released
 	}
 	return mode
 }
 
+// stopped tells that the unit has run stop or remove. Juju stops no unit of a machine but
+// one that it removes, yet hooks may follow: the peer relation's broken, and whatever an
+// agent that was restarted begins with, start included after a reboot. Only install
+// begins a unit anew.
+func (o Observed) stopped() bool { return o.Machine.Stopped && o.Event.Hook != hooks.Install }
+
 // upgrades tells that the machine's base is being upgraded. A new charm is given another
-// chance, whatever became of that.
+// chance, whatever became of that, and one that has ended needs no mark of it.
 func (o Observed) upgrades() bool {
 	switch o.Event.Hook {
 	case hooks.PreSeriesUpgrade:
 		return true
-	case hooks.PostSeriesUpgrade, hooks.UpgradeCharm:
+	case hooks.PostSeriesUpgrade, hooks.UpgradeCharm, hooks.Stop:
 		return false
 	}
 	_, marked := o.Machine.Files[o.layout().Upgrading()]
@@ -68,7 +74,7 @@ func (o Observed) upgrades() bool {
 
 // NeedsModel tells whether a hook looks at options and relations at all; the
 // last hooks of a unit do not.
-func NeedsModel(h hooks.Kind) bool { return modeOf(h) == Serving }
+func NeedsModel(o Observed) bool { return modeOf(o.Event.Hook) == Serving && !o.stopped() }
 
 // Blocked is a condition that only the operator can end. The unit keeps its last
 // good configuration.

@@ -76,6 +76,8 @@ type Machine struct {
 	Booted bool
 	// Paused tells that an operator keeps the unit out of the election.
 	Paused bool
+	// Stopped tells that the unit has run stop or remove, and has not begun anew.
+	Stopped bool
 	// Leftovers tells that the Python charm left something beside the charm's files.
 	Leftovers bool
 	// Owed are the follow-ups that an earlier hook did not live to do.

@@ -4,17 +4,19 @@ import (
 	"errors"
 	"maps"
 	"slices"
+
+	"github.com/juju/charm/v12/hooks"
 )
 
 // Plan lists the steps from what is to what is wanted, none when they agree. The
 // order keeps two promises at every point where a hook may die: the daemon never
 // reads a file that was not tested, and what it has not read yet is remembered.
 func Plan(d Desired, o Observed) []Step {
-	var steps []Step
+	steps := o.beginsOrEnds()
 	if d.Mode == Serving || d.Mode == Idle && o.Machine.Version == "" {
-		steps = serve(d, o)
+		steps = append(steps, serve(d, o)...)
 	} else {
-		steps = withdraw(d, o)
+		steps = append(steps, withdraw(d, o)...)
 	}
 	if o.Machine.Leftovers {
 		steps = append(steps, Step{Action: RemoveLeftovers})
@@ -25,7 +27,21 @@ func Plan(d Desired, o Observed) []Step {
 // Settle lists what a unit still owes when something keeps it from deciding anything
 // new: the last good configuration is carried through, and while it waits for others
 // the package is installed.
-func Settle(o Observed, why error) []Step {
+func Settle(o Observed, why error) []Step { return append(o.beginsOrEnds(), settle(o, why)...) }
+
+// beginsOrEnds notes the end of the unit before anything else is done for it, and takes
+// the note back where Juju begins the unit anew.
+func (o Observed) beginsOrEnds() []Step {
+	switch ends := modeOf(o.Event.Hook) == Gone || o.Event.Hook == hooks.Stop; {
+	case ends && !o.Machine.Stopped:
+		return []Step{{Action: End}}
+	case o.Machine.Stopped && !ends && !o.stopped():
+		return []Step{{Action: Begin}}
+	}
+	return nil
+}
+
+func settle(o Observed, why error) []Step {
 	var waiting *Waiting
 	if o.Machine.Version == "" && errors.As(why, &waiting) {
 		return []Step{{Action: InstallPackage}}

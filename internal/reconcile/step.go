@@ -10,6 +10,9 @@ type Action string
 
 // The actions, roughly in the order of a plan.
 const (
+	// End notes that the unit has ended, Begin takes that back.
+	End   Action = "end"
+	Begin Action = "begin"
 	// InstallPackage gets keepalived from the machine's package archive.
 	InstallPackage Action = "install keepalived"
 	// Owe remembers Step.FollowUps before the files change.
