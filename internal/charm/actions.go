@@ -149,13 +149,33 @@ var password = regexp.MustCompile(`(?m)(auth_pass[\s\\]+).*$`)
 func showConfiguration(r request) (map[string]string, error) {
 	files, l := r.obs.Machine.Files, r.layout()
 	results := map[string]string{"summary": "this unit has no configuration yet: " + status(r.obs).Message}
-	for key, path := range map[string]string{"keepalived-conf": reconcile.MainFile, "fragment": l.Fragment(), "checker": l.CheckerConfig()} {
-		if text, there := files[path]; there && !(path == reconcile.MainFile && reconcile.Foreign(text)) {
-			results[key] = password.ReplaceAllString(text, "${1}********")
+	shown, room := []struct{ key, path string }{{"keepalived-conf", reconcile.MainFile}, {"checker", l.CheckerConfig()}, {"fragment", l.Fragment()}}, mostText
+	for n, s := range shown {
+		if text, there := files[s.path]; there && !(s.path == reconcile.MainFile && reconcile.Foreign(text)) {
+			var took int
+			results[s.key], took = clip(password.ReplaceAllString(text, "${1}********"), s.path, room/(len(shown)-n))
+			room -= took
 		}
 	}
 	if _, there := files[l.Fragment()]; there {
 		results["summary"] = strings.Join([]string{reconcile.MainFile, l.Fragment(), l.CheckerConfig()}, ", ")
 	}
 	return results, nil
+}
+
+// clip shows the whole lines of a file for which there is room, in bytes of JSON, and in a
+// last one how much more there is; it tells what they took.
+func clip(text, path string, room int) (shown string, took int) {
+	const last = 200 // more than the last line takes
+	// What is no text, and NUL, no argument can be.
+	text = strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
+	length := 0
+	for line := range strings.Lines(text) {
+		quoted, _ := json.Marshal(line) // text can be marshalled
+		if took += len(quoted) - len(`""`); took > room-last {
+			return text[:length] + fmt.Sprintf("\n# %d more bytes, see %s\n", len(text)-length, path), room
+		}
+		length += len(line)
+	}
+	return text, took
 }

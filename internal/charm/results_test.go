@@ -115,6 +115,32 @@ func TestEveryResultIsDocumentedAndEveryDocumentedResultExists(t *testing.T) {
 	}
 }
 
+// TestTheConfigurationIsShownAsFarAsItHasRoom: Juju's tool takes each result as an
+// argument, of 128 KiB at most (execve(2)), the one for programs included.
+func TestTheConfigurationIsShownAsFarAsItHasRoom(t *testing.T) {
+	s := circumstances(t)["holder"]
+	l := s.Layout()
+	whole := act(t, "get-configuration", s).Juju.Results
+	require.Equal(t, s.Host.Files[l.Fragment()], whole["fragment"], "what has room is whole")
+	line := "# é \"<&>\" \\ " + strings.Repeat("x", 50) + "\n"
+	for claim, grown := range map[string]map[string]string{
+		"all grew":         {l.Fragment(): s.Host.Files[l.Fragment()] + strings.Repeat(line, 9000), l.CheckerConfig(): strings.Repeat(line, 5000), reconcile.MainFile: s.Host.Files[reconcile.MainFile] + strings.Repeat(line, 5000)},
+		"the fragment":     {l.Fragment(): s.Host.Files[l.Fragment()] + strings.Repeat(line, 1300)},
+		"a line for a man": {l.Fragment(): strings.Repeat("x", 1<<20)},
+		"bytes of no text": {l.Fragment(): strings.Repeat("\xff\x00\n", 50_000)},
+	} {
+		out := act(t, "get-configuration", with(s, func(s *charmtest.State) { maps.Copy(s.Host.Files, grown) }))
+		require.Empty(t, out.Juju.Failure, claim)
+		for key, value := range out.Juju.Results {
+			require.Less(t, len(key)+len(value), 128<<10, "%s: %s", claim, key)
+		}
+		require.Regexp(t, `\n# \d+ more bytes, see /etc/keepalived/charm.d/keepalived.conf\n$`, out.Juju.Results["fragment"], claim)
+		var parsed map[string]string
+		require.NoError(t, json.Unmarshal([]byte(out.Juju.Results["json"]), &parsed))
+		require.NotEmpty(t, parsed["checker"], claim)
+	}
+}
+
 func TestABadParameterIsRefusedAndChangesNothing(t *testing.T) {
 	s := circumstances(t)["holder"]
 	for _, c := range []struct {
