@@ -19,6 +19,23 @@ const before = `vrrp_instance mine {
 }
 `
 
+// TestAFileOfTheOwnersBesideTheFragmentsIsNoApplication: the charm leaves as if it were not
+// there, and yields to what it says.
+func TestAFileOfTheOwnersBesideTheFragmentsIsNoApplication(t *testing.T) {
+	const stray = reconcile.FragmentDir + "/90-mine.conf"
+	before := charmtest.NewState(0)
+	before.Host.Files[stray] = "vrrp_instance MINE {\n    interface eth0\n    virtual_router_id 99\n    virtual_ipaddress {\n        10.10.74.99/32\n    }\n}\n"
+	s := run(t, option(before, "virtual_ip", vip), "install", "config-changed", "start")
+	require.True(t, s.Host.Keepalived.Running)
+	require.Equal(t, before.Host.String(), run(t, s, "stop", "remove").Host.String())
+	for name, value := range map[string]any{"router_id": 99, "virtual_ip": "10.10.74.99"} {
+		out := charmtest.Run(t, "config-changed", option(s, name, value))
+		require.Contains(t, out.Juju.Status.String(), "blocked: option "+name)
+		require.Contains(t, out.Juju.Status.String(), stray)
+		require.Equal(t, s.Host.String(), out.Host.String())
+	}
+}
+
 func TestAClashWithANeighbourBlocksTheSecondAndNamesTheFirst(t *testing.T) {
 	for _, c := range []struct {
 		option string
@@ -29,7 +46,7 @@ func TestAClashWithANeighbourBlocksTheSecondAndNamesTheFirst(t *testing.T) {
 		{"virtual_ip", "10.10.74.251", `blocked: option virtual_ip is "10.10.74.251", must be a free address, 10.10.74.251 belongs to application other; meanwhile VIP ready: holds 10.10.74.250`},
 	} {
 		s := with(serving(t), func(s *charmtest.State) {
-			s.Host.Files[reconcile.Layout{Application: "other"}.Fragment()] = "vrrp_instance charm_other {\ninterface eth0\nvirtual_router_id 77\n" +
+			s.Host.Files[reconcile.Layout{Application: "other"}.Fragment()] = "# Written by the Juju charm keepalived for application other.\nvrrp_instance charm_other {\ninterface eth0\nvirtual_router_id 77\n" +
 				"virtual_ipaddress {\n169.254.77.112/32 dev lo\n}\nvirtual_ipaddress_excluded {\n10.10.74.251/32 dev eth0\n}\n}\n"
 		})
 		out := charmtest.Run(t, "config-changed", option(s, c.option, c.value))

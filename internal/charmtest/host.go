@@ -323,8 +323,13 @@ func (h Host) observe(l reconcile.Layout) reconcile.Machine {
 		}
 	}
 	for p, text := range h.Files {
-		if application := strings.TrimSuffix(path.Base(p), ".conf"); path.Dir(p) == reconcile.FragmentDir && application != l.Application {
+		application := strings.TrimSuffix(path.Base(p), ".conf")
+		switch known := reconcile.IsFragment(application, text) || len(h.Below(reconcile.Layout{Application: application}.State())) > 0; {
+		case path.Dir(p) != reconcile.FragmentDir || application == l.Application:
+		case known:
 			m.Neighbours[application] = text
+		default:
+			m.Included[p] = text
 		}
 	}
 	if h.Keepalived.Running {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -72,7 +73,8 @@ func (h *Host) Observe(l reconcile.Layout) (reconcile.Machine, error) {
 	if m.Files, err = h.read(l.Files()); err != nil {
 		return m, err
 	}
-	if m.Neighbours, err = h.neighbours(l); err != nil {
+	var owners map[string]string
+	if m.Neighbours, owners, err = h.beside(l); err != nil {
 		return m, err
 	}
 	m.Owed = h.owed(l)
@@ -94,6 +96,7 @@ func (h *Host) Observe(l reconcile.Layout) (reconcile.Machine, error) {
 	m.NotifierActive = found[l.NotifierUnit()].running()
 	m.Check = h.check(l)
 	m.Included = h.included()
+	maps.Copy(m.Included, owners)
 	m.Filtered = h.filtered()
 	m.Drifted, m.Fixed = h.drifted(m.Files[reconcile.SysctlFile])
 	return m, h.observeElection(l, daemon, &m)
@@ -147,23 +150,38 @@ func (h *Host) read(paths []string) (map[string]string, error) {
 
 // neighbours returns the fragments of other applications.
 func (h *Host) neighbours(l reconcile.Layout) (map[string]string, error) {
+	fragments, _, err := h.beside(l)
+	return fragments, err
+}
+
+// beside returns the fragments of other applications, by application, and what else
+// keepalived reads beside them, by path: files of the machine's owner. An application has
+// a directory of its own, or made its fragment known in the first line.
+func (h *Host) beside(l reconcile.Layout) (fragments, owners map[string]string, err error) {
+	const longest = 16 << 20
 	paths, err := filepath.Glob(h.path(reconcile.FragmentDir, "*.conf"))
 	if err != nil {
-		return nil, fmt.Errorf("cannot list %s: %w", reconcile.FragmentDir, err)
+		return nil, nil, fmt.Errorf("cannot list %s: %w", reconcile.FragmentDir, err)
 	}
-	fragments := map[string]string{}
+	fragments, owners = map[string]string{}, map[string]string{}
 	for _, p := range paths {
-		application := strings.TrimSuffix(filepath.Base(p), ".conf")
-		if application == l.Application {
+		other := reconcile.Layout{Application: strings.TrimSuffix(filepath.Base(p), ".conf")}
+		if other.Application == l.Application {
 			continue
 		}
-		text, err := os.ReadFile(p)
-		if err != nil {
-			return nil, fmt.Errorf("cannot read %s: %w", p, err)
+		text, err := readUpTo(p, longest)
+		switch applies := missing(h.path(other.State())) == nil; {
+		case err != nil && applies:
+			return nil, nil, fmt.Errorf("cannot read %s: %w", other.Fragment(), err)
+		case err != nil:
+			// Nor does keepalived read what is no file.
+		case applies || reconcile.IsFragment(other.Application, text):
+			fragments[other.Application] = text
+		default:
+			owners[other.Fragment()] = text
 		}
-		fragments[application] = string(text)
 	}
-	return fragments, nil
+	return fragments, owners, nil
 }
 
 func (h *Host) owed(l reconcile.Layout) []reconcile.FollowUp {

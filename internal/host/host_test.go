@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -221,6 +222,7 @@ func TestAReloadMakesThePlacesOfNeighboursTrackFiles(t *testing.T) {
 	m := newMachine(t)
 	other := reconcile.Layout{Application: "other"}
 	m.put(other.Fragment(), "x")
+	m.put(other.Binary(), "")
 	m.apply(reconcile.Step{Action: reconcile.Do, FollowUps: []reconcile.FollowUp{reconcile.Reload}})
 	require.DirExists(t, m.in(other.Run()))
 	require.NoFileExists(t, m.in(other.TrackFile()))
@@ -319,11 +321,44 @@ func TestTheBinaryIsCopiedAndComparedByContent(t *testing.T) {
 	require.False(t, m.observe().BinaryCurrent)
 }
 
+// TestAFileOfTheOwnersBesideTheFragmentsIsNoApplication: keepalived reads it all the same.
+func TestAFileOfTheOwnersBesideTheFragmentsIsNoApplication(t *testing.T) {
+	m := newMachine(t)
+	m.put(reconcile.MainFile, "include "+reconcile.FragmentDir+"/*.conf\n")
+	m.put(m.l.Fragment(), "ours\n")
+	const stray, saved = reconcile.FragmentDir + "/90-mine.conf", reconcile.FragmentDir + "/keepalived-old.conf"
+	m.put(stray, "global_defs {\n}\n")
+	m.put(saved, "# Written by the Juju charm keepalived for application keepalived.\n")
+	require.NoError(t, os.Mkdir(m.in(reconcile.FragmentDir+"/dir.conf"), 0o755))
+	require.NoError(t, syscall.Mkfifo(m.in(reconcile.FragmentDir+"/pipe.conf"), 0o600))
+	lb := reconcile.Layout{Application: "lb"}
+	m.put(lb.Fragment(), "# Written by the Juju charm keepalived for application lb.\n")
+	seen := m.observe()
+	require.Equal(t, map[string]string{"lb": m.text(lb.Fragment())}, seen.Neighbours)
+	require.Equal(t, map[string]string{stray: "global_defs {\n}\n", saved: m.text(saved)}, seen.Included)
+	m.apply(reconcile.Step{Action: reconcile.Test, Files: file(m.l.Fragment(), "new fragment\n")})
+	require.Contains(t, m.says("tested"), "global_defs {", "what keepalived will read is tested with the rest")
+	m.apply(reconcile.Step{Action: reconcile.Do, FollowUps: []reconcile.FollowUp{reconcile.Reload}})
+	require.NoDirExists(t, m.in(reconcile.Layout{Application: "90-mine"}.Run()))
+	require.DirExists(t, m.in(lb.Run()))
+}
+
+// TestAConfigurationFromBeforeTheCharmIsOneBesideAnOwnersFile too.
+func TestAConfigurationFromBeforeTheCharmIsOneBesideAnOwnersFile(t *testing.T) {
+	m := newMachine(t)
+	m.put(reconcile.MainFile, "include /etc/keepalived/more\n")
+	m.put("/etc/keepalived/more", "vrrp_instance X {\n}\n")
+	m.put(reconcile.FragmentDir+"/90-mine.conf", "global_defs {\n}\n")
+	require.Contains(t, m.observe().Included, "/etc/keepalived/more")
+}
+
 func TestNeighboursAreListedWithTheirFragments(t *testing.T) {
 	m := newMachine(t)
 	m.put(m.l.Fragment(), "ours\n")
 	m.put(reconcile.Layout{Application: "lb-two"}.Fragment(), "theirs\n")
 	m.put(reconcile.FragmentDir+"/note.txt", "x")
+	require.Empty(t, m.observe().Neighbours, "files of the machine's owner")
+	m.put(reconcile.Layout{Application: "lb-two"}.CheckerConfig(), "{}")
 	require.Equal(t, map[string]string{"lb-two": "theirs\n"}, m.observe().Neighbours)
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -90,7 +91,7 @@ func (h *Host) foreign() string {
 	if _, ok := files[reconcile.ForeignFile]; ok {
 		return h.path(reconcile.ForeignFile)
 	}
-	fragments, err := filepath.Glob(h.path(reconcile.FragmentDir, "*.conf"))
+	fragments, err := h.neighbours(reconcile.Layout{})
 	if err == nil && len(fragments) == 0 && reconcile.Foreign(files[reconcile.MainFile]) {
 		return h.path(reconcile.MainFile)
 	}
@@ -155,16 +156,17 @@ func (h *Host) tracks(l reconcile.Layout, fragment string) map[string]int {
 }
 
 // compose writes the whole configuration below a candidate directory: the files
-// to come, and the neighbours' fragments as they are.
+// to come, and the neighbours' fragments and the owner's files as they are.
 func (h *Host) compose(l reconcile.Layout, candidate string, files []reconcile.File) (string, error) {
 	texts, err := h.read([]string{reconcile.MainFile, l.Fragment()})
 	if err != nil {
 		return "", err
 	}
-	neighbours, err := h.neighbours(l)
+	neighbours, owners, err := h.beside(l)
 	if err != nil {
 		return "", err
 	}
+	maps.Copy(texts, owners)
 	for application, text := range neighbours {
 		texts[reconcile.Layout{Application: application}.Fragment()] = text
 	}

@@ -73,6 +73,11 @@ func (o Observed) others() map[string]string {
 	return texts
 }
 
+// IsFragment tells by its first line whether a file is an application's fragment.
+func IsFragment(application, text string) bool {
+	return strings.HasPrefix(text, "# Written by the Juju charm keepalived for application "+application+".\n")
+}
+
 // foreignText is a keepalived.conf from before the charm: kept aside already, or
 // still in place. With a fragment of the charm there, keepalived.conf is the
 // charm's, whoever wrote into it.

@@ -92,8 +92,8 @@ type Machine struct {
 	// InotifyLimit is how many inotify instances root may have when none is left; 0
 	// when there are.
 	InotifyLimit int
-	// Included are the files that a configuration from before the charm includes, by
-	// path.
+	// Included are the files that a configuration from before the charm includes, and
+	// those that the machine's owner has beside the fragments, by path.
 	Included map[string]string
 	// Filtered are addresses whose packets keepalived's packet filter drops.
 	Filtered []netip.Addr
