@@ -118,7 +118,7 @@ func TestALifeInJujusOrder(t *testing.T) {
 func TestAUnitThatWasStoppedStaysStopped(t *testing.T) {
 	s := withPeer(serving(t))
 	again := []string{"cluster-relation-broken", "cluster-relation-departed", "cluster-relation-changed", "leader-settings-changed", "leader-elected",
-		"start", "config-changed", "update-status", "upgrade-charm", "secret-changed", "website-relation-broken", charmtest.Refresh}
+		"start", "config-changed", "update-status", "upgrade-charm", "pre-series-upgrade", "secret-changed", "website-relation-broken", charmtest.Refresh}
 	for claim, ended := range map[string]charmtest.State{
 		"stopped":                run(t, s, "stop"),
 		"removed":                run(t, s, "stop", "remove"),

@@ -150,7 +150,7 @@ func serve(d Desired, o Observed) []Step {
 func withdraw(d Desired, o Observed) []Step {
 	var steps []Step
 	d.Files = keep(o.Machine)
-	if d.Mode == Released && o.upgrades() {
+	if d.Mode == Released && o.upgrades() && !o.stopped() {
 		d.Files[d.Layout.Upgrading()] = "until post-series-upgrade\n"
 	}
 	daemon, others := changes(d, o.Machine)
