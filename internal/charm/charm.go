@@ -54,8 +54,9 @@ type Machine interface {
 	Check(reconcile.Layout) (checker.Once, error)
 	// History returns the unit's journal, oldest entry first.
 	History(reconcile.Layout) ([]history.Entry, error)
-	// Unreachable returns those of the peers' addresses at which nothing answers.
-	Unreachable([]netip.Addr) ([]netip.Addr, error)
+	// Unreachable returns those of the peers' addresses at which nothing answers but a
+	// proxy, which has none of the link-layer addresses told for them.
+	Unreachable(addresses []netip.Addr, macs map[netip.Addr][]string) ([]netip.Addr, error)
 	// Look listens and asks on the segments that the question names.
 	Look(conflict.Question) (conflict.Look, error)
 	// Remind leaves word that Juju is to run Refresh once the hook has ended.

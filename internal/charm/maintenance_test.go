@@ -83,6 +83,14 @@ func TestWhoTakesNothingOverIsNoSuccessor(t *testing.T) {
 	}
 }
 
+func TestAPeerForWhichOnlyAProxyAnswersIsNoSuccessor(t *testing.T) {
+	s := with(peer(holding(t, "true"), "macs", "52:54:00:74:00:0c"), func(s *charmtest.State) {
+		s.Host.Proxied = []netip.Addr{netip.MustParseAddr("10.10.74.12")}
+	})
+	require.Contains(t, act(t, "failover", s).Juju.Failure, "keepalived/1: machine does not answer")
+	require.Contains(t, act(t, "status", s).Juju.Results["peer-1"], "machine answers: no")
+}
+
 func TestOneSuccessorIsEnough(t *testing.T) {
 	s := peer(holding(t, "true"), "aside", "paused")
 	bag := maps.Clone(s.Juju.Relations["cluster"]["cluster:1"][unit(1)])

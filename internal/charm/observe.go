@@ -54,7 +54,7 @@ func complete(obs *reconcile.Observed, j Model, m Machine) error {
 	}
 	obs.Machine.Unreachable = nil
 	if waitedFor := reconcile.Probe(*obs); len(waitedFor) > 0 {
-		if obs.Machine.Unreachable, err = m.Unreachable(waitedFor); err != nil {
+		if obs.Machine.Unreachable, err = m.Unreachable(waitedFor, reconcile.MACs(*obs)); err != nil {
 			return err
 		}
 	}

@@ -146,7 +146,7 @@ func (h shownHeard) String() string {
 // showPeers tells what each peer told, and whether its machine answers now.
 func (r request) showPeers(s *shown, view reconcile.View, now time.Time) error {
 	asked := view.OnLink(r.obs.Machine)
-	silent, err := r.m.Unreachable(asked)
+	silent, err := r.m.Unreachable(asked, reconcile.MACs(r.obs))
 	if err != nil {
 		return err
 	}

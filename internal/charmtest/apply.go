@@ -76,11 +76,13 @@ func (m *machine) History(reconcile.Layout) ([]history.Entry, error) {
 	return slices.Clone(m.host.Journal), nil
 }
 
-func (m *machine) Unreachable(asked []netip.Addr) ([]netip.Addr, error) {
+func (m *machine) Unreachable(asked []netip.Addr, macs map[netip.Addr][]string) ([]netip.Addr, error) {
 	if m.life.dead {
 		return nil, errDied
 	}
-	return slices.DeleteFunc(slices.Clone(asked), func(a netip.Addr) bool { return !slices.Contains(m.host.Silent, a) }), nil
+	return slices.DeleteFunc(slices.Clone(asked), func(a netip.Addr) bool {
+		return !slices.Contains(m.host.Silent, a) && (len(macs[a]) == 0 || !slices.Contains(m.host.Proxied, a))
+	}), nil
 }
 
 // apply carries out a step, or half of it.

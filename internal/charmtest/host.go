@@ -86,6 +86,9 @@ type Host struct {
 	Pinned []netip.Addr
 	// Silent are addresses of peers at which nothing answers.
 	Silent []netip.Addr
+	// Proxied are those at which only a proxy answers, which is found by the MACs told
+	// for them.
+	Proxied []netip.Addr
 	// AddressErrors is how many advertisements the daemon dropped for their addresses.
 	AddressErrors int
 	// Network is what a look at the network brings, as far as it is asked for.
@@ -162,7 +165,7 @@ func (h Host) clone() Host {
 	h.Late, h.Lost = slices.Clone(h.Late), slices.Clone(h.Lost)
 	h.Pinned, h.Silent, h.Stray = slices.Clone(h.Pinned), slices.Clone(h.Silent), slices.Clone(h.Stray)
 	h.Network.Heard, h.Network.Answers = slices.Clone(h.Network.Heard), slices.Clone(h.Network.Answers)
-	h.Fixed, h.Filtered = slices.Clone(h.Fixed), slices.Clone(h.Filtered)
+	h.Proxied, h.Fixed, h.Filtered = slices.Clone(h.Proxied), slices.Clone(h.Fixed), slices.Clone(h.Filtered)
 	h.Interfaces = slices.Clone(h.Interfaces)
 	for i := range h.Interfaces {
 		h.Interfaces[i].Addresses = slices.Clone(h.Interfaces[i].Addresses)

@@ -15,6 +15,9 @@ type Question struct {
 	Segments []Segment
 	// Listen is how long to listen for advertisements and answers.
 	Listen time.Duration
+	// Named asks by ARP in this machine's name, not by probes, which Linux answers as an
+	// owner but never as a proxy.
+	Named bool
 }
 
 // Segment is a part of the network that one interface is on.

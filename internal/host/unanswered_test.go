@@ -17,7 +17,7 @@ func TestWhatCannotBeRememberedKeepsNothingFromHappening(t *testing.T) {
 		t.Run(claim, func(t *testing.T) {
 			h := New(t.TempDir(), "")
 			require.NoError(t, h.write(inTheWay, "", 0o600))
-			silent, err := h.Unreachable(nil)
+			silent, err := h.Unreachable(nil, nil)
 			require.NoError(t, err)
 			require.Empty(t, silent)
 			h.rememberSilent([]netip.Addr{netip.MustParseAddr("10.10.74.12")})

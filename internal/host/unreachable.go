@@ -34,8 +34,10 @@ const (
 // Unreachable asks each address's machine for its link-layer address, by sending
 // a datagram nobody reads (discard, RFC 863), and returns those that the kernel
 // got no answer from, or cannot even ask for. All of them are on segments of this
-// machine; a link-local one is looked for on all of those.
-func (h *Host) Unreachable(addresses []netip.Addr) ([]netip.Addr, error) {
+// machine; a link-local one is looked for on all of those. An answer by a host that has
+// none of the link-layer addresses told for an address, in macs, is no sign of life
+// where that host answers for every address.
+func (h *Host) Unreachable(addresses []netip.Addr, macs map[netip.Addr][]string) ([]netip.Addr, error) {
 	places, err := onLinks(addresses)
 	if err != nil {
 		return nil, err
@@ -43,7 +45,16 @@ func (h *Host) Unreachable(addresses []netip.Addr) ([]netip.Addr, error) {
 	for _, a := range addresses {
 		places[a] = slices.DeleteFunc(places[a], func(at netip.Addr) bool { return !ask(at) })
 	}
-	return h.silent(addresses, places)
+	silent, err := h.silent(addresses, places)
+	if err != nil {
+		return nil, err
+	}
+	answered := func(a netip.Addr) bool { return !slices.Contains(silent, a) }
+	heard := slices.DeleteFunc(slices.Clone(addresses), func(a netip.Addr) bool { return !answered(a) })
+	nobody, err := proxied(heard, places, macs)
+	return slices.DeleteFunc(slices.Clone(addresses), func(a netip.Addr) bool {
+		return answered(a) && !slices.Contains(nobody, a)
+	}), err
 }
 
 // onLinks tells where each address may be: a link-local one (RFC 4291 section 2.5.6)

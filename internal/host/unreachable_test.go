@@ -37,21 +37,21 @@ func TestADeadPeerIsWaitedForOnce(t *testing.T) {
 	dead := []netip.Addr{netip.MustParseAddr("10.10.74.12"), netip.MustParseAddr("10.10.74.13")}
 
 	began := time.Now()
-	silent, err := m.Unreachable(dead)
+	silent, err := m.Unreachable(dead, nil)
 	require.NoError(t, err)
 	require.Equal(t, dead, silent)
 	first := time.Since(began)
 	require.Greater(t, first, 2*time.Second, "the kernel has asked three times")
 
 	began = time.Now()
-	silent, err = m.Unreachable(dead)
+	silent, err = m.Unreachable(dead, nil)
 	require.NoError(t, err)
 	require.Equal(t, dead, silent)
 	require.Less(t, time.Since(began), first*3/4)
 
 	// The kernel is still asking.
 	began = time.Now()
-	silent, err = m.Unreachable(dead)
+	silent, err = m.Unreachable(dead, nil)
 	require.NoError(t, err)
 	require.Equal(t, dead, silent)
 	require.Less(t, time.Since(began), first*3/4)
@@ -59,7 +59,7 @@ func TestADeadPeerIsWaitedForOnce(t *testing.T) {
 	// One that is back is heard at once.
 	back := &netlink.Neigh{LinkIndex: link.Attrs().Index, IP: dead[0].AsSlice(), HardwareAddr: peer.Attrs().HardwareAddr, State: netlink.NUD_PERMANENT}
 	require.NoError(t, netlink.NeighSet(back))
-	silent, err = m.Unreachable(dead)
+	silent, err = m.Unreachable(dead, nil)
 	require.NoError(t, err)
 	require.Equal(t, dead[1:], silent)
 }
@@ -98,12 +98,12 @@ func TestLinkLocalPeersAreAskedFor(t *testing.T) {
 	}, time.Minute, 10*time.Millisecond)
 	dead, nowhere := netip.MustParseAddr("fe80::dead"), netip.MustParseAddr("192.0.2.1")
 	began := time.Now()
-	silent, err := m.Unreachable([]netip.Addr{alive})
+	silent, err := m.Unreachable([]netip.Addr{alive}, nil)
 	require.NoError(t, err)
 	require.Empty(t, silent)
 	heard := time.Since(began)
 	began = time.Now()
-	silent, err = m.Unreachable([]netip.Addr{dead, alive, nowhere})
+	silent, err = m.Unreachable([]netip.Addr{dead, alive, nowhere}, nil)
 	require.NoError(t, err)
 	require.Equal(t, []netip.Addr{dead, nowhere}, silent)
 	require.Less(t, heard, time.Since(began)/2, "the links it is not on are not waited for")

@@ -42,7 +42,8 @@ func (l *look) inRounds(ask func() error, read func(round func() int) error) err
 }
 
 // ask4 sends ARP probes: requests without a sender's address, which leave no trace
-// in anybody's table (RFC 5227 section 2.1.1).
+// in anybody's table (RFC 5227 section 2.1.1); requests in this machine's name where the
+// question says so.
 func (l *look) ask4(ifi *net.Interface, addresses []netip.Addr, begin func()) error {
 	if len(addresses) == 0 || len(ifi.HardwareAddr) != len(ethernet.Broadcast) {
 		return nil
@@ -60,7 +61,7 @@ func (l *look) ask4(ifi *net.Interface, addresses []netip.Addr, begin func()) er
 	b := make([]byte, 1500)
 	return l.inRounds(func() error {
 		for _, a := range addresses {
-			p, err := arp.NewPacket(arp.OperationRequest, ifi.HardwareAddr, netip.IPv4Unspecified(), nobody, a)
+			p, err := arp.NewPacket(arp.OperationRequest, ifi.HardwareAddr, l.sender(ifi, a), nobody, a)
 			if err != nil {
 				return err
 			}

@@ -26,7 +26,7 @@ const rounds = 3
 // says. What cannot be looked at, such as an interface that is down, is among the
 // faults.
 func Look(q conflict.Question) conflict.Look {
-	l := &look{listened: q.Listen, pace: q.Listen / (rounds + 1), own: ownMACs(), counted: make(chan struct{})}
+	l := &look{listened: q.Listen, pace: q.Listen / (rounds + 1), own: ownMACs(), named: q.Named, counted: make(chan struct{})}
 	var all sync.WaitGroup
 	for _, s := range q.Segments {
 		ifi, err := net.InterfaceByName(s.Interface)
@@ -74,6 +74,7 @@ type look struct {
 	end     time.Time
 	pace    time.Duration
 	own     map[string]bool
+	named   bool
 	// controls are asked for beside what the question names.
 	controls []netip.Addr
 
@@ -100,6 +101,23 @@ func (l *look) controlled(ifi *net.Interface, ask []netip.Addr, family func(neti
 // which tell a proxy from an owner; none where their subnet is too small.
 func Controls(ifi *net.Interface, asked []netip.Addr) []netip.Addr {
 	return conflict.Controls(around(ifi, asked[0]), slices.Concat(asked, ownAddresses()), rand.Uint64)
+}
+
+// sender is the address in whose name to ask for another one by ARP: this machine's own on
+// the interface, the one in the same subnet if there is; no address for a probe.
+func (l *look) sender(ifi *net.Interface, a netip.Addr) netip.Addr {
+	sender := netip.IPv4Unspecified()
+	if !l.named {
+		return sender
+	}
+	own, _ := ifi.Addrs() // without them it is a probe
+	for _, o := range own {
+		p, err := netip.ParsePrefix(o.String())
+		if err == nil && p.Addr().Is4() && (sender.IsUnspecified() || p.Contains(a)) {
+			sender = p.Addr()
+		}
+	}
+	return sender
 }
 
 // around is the subnet in which an address is on an interface; one of common size where
