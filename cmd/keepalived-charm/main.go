@@ -19,6 +19,9 @@ func main() {
 		if errors.Is(err, checker.ErrStuck) {
 			os.Exit(checker.StuckStatus)
 		}
+		if errors.Is(err, checker.ErrOrphaned) {
+			os.Exit(checker.OrphanedStatus)
+		}
 		os.Exit(1)
 	}
 }

@@ -40,7 +40,8 @@ The systemd services of the charm start it as:
   keepalived-charm ended --config FILE     after it ended: note how, take away the
                                            virtual IPs that it left behind
   keepalived-charm rescue --config FILE    after a checker has ended: when it found
-                                           keepalived stuck, kill that
+                                           keepalived stuck, kill that; when that
+                                           had ended, take away what it left
   keepalived-charm yield --config FILE     before keepalived stops: let another unit
                                            take over what this one holds
   keepalived-charm notify --unit UNIT FILE ...
@@ -141,9 +142,13 @@ func service(mode string, args []string) error {
 			return err
 		}
 		return json.NewEncoder(os.Stdout).Encode(once)
-	case mode == "rescue" && os.Getenv("EXIT_STATUS") == strconv.Itoa(checker.StuckStatus): // systemd.exec(5)
-		return host.Rescue()
 	case mode == "rescue":
+		switch os.Getenv("EXIT_STATUS") { // systemd.exec(5)
+		case strconv.Itoa(checker.StuckStatus):
+			return host.Rescue()
+		case strconv.Itoa(checker.OrphanedStatus):
+			return host.New("/", "").Orphaned(*config)
+		}
 		return nil
 	case mode == "yield":
 		return host.Yield(*config)

@@ -27,6 +27,14 @@ const StuckStatus = 75 // EX_TEMPFAIL, sysexits(3)
 // ErrStuck is why a checker ends that found keepalived stuck.
 var ErrStuck = errors.New("keepalived does nothing though its track file was written: has keepalived killed, another one begins anew")
 
+// OrphanedStatus is the exit status of a checker that found virtual IPs without a
+// keepalived.
+const OrphanedStatus = 76
+
+// ErrOrphaned is why a checker ends that found virtual IPs without a keepalived: systemd
+// runs nothing when one ends whose service is masked.
+var ErrOrphaned = errors.New("keepalived has ended and left its virtual IPs: has them taken away")
+
 // DaemonGroups are the places of keepalived's control group: with version 2, and
 // with both versions.
 func DaemonGroups() []string {
@@ -35,8 +43,8 @@ func DaemonGroups() []string {
 }
 
 // daemonWatch notices that keepalived no longer does anything: its processes are
-// stopped, frozen or wait for ever. Such a daemon keeps the virtual IPs on its
-// machine while another one takes them over, and nothing else would end that.
+// stopped, frozen or wait for ever, or it has ended. Such a daemon keeps the virtual IPs
+// on its machine while another one takes them over, and nothing else would end that.
 type daemonWatch struct {
 	groups []string
 	at     time.Time // of the next look
@@ -45,6 +53,8 @@ type daemonWatch struct {
 	active int       // looks in a row that found it at work
 	armed  bool      // it is known to read the track file
 	asked  time.Time // since when it has something to do; zero while it works
+	seen   bool      // it has been found running
+	gone   time.Time // since when it has not; zero while it runs
 }
 
 // look tells what follows from keepalived's processor time: to write the track
@@ -54,6 +64,13 @@ func (w *daemonWatch) look(now time.Time, usage string) (ask, stuck bool) {
 	late := !w.looked.IsZero() && now.Sub(w.looked) > 2*daemonInterval
 	worked := usage != w.usage
 	w.looked, w.usage = now, usage
+	w.seen = w.seen || usage != ""
+	if usage != "" || w.gone.IsZero() || late {
+		w.gone = time.Time{}
+		if usage == "" && w.seen {
+			w.gone = now
+		}
+	}
 	switch {
 	case usage == "":
 		w.active, w.armed, w.asked = 0, false, time.Time{}
@@ -69,6 +86,12 @@ func (w *daemonWatch) look(now time.Time, usage string) (ask, stuck bool) {
 		return false, w.armed
 	}
 	return false, false
+}
+
+// ended tells that keepalived ran, and has not for a while: one that systemd starts anew,
+// or that is replaced, is back before.
+func (w *daemonWatch) ended(now time.Time) bool {
+	return !w.gone.IsZero() && now.Sub(w.gone) >= daemonPatience
 }
 
 // read returns keepalived's processor time so far; empty while it does not run.
@@ -106,6 +129,10 @@ func (l *loop) lookAtDaemon(now time.Time) (time.Time, error) {
 	ask, stuck := w.look(now, w.read())
 	if stuck && w.complete() {
 		return w.at, ErrStuck
+	}
+	if w.ended(now) && l.election.holdsAny() {
+		l.news.tell()
+		return w.at, ErrOrphaned
 	}
 	if ask && l.tracks[0].value != noValue {
 		// The same text: keepalived waits for the file to be closed, not for another one.

@@ -3,6 +3,7 @@ package checker
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
@@ -77,4 +78,49 @@ func TestAStuckKeepalivedEndsTheChecker(t *testing.T) {
 	require.NoError(t, look(), "a daemon without an instance is not stuck")
 	put("cgroup.procs", "12\n13\n")
 	require.ErrorIs(t, look(), ErrStuck)
+}
+
+// TestAKeepalivedThatLeftItsAddressesEndsTheChecker: systemd runs nothing when one is killed
+// whose service is masked.
+func TestAKeepalivedThatLeftItsAddressesEndsTheChecker(t *testing.T) {
+	for _, row := range []struct {
+		claim string
+		// runs is what each look finds: one that runs, none (a dot), or, an underscore,
+		// that a second went by in which the checker itself did not run.
+		runs     string
+		holds    bool
+		orphaned bool
+	}{
+		{"it was killed and does not start again", "aaaa......", true, true},
+		{"it holds nothing", "aaaa......", false, false},
+		{"it starts again", "aaaa..aa..aa", true, false},
+		{"this checker never saw it: a hook looks, or did", "............", true, false},
+		{"a machine that was frozen lets time pass first", "aaaa.._.._..", true, false},
+	} {
+		t.Run(row.claim, func(t *testing.T) {
+			l := newTestLoop(t)
+			group := t.TempDir()
+			l.daemon.groups = []string{group}
+			l.election.members[0].holder = row.holds
+			now, orphaned := time.Now(), false
+			for n, c := range row.runs {
+				now = now.Add(daemonInterval)
+				usage := filepath.Join(group, "cpu.stat")
+				switch c {
+				case '_':
+					now = now.Add(time.Second)
+					continue
+				case '.':
+					_ = os.Remove(usage)
+				default:
+					require.NoError(t, os.WriteFile(usage, []byte(strconv.Itoa(n)), 0o600))
+				}
+				if _, err := l.lookAtDaemon(now); err != nil {
+					require.ErrorIs(t, err, ErrOrphaned)
+					orphaned = true
+				}
+			}
+			require.Equal(t, row.orphaned, orphaned)
+		})
+	}
 }

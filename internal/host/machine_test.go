@@ -8,8 +8,10 @@ import (
 
 	"github.com/google/nftables"
 	"github.com/stretchr/testify/require"
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"keepalived-charm/internal/healthcheck"
 	"keepalived-charm/internal/keepalived"
 	"keepalived-charm/internal/reconcile"
 	"keepalived-charm/internal/vrrp"
@@ -113,4 +115,40 @@ func TestAddressesAreTakenOutOfThePacketFilterOfKeepalived(t *testing.T) {
 	mine, err := conn.GetSetElements(&nftables.Set{Table: &nftables.Table{Name: "mine", Family: nftables.TableFamilyIPv4}, Name: "vips"})
 	require.NoError(t, err)
 	require.Len(t, mine, 2)
+}
+
+// TestAddressesThatAMaskedKeepalivedLeftAreTakenAway, those of one that runs, or that
+// systemd is about to start, are not.
+func TestAddressesThatAMaskedKeepalivedLeftAreTakenAway(t *testing.T) {
+	_, eth0 := inNamespace(t)
+	vip, own := "10.10.74.250/32", "10.10.74.11/24"
+	m := newMachine(t)
+	c := healthcheck.Config{
+		Application: "keepalived", Links: []string{"eth0"}, History: m.l.History(),
+		Instances: []healthcheck.Instance{{Name: "charm_keepalived", TrackFile: "/run/priority", Interface: "eth0",
+			Addresses: []netip.Addr{netip.MustParseAddr("10.10.74.250")}}},
+		Check: healthcheck.Check{Type: healthcheck.None},
+	}
+	text, err := c.Marshal()
+	require.NoError(t, err)
+	m.put(m.l.CheckerConfig(), string(text))
+	for _, a := range []string{vip, own} {
+		address, err := netlink.ParseAddr(a)
+		require.NoError(t, err)
+		require.NoError(t, netlink.AddrAdd(eth0, address))
+	}
+	for _, row := range []struct {
+		state string
+		left  []string
+	}{{"active 12", []string{vip, own}}, {"activating 0", []string{vip, own}}, {"failed 0", []string{own}}} {
+		m.set(t, "keepalived.service", row.state)
+		require.NoError(t, m.Orphaned(m.l.CheckerConfig()))
+		list, err := netlink.AddrList(eth0, netlink.FAMILY_V4)
+		require.NoError(t, err)
+		var left []string
+		for _, a := range list {
+			left = append(left, a.IPNet.String())
+		}
+		require.ElementsMatch(t, row.left, left, row.state)
+	}
 }

@@ -75,6 +75,24 @@ func Rescue() error {
 	return nil
 }
 
+// Orphaned takes away virtual IPs that a keepalived left behind for whose end systemd does
+// nothing, as its service is masked. Whatever starts or stops does that itself.
+func (h *Host) Orphaned(config string) error {
+	found, err := show(keepalivedService)
+	if err != nil || found[keepalivedService].running() {
+		return err
+	}
+	c, err := readChecker(h.path(config))
+	if err != nil {
+		return err
+	}
+	flushed := flush(virtualAddresses(c), c.Links)
+	if c.History != "" {
+		noteIn(h.path(c.History), history.Entry{Event: history.KeepalivedEnded, Cause: history.Unknown})
+	}
+	return flushed
+}
+
 // markBoot makes the file that tells of a boot, when keepalived starts for the
 // first time since one: before any track file is there.
 func markBoot(c healthcheck.Config) (bool, error) {

@@ -64,6 +64,23 @@ func (d *deployment) maskedService(t *testing.T) {
 		}))
 		d.ready(t)
 	})
+	d.scenario(t, "a masked keepalived that is killed leaves no virtual IP, while no hook runs", func(t *testing.T) {
+		holder := d.ready(t)
+		unit := d.unitOn(t, holder)
+		d.run(t, holder, "systemctl mask keepalived.service")
+		d.hold(t, holder, true)
+		m := d.measure(t, 5*time.Second, func() { d.run(t, holder, "pkill -KILL -x keepalived") })
+		require.Less(t, m.Shared, 3*time.Second)
+		require.Len(t, m.Moves, 1)
+		require.Empty(t, d.heldBy(t, holder, lab.VIP))
+		require.NotEqual(t, holder, d.waitHolder(t))
+		d.hold(t, holder, false)
+		d.says(t, unit, "keepalived.service is masked, no VIP can be held here: systemctl unmask keepalived.service")
+		d.run(t, holder, "systemctl unmask keepalived.service")
+		d.updateStatus(t)
+		d.readyAgain(t, unit)
+		d.ready(t)
+	})
 }
 
 func (d *deployment) packageRemoved(t *testing.T) {
