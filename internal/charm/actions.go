@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/reconcile"
@@ -144,7 +145,9 @@ func status(obs reconcile.Observed) juju.Status {
 
 // password is what get-configuration hides: the rest of a line, wherever in it the word
 // stands, and of the next one where a backslash joins the two.
-var password = regexp.MustCompile(`(?m)(auth_pass[\s\\]+).*$`)
+var password = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?m)(auth_pass[\s\\]+).*$`)
+})
 
 func showConfiguration(r request) (map[string]string, error) {
 	files, l := r.obs.Machine.Files, r.layout()
@@ -153,7 +156,7 @@ func showConfiguration(r request) (map[string]string, error) {
 	for n, s := range shown {
 		if text, there := files[s.path]; there && !(s.path == reconcile.MainFile && reconcile.Foreign(text)) {
 			var took int
-			results[s.key], took = clip(password.ReplaceAllString(text, "${1}********"), s.path, room/(len(shown)-n))
+			results[s.key], took = clip(password().ReplaceAllString(text, "${1}********"), s.path, room/(len(shown)-n))
 			room -= took
 		}
 	}

@@ -10,10 +10,12 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"net/netip"
+	"net/textproto"
 	"net/url"
 	"os"
+	"strconv"
+	"strings"
 
 	"keepalived-charm/internal/healthcheck"
 )
@@ -22,8 +24,9 @@ import (
 const maxHeader = 64 << 10
 
 // httpProber asks for one path and looks at the status of the answer. It speaks on its
-// own connection instead of through an http.Transport, which leaves a connection that
-// is still being made to itself when a request is given up.
+// own connection: an http.Transport leaves one that is still being made to itself when a
+// request is given up. Of package http it would need the reading of a status line, which
+// is not worth what that package does at the start of every hook.
 type httpProber struct {
 	*aim
 	path   *url.URL
@@ -101,14 +104,15 @@ func (p *httpProber) exchange(conn net.Conn, u *url.URL, server netip.AddrPort) 
 		defer secure.Close() // says goodbye; conn ends it, too
 		conn = secure
 	}
-	request := &http.Request{Method: http.MethodGet, URL: u, Host: p.host, Close: true, Header: http.Header{"User-Agent": {"keepalived-charm"}}}
-	if err := request.Write(conn); err != nil {
+	// One path, and a connection that is not kept (RFC 9112 sections 3 and 9.6).
+	_, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: keepalived-charm\r\nConnection: close\r\n\r\n",
+		u.RequestURI(), cmp.Or(p.host, u.Host))
+	if err != nil {
 		return 0, err
 	}
 	limited := &io.LimitedReader{R: conn, N: maxHeader}
 	for answers := bufio.NewReader(limited); ; {
-		// The body is not closed: that would read it, and an endless one for ever.
-		answer, err := http.ReadResponse(answers, request)
+		status, err := readAnswer(answers)
 		switch {
 		case err != nil && limited.N <= 0:
 			return 0, fmt.Errorf("its header is longer than %d bytes", maxHeader)
@@ -116,11 +120,33 @@ func (p *httpProber) exchange(conn net.Conn, u *url.URL, server netip.AddrPort) 
 			return 0, errors.New("closed without an answer")
 		case err != nil:
 			return 0, err
-		case answer.StatusCode >= 200 || answer.StatusCode == http.StatusSwitchingProtocols:
-			return answer.StatusCode, nil
+		case status >= 200 || status == switching:
+			return status, nil
 		}
 		// An interim answer (RFC 9110 section 15.2): the final one follows.
 	}
+}
+
+// switching is the one interim status after which no other follows (RFC 9110 section
+// 15.2.2).
+const switching = 101
+
+// readAnswer reads the status line and the header of an answer (RFC 9112 sections 4 and
+// 5), and nothing of its body, which may be endless.
+func readAnswer(answers *bufio.Reader) (status int, err error) {
+	lines := textproto.NewReader(answers)
+	line, err := lines.ReadLine()
+	if err != nil {
+		return 0, err
+	}
+	version, rest, _ := strings.Cut(line, " ")
+	code, _, _ := strings.Cut(strings.TrimLeft(rest, " "), " ")
+	status, err = strconv.Atoi(code)
+	if !strings.HasPrefix(version, "HTTP/") || len(code) != 3 || err != nil || status < 100 {
+		return 0, fmt.Errorf("malformed HTTP response %q", line)
+	}
+	_, err = lines.ReadMIMEHeader()
+	return status, err
 }
 
 // httpCause shortens what the certificate check says to its last part.

@@ -3,10 +3,10 @@ package config
 import (
 	"fmt"
 	"net/netip"
-	"regexp"
 	"slices"
 	"strings"
 
+	"keepalived-charm/internal/plain"
 	"keepalived-charm/internal/vrrp"
 )
 
@@ -101,14 +101,19 @@ func broadcast(p netip.Prefix) netip.Addr {
 	return netip.AddrFrom4(b)
 }
 
-// A name of the DNS (RFC 1034 section 3.1) in labels of at most 63 characters, a dot
-// behind it or not. Underscores are no part of host names (RFC 1123 section 2.1), yet of
-// names that are in use.
-var hostname = regexp.MustCompile(`^([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.)*([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?)\.?$`)
-
-// digits is what no name ends with: it is an address that was mistyped (RFC 1123
-// section 2.1).
-var digits = regexp.MustCompile(`(^|\.)[0-9]+\.?$`)
+// isHostname tells a name of the DNS (RFC 1034 section 3.1): labels of at most 63
+// characters, a dot behind the last or not. Underscores are no part of host names (RFC
+// 1123 section 2.1), yet of names that are in use. What ends with a label of digits alone
+// is no name but an address that was mistyped (same section).
+func isHostname(s string) bool {
+	labels := strings.Split(strings.TrimSuffix(s, "."), ".")
+	for _, l := range labels {
+		if !plain.Word(l, 63, "_-") || l[0] == '-' || l[len(l)-1] == '-' {
+			return false
+		}
+	}
+	return len(s) <= 253 && strings.Trim(labels[len(labels)-1], "0123456789") != ""
+}
 
 func (o *Options) setHostname(s string) string {
 	s = strings.TrimSpace(s)
@@ -116,7 +121,7 @@ func (o *Options) setHostname(s string) string {
 		o.Hostname = s
 		return ""
 	}
-	if s != "" && (len(s) > 253 || !hostname.MatchString(s) || digits.MatchString(s)) {
+	if s != "" && !isHostname(s) {
 		return "a host name such as api.example.com, or empty"
 	}
 	o.Hostname = s

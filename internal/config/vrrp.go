@@ -1,10 +1,11 @@
 package config
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 	"time"
+
+	"keepalived-charm/internal/plain"
 )
 
 func (o *Options) setVersion(s string) {
@@ -30,9 +31,16 @@ const (
 	LongestInterval  = 255 * time.Second
 )
 
-// secretURI is a secret's URI as juju add-secret prints it, with or without the
+// isSecretURI tells a secret's URI as juju add-secret prints it, with or without the
 // model.
-var secretURI = regexp.MustCompile(`^secret:(//[0-9a-f-]{36}/)?[a-z0-9]{20}$`)
+func isSecretURI(s string) bool {
+	s, found := strings.CutPrefix(s, "secret:")
+	if model, inModel := strings.CutPrefix(s, "//"); inModel {
+		model, s, _ = strings.Cut(model, "/")
+		found = found && plain.Of(model, 36, plain.Hex+"-")
+	}
+	return found && plain.Of(s, 20, "0123456789abcdefghijklmnopqrstuvwxyz")
+}
 
 // setAuthSecret comes after vrrp_version in the table.
 func (o *Options) setAuthSecret(s string) string {
@@ -41,7 +49,7 @@ func (o *Options) setAuthSecret(s string) string {
 		return ""
 	case o.Version != 2:
 		return "empty unless vrrp_version is 2: VRRP version 3 has no authentication"
-	case !secretURI.MatchString(s):
+	case !isSecretURI(s):
 		return "the URI of a secret as juju add-secret prints it, or empty"
 	}
 	o.AuthSecret = s

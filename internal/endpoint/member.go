@@ -2,13 +2,13 @@ package endpoint
 
 import (
 	"net/netip"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
 	"keepalived-charm/internal/group"
 	"keepalived-charm/internal/juju"
+	"keepalived-charm/internal/plain"
 )
 
 // Member is what a unit tells its peers on cluster.
@@ -41,8 +41,11 @@ type Member struct {
 	Since int64
 }
 
-// mac is an Ethernet address.
-var mac = regexp.MustCompile(`^([0-9a-f]{2}:){5}[0-9a-f]{2}$`)
+// isMAC tells an Ethernet address as the kernel writes it.
+func isMAC(s string) bool {
+	bytes := strings.Split(s, ":")
+	return len(bytes) == 6 && !slices.ContainsFunc(bytes, func(b string) bool { return !plain.Of(b, 2, plain.Hex) })
+}
 
 // Databag returns the member's databag.
 func (m Member) Databag() juju.Databag {
@@ -119,7 +122,7 @@ func joinAddresses(addresses []netip.Addr) string {
 
 // splitMACs keeps those of the form that the kernel's tables have.
 func splitMACs(s string) []string {
-	list := slices.DeleteFunc(strings.Split(s, ","), func(word string) bool { return !mac.MatchString(word) })
+	list := slices.DeleteFunc(strings.Split(s, ","), func(word string) bool { return !isMAC(word) })
 	return list[:min(len(list), mostListed)]
 }
 

@@ -2,7 +2,6 @@ package group
 
 import (
 	"net/netip"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -158,8 +157,16 @@ const (
 // lastRouter is the highest number of a virtual router: virtual router IDs end at 255.
 const lastRouter = 254
 
-// routerKey is a key of a virtual router but the first.
-var routerKey = regexp.MustCompile(`^(?:vrrp|next|round|aside|vips)-([1-9][0-9]{0,2})$`)
+// numbered is the number that a key of a virtual router but the first ends with, in 1-999;
+// 0 for any other key.
+func numbered(k string) int {
+	name, digits, _ := strings.Cut(k, "-")
+	number, err := strconv.Atoi(digits)
+	if err != nil || number < 1 || number > 999 || k != key(name, number) || !slices.Contains([]string{"vrrp", "next", "round", "aside", "vips"}, name) {
+		return 0
+	}
+	return number
+}
 
 // key is what a value of virtual router number is called.
 func key(name string, number int) string {
@@ -173,10 +180,8 @@ func key(name string, number int) string {
 func Routers(bag juju.Databag) map[int]Word {
 	words := map[int]Word{0: read(bag, 0)}
 	for k := range bag {
-		if found := routerKey.FindStringSubmatch(k); found != nil {
-			if number, _ := strconv.Atoi(found[1]); number <= lastRouter {
-				words[number] = read(bag, number)
-			}
+		if number := numbered(k); number > 0 && number <= lastRouter {
+			words[number] = read(bag, number)
 		}
 	}
 	return words
@@ -186,7 +191,7 @@ func Routers(bag juju.Databag) map[int]Word {
 func Former(want, have juju.Databag) juju.Databag {
 	gone := juju.Databag{}
 	for k := range have {
-		if _, wanted := want[k]; !wanted && routerKey.MatchString(k) {
+		if _, wanted := want[k]; !wanted && numbered(k) > 0 {
 			gone[k] = ""
 		}
 	}

@@ -4,11 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"keepalived-charm/internal/plain"
 )
 
 // Type is a way to tell whether the service works.
@@ -99,34 +100,30 @@ func (r StatusRange) Contains(status int) bool {
 	return status >= r.Min && status <= r.Max
 }
 
-var (
-	// unitName follows systemd.unit(5): at most maxName of these characters, with a
-	// type that has a meaningful active state.
-	unitName = regexp.MustCompile(`^[A-Za-z0-9:_.\\@-]+\.(service|socket|target|mount|path|timer|slice|scope)$`)
-	// urlPath is a path and query in the characters of RFC 3986, at most maxPath.
-	urlPath = regexp.MustCompile(`^/[A-Za-z0-9._~:/?@!$&'()*+,;=%\[\]-]*$`)
-	// hostName is a DNS name, or an address, without a port, at most maxName.
-	hostName = regexp.MustCompile(`^[A-Za-z0-9._:-]+$`)
-)
-
 // Lengths in bytes: systemd.unit(5) and RFC 1035 agree on 255, the path's is ours.
 const (
 	maxName = 255
 	maxPath = 1024
 )
 
-// ValidUnit tells whether Target is the name of a systemd unit that can be active.
-func (c Check) ValidUnit() bool { return unitName.MatchString(c.Target) && len(c.Target) <= maxName }
+// unitTypes are the types of systemd units that have a meaningful active state.
+var unitTypes = []string{"service", "socket", "target", "mount", "path", "timer", "slice", "scope"}
 
-// ValidPath tells whether Path is empty or a path with an optional query.
+// ValidUnit tells whether Target is the name of a systemd unit that can be active
+// (systemd.unit(5)).
+func (c Check) ValidUnit() bool {
+	dot := strings.LastIndexByte(c.Target, '.')
+	return dot > 0 && plain.Word(c.Target, maxName, `:_.\@-`) && slices.Contains(unitTypes, c.Target[dot+1:])
+}
+
+// ValidPath tells whether Path is empty or a path with an optional query, in the
+// characters of RFC 3986.
 func (c Check) ValidPath() bool {
-	return c.Path == "" || urlPath.MatchString(c.Path) && len(c.Path) <= maxPath
+	return c.Path == "" || c.Path[0] == '/' && plain.Word(c.Path, maxPath, "._~:/?@!$&'()*+,;=%[]-")
 }
 
-// ValidHost tells whether Host is empty, a DNS name or an address.
-func (c Check) ValidHost() bool {
-	return c.Host == "" || hostName.MatchString(c.Host) && len(c.Host) <= maxName
-}
+// ValidHost tells whether Host is empty, a DNS name or an address, without a port.
+func (c Check) ValidHost() bool { return c.Host == "" || plain.Word(c.Host, maxName, "._:-") }
 
 func (c Check) validate() error {
 	switch c.Type {

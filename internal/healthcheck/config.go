@@ -10,10 +10,10 @@ import (
 	"io"
 	"net/netip"
 	"path"
-	"regexp"
 	"slices"
 	"time"
 
+	"keepalived-charm/internal/plain"
 	"keepalived-charm/internal/vrrp"
 )
 
@@ -127,17 +127,16 @@ func (c Config) Marshal() ([]byte, error) {
 	return append(data, '\n'), nil
 }
 
-var (
-	// plainName is what applications and instances are called.
-	plainName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,128}$`)
-	// interfaceName is a subset of what dev_valid_name in Linux lets pass, up to
-	// IFNAMSIZ-1 bytes.
-	interfaceName = regexp.MustCompile(`^[A-Za-z0-9._:@-]{1,15}$`)
-)
+// plainName tells what applications and instances are called.
+func plainName(s string) bool { return plain.Word(s, 128, "._-") }
+
+// interfaceName tells a subset of what dev_valid_name in Linux lets pass, up to
+// IFNAMSIZ-1 bytes.
+func interfaceName(s string) bool { return plain.Word(s, 15, "._:@-") }
 
 // Validate says in one sentence what is wrong with the configuration.
 func (c Config) Validate() error {
-	if !plainName.MatchString(c.Application) {
+	if !plainName(c.Application) {
 		return fmt.Errorf("application %q is not a plain name", c.Application)
 	}
 	if len(c.Instances) == 0 {
@@ -174,7 +173,7 @@ func (c Config) Validate() error {
 		return fmt.Errorf("directory of the history %q is not an absolute path", c.History)
 	}
 	for _, link := range c.Links {
-		if !interfaceName.MatchString(link) {
+		if !interfaceName(link) {
 			return fmt.Errorf("%q is not an interface name", link)
 		}
 	}
@@ -183,13 +182,13 @@ func (c Config) Validate() error {
 
 func (i Instance) validate() error {
 	switch {
-	case !plainName.MatchString(i.Name):
+	case !plainName(i.Name):
 		return fmt.Errorf("instance %q is not a plain name", i.Name)
 	case !plainPath(i.TrackFile):
 		return fmt.Errorf("instance %q: track file %q is not an absolute path", i.Name, i.TrackFile)
 	case i.VirtualRouterID < 0 || i.VirtualRouterID > 255:
 		return fmt.Errorf("instance %q: virtual router ID %d is not within 1-255", i.Name, i.VirtualRouterID)
-	case !interfaceName.MatchString(i.Interface):
+	case !interfaceName(i.Interface):
 		return fmt.Errorf("instance %q: %q is not an interface name", i.Name, i.Interface)
 	case len(i.Addresses) == 0:
 		return fmt.Errorf("instance %q has no address", i.Name)

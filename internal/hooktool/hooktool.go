@@ -6,12 +6,12 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
-
-	"gopkg.in/yaml.v3"
 
 	"keepalived-charm/internal/juju"
 )
@@ -96,14 +96,26 @@ func (Tools) Databag(id juju.RelationID, unit juju.Unit) (juju.Databag, error) {
 // Publish changes keys of our own databag; Juju keeps the change until the hook
 // ends well and drops it otherwise. An empty value deletes its key.
 func (Tools) Publish(id juju.RelationID, changes juju.Databag) error {
-	file, err := yaml.Marshal(changes) // no limit on length, unlike arguments
-	if err == nil {
-		_, err = run(file, "relation-set", "-r", string(id), "--file", "-")
-	}
-	if err != nil {
+	// No limit on length, unlike arguments.
+	if _, err := run(mapping(changes), "relation-set", "-r", string(id), "--file", "-"); err != nil {
 		return fmt.Errorf("cannot publish in relation %s: %w", id, err)
 	}
 	return nil
+}
+
+// mapping is a databag as a YAML flow mapping (YAML 1.2 section 7.4): every escape of a
+// quoted Go string means the same in a double-quoted scalar (section 5.7).
+func mapping(bag juju.Databag) []byte {
+	text := []byte("{")
+	for n, k := range slices.Sorted(maps.Keys(bag)) {
+		if n > 0 {
+			text = append(text, ", "...)
+		}
+		text = strconv.AppendQuoteToASCII(text, k)
+		text = append(text, ": "...)
+		text = strconv.AppendQuoteToASCII(text, strings.ToValidUTF8(bag[k], "\uFFFD"))
+	}
+	return append(text, "}\n"...)
 }
 
 // Network returns the network of an endpoint.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -31,11 +32,13 @@ type lock struct {
 // lockWords is what apt-get says of a lock that it does not get (apt,
 // apt-pkg/contrib/fileutl.cc, GetLock). It does not know a holder in another PID
 // namespace.
-var lockWords = regexp.MustCompile(`(?m)^E: Could not get lock (\S+?)(?:\.? .*?process (\d+)(?: \((.*)\))?| .*)?$`)
+var lockWords = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?m)^E: Could not get lock (\S+?)(?:\.? .*?process (\d+)(?: \((.*)\))?| .*)?$`)
+})
 
 // lockIn finds it in what apt-get printed.
 func lockIn(said string) (lock, bool) {
-	m := lockWords.FindStringSubmatch(said)
+	m := lockWords().FindStringSubmatch(said)
 	switch {
 	case m == nil:
 		return lock{}, false

@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -164,7 +165,9 @@ func (h *Host) install(deadline time.Time) error {
 }
 
 // noPackage is what apt-get says where its lists have no package that could be installed.
-var noPackage = regexp.MustCompile(`E: (Unable to locate package .*|.* has no installation candidate|.*held broken packages)\.?$`)
+var noPackage = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`E: (Unable to locate package .*|.* has no installation candidate|.*held broken packages)\.?$`)
+})
 
 // refused turns what apt-get says into what only the machine's owner can end: a package
 // that is held, or that no archive has. It is nil for anything that may end by itself,
@@ -173,7 +176,7 @@ func refused(err, updateErr error) error {
 	if strings.Contains(err.Error(), "E: Held packages were changed") {
 		return reconcile.PackageHeld()
 	}
-	if m := noPackage.FindStringSubmatch(err.Error()); m != nil && updateErr == nil {
+	if m := noPackage().FindStringSubmatch(err.Error()); m != nil && updateErr == nil {
 		return reconcile.NoPackage(m[1])
 	}
 	return nil

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/juju/charm/v12/hooks"
-	"github.com/juju/names/v5"
+
+	"keepalived-charm/internal/plain"
 )
 
 // Unit is a unit's name, such as keepalived/0.
@@ -18,16 +20,29 @@ type Unit struct {
 	Number      int
 }
 
-// ParseUnit returns an error unless s is a unit name as Juju writes it.
+// ParseUnit returns an error unless s is a unit name as Juju writes it (names/v5,
+// ApplicationSnippet and NumberSnippet): words of small letters and digits, joined by
+// hyphens, a letter in each and first of all; a slash and a number.
 func ParseUnit(s string) (Unit, error) {
-	if !names.IsValidUnit(s) {
+	application, digits, _ := strings.Cut(s, "/")
+	number, err := strconv.Atoi(digits)
+	if err != nil || number < 0 || strconv.Itoa(number) != digits || !isApplication(application) {
 		return Unit{}, fmt.Errorf("cannot use %q as a unit name", s)
 	}
-	application, err := names.UnitApplication(s)
-	if err != nil {
-		return Unit{}, fmt.Errorf("cannot tell the application of unit %q: %w", s, err)
+	return Unit{Application: application, Number: number}, nil
+}
+
+func isApplication(s string) bool {
+	const letters = "abcdefghijklmnopqrstuvwxyz"
+	if s == "" || !strings.Contains(letters, s[:1]) {
+		return false
 	}
-	return Unit{Application: application, Number: names.NewUnitTag(s).Number()}, nil
+	for _, word := range strings.Split(s, "-") {
+		if !plain.Of(word, len(word), letters+"0123456789") || !strings.ContainsAny(word, letters) {
+			return false
+		}
+	}
+	return true
 }
 
 // String returns the unit's name; empty for the zero Unit.

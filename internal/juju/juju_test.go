@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/juju/charm/v12/hooks"
+	"github.com/juju/names/v5"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -98,7 +99,11 @@ func FuzzParseUnit(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		u, err := juju.ParseUnit(s)
+		if !names.IsValidUnit(s) || len(s) > 200 { // a number that fits into no int
+			require.Error(t, err)
+		}
 		if err != nil {
+			require.False(t, names.IsValidUnit(s) && len(s) < 18, "Juju takes %q", s)
 			require.Equal(t, juju.Unit{}, u)
 			return
 		}

@@ -2,11 +2,11 @@ package reconcile
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 
 	"keepalived-charm/internal/config"
 	"keepalived-charm/internal/keepalived"
+	"keepalived-charm/internal/plain"
 	"keepalived-charm/internal/vrrp"
 )
 
@@ -15,7 +15,7 @@ const passwordKey = "password"
 
 // VRRP version 2 carries eight bytes (RFC 2338 section 5.3.6); the characters are
 // those that keepalived.conf gives no meaning to.
-var password = regexp.MustCompile(`^[A-Za-z0-9._+=/@-]{1,8}$`)
+func isPassword(s string) bool { return plain.Word(s, 8, "._+=/@-") }
 
 // NeedsSecret names the secret that the decision depends on; empty for none.
 func NeedsSecret(o Observed) string {
@@ -43,7 +43,7 @@ func (d Desired) password(o Observed) (string, error) {
 		return "", &Blocked{fmt.Sprintf("option vrrp_auth_secret: cannot read key %s of %s: juju grant-secret %s %s",
 			passwordKey, uri, uri, d.Layout.Application)}
 	}
-	if !password.MatchString(o.Secret[passwordKey]) {
+	if !isPassword(o.Secret[passwordKey]) {
 		return "", &Blocked{"option vrrp_auth_secret: key " + passwordKey + " of " + uri +
 			" must be 1-8 letters, digits or ._+=/@-"}
 	}

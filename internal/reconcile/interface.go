@@ -4,12 +4,12 @@ import (
 	"cmp"
 	"fmt"
 	"net/netip"
-	"regexp"
 	"slices"
 	"strings"
 
 	"keepalived-charm/internal/config"
 	"keepalived-charm/internal/keepalived"
+	"keepalived-charm/internal/plain"
 	"keepalived-charm/internal/vrrp"
 )
 
@@ -83,7 +83,7 @@ const (
 func (m Machine) rank(i Interface) int {
 	bridge := i.Kind == "bridge"
 	switch {
-	case i.Name == "lo", i.NoARP, unsuitedKind[i.Kind], unsuitedName.MatchString(i.Name), bridge && !i.Up:
+	case i.Name == "lo", i.NoARP, unsuitedKind[i.Kind], unsuitedName(i.Name), bridge && !i.Up:
 		return unsuited
 	case !i.Up:
 		return down
@@ -98,9 +98,28 @@ var (
 	// (rtnetlink, IFLA_INFO_KIND).
 	unsuitedKind = map[string]bool{"dummy": true, "gre": true, "ifb": true, "ip6tnl": true, "ipip": true, "sit": true,
 		"tun": true, "vrf": true, "vti": true, "vxlan": true, "wireguard": true, "xfrm": true}
-	// unsuitedName are names that container engines and hypervisors give their own.
-	unsuitedName = regexp.MustCompile(`^(docker|br-[0-9a-f]{12}$|lxcbr|lxdbr|lxd[0-9]|virbr|vnet|podman|cni|flannel|cali|cilium|lxc[0-9a-f]|kube|nodelocaldns|weave|antrea|ovn-k8s|veth|tap|tun|wg)`)
+	// engines are what names begin with that container engines and hypervisors give
+	// their own.
+	engines = []string{"docker", "lxcbr", "lxdbr", "virbr", "vnet", "podman", "cni", "flannel", "cali", "cilium", "kube",
+		"nodelocaldns", "weave", "antrea", "ovn-k8s", "veth", "tap", "tun", "wg"}
 )
+
+// unsuitedName tells a name that a container engine or hypervisor gives its own.
+func unsuitedName(name string) bool {
+	for _, e := range engines {
+		if strings.HasPrefix(name, e) {
+			return true
+		}
+	}
+	if id, found := strings.CutPrefix(name, "br-"); found { // Docker's
+		return plain.Of(id, 12, plain.Hex)
+	}
+	if n, found := strings.CutPrefix(name, "lxd"); found {
+		return n != "" && plain.Digit(n[0])
+	}
+	id, found := strings.CutPrefix(name, "lxc") // Cilium's
+	return found && id != "" && plain.Of(id[:1], 1, plain.Hex)
+}
 
 // best chooses an interface for a virtual IP that has none yet: of those that have it
 // in a subnet the one that suits best, by the longest prefix; that of the default route

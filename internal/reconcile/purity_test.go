@@ -18,16 +18,17 @@ const module = "keepalived-charm/"
 // may import. Imports point one way.
 func pure() map[string][]string {
 	return map[string][]string{
-		"internal/juju":        {},
-		"internal/vrrp":        {},
+		"internal/plain":       {},
+		"internal/juju":        {"internal/plain"},
+		"internal/vrrp":        {"internal/plain"},
 		"templates":            {},
-		"internal/config":      {"internal/healthcheck", "internal/vrrp"},
+		"internal/config":      {"internal/healthcheck", "internal/plain", "internal/vrrp"},
 		"internal/group":       {"internal/juju", "internal/vrrp"},
-		"internal/endpoint":    {"internal/group", "internal/juju"},
+		"internal/endpoint":    {"internal/group", "internal/juju", "internal/plain"},
 		"internal/keepalived":  {"internal/vrrp", "templates"},
-		"internal/healthcheck": {"internal/vrrp"},
+		"internal/healthcheck": {"internal/plain", "internal/vrrp"},
 		"internal/conflict":    {"internal/vrrp"},
-		"internal/reconcile":   {"internal/config", "internal/conflict", "internal/endpoint", "internal/group", "internal/healthcheck", "internal/juju", "internal/keepalived", "internal/vrrp", "templates"},
+		"internal/reconcile":   {"internal/config", "internal/conflict", "internal/endpoint", "internal/group", "internal/healthcheck", "internal/juju", "internal/keepalived", "internal/plain", "internal/vrrp", "templates"},
 	}
 }
 
@@ -35,9 +36,9 @@ func pure() map[string][]string {
 // interfaces and io.EOF, crypto/x509 only ParseCertificate, sync only values worked out once.
 func allowed() []string {
 	return []string{
-		"bytes", "cmp", "crypto/sha256", "crypto/x509", "embed", "encoding/binary", "encoding/hex", "encoding/json", "encoding/pem", "errors", "fmt", "io", "maps", "net/netip", "path", "regexp", "slices",
+		"bytes", "cmp", "crypto/sha256", "crypto/x509", "embed", "encoding/binary", "encoding/hex", "encoding/json", "encoding/pem", "errors", "fmt", "io", "maps", "net/netip", "path", "slices",
 		"strconv", "strings", "sync", "text/template", "time", "unicode", "unicode/utf8",
-		"github.com/juju/charm/v12/hooks", "github.com/juju/names/v5",
+		"github.com/juju/charm/v12/hooks",
 	}
 }
 

@@ -5,10 +5,11 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/netip"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
+
+	"keepalived-charm/internal/plain"
 )
 
 // Mode is how advertisements travel.
@@ -47,14 +48,12 @@ type Parameters struct {
 	Interface string
 }
 
-var fingerprint = regexp.MustCompile(`^[0-9a-f]{4}$`)
-
-// The kernel takes any name of up to 15 bytes without "/" and white space; the
-// characters here are those that keepalived.conf gives no meaning to.
-var interfaceName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:@-]{0,14}$`)
-
-// IsInterface tells whether a network interface of that name can carry virtual IPs.
-func IsInterface(name string) bool { return name != "lo" && interfaceName.MatchString(name) }
+// IsInterface tells whether a network interface of that name can carry virtual IPs. The
+// kernel takes any name of up to 15 bytes without "/" and white space; the characters
+// here are those that keepalived.conf gives no meaning to.
+func IsInterface(name string) bool {
+	return name != "lo" && plain.Word(name, 15, "._:@-") && plain.Word(name[:1], 1, "")
+}
 
 // Fingerprint returns what Parameters.Auth says of a password.
 func Fingerprint(password string) string {
@@ -134,7 +133,7 @@ func ParseParameters(s string) (Parameters, bool) {
 	}
 	p = Parameters{Version: version, Mode: Mode(values["mode"]), VirtualRouterID: router, Interval: interval, Anchor: anchor, Auth: values["auth"], Spread: values["spread"] == "true", Interface: values["interface"]}
 	if p.String() != s || p.Mode != Multicast && p.Mode != Unicast || version != 2 && version != 3 ||
-		p.Auth != "" && !fingerprint.MatchString(p.Auth) || p.Interface != "" && !IsInterface(p.Interface) {
+		p.Auth != "" && !plain.Of(p.Auth, 4, plain.Hex) || p.Interface != "" && !IsInterface(p.Interface) {
 		return Parameters{}, false
 	}
 	return p, true
