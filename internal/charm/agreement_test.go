@@ -12,6 +12,8 @@ import (
 
 	"keepalived-charm/internal/charmtest"
 	"keepalived-charm/internal/endpoint"
+	"keepalived-charm/internal/juju"
+	"keepalived-charm/internal/reconcile"
 )
 
 // rest lets every hook run, and the ones that update-status brings, until
@@ -141,6 +143,89 @@ func TestAfterAPowerCutOfAllOneServesWithoutAnyHook(t *testing.T) {
 	require.Empty(t, c.Serving())
 	c.Pass(2)
 	require.Len(t, c.Serving(), 1)
+}
+
+// TestAChangeOfTheInterfaceIsAgreedOn: units that are on different networks do not hear
+// each other, so they change together, whatever the order of their hooks.
+func TestAChangeOfTheInterfaceIsAgreedOn(t *testing.T) {
+	for seed := range uint64(12) {
+		r := rand.New(rand.NewPCG(seed, 6))
+		c := newCluster(t, 3)
+		for _, n := range c.Nodes {
+			n.Host.Interfaces = append(n.Host.Interfaces, reconcile.Interface{Name: "eth1", Up: true, Addresses: n.Host.Interfaces[1].Addresses})
+		}
+		for _, name := range []string{"eth1", ""} {
+			gaps := c.Gaps
+			c.Set(map[string]any{"network_interface": name})
+			for range 200 {
+				if n := c.Nodes[r.IntN(3)]; n.Busy() {
+					c.Step(n)
+				}
+				require.Len(t, c.Serving(), 1, "seed %d\n%s", seed, c)
+			}
+			rest(t, c)
+			agreed(t, c, fmt.Sprint("seed ", seed, " ", name))
+			require.Equal(t, gaps, c.Gaps, "seed %d", seed)
+		}
+	}
+}
+
+// later says what a unit publishes as a revision with the next protocol might.
+func later(bag juju.Databag) juju.Databag {
+	bag["protocol"] = "2"
+	for k, v := range bag {
+		if v != "" && k != "protocol" && k != "principal" {
+			bag[k] = v + " colour=red"
+		}
+	}
+	bag["colour"] = "red"
+	return bag
+}
+
+// TestAPeerOfALaterRevisionIsWaitedFor: units are refreshed one by one, up and down, while
+// options change. Nobody changes over without those whose words it cannot read.
+func TestAPeerOfALaterRevisionIsWaitedFor(t *testing.T) {
+	for seed := range uint64(12) {
+		r := rand.New(rand.NewPCG(seed, 7))
+		c := newCluster(t, 3)
+		gaps := c.Gaps
+		holds := func(claim string, steps int) {
+			t.Helper()
+			for range steps {
+				if n := c.Nodes[r.IntN(3)]; n.Busy() {
+					c.Step(n)
+				}
+				require.Len(t, c.Serving(), 1, "seed %d: %s\n%s", seed, claim, c)
+			}
+		}
+		for n, k := range r.Perm(3) {
+			c.Nodes[k].Accent = later
+			for _, other := range c.Nodes {
+				other.Await("cluster-relation-changed")
+			}
+			c.Nodes[k].Await("upgrade-charm")
+			if n == 0 {
+				c.Set(map[string]any{"router_id": 51})
+			}
+			holds("up", r.IntN(150))
+		}
+		rest(t, c)
+		agreed(t, c, fmt.Sprint("seed ", seed, ": all of the later one"))
+		for n, k := range r.Perm(3) {
+			c.Nodes[k].Accent = nil
+			for _, other := range c.Nodes {
+				other.Await("cluster-relation-changed")
+			}
+			c.Nodes[k].Await("upgrade-charm")
+			if n == 1 {
+				c.Set(map[string]any{"router_id": 23})
+			}
+			holds("down", r.IntN(150))
+		}
+		rest(t, c)
+		agreed(t, c, fmt.Sprint("seed ", seed, ": all of this one"))
+		require.Equal(t, gaps, c.Gaps, "seed %d", seed)
+	}
 }
 
 // TestAChangeOverHasOneHolderWhateverTheOrderOfHooks walks random orders of

@@ -49,6 +49,9 @@ type Node struct {
 	Up, Agent bool
 	// Sick tells that the check of the service fails.
 	Sick bool
+	// Accent is how another revision of the charm says what this one publishes; nil for
+	// this revision.
+	Accent func(juju.Databag) juju.Databag
 	// Pending are the hooks to come; the first one may be running.
 	Pending []string
 
@@ -174,6 +177,9 @@ func (c *Cluster) begin(n *Node) {
 			continue
 		}
 		bags[other.Juju.Unit] = other.bag
+		if other.Accent != nil && n.Accent == nil {
+			bags[other.Juju.Unit] = other.Accent(maps.Clone(other.bag))
+		}
 		if !other.Up || c.cut[pair(n, other)] {
 			in.Host.Silent = append(in.Host.Silent, other.address())
 		}

@@ -15,6 +15,9 @@ func Decide(v View) Decision {
 	switch {
 	case v.Departs && v.Serves:
 		d.State, d.Aside = Departing, v.Stands
+		if !d.Holds && d.Aside == "" {
+			d.Aside = Leaving // the others may change over without it from now on
+		}
 	case v.Departs:
 		d = v.join(d)
 		d.State, d.Aside = Departing, Leaving
@@ -38,8 +41,14 @@ func Decide(v View) Decision {
 // single decides for a unit beside which nobody serves.
 func (v View) single(d Decision) Decision {
 	d.State = Following
+	if v.stays() {
+		d.Wanted, d.Soon = d.Run, d.Run != d.Wanted || v.Told.Aside != ""
+	}
 	if d.Holds {
 		d.State, d.Pin = Holding, d.Run != d.Wanted
+	} else if v.stays() || v.Stands.Announcement() != nil {
+		// That one may hold what it announced. When nobody does, the agent takes part.
+		d.State, d.Aside, d.Wanted = StandsBy, v.Stands, d.Run
 	} else if v.Told.Aside == Unknown {
 		d.State, d.Aside = Learning, Unknown
 	}
@@ -122,8 +131,7 @@ func (v View) follow(d Decision) Decision {
 		d.Run = d.Wanted
 	}
 	// Who takes no part yet waits for the end of whatever is announced.
-	silent := v.Told.Aside != "" || !v.Told.Serves || v.Fresh
-	returns := v.Fresh || v.Told.Aside == Agreed
+	silent := v.Told.Aside != "" || v.Stands != "" || !v.Told.Serves || v.Fresh
 	leader := v.leader(d.Wanted, nil)
 	switch {
 	case leader != nil:
@@ -134,8 +142,7 @@ func (v View) follow(d Decision) Decision {
 		silent && v.announced(),
 		// Those that said that they stand aside may have taken over since: their agents
 		// do so without a hook.
-		returns && v.deaf(d.Run, true),
-		silent && v.unread() && !v.joined(d.Run):
+		silent && !v.joined(d.Run) && (v.deaf(d.Run, true) || v.unread()):
 		d.State, d.Aside = Returning, Agreed
 	}
 	return d
@@ -154,7 +161,12 @@ func (v View) join(d Decision) Decision {
 		d.State, d.Aside = Learning, Unknown
 		return d
 	}
-	return v.follow(d)
+	d = v.follow(d)
+	if d.Aside == "" && !v.Later && len(v.serving()) > 0 {
+		// They may be about to change over, and would not wait for it.
+		d.State, d.Aside, d.Soon = Learning, Joins, true
+	}
+	return d
 }
 
 // announce returns this unit's announcement: the one it made already in this reign,

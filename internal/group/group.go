@@ -18,7 +18,7 @@
 //
 //	state       takes part     tells             until
 //	Out         no             nothing           it has something to serve
-//	Learning    no             peers             every planned unit is known, or lost
+//	Learning    no             peers or joins    all planned units are known, and know of it
 //	Following   yes            what it runs      it holds; a holder announces what it wants too
 //	Holding     yes            what it runs      it loses the virtual IPs, or wants other parameters
 //	Announcing  yes, as before the announcement  every serving peer stands aside for it, or is lost
@@ -26,7 +26,7 @@
 //	Aside       no             the announcement  its holder runs what it announced, or has withdrawn it
 //	Returning   no             differs           what the others run is known, and run
 //	Mixed       yes            Python's          no unit of the Python charm is left
-//	Departing   as it was      what it told      it is gone; it changes nothing any more
+//	Departing   if it holds    what it told      it is gone; it changes nothing any more
 //
 // A unit that stands aside goes by what the holder does, whatever its own options say
 // meanwhile. When it finds the virtual IP dead (nobody answers at it, says he has it, or
@@ -39,6 +39,10 @@
 // with unknown parameters (Word.Unread): it is waited for and never followed, nobody
 // believes itself alone beside it, and a unit that does not take part yet waits for a
 // word that it can read.
+//
+// A unit that is being taken out of the group is no peer any more before it has stopped.
+// It goes on to hold and else stands aside at once (Departing); who is left alone changes
+// nothing in the hook that tells of it, nor while it hears that one hold.
 //
 // What remains: a hook acts on what it read when it began. When the holder is lost, or a
 // lost unit comes back, between the two, there may be two holders until the hooks have
@@ -102,8 +106,12 @@ type View struct {
 	Told   Word
 	Stands Aside
 	Peers  []Peer
-	// Grouped tells that there is a peer relation, Departs that it is ending for this unit.
-	Grouped, Departs bool
+	// Grouped tells that there is a peer relation, Departs that it is ending for this unit,
+	// Loses that another unit departs in this hook.
+	Grouped, Departs, Loses bool
+	// Hears tells that a holder is heard which is no peer any more: a unit that leaves holds
+	// until it stops.
+	Hears bool
 	// Planned is how many units the application has, 0 when it does not matter; Python
 	// tells that some may be units of the Python charm.
 	Planned int
@@ -118,6 +126,9 @@ type View struct {
 	Taken bool
 	// Ends tells that the virtual router is to end: nothing changes in it any more.
 	Ends bool
+	// Later tells one of the virtual routers after the first. A unit tells of itself in the
+	// first before it takes part; who knows of it awaits it in the others.
+	Later bool
 	// Awaited tells that some peer serves and does not have this virtual router yet.
 	Awaited bool
 	// HoldsAll tells that the machine has the addresses of all virtual routers.
@@ -143,12 +154,18 @@ type Decision struct {
 	Moving        bool
 	Wanted        vrrp.Parameters
 	Ready, Others int
+	// Soon tells that the unit has to look again soon: nobody tells of what it waits for.
+	Soon bool
 	// Waits are the units that this one waits for, as far as it knows.
 	Waits []juju.Unit
 	// Upgraded and Planned count the group's units while some may still run the Python
 	// charm; zero otherwise.
 	Upgraded, Planned int
 }
+
+// stays tells that a change that the unit would make alone waits for one that leaves: it
+// may take part still.
+func (v View) stays() bool { return v.Loses || v.Hears && !v.Holds }
 
 // Mixed tells that the unit speaks as the Python charm does, because units of it
 // are left or were a moment ago.

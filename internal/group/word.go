@@ -45,6 +45,7 @@ type Aside string
 // The reasons to stand aside, as they are on the wire.
 const (
 	Unknown Aside = "peers"   // until this unit knows all others
+	Joins   Aside = "joins"   // until the others know of this unit
 	Unheard Aside = "unheard" // until every unit sends its advertisements here (unicast)
 	Agreed  Aside = "differs" // until all units run the same
 	Leaving Aside = "leaving" // while this unit leaves
@@ -56,6 +57,7 @@ const (
 func (a Aside) String() string {
 	words, ok := map[Aside]string{
 		Unknown: "until this unit knows all others",
+		Joins:   "until the others know of this unit",
 		Unheard: "until every unit sends its advertisements here",
 		Agreed:  "until all units run the same",
 		Leaving: "while this unit leaves",
@@ -71,7 +73,7 @@ func (a Aside) String() string {
 // parseAside reads a reason that a peer tells.
 func parseAside(s string) Aside {
 	switch a := Aside(s); a {
-	case "", Unknown, Unheard, Agreed, Leaving, Paused:
+	case "", Unknown, Joins, Unheard, Agreed, Leaving, Paused:
 		return a
 	default:
 		if a.Announcement() == nil {

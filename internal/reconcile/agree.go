@@ -1,10 +1,14 @@
 package reconcile
 
 import (
+	"net/netip"
 	"slices"
 	"time"
 
+	"github.com/juju/charm/v12/hooks"
+
 	"keepalived-charm/internal/config"
+	"keepalived-charm/internal/endpoint"
 	"keepalived-charm/internal/group"
 	"keepalived-charm/internal/healthcheck"
 	"keepalived-charm/internal/keepalived"
@@ -30,7 +34,8 @@ func (d Desired) standing(o Observed) group.View {
 	current, serves := d.running(o.Machine)
 	v := group.View{
 		Unit: d.unit, Runs: current, Serves: serves, Wanted: wanted, Starts: wanted, Told: d.told.Word, Stands: d.stands(o),
-		Grouped: d.related, Departs: d.departs(o, current),
+		Grouped: d.related, Departs: d.departs(o, current), Loses: o.loses(), Hears: d.hearsDeparted(o),
+		Later:   d.Layout.Router > 0,
 		Planned: o.Planned, Python: d.pythonLeft(o, current),
 		Holds: serves && o.Machine.has(current.Anchor), Reign: d.reign(o.Machine),
 		Fresh: d.unconfirmed, Ends: d.ends, Awaited: d.awaited(), Accepts: d.acceptable(o.Machine),
@@ -80,6 +85,35 @@ func (o Observed) installed() healthcheck.Config {
 // of one that comes from the Python charm is yet to come.
 func (d Desired) departs(o Observed, current vrrp.Parameters) bool {
 	return o.leaving() && current.Constant() && o.installed().Peers
+}
+
+// loses tells that this hook is about another unit that departs.
+func (o Observed) loses() bool {
+	return o.Event.Hook == hooks.RelationDeparted && o.Event.Endpoint == endpoint.Cluster && o.Event.Departing != o.Event.Unit
+}
+
+// hearsDeparted tells that a unit advertises which this one listed as a peer and which is
+// none any more.
+func (d Desired) hearsDeparted(o Observed) bool {
+	return slices.ContainsFunc(o.Machine.Check.Heard, func(h Heard) bool {
+		return h.Instance == d.Layout.Instance() && h.Speaks && d.listed(h.Address.WithZone(""))
+	})
+}
+
+// listed tells the address of a unit that was a peer.
+func (d Desired) listed(a netip.Addr) bool {
+	return slices.Contains(d.told.Lists, a) && !slices.ContainsFunc(d.peers, func(p peer) bool { return slices.Contains(p.own(), a) })
+}
+
+// lists are the addresses of peers, those that have departed and hold still among them.
+func (d Desired) lists(o Observed) []netip.Addr {
+	list := d.sendsTo()
+	for _, h := range o.Machine.Check.Heard {
+		if a := h.Address.WithZone(""); h.Speaks && d.listed(a) && !slices.Contains(list, a) {
+			list = append(list, a)
+		}
+	}
+	return list
 }
 
 // holdsAll tells that the machine has every router's address.

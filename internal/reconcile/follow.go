@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"fmt"
+	"slices"
 
 	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/keepalived"
@@ -44,8 +45,10 @@ func (d Desired) Unmoved(m Machine) string {
 }
 
 // LooksAgain tells that this unit has to look again soon: a peer was seen to hold
-// virtual IPs beside it, or the daemon waits for what nobody tells of.
-func (d Desired) LooksAgain(m Machine) bool { return d.shares() || m.InotifyLimit > 0 }
+// virtual IPs beside it, or the daemon or the unit waits for what nobody tells of.
+func (d Desired) LooksAgain(m Machine) bool {
+	return d.shares() || m.InotifyLimit > 0 || slices.ContainsFunc(d.parts(), func(p Desired) bool { return p.agreement.Soon })
+}
 
 // ignoring is the status of a unit that does not do what its track files say. A reload
 // mends it as soon as keepalived can have what it lacks.

@@ -22,7 +22,7 @@ func (d Desired) member(o Observed, own []netip.Addr) endpoint.Member {
 	}
 	if d.Mode == Serving {
 		m.Address = d.address
-		m.Lists = d.sendsTo()
+		m.Lists = d.lists(o)
 		m.MACs = d.macs(o.Machine)
 		m.Word = d.router()
 		m.Since = o.told().Since

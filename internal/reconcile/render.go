@@ -89,7 +89,7 @@ func (d *Desired) render(o Observed) error {
 // or hear yet is part of that.
 func (d Desired) unready(o Observed) group.Aside {
 	switch a := d.agreement; {
-	case a.Aside != "" || a.Holds:
+	case a.Aside != "" && a.Aside != group.Joins || a.Holds:
 		return a.Aside
 	case o.newcomer() && o.Planned > 1+len(d.peers):
 		return group.Unknown
@@ -98,7 +98,7 @@ func (d Desired) unready(o Observed) group.Aside {
 	case d.unheard():
 		return group.Unheard
 	}
-	return ""
+	return d.agreement.Aside
 }
 
 // services is what the systemd templates print.

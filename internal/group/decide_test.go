@@ -1,0 +1,153 @@
+package group_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"keepalived-charm/internal/group"
+	"keepalived-charm/internal/juju"
+	"keepalived-charm/internal/vrrp"
+)
+
+func parameters(id vrrp.VirtualRouterID) vrrp.Parameters {
+	return vrrp.Parameters{Version: 3, Mode: vrrp.Multicast, VirtualRouterID: id, Interval: 200 * time.Millisecond, Anchor: vrrp.Anchor(id, false)}
+}
+
+// standby is a unit that serves with what it wants, beside a holder that does too.
+func standby() group.View {
+	p := parameters(23)
+	return group.View{Unit: name(0), Runs: p, Serves: true, Wanted: p, Starts: p, Told: group.Word{Serves: true, Runs: p}, Grouped: true, Planned: 2,
+		Accepts: func(vrrp.Parameters) bool { return true }, Peers: []group.Peer{{Unit: name(1), Word: group.Word{Serves: true, Runs: p}}}}
+}
+
+// TestWhatAUnitDecides names what the model found, or what nothing else shows as plainly.
+func TestWhatAUnitDecides(t *testing.T) {
+	old, wanted := parameters(23), parameters(51)
+	announcement := group.Announcement{Parameters: wanted, Holder: name(1), Round: 1, Since: 7}
+	for claim, c := range map[string]struct {
+		change func(*group.View)
+		state  group.State
+		runs   vrrp.Parameters
+		aside  group.Aside
+	}{
+		"a standby follows": {func(*group.View) {}, group.Following, old, ""},
+		"a standby goes by what it runs until somebody announces what it wants": {func(v *group.View) { v.Wanted = wanted }, group.Following, old, ""},
+		"a standby stands aside for an announcement of what it wants": {func(v *group.View) {
+			v.Wanted, v.Peers[0].Next, v.Peers[0].Announces = wanted, &announcement, true
+		}, group.StandsBy, old, announcement.Aside()},
+		"a holder that waits goes on": {func(v *group.View) { v.Wanted, v.Holds = wanted, true }, group.Announcing, old, ""},
+		"a holder changes over when all stand aside": {func(v *group.View) {
+			v.Wanted, v.Holds, v.Reign = wanted, true, 7
+			own := group.Announcement{Parameters: wanted, Holder: name(0), Round: 1, Since: 7}
+			v.Told.Next, v.Peers[0].Aside = &own, own.Aside()
+		}, group.Changing, wanted, ""},
+
+		"a peer that cannot be read is waited for": {func(v *group.View) {
+			v.Wanted, v.Holds, v.Peers[0].Runs = wanted, true, vrrp.Parameters{}
+		}, group.Announcing, old, ""},
+		"also where units that understand each other need no care": {func(v *group.View) {
+			v.Wanted.Interval, v.Holds, v.Peers[0].Runs = time.Second, true, vrrp.Parameters{}
+		}, group.Announcing, old, ""},
+		"and does not keep a standby out": {func(v *group.View) { v.Peers[0].Runs = vrrp.Parameters{} }, group.Following, old, ""},
+		"nor one that stands aside for it, as it may change still": {func(v *group.View) {
+			v.Told.Aside, v.Stands = announcement.Aside(), announcement.Aside()
+			v.Peers[0].Runs, v.Peers[0].Announces = vrrp.Parameters{}, true
+		}, group.StandsBy, old, announcement.Aside()},
+		"a unit that begins beside it waits for a word that it can read": {func(v *group.View) {
+			v.Runs, v.Serves, v.Told, v.Peers[0].Runs = vrrp.Parameters{}, false, group.Word{}, vrrp.Parameters{}
+		}, group.Returning, old, group.Agreed},
+
+		"a unit that begins beside others tells of itself first": {func(v *group.View) {
+			v.Runs, v.Serves, v.Told = vrrp.Parameters{}, false, group.Word{}
+		}, group.Learning, old, group.Joins},
+		"and takes part in its next hook": {func(v *group.View) { v.Told.Aside, v.Stands = group.Joins, group.Joins }, group.Following, old, ""},
+
+		"a standby that departs is silent at once, as who is left may change over": {func(v *group.View) {
+			v.Departs, v.Wanted, v.Peers = true, wanted, nil
+		}, group.Departing, old, group.Leaving},
+		"a holder that departs changes nothing, alone as it seems": {func(v *group.View) {
+			v.Departs, v.Holds, v.Wanted, v.Peers = true, true, wanted, nil
+		}, group.Departing, old, ""},
+		"a unit that departs stays aside": {func(v *group.View) {
+			v.Departs, v.Wanted, v.Peers, v.Stands = true, wanted, nil, announcement.Aside()
+		}, group.Departing, old, announcement.Aside()},
+		"who is left alone changes nothing in the hook that tells so": {func(v *group.View) {
+			v.Loses, v.Holds, v.Wanted, v.Peers = true, true, wanted, nil
+		}, group.Holding, old, ""},
+		"nor while one that departs is heard to hold": {func(v *group.View) { v.Hears, v.Wanted, v.Peers = true, wanted, nil }, group.StandsBy, old, ""},
+		"and then changes over":                       {func(v *group.View) { v.Holds, v.Wanted, v.Peers = true, wanted, nil }, group.Changing, wanted, ""},
+		"who stands aside for one that departed stays so: it may hold what it announced": {func(v *group.View) {
+			v.Wanted, v.Peers, v.Stands = wanted, nil, announcement.Aside()
+		}, group.StandsBy, old, announcement.Aside()},
+
+		"who would take part alone waits for those that stand aside with other parameters": {func(v *group.View) {
+			withdrawn := announcement
+			withdrawn.Holder = name(2)
+			v.Told.Aside, v.Peers[0].Runs, v.Peers[0].Aside = withdrawn.Aside(), wanted, group.Agreed
+		}, group.Returning, old, group.Agreed},
+		"a hook killed after its unit booted leaves it as careful": {func(v *group.View) {
+			v.Stands, v.Peers[0].Runs = group.Agreed, vrrp.Parameters{}
+		}, group.Returning, old, group.Agreed},
+	} {
+		t.Run(claim, func(t *testing.T) {
+			v := standby()
+			c.change(&v)
+			d := group.Decide(v)
+			require.Equal(t, c.state, d.State)
+			require.Equal(t, c.runs, d.Run)
+			require.Equal(t, c.aside, d.Aside)
+		})
+	}
+}
+
+// TestWordsAreReadAsWritten: and what a later revision adds is told from what is there.
+func TestWordsAreReadAsWritten(t *testing.T) {
+	a := group.Announcement{Parameters: parameters(51), Holder: name(1), Round: 3, Since: 7}
+	told := group.Word{Serves: true, Runs: parameters(23), Next: &a, Announces: true, Round: 3, Aside: group.Agreed}
+	bag := juju.Databag{}
+	told.Write(bag, 0)
+	told.Write(bag, 2)
+	require.Equal(t, map[int]group.Word{0: told, 2: told}, group.Routers(bag))
+
+	unread := group.Word{Serves: true, Announces: true, Round: 3, Aside: "unread"}
+	for claim, change := range map[string]func(juju.Databag){
+		"the next protocol": func(b juju.Databag) { b["protocol"], b["aside"] = "2", "elsewhere" },
+		"no protocol":       func(b juju.Databag) { delete(b, "protocol"); b["aside"] = "until all units run the same" },
+		"a word more": func(b juju.Databag) {
+			b["vrrp"] += " colour=red"
+			b["next"] += " colour=red"
+			b["aside"] = a.String() + " colour=red"
+		},
+		"garbage": func(b juju.Databag) { b["vrrp"], b["next"], b["aside"] = "\x00{", "}\n", "\n!" },
+	} {
+		later := juju.Databag{}
+		told.Write(later, 0)
+		change(later)
+		require.Equal(t, unread, group.Routers(later)[0], claim)
+		require.True(t, group.Routers(later)[0].Unread(), claim)
+	}
+	require.False(t, group.Routers(juju.Databag{"protocol": "2"})[0].Serves, "who tells nothing serves nothing")
+}
+
+// FuzzRouters: whatever a databag says, what is read is bounded, and nothing of it but
+// what this revision writes gets on.
+func FuzzRouters(f *testing.F) {
+	f.Add("1", "vrrp", parameters(23).String(), "next-3", "keepalived/0 1 1 "+parameters(23).String())
+	f.Add("2", "vrrp-254", "x", "aside", "paused\n}")
+	f.Add("", "vrrp-999", "version=3", "round", "99999999999999999999")
+	f.Fuzz(func(t *testing.T, protocol, key1, value1, key2, value2 string) {
+		for number, w := range group.Routers(juju.Databag{"protocol": protocol, key1: value1, key2: value2}) {
+			require.True(t, number >= 0 && number <= 254)
+			require.True(t, w.Round >= 0 && w.Round < 1<<30)
+			require.Regexp(t, `^[ -~]*$`, string(w.Aside))
+			require.LessOrEqual(t, len(w.Aside), 400)
+			if w.Serves && !w.Unread() {
+				p, ok := vrrp.ParseParameters(w.Runs.String())
+				require.True(t, ok)
+				require.Equal(t, w.Runs, p)
+			}
+		}
+	})
+}
