@@ -78,18 +78,19 @@ func usable(obs reconcile.Observed, j Model, m Machine) (reconcile.Observed, err
 	return before, nil
 }
 
-// retreat goes back to the options that the unit used last; false when it used none,
+// retreat goes back to the options that the unit took last; false when it took none,
 // or cannot use them any more.
 func retreat(obs reconcile.Observed, refusal error, j Model, m Machine) (reconcile.Observed, bool, error) {
 	before, found := obs.Before(refusal)
-	if !found {
-		return obs, false, nil
+	for ; found; before, found = before.Before(refusal) {
+		if err := complete(&before, j, m); err != nil {
+			return obs, false, err
+		}
+		if _, err := reconcile.Desire(before); err == nil {
+			return before, true, nil
+		}
 	}
-	if err := complete(&before, j, m); err != nil {
-		return obs, false, err
-	}
-	_, err := reconcile.Desire(before)
-	return before, err == nil, nil
+	return obs, false, nil
 }
 
 func observeEndpoint(ev juju.Event, j Model, name string) ([]reconcile.Relation, error) {

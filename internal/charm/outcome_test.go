@@ -17,7 +17,7 @@ func hindered(t *testing.T, change func(*charmtest.State)) charmtest.State {
 func TestAnActionTellsWhatIsNotCarriedOutYet(t *testing.T) {
 	refused := hindered(t, func(s *charmtest.State) {
 		s.Host.Refuse = "10.10.74.251"
-		delete(s.Host.Files, s.Layout().Options()) // there is nothing to go back to
+		delete(s.Host.Files, s.Layout().Record()) // there is nothing to go back to
 	})
 	full := hindered(t, func(s *charmtest.State) { s.Host.Full = true })
 	for _, c := range []struct {

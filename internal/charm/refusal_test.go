@@ -59,19 +59,19 @@ func TestOptionsOfBeforeCountOnlyWhileOthersCannotBeUsed(t *testing.T) {
 	s = run(t, option(s, "port", 0), "config-changed")
 	require.Contains(t, s.Host.Keepalived.Loaded, "virtual_router_id 24", "the last good ones, not the first")
 	s = run(t, option(option(s, "port", 443), "virtual_ip", ""), "config-changed")
-	require.NotContains(t, s.Host.Files, s.Layout().Options())
+	require.NotContains(t, s.Host.Files, s.Layout().Record())
 	require.NotContains(t, run(t, option(s, "port", 0), "config-changed").Juju.Status.Message, "meanwhile", "it serves nothing")
 }
 
 func TestANoteOfTheOptionsThatSomebodySpoiltIsNoFault(t *testing.T) {
 	for _, text := range []string{"", "{", `{"virtual_ip": 7}`, "[]"} {
-		s := with(refused(t), func(s *charmtest.State) { s.Host.Files[s.Layout().Options()] = text })
+		s := with(refused(t), func(s *charmtest.State) { s.Host.Files[s.Layout().Record()] = text })
 		out := charmtest.Run(t, "update-status", s)
 		require.Equal(t, `blocked: option router_id is "300", must be a whole number in 1-255`, out.Juju.Status.String(), text)
 		require.Empty(t, out.Steps)
 		back := run(t, option(out.State, "router_id", 23), "config-changed")
 		require.Equal(t, "active: VIP ready: holds 10.10.74.250", back.Juju.Status.String())
-		require.NotEqual(t, text, back.Host.Files[s.Layout().Options()])
+		require.NotEqual(t, text, back.Host.Files[s.Layout().Record()])
 	}
 }
 
@@ -99,26 +99,41 @@ func TestJujusOwnAddressOnWebsiteIsMadeGood(t *testing.T) {
 	}
 }
 
-// TestOptionsThatTheUnitHasYetToChangeOverToAreNoneOfBefore: nobody has looked yet
-// whether they do.
-func TestOptionsThatTheUnitHasYetToChangeOverToAreNoneOfBefore(t *testing.T) {
+// TestATypoTakesNothingAwayWhileAChangeWaits: what the unit took last goes on, what it
+// serves and what it announced.
+func TestATypoTakesNothingAwayWhileAChangeWaits(t *testing.T) {
+	const second = "10.10.74.251"
 	s := holding(t, "true") // beside a peer that serves and does not stand aside
-	moving := run(t, option(s, "router_id", 24), "config-changed")
+	moving := run(t, option(option(s, "virtual_ip", vip+" "+second), "router_id", 24), "config-changed")
 	require.Contains(t, moving.Juju.Status.Message, "moving to virtual router ID 24")
-	require.Equal(t, s.Host.Files[s.Layout().Options()], moving.Host.Files[s.Layout().Options()])
-	back := run(t, option(moving, "router_id", 300), "config-changed")
-	require.Equal(t, `blocked: option router_id is "300", must be a whole number in 1-255; meanwhile VIP ready: holds 10.10.74.250`, back.Juju.Status.String())
-	require.Empty(t, back.Juju.Own("cluster:1")["next"], "what was announced is taken back")
+	typo := run(t, option(moving, "port", 0), "config-changed")
+	require.Contains(t, typo.Juju.Status.String(), `blocked: option port is "0"`)
+	require.Contains(t, typo.Host.Keepalived.Loaded, second+"/32", "it is served already")
+	require.Equal(t, moving.Juju.Own("cluster:1")["next"], typo.Juju.Own("cluster:1")["next"])
+	require.NotEmpty(t, typo.Juju.Own("cluster:1")["next"])
+	require.Empty(t, charmtest.Run(t, "update-status", typo).Steps)
 }
 
-// TestOptionsOfBeforeAreLookedForOnTheNetworkToo where they claim anew what was lost.
-func TestOptionsOfBeforeAreLookedForOnTheNetworkToo(t *testing.T) {
-	s := with(refused(t), func(s *charmtest.State) {
-		delete(s.Host.Files, s.Layout().Fragment())
-		s.Host.Keepalived.Running, s.Host.Holds = false, false
+// TestOptionsThatAChangeTurnsOutNotToDoAreGoneBackFrom to those before: nobody looks
+// whether they do until all units are ready.
+func TestOptionsThatAChangeTurnsOutNotToDoAreGoneBackFrom(t *testing.T) {
+	s := holding(t, "true")
+	moving := run(t, option(s, "router_id", 24), "config-changed")
+	ready := with(moving, func(s *charmtest.State) {
+		s.Host.Refuse = "virtual_router_id 24"
+		s.Juju.Relations[endpoint.Cluster]["cluster:1"][juju.Unit{Application: "keepalived", Number: 1}]["aside"] = moving.Juju.Own("cluster:1")["next"]
 	})
+	back := run(t, ready, "cluster-relation-changed")
+	require.Contains(t, back.Juju.Status.String(), "blocked: keepalived refuses the configuration")
+	require.Empty(t, back.Juju.Own("cluster:1")["next"], "what was announced is taken back")
+	require.Contains(t, back.Host.Keepalived.Loaded, "virtual_router_id 23")
+}
+
+// TestOptionsOfBeforeAreLookedForOnTheNetworkToo where something calls for a look.
+func TestOptionsOfBeforeAreLookedForOnTheNetworkToo(t *testing.T) {
+	s := with(refused(t), func(s *charmtest.State) { s.Host.Files[s.Layout().Conflicts()] = "something\n" })
 	taken := run(t, network(s, has(stranger, vip)), "update-status")
-	require.Equal(t, `blocked: option router_id is "300", must be a whole number in 1-255`, taken.Juju.Status.String())
-	require.False(t, taken.Host.Keepalived.Running)
-	require.True(t, run(t, network(taken), "update-status").Host.Keepalived.Running)
+	require.Equal(t, `blocked: option router_id is "300", must be a whole number in 1-255; meanwhile VIP ready: holds 10.10.74.250; `+
+		`10.10.74.250 is answered by 10.10.74.99 (52:54:00:74:00:63) too: take it from that host`, taken.Juju.Status.String())
+	require.NotContains(t, run(t, network(taken), "update-status").Host.Files, s.Layout().Conflicts())
 }

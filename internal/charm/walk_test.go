@@ -133,11 +133,11 @@ func TestTransitionsConverge(t *testing.T) {
 			if s.Juju.Status.Level == juju.Blocked && !strings.HasPrefix(s.Juju.Status.Message, reconcile.NoVirtualIP) {
 				blocked++
 				// What was good goes on, whatever earlier hooks left undone of it.
-				if good := last.Host.Files[s.Layout().Options()]; good != "" {
-					require.Equal(t, good, s.Host.Files[s.Layout().Options()], "seed %d", seed)
+				if good := last.Host.Files[s.Layout().Record()]; good != "" {
+					require.Equal(t, good, s.Host.Files[s.Layout().Record()], "seed %d", seed)
 				}
 				require.Empty(t, charmtest.Run(t, hook, s).Steps, "seed %d: %s", seed, s.Juju.Status)
-				if s.Host.Files[s.Layout().Options()] == "" && len(out.Steps) == 0 {
+				if s.Host.Files[s.Layout().Record()] == "" && len(out.Steps) == 0 {
 					require.Equal(t, last.Host.String(), s.Host.String())
 				}
 				continue

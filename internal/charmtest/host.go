@@ -335,6 +335,7 @@ func (h Host) observe(l reconcile.Layout) reconcile.Machine {
 			m.Included[p] = text
 		}
 	}
+	m = m.Understood(l)
 	if h.Keepalived.Running {
 		for _, i := range instances(h.Keepalived.Loaded) {
 			r := h.role(i.name)

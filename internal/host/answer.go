@@ -4,10 +4,9 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"os"
 	"time"
 
-	"keepalived-charm/internal/keepalived"
+	"keepalived-charm/internal/applied"
 	"keepalived-charm/internal/reconcile"
 )
 
@@ -19,30 +18,29 @@ type answering []io.Closer
 
 // answer answers for addresses from now on, and for no others any more.
 func (h *Host) answer(l reconcile.Layout, addresses []netip.Addr) {
-	fragment, _ := os.ReadFile(h.path(l.Fragment())) // nothing is pinned without one
 	before := h.answers
-	h.answers = answerFor(string(fragment), addresses)
+	h.answers = answerFor(h.applied(l).Addresses, addresses)
 	for _, conn := range before {
 		conn.Close()
 	}
 }
 
-// answerFor begins to answer for addresses, on the interfaces where a fragment has
+// answerFor begins to answer for addresses, on the interfaces where the unit has
 // them. Where that is not possible, only clients that know the machine go on reaching it.
-func answerFor(fragment string, addresses []netip.Addr) answering {
-	type place struct {
+func answerFor(places map[netip.Addr]applied.Place, addresses []netip.Addr) answering {
+	type segment struct {
 		iface string
 		six   bool
 	}
-	places := map[place][]netip.Addr{}
+	segments := map[segment][]netip.Addr{}
 	for _, a := range addresses {
-		if at, ok := keepalived.Placed(fragment, a); ok {
-			p := place{at.Interface, a.Is6()}
-			places[p] = append(places[p], a)
+		if at, ok := places[a]; ok {
+			s := segment{at.Interface, a.Is6()}
+			segments[s] = append(segments[s], a)
 		}
 	}
 	var conns answering
-	for p, list := range places {
+	for p, list := range segments {
 		ifi, err := net.InterfaceByName(p.iface)
 		if err != nil || len(ifi.HardwareAddr) == 0 {
 			continue

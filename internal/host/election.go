@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
 	"slices"
 	"time"
 
@@ -31,18 +30,15 @@ const startPatience = 500 * time.Millisecond
 // three advertisement intervals (RFC 9568 section 6.1, Active_Down_Interval).
 // With patience it also waits for a daemon that does not answer yet.
 func (h *Host) awaitElection(l reconcile.Layout, patience time.Duration) error {
-	text, err := os.ReadFile(h.path(l.Fragment()))
-	if err != nil {
-		return nil // it serves nothing (any more)
+	record := h.applied(l)
+	if !record.Serves() {
+		return nil
 	}
-	longest := longestInterval(string(text))
 	written := map[string][]netip.Addr{}
-	for _, c := range keepalived.Claims(string(text)) {
-		if _, ok := keepalived.ReadParameters(string(text), c.Name); ok {
-			written[c.Name] = c.Addresses
-		}
+	for number, addresses := range record.All() {
+		written[l.At(number).Instance()] = addresses
 	}
-	for deadline := time.Now().Add(min(4*longest+300*time.Millisecond, longestElection) + patience); ; h.Rest() {
+	for deadline := time.Now().Add(min(4*record.LongestInterval()+300*time.Millisecond, longestElection) + patience); ; h.Rest() {
 		instances, err := h.own(l)
 		waiting := slices.ContainsFunc(instances, func(i keepalived.InstanceState) bool {
 			return !sameAddresses(i.Addresses, written[i.Name]) || h.undecided(l, i)
@@ -69,17 +65,6 @@ func (h *Host) undecided(l reconcile.Layout, i keepalived.InstanceState) bool {
 	return false
 }
 
-// longestInterval is the longest advertisement interval in a fragment of the charm.
-func longestInterval(fragment string) time.Duration {
-	var longest time.Duration
-	for _, c := range keepalived.Claims(fragment) {
-		if p, ok := keepalived.ReadParameters(fragment, c.Name); ok {
-			longest = max(longest, p.Interval)
-		}
-	}
-	return longest
-}
-
 // sameAddresses tells that a daemon has read what is written.
 func sameAddresses(read, written []netip.Addr) bool {
 	byValue := func(list []netip.Addr) []netip.Addr {
@@ -99,8 +84,7 @@ func (h *Host) own(l reconcile.Layout) ([]keepalived.InstanceState, error) {
 
 // others lists the interfaces whose addresses are not the charm's business, by index.
 func (h *Host) others(l reconcile.Layout) (map[int]bool, error) {
-	fragment, _ := os.ReadFile(h.path(l.Fragment())) // without one none is ours
-	return others(func(name string) bool { return keepalived.Uses(string(fragment), name) })
+	return others(h.applied(l).Uses)
 }
 
 // flushStray removes addresses that the unit has without being MASTER. It asks
@@ -147,10 +131,7 @@ func (h *Host) flushStray(l reconcile.Layout, stray []netip.Addr) error {
 // installed configuration has them. It asks again before, and after: another unit may
 // have taken over meanwhile.
 func (h *Host) putBack(l reconcile.Layout, lost []netip.Addr) error {
-	text, err := os.ReadFile(h.path(l.Fragment()))
-	if err != nil {
-		return fmt.Errorf("cannot restore addresses: %w", err)
-	}
+	placed := h.applied(l).Addresses
 	mine := func() ([]netip.Addr, error) {
 		instances, err := h.own(l)
 		return slices.DeleteFunc(slices.Clone(lost), func(a netip.Addr) bool {
@@ -164,12 +145,12 @@ func (h *Host) putBack(l reconcile.Layout, lost []netip.Addr) error {
 		return err
 	}
 	for _, a := range back {
-		at, placed := keepalived.Placed(string(text), a)
+		at, known := placed[a]
 		link, err := netlink.LinkByName(at.Interface)
-		if !placed || err != nil {
+		if !known || err != nil {
 			continue // keepalived waits for the interface
 		}
-		address := &netlink.Addr{IPNet: &net.IPNet{IP: a.AsSlice(), Mask: net.CIDRMask(at.Bits(), a.BitLen())}}
+		address := &netlink.Addr{IPNet: &net.IPNet{IP: a.AsSlice(), Mask: net.CIDRMask(at.Bits, a.BitLen())}}
 		if a.Is6() {
 			// As keepalived does: nobody else has it, and it is wanted at once.
 			address.Flags = unix.IFA_F_NODAD

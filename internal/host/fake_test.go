@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -18,8 +19,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"keepalived-charm/internal/applied"
 	"keepalived-charm/internal/host"
 	"keepalived-charm/internal/reconcile"
+	"keepalived-charm/internal/vrrp"
 )
 
 // TestMain lets the test binary stand in for systemctl, keepalived, apt-get, dpkg, dpkg-deb
@@ -309,6 +312,19 @@ func (m machine) put(path, text string) {
 	m.t.Helper()
 	require.NoError(m.t, os.MkdirAll(filepath.Dir(m.in(path)), 0o755))
 	require.NoError(m.t, os.WriteFile(m.in(path), []byte(text), 0o640))
+}
+
+// serves records virtual IPs on an interface, with an advertisement interval.
+func (m machine) serves(interval time.Duration, iface string, vips ...netip.Addr) {
+	m.t.Helper()
+	r := applied.Record{Addresses: map[netip.Addr]applied.Place{}, Routers: map[int]applied.Router{0: {Link: iface, Parameters: vrrp.Parameters{
+		Version: 3, Mode: vrrp.Multicast, VirtualRouterID: 23, Interval: interval, Anchor: vrrp.Anchor(23, false)}}}}
+	for _, a := range vips {
+		r.Addresses[a] = applied.Place{Interface: iface, Bits: a.BitLen()}
+	}
+	text, err := r.Encode()
+	require.NoError(m.t, err)
+	m.put(m.l.Record(), text)
 }
 
 func (m machine) text(path string) string {

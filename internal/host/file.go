@@ -78,8 +78,12 @@ func (h *Host) remove(path string) error {
 	return nil
 }
 
-// mode is 0640 for what only root needs to read.
+// mode is 0640 for what only root needs to read, and 0600 for what nobody else may: the
+// record holds the password.
 func mode(path string) fs.FileMode {
+	if filepath.Base(path) == filepath.Base(reconcile.Layout{}.Record()) && strings.HasPrefix(path, reconcile.StateRoot) {
+		return 0o600
+	}
 	if strings.HasPrefix(path, reconcile.ConfigDir) || strings.HasPrefix(path, reconcile.StateRoot) {
 		return 0o640
 	}

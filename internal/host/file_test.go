@@ -18,7 +18,7 @@ func file(path, content string) []reconcile.File {
 func TestFilesAreWrittenAsAWholeAndNoWiderThanNeeded(t *testing.T) {
 	m := newMachine(t)
 	for path, mode := range map[string]os.FileMode{
-		reconcile.MainFile: 0o640, m.l.Fragment(): 0o640, m.l.CheckerConfig(): 0o640,
+		reconcile.MainFile: 0o640, m.l.Fragment(): 0o640, m.l.CheckerConfig(): 0o640, m.l.Record(): 0o600,
 		reconcile.SysctlFile: 0o644, m.l.CheckerUnit(): 0o644, m.l.DropIn(): 0o644,
 	} {
 		for _, content := range []string{"first\n", "second\n"} {

@@ -10,10 +10,10 @@ import (
 	"strings"
 	"time"
 
+	"keepalived-charm/internal/applied"
 	"keepalived-charm/internal/checker"
 	"keepalived-charm/internal/healthcheck"
 	"keepalived-charm/internal/history"
-	"keepalived-charm/internal/keepalived"
 	"keepalived-charm/internal/reconcile"
 )
 
@@ -45,16 +45,19 @@ func (h *Host) noteAction(l reconcile.Layout, a reconcile.Action) {
 	}
 }
 
-// noteParameters notes that a fragment to be written changes what all units share.
+// noteParameters notes that a record to be written changes what all units share.
 func (h *Host) noteParameters(l reconcile.Layout, f reconcile.File) {
-	before, err := os.ReadFile(h.path(f.Path))
-	if err != nil || f.Path != l.Fragment() || f.Remove {
+	if f.Path != l.Record() || f.Remove {
 		return
 	}
-	from, had := keepalived.ReadParameters(string(before), l.Instance())
-	to, has := keepalived.ReadParameters(f.Content, l.Instance())
-	if had && has && from != to {
-		h.note(l, history.ParametersChanged, difference(from.String(), to.String()))
+	record, err := applied.Decode(f.Content)
+	if err != nil {
+		return
+	}
+	from, had := h.applied(l).Routers[0]
+	to, has := record.Routers[0]
+	if had && has && from.Parameters != to.Parameters {
+		h.note(l, history.ParametersChanged, difference(from.Parameters.String(), to.Parameters.String()))
 	}
 }
 

@@ -7,8 +7,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"keepalived-charm/internal/applied"
 	"keepalived-charm/internal/history"
 	"keepalived-charm/internal/reconcile"
+	"keepalived-charm/internal/vrrp"
 )
 
 // events are what a unit's journal says happened, with the causes.
@@ -40,15 +42,16 @@ func TestAHistoryThatCannotBeWrittenKeepsNothingFromHappening(t *testing.T) {
 
 func TestChangedParametersAreNoted(t *testing.T) {
 	h, l := New(t.TempDir(), ""), reconcile.Layout{Application: "keepalived"}
-	fragment := func(parameters string) reconcile.Step {
-		return reconcile.Step{Action: reconcile.Write, Files: []reconcile.File{{Path: l.Fragment(), Content: "# parameters " + l.Instance() + ": " + parameters + "\n"}}}
-	}
 	for _, parameters := range []string{
 		"version=3 mode=multicast vrid=23 interval=200ms anchor=169.254.23.112",
 		"version=3 mode=multicast vrid=23 interval=200ms anchor=169.254.23.112",
 		"version=3 mode=unicast vrid=24 interval=200ms anchor=169.254.24.112",
 	} {
-		require.NoError(t, h.Apply(l, fragment(parameters)))
+		p, ok := vrrp.ParseParameters(parameters)
+		require.True(t, ok)
+		text, err := applied.Record{Routers: map[int]applied.Router{0: {Parameters: p}}}.Encode()
+		require.NoError(t, err)
+		require.NoError(t, h.Apply(l, reconcile.Step{Action: reconcile.Write, Files: []reconcile.File{{Path: l.Record(), Content: text}}}))
 	}
 	require.Equal(t, []string{"parameters changed: mode=multicast is now mode=unicast, vrid=23 is now vrid=24"}, events(t, h, l))
 }

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"keepalived-charm/internal/applied"
 	"keepalived-charm/internal/reconcile"
 )
 
@@ -95,6 +96,7 @@ func (h *Host) Observe(l reconcile.Layout) (reconcile.Machine, error) {
 	m.Disabled = daemon.file == "disabled"
 	m.NotifierActive = found[l.NotifierUnit()].running()
 	m.Check = h.check(l)
+	m = m.Understood(l)
 	m.Included = h.included()
 	maps.Copy(m.Included, owners)
 	m.Filtered = h.filtered()
@@ -113,7 +115,7 @@ func (h *Host) observeElection(l reconcile.Layout, daemon service, m *reconcile.
 		}
 		if daemon.state == "active" {
 			// Before the daemon is asked: what is written later it may not have read.
-			m.Tracks = h.tracks(l, m.Files[l.Fragment()])
+			m.Tracks = h.tracks(l, m.Applied)
 			m.Instances = h.instances(daemon.pid)
 		}
 		if m.Agreed(l) || n == tries-1 {
@@ -182,6 +184,15 @@ func (h *Host) beside(l reconcile.Layout) (fragments, owners map[string]string, 
 		}
 	}
 	return fragments, owners, nil
+}
+
+// applied is what an application runs, nothing when that is not known.
+func (h *Host) applied(l reconcile.Layout) applied.Record {
+	files, err := h.read([]string{l.Record(), l.Fragment()})
+	if err != nil {
+		return applied.Record{}
+	}
+	return reconcile.Machine{Files: files}.Understood(l).Applied
 }
 
 func (h *Host) owed(l reconcile.Layout) []reconcile.FollowUp {

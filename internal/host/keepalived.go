@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"keepalived-charm/internal/applied"
 	"keepalived-charm/internal/keepalived"
 	"keepalived-charm/internal/reconcile"
 )
@@ -145,11 +146,11 @@ func readUpTo(path string, limit int64) (string, error) {
 
 // tracks reads the track files of an application's instances. One that is not there
 // says nothing.
-func (h *Host) tracks(l reconcile.Layout, fragment string) map[string]int {
+func (h *Host) tracks(l reconcile.Layout, r applied.Record) map[string]int {
 	values := map[string]int{}
-	for _, c := range keepalived.Claims(fragment) {
-		if value, err := h.trackValue(l.TrackFileOf(c.Name)); err == nil {
-			values[c.Name] = value
+	for number := range r.Routers {
+		if value, err := h.trackValue(l.At(number).TrackFile()); err == nil {
+			values[l.At(number).Instance()] = value
 		}
 	}
 	return values

@@ -5,6 +5,7 @@ import (
 	"os"
 	"runtime"
 	"testing"
+	"time"
 
 	"github.com/google/nftables"
 	"github.com/stretchr/testify/require"
@@ -12,9 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"keepalived-charm/internal/healthcheck"
-	"keepalived-charm/internal/keepalived"
 	"keepalived-charm/internal/reconcile"
-	"keepalived-charm/internal/vrrp"
 )
 
 func TestSettingsThatDriftedAreSeenAndPutBack(t *testing.T) {
@@ -70,10 +69,7 @@ func TestWhatTheOwnersConfigurationIncludesIsRead(t *testing.T) {
 func TestTrackFilesAreComparedWithWhatTheDaemonReports(t *testing.T) {
 	m := newMachine(t)
 	m.start(t.TempDir())
-	fragment, err := keepalived.Fragment{Application: "keepalived", Instances: []keepalived.VRRPInstance{{
-		Name: m.l.Instance(), Parameters: vrrp.Parameters{VirtualRouterID: 23, Anchor: vrrp.Anchor(23, false)}}}}.Render()
-	require.NoError(t, err)
-	m.put(m.l.Fragment(), fragment)
+	m.serves(200*time.Millisecond, "eth0")
 	m.put(m.l.TrackFile(), "152  \n")
 	for effective, ignores := range map[string]bool{"50": true, "202": false} {
 		m.set(t, "report", `[{"data":{"iname":"charm_keepalived","state":1,"base_priority":50,"effective_priority":`+effective+`}}]`)

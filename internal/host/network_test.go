@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"github.com/vishvananda/netlink"
@@ -35,7 +36,7 @@ func TestCopiesOfOthersStay(t *testing.T) {
 		}
 		return found
 	}
-	m.put(m.l.Fragment(), fmt.Sprintf(pinnedFragment, "200ms"))
+	m.serves(200*time.Millisecond, "eth0", netip.MustParseAddr("10.10.74.250"))
 	put()
 	for _, i := range m.observe().Interfaces {
 		require.Equal(t, i.Name == "kube-ipvs0", i.NoARP, i.Name)
@@ -43,7 +44,7 @@ func TestCopiesOfOthersStay(t *testing.T) {
 	}
 	m.apply(reconcile.Step{Action: reconcile.Flush, Addresses: []netip.Addr{vip}})
 	require.Equal(t, map[string]bool{"eth0": false, "kube-ipvs0": true}, has())
-	m.put(m.l.Fragment(), "        "+vip.String()+"/32 dev kube-ipvs0\n")
+	m.serves(200*time.Millisecond, "kube-ipvs0", vip)
 	put()
 	m.apply(reconcile.Step{Action: reconcile.Flush, Addresses: []netip.Addr{vip}})
 	require.Equal(t, map[string]bool{"eth0": false, "kube-ipvs0": false}, has(), "where the operator says so it is ours")
@@ -52,7 +53,7 @@ func TestCopiesOfOthersStay(t *testing.T) {
 func TestOnlyAMasterGetsBackWhatWasLost(t *testing.T) {
 	_, eth0 := inNamespace(t)
 	m := newMachine(t)
-	m.put(m.l.Fragment(), fmt.Sprintf(pinnedFragment, "200ms"))
+	m.serves(200*time.Millisecond, "eth0", netip.MustParseAddr("10.10.74.250"))
 	m.start(t.TempDir())
 	for state, want := range map[int]int{1: 0, 2: 1} { // BACKUP, MASTER
 		m.set(t, "report", fmt.Sprintf(`[{"data":{"iname":"charm_keepalived","state":%d,"vips":["10.10.74.250 dev eth0 scope global"]}}]`, state))

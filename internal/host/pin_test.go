@@ -15,9 +15,6 @@ import (
 	"keepalived-charm/internal/reconcile"
 )
 
-const pinnedFragment = "# parameters charm_keepalived: version=3 mode=multicast vrid=24 interval=%s anchor=169.254.24.112\n" +
-	"vrrp_instance charm_keepalived {\n    interface eth0\n    virtual_ipaddress_excluded {\n        10.10.74.250/32 dev eth0\n    }\n}\n"
-
 // inNamespace gives the test a network namespace of its own, with lo and a bridge
 // eth0. Its thread ends with the test.
 func inNamespace(t *testing.T) (lo, eth0 netlink.Link) {
@@ -44,7 +41,7 @@ func inNamespace(t *testing.T) (lo, eth0 netlink.Link) {
 func TestPinnedAddressesStayUntilTheirInstanceIsMaster(t *testing.T) {
 	lo, eth0 := inNamespace(t)
 	m := newMachine(t)
-	m.put(m.l.Fragment(), fmt.Sprintf(pinnedFragment, "20s"))
+	m.serves(20*time.Second, "eth0", netip.MustParseAddr("10.10.74.250"))
 	report := func(state int, since time.Time) {
 		m.set(t, "report", fmt.Sprintf(`[{"data":{"iname":"charm_keepalived","state":%d,"last_transition":%d.0,"vips":["10.10.74.250 dev eth0 scope global"]}}]`, state, since.Unix()))
 	}

@@ -115,11 +115,7 @@ func TestClientsFindAPinnedIPv4Address(t *testing.T) {
 
 	m := newMachine(t)
 	all := most(netip.MustParseAddr(vip))
-	var lines string
-	for _, a := range all {
-		lines += "        " + a.String() + "/32 dev eth0\n"
-	}
-	m.put(m.l.Fragment(), "vrrp_instance charm_keepalived {\n    virtual_ipaddress_excluded {\n"+lines+"    }\n}\n")
+	m.serves(200*time.Millisecond, "eth0", all...)
 	m.apply(reconcile.Step{Action: reconcile.Pin, Addresses: all})
 	require.NoError(t, netlink.AddrDel(eth0, plain(vip+"/32"))) // as keepalived does
 	for _, ignore := range []int{0, 1, 2, 3, 8} {

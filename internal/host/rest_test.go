@@ -1,6 +1,7 @@
 package host_test
 
 import (
+	"net/netip"
 	"os"
 	"runtime"
 	"strings"
@@ -23,15 +24,7 @@ func TestTheDaemonIsNotAskedAllTheTime(t *testing.T) {
 	}
 	m := newMachine(t)
 	m.start(t.TempDir())
-	m.put(m.l.Fragment(), `# parameters charm_keepalived: version=3 mode=multicast vrid=23 interval=200ms anchor=169.254.23.112
-vrrp_instance charm_keepalived {
-    interface eth0
-    virtual_router_id 23
-    virtual_ipaddress {
-        10.10.74.251
-    }
-}
-`)
+	m.serves(200*time.Millisecond, "eth0", netip.MustParseAddr("10.10.74.251"))
 	begun := time.Now()
 	m.apply(reconcile.Step{Action: reconcile.Await}) // it never reads that address
 	require.Greater(t, time.Since(begun), time.Second)

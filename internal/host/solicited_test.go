@@ -178,7 +178,7 @@ func TestClientsFindAPinnedIPv6Address(t *testing.T) {
 	c.calm(at)
 
 	m := newMachine(t)
-	m.put(m.l.Fragment(), "vrrp_instance charm_keepalived {\n    virtual_ipaddress_excluded {\n        "+vip+"/128 dev eth0\n    }\n}\n")
+	m.serves(200*time.Millisecond, "eth0", netip.MustParseAddr(vip))
 	m.apply(reconcile.Step{Action: reconcile.Pin, Addresses: []netip.Addr{netip.MustParseAddr(vip)}})
 	require.NoError(t, netlink.AddrDel(eth0, plain(vip+"/128"))) // as keepalived does
 	for range 3 {

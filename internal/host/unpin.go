@@ -13,6 +13,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 
+	"keepalived-charm/internal/applied"
 	"keepalived-charm/internal/keepalived"
 	"keepalived-charm/internal/reconcile"
 )
@@ -30,8 +31,8 @@ const (
 // unpinLimit is how long pinned addresses wait at most for instances that elect: a
 // new one is MASTER after three advertisement intervals and a part of one (RFC 9568
 // section 6.1, Active_Down_Interval).
-func unpinLimit(fragment string) time.Duration {
-	return max(unpinAtLeast, 4*longestInterval(fragment)+2*time.Second)
+func unpinLimit(r applied.Record) time.Duration {
+	return max(unpinAtLeast, 4*r.LongestInterval()+2*time.Second)
 }
 
 // electing tells that the instances of the addresses are about to become MASTER: none
@@ -89,8 +90,7 @@ func (h *Host) readPinned(l reconcile.Layout) ([]netip.Addr, error) {
 
 // awaitChange waits until keepalived has the addresses on another interface than lo.
 func (h *Host) awaitChange(l reconcile.Layout, addresses []netip.Addr, lo int) {
-	fragment, _ := os.ReadFile(h.path(l.Fragment())) // without one there is no election to wait for
-	limit := unpinLimit(string(fragment))
+	limit := unpinLimit(h.applied(l))
 	for began, since := time.Now(), h.pinnedSince(l); ; h.Rest() {
 		waited, there := time.Since(began), h.elsewhere(l, addresses, lo)
 		var instances []keepalived.InstanceState

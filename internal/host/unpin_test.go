@@ -1,35 +1,44 @@
 package host
 
 import (
-	"fmt"
 	"net/netip"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"keepalived-charm/internal/applied"
 	"keepalived-charm/internal/keepalived"
+	"keepalived-charm/internal/vrrp"
 )
 
-// instanceText is an instance in a fragment, with its interval.
-func instanceText(name, version, interval string) string {
-	return fmt.Sprintf("# parameters %s: version=%s mode=multicast vrid=23 interval=%s anchor=169.254.23.112\nvrrp_instance %s {\n}\n", name, version, interval, name)
+// runs is what a unit runs with a virtual router of each interval, from 23 on.
+func runs(intervals ...string) applied.Record {
+	r := applied.Record{Routers: map[int]applied.Router{}, Addresses: map[netip.Addr]applied.Place{}}
+	for n, interval := range intervals {
+		d, err := time.ParseDuration(interval)
+		if err != nil {
+			panic(err)
+		}
+		id := vrrp.VirtualRouterID(23 + n)
+		r.Routers[n] = applied.Router{Link: "eth0", Parameters: vrrp.Parameters{Version: 3, Mode: vrrp.Multicast, VirtualRouterID: id, Interval: d, Anchor: vrrp.Anchor(id, false)}}
+	}
+	return r
 }
 
 func TestPinnedAddressesWaitAsLongAsAnElectionTakes(t *testing.T) {
 	for claim, c := range map[string]struct {
-		fragment string
-		want     time.Duration
+		runs applied.Record
+		want time.Duration
 	}{
-		"no configuration any more":                             {"", 5 * time.Second},
-		"the default interval":                                  {instanceText("charm_k", "3", "200ms"), 5 * time.Second},
-		"longer than three intervals and a part of one":         {instanceText("charm_k", "3", "5s"), 22 * time.Second},
-		"the longest of version 3":                              {instanceText("charm_k", "3", "40.95s"), 165800 * time.Millisecond},
-		"the longest of version 2":                              {instanceText("charm_k", "2", "4m15s"), 1022 * time.Second},
-		"the slowest of several instances":                      {instanceText("charm_k", "3", "1s") + instanceText("charm_k_1", "3", "10s"), 42 * time.Second},
-		"what is no instance of the charm tells of no interval": {"vrrp_instance x {\n advert_int 9\n}\n", 5 * time.Second},
+		"no configuration any more":                     {applied.Record{}, 5 * time.Second},
+		"the default interval":                          {runs("200ms"), 5 * time.Second},
+		"longer than three intervals and a part of one": {runs("5s"), 22 * time.Second},
+		"the longest of version 3":                      {runs("40.95s"), 165800 * time.Millisecond},
+		"the longest of version 2":                      {runs("4m15s"), 1022 * time.Second},
+		"the slowest of several instances":              {runs("1s", "10s"), 42 * time.Second},
 	} {
-		require.Equal(t, c.want, unpinLimit(c.fragment), claim)
+		require.Equal(t, c.want, unpinLimit(c.runs), claim)
 	}
 }
 

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"keepalived-charm/internal/healthcheck"
-	"keepalived-charm/internal/keepalived"
 	"keepalived-charm/internal/reconcile"
 	"keepalived-charm/internal/vrrp"
 )
@@ -67,12 +66,13 @@ func (h *Host) reign(config string) (reign, error) {
 	if err != nil {
 		return r, fmt.Errorf("cannot yield: %s: %w", config, err)
 	}
-	fragment, err := os.ReadFile(h.path((reconcile.Layout{Application: c.Application}).Fragment()))
-	if err != nil {
-		return r, nil // it serves nothing
+	l := reconcile.Layout{Application: c.Application}
+	record := h.applied(l)
+	if !record.Serves() {
+		return r, nil
 	}
 	for _, i := range slices.DeleteFunc(c.Instances, func(i healthcheck.Instance) bool { return !holds(i) }) {
-		p, ok := keepalived.ReadParameters(string(fragment), i.Name)
+		p, ok := record.Routers[l.Number(i.Name)]
 		value, readErr := h.trackValue(i.TrackFile)
 		patience := 4*p.Interval + 200*time.Millisecond
 		if !ok || readErr != nil || !mayYield(c, i, value) || patience > longestYield {

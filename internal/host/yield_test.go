@@ -72,8 +72,9 @@ const patient = "2.4s"
 // advertise sets the interval, which says how long a holder waits for a successor.
 func (m holder) advertise(interval string) {
 	m.t.Helper()
-	m.put(m.l.Fragment(), "# parameters charm_keepalived: version=3 mode=multicast vrid=23 interval="+interval+" anchor=169.254.23.112\n"+
-		"vrrp_instance charm_keepalived {\n}\n")
+	text, err := runs(interval).Encode()
+	require.NoError(m.t, err)
+	m.put(m.l.Record(), text)
 }
 
 func (m holder) put(path, text string) {

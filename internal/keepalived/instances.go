@@ -97,23 +97,20 @@ func VirtualAddresses(text string) []netip.Addr {
 	return list
 }
 
-// Placed returns how a fragment of the charm puts a virtual address on an interface;
-// false when it has no such address.
-func Placed(fragment string, address netip.Addr) (VirtualAddress, bool) {
+// Places returns how a fragment of the charm puts virtual addresses on interfaces.
+func Places(fragment string) map[netip.Addr]VirtualAddress {
+	places := map[netip.Addr]VirtualAddress{}
 	for line := range strings.Lines(fragment) {
 		words := strings.Fields(line)
 		if len(words) != 3 || words[1] != "dev" {
 			continue
 		}
-		if p, err := netip.ParsePrefix(words[0]); err == nil && p.Addr() == address {
-			return VirtualAddress{p, words[2]}, true
+		if p, err := netip.ParsePrefix(words[0]); err == nil {
+			places[p.Addr()] = VirtualAddress{p, words[2]}
 		}
 	}
-	return VirtualAddress{}, false
+	return places
 }
-
-// Uses tells whether a fragment of the charm puts virtual addresses on an interface.
-func Uses(fragment, iface string) bool { return strings.Contains(fragment, " dev "+iface+"\n") }
 
 // Password returns the auth_pass of an instance; empty when it has none.
 func Password(fragment, instance string) string {

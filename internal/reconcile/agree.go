@@ -22,8 +22,7 @@ func (d Desired) decide(o Observed) group.Decision {
 	if a.Planned > 0 {
 		// keepalived takes an address away for a moment when its prefix length
 		// changes, and before 2.2.5 for seconds when a script goes.
-		_, ours := o.Machine.Files[d.Layout.Fragment()]
-		a.Pin = a.Holds && !ours
+		a.Pin = a.Holds && !o.Machine.Applied.Ours()
 	}
 	return a
 }
@@ -118,9 +117,8 @@ func (d Desired) lists(o Observed) []netip.Addr {
 
 // holdsAll tells that the machine has every router's address.
 func (d Desired) holdsAll(m Machine) bool {
-	fragment := m.Files[d.Layout.Fragment()]
-	for _, c := range keepalived.Claims(fragment) {
-		if p, ok := keepalived.ReadParameters(fragment, c.Name); ok && !m.has(p.Anchor) {
+	for _, r := range m.Applied.Routers {
+		if !m.has(r.Anchor) {
 			return false
 		}
 	}

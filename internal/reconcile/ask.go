@@ -50,7 +50,7 @@ func (d Desired) newClaims(o Observed, floating map[netip.Addr]bool) claims {
 	if current.Spread && wanted.Spread && !changes {
 		// A virtual IP that is added has a virtual router of its own.
 		for _, p := range d.parts() {
-			if _, runs := keepalived.ReadParameters(o.Machine.Files[d.Layout.Fragment()], p.Layout.Instance()); !runs {
+			if _, runs := p.running(o.Machine); !runs {
 				c.routers = append(c.routers, p.agreement.Run.VirtualRouterID)
 			}
 		}

@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"keepalived-charm/internal/config"
-	"keepalived-charm/internal/keepalived"
 	"keepalived-charm/internal/plain"
 	"keepalived-charm/internal/vrrp"
 )
@@ -51,8 +50,7 @@ func (d Desired) password(o Observed) (string, error) {
 }
 
 // runningPassword is the password of the parameters in use: the secret's, or,
-// until all units are ready for a changed one, that of the installed
-// configuration.
+// until all units are ready for a changed one, the one applied last.
 func (d Desired) runningPassword(m Machine) string {
 	switch d.agreement.Run.Auth {
 	case "":
@@ -60,5 +58,5 @@ func (d Desired) runningPassword(m Machine) string {
 	case vrrp.Fingerprint(d.secret):
 		return d.secret
 	}
-	return keepalived.Password(m.Files[d.Layout.Fragment()], d.Layout.Instance())
+	return m.Applied.Routers[d.Layout.Router].Password
 }

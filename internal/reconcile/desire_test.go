@@ -136,6 +136,7 @@ func FuzzDesire(f *testing.F) {
 		o.Machine.Interfaces = append(o.Machine.Interfaces, i)
 		o.Machine.DefaultInterface4, o.Machine.DefaultInterface6 = kernelName, kernelName
 		o.Machine.Files = map[string]string{reconcile.MainFile: conf}
+		o.Machine = o.Machine.Understood(reconcile.Layout{Application: "keepalived"})
 		o.Machine.Instances = []keepalived.InstanceState{{Name: conf, Interface: kernelName, MasterPriority: 254}}
 		o.Machine.Check = reconcile.CheckResult{Known: true, Reason: hostname}
 		d, err := reconcile.Desire(o)
@@ -166,6 +167,7 @@ func FuzzDesire(f *testing.F) {
 		}
 		// A second pass over its own result changes no file.
 		o.Machine.Files = maps.Clone(d.Files)
+		o.Machine = o.Machine.Understood(d.Layout)
 		again, err := reconcile.Desire(o)
 		require.NoError(t, err)
 		require.Equal(t, d.Files, again.Files)

@@ -172,6 +172,9 @@ func Desire(o Observed) (Desired, error) {
 	if d.Mode != Serving {
 		return d, nil
 	}
+	if o.Machine.Unread != nil {
+		return Desired{}, &Blocked{say(laterRecord, "APPLICATION", d.Layout.Application).Message}
+	}
 	var err error
 	if d.options, err = config.Parse(o.Options); err != nil {
 		return Desired{}, err
@@ -210,13 +213,18 @@ func Desire(o Observed) (Desired, error) {
 func (o Observed) layout() Layout { return Layout{Application: o.Event.Unit.Application} }
 
 // floating tells the addresses that keepalived may have put on this machine:
-// those of the installed configuration, neighbours and the Python charm included.
+// those that this unit applied, those of neighbours and the Python charm included.
 // The daemon itself may hold others: those of files that were changed since it
 // read them.
 func (o Observed) floating() map[netip.Addr]bool {
 	floating := map[netip.Addr]bool{}
-	texts := slices.Concat(slices.Collect(maps.Values(o.Machine.Files)), slices.Collect(maps.Values(o.Machine.Neighbours)),
-		slices.Collect(maps.Values(o.Machine.Included)))
+	for _, addresses := range o.Machine.Applied.All() {
+		for _, a := range addresses {
+			floating[a] = true
+		}
+	}
+	texts := slices.Concat([]string{o.Machine.Files[MainFile], o.Machine.Files[ForeignFile]},
+		slices.Collect(maps.Values(o.Machine.Neighbours)), slices.Collect(maps.Values(o.Machine.Included)))
 	for _, text := range texts {
 		for _, a := range keepalivedAddresses(text) {
 			floating[a] = true

@@ -7,8 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"keepalived-charm/internal/applied"
 	"keepalived-charm/internal/config"
-	"keepalived-charm/internal/keepalived"
 	"keepalived-charm/internal/plain"
 	"keepalived-charm/internal/vrrp"
 )
@@ -40,7 +40,7 @@ func (d Desired) chosen(o Observed, v netip.Addr) (string, error) {
 	if name := d.pythonInterface(m); name != "" {
 		return name, nil
 	}
-	inUse, used := keepalived.Placed(m.Files[d.Layout.Fragment()], v)
+	inUse, used := m.placeOf(v)
 	if name := d.options.Interface; name != "" && name != inUse.Interface && !m.exists(name) {
 		return "", &config.Invalid{Option: "network_interface", Value: name, Must: "an interface of this machine" + m.names()}
 	}
@@ -65,6 +65,12 @@ func (m Machine) keeps(name string, v netip.Addr) bool {
 	return m.exists(name) || !slices.ContainsFunc(m.Interfaces, func(i Interface) bool {
 		return m.rank(i) == proper && i.subnet(v) > 0
 	})
+}
+
+// placeOf tells where this charm has put a virtual IP.
+func (m Machine) placeOf(v netip.Addr) (applied.Place, bool) {
+	p, ok := m.Applied.Addresses[v]
+	return p, ok && !m.Applied.Python
 }
 
 func (m Machine) exists(name string) bool {

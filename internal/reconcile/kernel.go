@@ -96,7 +96,7 @@ func (d Desired) lost(m Machine) []netip.Addr {
 			continue
 		}
 		for _, a := range p.addresses() {
-			at, placed := keepalived.Placed(m.Files[d.Layout.Fragment()], a)
+			at, placed := m.placeOf(a)
 			if placed && slices.Contains(state.Addresses, a) && m.exists(at.Interface) && !m.hasOn(at.Interface, a) && !m.hasOn("lo", a) {
 				list = append(list, a)
 			}

@@ -76,7 +76,11 @@ func (l Layout) CheckerConfig() string { return path.Join(l.State(), "checker.js
 // CheckerCA holds the certificates that the health checker trusts.
 func (l Layout) CheckerCA() string { return path.Join(l.State(), "check-ca.pem") }
 
-// Options notes the options that the unit goes by, for when others cannot be used.
+// Record says what the unit runs (package applied).
+func (l Layout) Record() string { return path.Join(l.State(), "record.json") }
+
+// Options is where a revision from before the record noted the options that the unit goes
+// by. It is read once, and removed.
 func (l Layout) Options() string { return path.Join(l.State(), "options.json") }
 
 // Upgrading is there while the machine's base is upgraded: from pre-series-upgrade on
@@ -114,6 +118,12 @@ func (l Layout) TrackFileOf(instance string) string {
 	return l.TrackFile()
 }
 
+// At is the layout as a virtual router concerns it.
+func (l Layout) At(router int) Layout {
+	l.Router = router
+	return l
+}
+
 // Booted is the file that is there from the machine's boot until a hook has looked
 // at the configuration. Until then the unit stands aside while others serve.
 func (l Layout) Booted() string { return path.Join(l.Run(), "booted") }
@@ -147,6 +157,12 @@ func (l Layout) Owns(instance string) bool {
 	return ours
 }
 
+// Number is the number of the virtual router that an instance of the application is of.
+func (l Layout) Number(instance string) int {
+	n, _ := l.number(instance)
+	return n
+}
+
 // number is the number of the virtual router that an instance is of.
 func (l Layout) number(instance string) (int, bool) {
 	l.Router = 0
@@ -162,7 +178,7 @@ func (l Layout) number(instance string) (int, bool) {
 // Files lists every file whose content the charm manages or must know.
 func (l Layout) Files() []string {
 	return append([]string{MainFile, ForeignFile, SysctlFile, l.Fragment(), l.DropIn(), l.CheckerUnit(), l.YieldUnit(), l.CheckerConfig(),
-		l.CheckerCA(), l.Conflicts(), l.Options(), l.Upgrading()}, l.NotifierFiles()...)
+		l.CheckerCA(), l.Conflicts(), l.Options(), l.Upgrading()}, append(l.NotifierFiles(), l.Record())...)
 }
 
 // followUp tells what a change of a file calls for.

@@ -4,8 +4,8 @@ import (
 	"net/netip"
 	"slices"
 
+	"keepalived-charm/internal/applied"
 	"keepalived-charm/internal/config"
-	"keepalived-charm/internal/keepalived"
 	"keepalived-charm/internal/vrrp"
 )
 
@@ -24,33 +24,29 @@ func (d Desired) base() vrrp.Priority {
 	return vrrp.Base(d.turn(d.rank))
 }
 
-// claimed is what the Python charm's file claims or, once that is replaced, what
-// the fragment kept of it; false in a group that is not mixed.
-func (d Desired) claimed(m Machine) (keepalived.Claim, bool) {
-	text, ours := m.Files[d.Layout.Fragment()]
-	if !ours && keepalived.IsPython(m.Files[MainFile]) {
-		text = m.Files[MainFile]
-	}
-	claims := keepalived.Claims(text)
-	if !d.agreement.Mixed() || len(claims) == 0 {
-		return keepalived.Claim{}, false
-	}
-	return claims[0], true
+// claimed is what the Python charm's file claims or, once that is replaced, what this
+// unit kept of it; false in a group that is not mixed.
+func (d Desired) claimed(m Machine) (applied.Router, bool) {
+	r, claims := m.Applied.Routers[0]
+	return r, claims && d.agreement.Mixed()
 }
 
 // pythonInterface is where the Python charm has its virtual IP and speaks; empty in
 // a group that is not mixed. Units of that charm listen nowhere else.
 func (d Desired) pythonInterface(m Machine) string {
-	if c, ok := d.claimed(m); ok && config.Interface(c.Interface) {
-		return c.Interface
+	if c, ok := d.claimed(m); ok && config.Interface(c.Link) {
+		return c.Link
 	}
 	return ""
 }
 
 // alsoAdvertised lists what the Python charm advertises besides the anchor.
 func (d Desired) alsoAdvertised(m Machine) []netip.Addr {
-	c, _ := d.claimed(m)
-	return slices.DeleteFunc(c.Advertised, func(a netip.Addr) bool {
+	c, ok := d.claimed(m)
+	if !ok {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Concat([]netip.Addr{c.Anchor}, c.Also), func(a netip.Addr) bool {
 		return a == d.agreement.Run.Anchor || a.Is6() != d.agreement.Run.Anchor.Is6()
 	})
 }

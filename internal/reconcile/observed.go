@@ -6,9 +6,9 @@ package reconcile
 import (
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
 
+	"keepalived-charm/internal/applied"
 	"keepalived-charm/internal/conflict"
 	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/keepalived"
@@ -56,6 +56,9 @@ type Machine struct {
 	Version string
 	// Files holds the content of those files of Layout.Files that exist.
 	Files map[string]string
+	// Applied is what the unit runs; Unread is why that is not known, nil when it is.
+	Applied applied.Record
+	Unread  error
 	// Neighbours are other applications of this charm on the machine, with their
 	// fragments.
 	Neighbours map[string]string
@@ -204,12 +207,17 @@ func (m Machine) others(i Interface) bool {
 	if !i.NoARP {
 		return false
 	}
-	for path, text := range m.Files {
-		if strings.HasPrefix(path, FragmentDir+"/") && keepalived.Uses(text, i.Name) {
-			return false
-		}
+	return !m.Applied.Ours() || !m.Applied.Uses(i.Name)
+}
+
+// Understood returns the machine with what its files tell of what the unit runs.
+func (m Machine) Understood(l Layout) Machine {
+	texts := applied.Texts{Record: m.Files[l.Record()], Fragment: m.Files[l.Fragment()], Options: m.Files[l.Options()], Number: l.number}
+	if len(m.Neighbours) == 0 {
+		texts.Python = m.Files[MainFile]
 	}
-	return true
+	m.Applied, m.Unread = applied.Read(texts)
+	return m
 }
 
 func (i Interface) has(a netip.Addr) bool {

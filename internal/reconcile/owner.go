@@ -84,7 +84,7 @@ func (d Desired) intrusions(m Machine) []intrusion {
 // machine's owner would break its virtual IPs. One that serves goes on and says so.
 func (d *Desired) refuseIntrusion(o Observed) error {
 	d.intruded = d.intrusions(o.Machine)
-	if _, serves := o.Machine.Files[d.Layout.Fragment()]; serves || len(d.intruded) == 0 {
+	if o.Machine.Applied.Ours() || len(d.intruded) == 0 {
 		return nil
 	}
 	return &Blocked{d.intruded[0].say(ownerSets)}

@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"keepalived-charm/internal/config"
-	"keepalived-charm/internal/keepalived"
 	"keepalived-charm/internal/vrrp"
 )
 
@@ -26,16 +25,11 @@ func (d Desired) target() vrrp.Parameters {
 	}
 }
 
-// running returns what the installed configuration says, the Python charm's
-// included; false when nothing is served yet.
+// running returns what this unit has applied, for the Python charm too; false when
+// nothing is served yet.
 func (d Desired) running(m Machine) (vrrp.Parameters, bool) {
-	if p, ok := keepalived.ReadParameters(m.Files[d.Layout.Fragment()], d.Layout.Instance()); ok {
-		return p, true
-	}
-	if len(m.Neighbours) > 0 || d.Layout.Router > 0 {
-		return vrrp.Parameters{}, false
-	}
-	return keepalived.ReadPython(m.Files[MainFile])
+	r, runs := m.Applied.Routers[d.Layout.Router]
+	return r.Parameters, runs
 }
 
 // pythonLeft tells whether units of the Python charm may be left: with its

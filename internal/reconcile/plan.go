@@ -126,12 +126,7 @@ func serve(d Desired, o Observed) []Step {
 	if len(pins) > 0 && len(daemon) > 0 {
 		steps = append(steps, Step{Action: Pin, Addresses: pins})
 	}
-	if len(daemon) > 0 {
-		steps = append(steps, Step{Action: Write, Files: daemon})
-	}
-	if len(others) > 0 {
-		steps = append(steps, Step{Action: Write, Files: others})
-	}
+	steps = append(steps, write(d.Layout, daemon, others)...)
 	list := ordered(due)
 	if reload, checker := slices.Index(list, Reload), slices.Index(list, RestartChecker); begins && reload >= 0 && checker >= 0 {
 		// A unit that is to stand aside falls silent before its daemon changes, and takes
@@ -170,12 +165,7 @@ func withdraw(d Desired, o Observed) []Step {
 	if _, stays := d.Files[MainFile]; !stays && len(daemon) > 0 && o.Machine.Active {
 		steps = append(steps, Step{Action: StopKeepalived})
 	}
-	if len(daemon) > 0 {
-		steps = append(steps, Step{Action: Write, Files: daemon})
-	}
-	if len(others) > 0 {
-		steps = append(steps, Step{Action: Write, Files: others})
-	}
+	steps = append(steps, write(d.Layout, daemon, others)...)
 	steps = append(steps, do(ordered(due))...)
 	steps = append(steps, forget(due, o.Machine)...)
 	if d.Mode == Gone {
@@ -234,6 +224,21 @@ func changes(d Desired, m Machine) (daemon, others []File) {
 	// file, which does too, goes.
 	slices.SortStableFunc(daemon, func(a, b File) int { return rank(a) - rank(b) })
 	return daemon, others
+}
+
+// write puts the files in place: what keepalived reads in one step and behind the record,
+// so that this is never older; what is not to be there any more goes before its record.
+func write(l Layout, daemon, others []File) []Step {
+	var steps []Step
+	if n := slices.IndexFunc(others, func(f File) bool { return f.Path == l.Record() && !f.Remove }); n >= 0 && len(daemon) > 0 {
+		daemon, others = append([]File{others[n]}, daemon...), slices.Delete(slices.Clone(others), n, n+1)
+	}
+	for _, files := range [][]File{daemon, others} {
+		if len(files) > 0 {
+			steps = append(steps, Step{Action: Write, Files: files})
+		}
+	}
+	return steps
 }
 
 func rank(f File) int {

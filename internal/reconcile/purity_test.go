@@ -28,7 +28,8 @@ func pure() map[string][]string {
 		"internal/keepalived":  {"internal/vrrp", "templates"},
 		"internal/healthcheck": {"internal/plain", "internal/vrrp"},
 		"internal/conflict":    {"internal/vrrp"},
-		"internal/reconcile":   {"internal/config", "internal/conflict", "internal/endpoint", "internal/group", "internal/healthcheck", "internal/juju", "internal/keepalived", "internal/plain", "internal/vrrp", "templates"},
+		"internal/applied":     {"internal/keepalived", "internal/vrrp"},
+		"internal/reconcile":   {"internal/applied", "internal/config", "internal/conflict", "internal/endpoint", "internal/group", "internal/healthcheck", "internal/juju", "internal/keepalived", "internal/plain", "internal/vrrp", "templates"},
 	}
 }
 

@@ -1,68 +1,73 @@
 package reconcile
 
 import (
-	"encoding/json"
-	"fmt"
+	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/juju/charm/v12/hooks"
 
+	"keepalived-charm/internal/applied"
 	"keepalived-charm/internal/config"
 	"keepalived-charm/internal/endpoint"
 	"keepalived-charm/internal/juju"
+	"keepalived-charm/internal/keepalived"
 )
 
-// noted is the text of Layout.Options: the options that the unit goes by. Those that
-// it has yet to change over to, with the others, may still turn out not to do.
-func (d Desired) noted(o Observed) (string, error) {
-	text, noted := o.Machine.Files[d.Layout.Options()]
-	if noted && slices.ContainsFunc(d.parts(), func(p Desired) bool { return p.agreement.Moving }) {
-		return text, nil
+// record is what this unit is about to run. Options that it has yet to change over to,
+// with the others, may still turn out not to do: those of before stay beside them.
+func (d Desired) record(o Observed, parts []Desired, instances []keepalived.VRRPInstance) applied.Record {
+	r := applied.Record{Options: config.Effective(o.Options), Routers: map[int]applied.Router{}, Addresses: map[netip.Addr]applied.Place{}}
+	if before := o.Machine.Applied.Options; before != nil && slices.ContainsFunc(parts, func(p Desired) bool { return p.agreement.Moving }) &&
+		!applied.Same(before, r.Options) {
+		r.Options, r.Moving = before, r.Options
 	}
-	return o.used()
+	for n, i := range instances {
+		number := parts[n].Layout.Router
+		r.Routers[number] = applied.Router{Parameters: i.Parameters, Password: i.Password, Link: i.Interface, Also: i.Also}
+		for _, a := range i.Addresses {
+			r.Addresses[a.Addr()] = applied.Place{Router: number, Interface: a.Interface, Bits: a.Bits()}
+		}
+		for _, a := range i.Unicast() {
+			if !slices.Contains(r.Peers, a) {
+				r.Peers = append(r.Peers, a)
+			}
+		}
+	}
+	return r
 }
 
-// usedBefore are the options that the unit used last, defaults when it used none.
+// usedBefore are the options that the unit took last, defaults when it took none.
 func (o Observed) usedBefore() config.Options {
-	var raw map[string]any
-	d := json.NewDecoder(strings.NewReader(o.Machine.Files[o.layout().Options()]))
-	d.UseNumber()
-	if d.Decode(&raw) != nil {
-		raw = nil // somebody wrote into it, or there are none
-	}
-	options, err := config.Parse(raw)
+	options, err := config.Parse(o.Machine.Applied.Latest())
 	if err != nil {
 		return config.Options{}
 	}
 	return options
 }
 
-// used is the same of the options as they are now, a default where there is none.
-func (o Observed) used() (string, error) {
-	text, err := json.MarshalIndent(config.Effective(o.Options), "", "  ")
-	if err != nil {
-		return "", fmt.Errorf("cannot note the options in use: %w", err)
-	}
-	return string(text) + "\n", nil
-}
-
-// Before returns what was observed with the options that the unit used last, in the
-// place of those that were refused; false when it used none, or these were refused.
+// Before returns what was observed with the options that the unit took last, in the
+// place of those that were refused; when these were refused, with those before; false
+// when there are none.
 func (o Observed) Before(refusal error) (Observed, bool) {
-	text, noted := o.Machine.Files[o.layout().Options()]
-	if now, err := o.used(); !noted || o.Refusal != nil || err != nil || now == text {
-		return o, false
+	now, before := config.Effective(o.Options), []map[string]any{o.Machine.Applied.Moving, o.Machine.Applied.Options}
+	for n, options := range before {
+		if options != nil && applied.Same(options, now) {
+			before = before[n+1:]
+			break
+		}
 	}
-	d := json.NewDecoder(strings.NewReader(text))
-	d.UseNumber()
-	o.Options = nil
-	if err := d.Decode(&o.Options); err != nil {
-		return o, false // somebody wrote into it
+	for _, options := range before {
+		if options == nil {
+			continue
+		}
+		if o.Refusal == nil {
+			o.Refusal = refusal
+		}
+		// The look was for what was refused.
+		o.Options, o.Look = options, nil
+		return o, true
 	}
-	// The look was for what was refused.
-	o.Refusal, o.Look = refusal, nil
-	return o, true
+	return o, false
 }
 
 // Shown is what juju status shows of a unit that does something, by whatever options.

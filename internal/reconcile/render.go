@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 
@@ -65,7 +66,7 @@ func (d *Desired) render(o Observed) error {
 			text, err := config.Marshal()
 			return string(text), err
 		},
-		l.Options():     func() (string, error) { return d.noted(o) },
+		l.Record():      func() (string, error) { return d.record(o, parts, instances).Encode() },
 		SysctlFile:      func() (string, error) { return templates.Render("sysctl.conf", nil) },
 		l.DropIn():      func() (string, error) { return templates.Render("drop-in.conf", units) },
 		l.CheckerUnit(): func() (string, error) { return templates.Render("checker.service", units) },
@@ -167,12 +168,12 @@ func (d Desired) instance(o Observed) (keepalived.VRRPInstance, error) {
 	return i, nil
 }
 
-// spoken is the interface of the installed instance, else that of the first virtual
+// spoken is the interface of the instance in use, else that of the first virtual
 // IP: while the last virtual IP of a family goes, the others still speak that family.
 func (d Desired) spoken(m Machine) string {
-	for _, c := range keepalived.Claims(m.Files[d.Layout.Fragment()]) {
-		if slices.ContainsFunc(m.Interfaces, func(i Interface) bool { return i.Name == c.Interface }) {
-			return c.Interface
+	for _, number := range slices.Sorted(maps.Keys(m.Applied.Routers)) {
+		if r := m.Applied.Routers[number]; !m.Applied.Python && m.exists(r.Link) {
+			return r.Link
 		}
 	}
 	return d.interfaces[0]
@@ -205,9 +206,9 @@ func source(m Machine, iface string, six bool) netip.Addr {
 // may be away for a moment.
 func (d Desired) prefix(m Machine, iface string, v netip.Prefix) netip.Prefix {
 	alone := netip.PrefixFrom(v.Addr(), v.Addr().BitLen())
-	was, placed := keepalived.Placed(m.Files[d.Layout.Fragment()], v.Addr())
+	was, placed := m.placeOf(v.Addr())
 	same := slices.ContainsFunc(d.used.VirtualIPs, func(u config.VirtualIP) bool { return u.Prefix == v })
-	if placed && was.Interface == iface && was.Prefix == alone && same {
+	if placed && was.Interface == iface && was.Bits == alone.Bits() && same {
 		return alone
 	}
 	for _, i := range m.Interfaces {

@@ -6,9 +6,20 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"keepalived-charm/internal/applied"
 	"keepalived-charm/internal/endpoint"
 	"keepalived-charm/internal/reconcile"
 )
+
+// record is that of a unit that serves as it wants to.
+func record(t *testing.T, o reconcile.Observed) applied.Record {
+	t.Helper()
+	d, err := reconcile.Desire(o)
+	require.NoError(t, err)
+	r, err := applied.Decode(d.Files[d.Layout.Record()])
+	require.NoError(t, err)
+	return r
+}
 
 // TestPeersSendWhereKeepalivedListens: in unicast mode that is at the first address
 // that the kernel lists for the interface, where keepalived binds its socket.
@@ -35,11 +46,11 @@ func TestPeersSendWhereKeepalivedListens(t *testing.T) {
 		t.Run(claim, func(t *testing.T) {
 			o := observed()
 			o.Options["vrrp_mode"], o.Options["virtual_ip"] = "unicast", c.vip
-			o.Machine.Files = map[string]string{reconcile.Layout{Application: "keepalived"}.Fragment(): "vrrp_instance charm_keepalived {\n    virtual_ipaddress_excluded {\n        10.10.74.250/32 dev eth0\n    }\n}\n"}
 			o.Ingress, o.Machine.Interfaces[0].Addresses = c.ingress, nil
 			for _, a := range c.kernel {
 				o.Machine.Interfaces[0].Addresses = append(o.Machine.Interfaces[0].Addresses, netip.MustParsePrefix(a))
 			}
+			o.Machine.Applied = record(t, observed())
 			d, err := reconcile.Desire(o)
 			require.NoError(t, err)
 			require.Equal(t, c.want, endpoint.ReadMember(d.Publish["cluster:1"]).Address.String())

@@ -10,7 +10,6 @@ import (
 	"keepalived-charm/internal/config"
 	"keepalived-charm/internal/endpoint"
 	"keepalived-charm/internal/group"
-	"keepalived-charm/internal/keepalived"
 	"keepalived-charm/internal/vrrp"
 )
 
@@ -156,10 +155,8 @@ func (d Desired) places(o Observed) (known map[netip.Addr]int, taken map[place]b
 		}
 	}
 	if d.agreement.Was.Spread {
-		for _, c := range keepalived.Claims(o.Machine.Files[d.Layout.Fragment()]) {
-			if number, ours := d.Layout.number(c.Name); ours {
-				note(number, group.Word{VirtualIPs: slices.DeleteFunc(c.Addresses, vrrp.IsAnchor), Aside: d.at(number).told.Aside})
-			}
+		for a, p := range o.Machine.Applied.Addresses {
+			note(p.Router, group.Word{VirtualIPs: []netip.Addr{a}, Aside: d.at(p.Router).told.Aside})
 		}
 	}
 	for _, p := range d.serving() {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"keepalived-charm/internal/applied"
 	"keepalived-charm/internal/config"
 	"keepalived-charm/internal/endpoint"
 	"keepalived-charm/internal/group"
@@ -17,24 +18,21 @@ import (
 	"keepalived-charm/internal/vrrp"
 )
 
-// spreading is a unit whose virtual IPs are shared out; fragment is what is installed.
-func spreading(vips, fragment string) reconcile.Observed {
+// spreading is a unit whose virtual IPs are shared out, and what it runs.
+func spreading(vips string, runs applied.Record) reconcile.Observed {
 	o := observed()
 	o.Options["virtual_ip"], o.Options["spread"] = vips, true
 	o.Machine.DefaultInterface6 = "eth0"
-	if fragment != "" {
-		o.Machine.Files = map[string]string{reconcile.FragmentDir + "/keepalived.conf": fragment}
-	}
+	o.Machine.Applied = runs
 	return o
 }
 
 // routers lists the virtual IPs of each instance that a unit is to have.
-func routers(t *testing.T, o reconcile.Observed) (list []string, fragment string) {
+func routers(t *testing.T, o reconcile.Observed) (list []string) {
 	t.Helper()
 	d, err := reconcile.Desire(o)
 	require.NoError(t, err)
-	fragment = d.Files[d.Layout.Fragment()]
-	for _, c := range keepalived.Claims(fragment) {
+	for _, c := range keepalived.Claims(d.Files[d.Layout.Fragment()]) {
 		words := []string{c.Name + " " + fmt.Sprint(c.VirtualRouterID)}
 		for _, a := range c.Addresses {
 			if !vrrp.IsAnchor(a) {
@@ -43,18 +41,19 @@ func routers(t *testing.T, o reconcile.Observed) (list []string, fragment string
 		}
 		list = append(list, strings.Join(words, " "))
 	}
-	return list, fragment
+	return list
 }
 
 func TestEachVirtualIPHasAnInstance(t *testing.T) {
 	const a, b, c, d = "10.10.74.250", "10.10.74.251", "10.10.74.252", "10.10.74.253"
-	_, three := routers(t, spreading(a+" "+b+" "+c, ""))
+	three, none := record(t, spreading(a+" "+b+" "+c, applied.Record{})), applied.Record{}
 	for claim, s := range map[string]struct {
-		vips, fragment string
-		want           []string
+		vips string
+		runs applied.Record
+		want []string
 	}{
-		"in the operator's order": {c + " " + a, "", []string{"charm_keepalived 23 " + c, "charm_keepalived_1 24 " + a}},
-		"pairs of both families": {a + " 2001:db8::1 " + b + " 2001:db8::2 2001:db8::3", "",
+		"in the operator's order": {c + " " + a, none, []string{"charm_keepalived 23 " + c, "charm_keepalived_1 24 " + a}},
+		"pairs of both families": {a + " 2001:db8::1 " + b + " 2001:db8::2 2001:db8::3", none,
 			[]string{"charm_keepalived 23 " + a + " 2001:db8::1", "charm_keepalived_1 24 " + b + " 2001:db8::2", "charm_keepalived_2 25 2001:db8::3"}},
 		"kept in another order":         {c + " " + b + " " + a, three, []string{"charm_keepalived 23 " + a, "charm_keepalived_1 24 " + b, "charm_keepalived_2 25 " + c}},
 		"kept when one goes":            {a + " " + c, three, []string{"charm_keepalived 23 " + a, "charm_keepalived_2 25 " + c}},
@@ -62,19 +61,17 @@ func TestEachVirtualIPHasAnInstance(t *testing.T) {
 		"another takes no place in use": {a + " " + b + " " + d, three, []string{"charm_keepalived 23 " + a, "charm_keepalived_1 24 " + b, "charm_keepalived_3 26 " + d}},
 	} {
 		t.Run(claim, func(t *testing.T) {
-			got, _ := routers(t, spreading(s.vips, s.fragment))
-			require.Equal(t, s.want, got)
+			require.Equal(t, s.want, routers(t, spreading(s.vips, s.runs)))
 		})
 	}
 }
 
 func TestAPlaceThatAPeerUsesIsKept(t *testing.T) {
-	o := spreading("10.10.74.252 10.10.74.250", "")
+	o := spreading("10.10.74.252 10.10.74.250", applied.Record{})
 	peer := endpoint.Member{Principal: juju.Unit{Application: "haproxy", Number: 1}, Rank: 1, Word: running(t, 23, true, "10.10.74.250"),
 		More: map[int]group.Word{2: running(t, 25, false, "10.10.74.252")}}
 	o.Relations[2].Units[juju.Unit{Application: "keepalived", Number: 1}] = peer.Databag()
-	got, _ := routers(t, o)
-	require.Equal(t, []string{"charm_keepalived 23 10.10.74.250", "charm_keepalived_2 25 10.10.74.252"}, got)
+	require.Equal(t, []string{"charm_keepalived 23 10.10.74.250", "charm_keepalived_2 25 10.10.74.252"}, routers(t, o))
 }
 
 // running is what a peer tells of a router.
@@ -87,7 +84,7 @@ func running(t *testing.T, id int, spread bool, vip string) group.Word {
 }
 
 func TestVirtualRouterIDsThatRunOutAreRefused(t *testing.T) {
-	o := spreading("10.10.74.250 10.10.74.251 10.10.74.252", "")
+	o := spreading("10.10.74.250 10.10.74.251 10.10.74.252", applied.Record{})
 	o.Options["router_id"] = 254
 	_, err := reconcile.Desire(o)
 	var invalid *config.Invalid
@@ -102,7 +99,7 @@ func TestOneVirtualRouterIsAsEver(t *testing.T) {
 	d, err := reconcile.Desire(o)
 	require.NoError(t, err)
 	for path, text := range d.Files {
-		if path == d.Layout.Options() {
+		if path == d.Layout.Record() {
 			continue // it lists all options
 		}
 		require.NotContains(t, text, "spread", path)

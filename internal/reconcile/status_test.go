@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"keepalived-charm/internal/applied"
 	"keepalived-charm/internal/config"
 	"keepalived-charm/internal/conflict"
 	"keepalived-charm/internal/group"
@@ -39,7 +40,7 @@ func holding(vips ...string) circumstances {
 		eth0.Addresses = append(eth0.Addresses, netip.PrefixFrom(a, a.BitLen()))
 		state.Addresses = append(state.Addresses, a)
 	}
-	m := &Machine{Active: true, Interfaces: []Interface{{Name: "lo", Up: true}, eth0}, Instances: []keepalived.InstanceState{state},
+	m := &Machine{Active: true, Applied: applied.Record{Addresses: map[netip.Addr]applied.Place{}}, Interfaces: []Interface{{Name: "lo", Up: true}, eth0}, Instances: []keepalived.InstanceState{state},
 		Check: CheckResult{Known: true, Healthy: true}}
 	return circumstances{d, m, &m.Instances[0]}
 }
@@ -302,7 +303,7 @@ func TestEveryConditionHasItsWords(t *testing.T) {
 		seen[c.of], seen[c.with] = true, true
 	}
 	// Set by others: errors' texts, and a step of a plan.
-	for _, c := range []condition{cannotUse, meanwhile, installing, installWaits, installFails, removeWaits, packageHeld, noPackage, programFails, routerTaken, addressTaken, holderUnheard, holderDropped, ownerSets, routerMaybeTaken, addressMaybeTaken} {
+	for _, c := range []condition{cannotUse, laterRecord, meanwhile, installing, installWaits, installFails, removeWaits, packageHeld, noPackage, programFails, routerTaken, addressTaken, holderUnheard, holderDropped, ownerSets, routerMaybeTaken, addressMaybeTaken} {
 		seen[c] = true
 	}
 	for n, w := range Wordings() {
@@ -363,7 +364,9 @@ func TestStrayAddressesAreFlushed(t *testing.T) {
 
 func TestAMasterGetsBackWhatItLost(t *testing.T) {
 	now := holding("10.0.0.250", "10.0.0.251")
-	now.Machine.Files = map[string]string{now.Layout.Fragment(): "        10.0.0.250/32 dev eth0\n        10.0.0.251/32 dev eth0\n"}
+	for _, a := range now.addresses() {
+		now.Applied.Addresses[a] = applied.Place{Interface: "eth0", Bits: 32}
+	}
 	require.Empty(t, now.lost(*now.Machine))
 	now.drop(1)
 	require.Equal(t, []netip.Addr{netip.MustParseAddr("10.0.0.251")}, now.lost(*now.Machine))

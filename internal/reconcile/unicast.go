@@ -7,7 +7,6 @@ import (
 	"github.com/juju/charm/v12/hooks"
 
 	"keepalived-charm/internal/endpoint"
-	"keepalived-charm/internal/keepalived"
 	"keepalived-charm/internal/vrrp"
 )
 
@@ -39,7 +38,7 @@ func (o Observed) former() []netip.Addr {
 			return nil
 		}
 	}
-	return keepalived.Peers(o.Machine.Files[o.layout().Fragment()])
+	return o.Machine.Applied.Peers
 }
 
 // leaving tells a unit whose peers are being taken away.

@@ -30,6 +30,7 @@ const (
 	electing
 	noVirtualIP
 	cannotUse
+	laterRecord
 	installing
 	installWaits
 	installFails
@@ -100,6 +101,7 @@ func Wordings() []Wording {
 		electing:     {juju.Waiting, "electing a holder for ADDRESSES", "The daemon has just started and heard no holder yet; it takes a second. For longer: advertisements do not arrive, see vrrp_mode."},
 		noVirtualIP:  {juju.Blocked, NoVirtualIP + ": juju config APPLICATION virtual_ip=ADDRESS", "There is nothing to serve."},
 		cannotUse:    {juju.Blocked, "option NAME is VALUE, must be WHAT", "The option cannot be used. The last good configuration goes on. Other blocked messages name their cause the same way."},
+		laterRecord:  {juju.Blocked, "a later revision of the charm left this unit's record: juju refresh APPLICATION", "This revision cannot know what the unit runs, so it leaves everything as it is: keepalived and the health checker go on."},
 		installing:   {juju.Maintenance, "installing keepalived", "apt installs the package."},
 		installWaits: {juju.Maintenance, "installing keepalived, waits for HOLDER to end", "HOLDER has a lock of apt or dpkg, as apt-daily and unattended-upgrades have after a machine's first boot. The unit waits for ten minutes in all, then the hook fails and Juju runs it again."},
 		installFails: {juju.Waiting, "cannot install keepalived: REASON", "Such as without a network. The hook fails, which juju status shows instead, and Juju runs it again; this is in juju show-status-log."},

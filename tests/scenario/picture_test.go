@@ -39,14 +39,14 @@ func (d *deployment) pictures(t *testing.T) map[string]string {
 	return all
 }
 
-// withoutNote leaves out of pictures where the charm notes the options in use, with its
+// withoutNote leaves out of pictures the record of what a unit runs, options in use included, with its
 // directory.
 func withoutNote(pictures map[string]string) map[string]string {
 	const state = "/var/lib/keepalived-charm/keepalived"
 	for id, text := range pictures {
 		lines := strings.Split(text, "\n")
 		pictures[id] = strings.Join(slices.DeleteFunc(lines, func(line string) bool {
-			return strings.HasPrefix(line, state+" ") || strings.Contains(line, state+"/options.json")
+			return strings.HasPrefix(line, state+" ") || strings.Contains(line, state+"/record.json")
 		}), "\n")
 	}
 	return pictures

@@ -1,0 +1,103 @@
+package applied
+
+import (
+	"encoding/json"
+	"errors"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"keepalived-charm/internal/keepalived"
+	"keepalived-charm/internal/vrrp"
+)
+
+// Texts are the files that tell what a unit runs; empty for one that is not there.
+type Texts struct {
+	// Record is what Encode wrote.
+	Record string
+	// Fragment and Options are what a revision from before the record left: what
+	// keepalived reads, and the options that the unit went by.
+	Fragment, Options string
+	// Python is the keepalived.conf of the Python charm, or anybody's.
+	Python string
+	// Number tells the virtual router's number of an instance of the application; false
+	// for somebody else's instance.
+	Number func(instance string) (int, bool)
+}
+
+// Read returns what a unit runs. The error is a *Later: what it runs then is not known.
+// A record that somebody spoilt counts as one that is not there.
+func Read(t Texts) (Record, error) {
+	if t.Record != "" {
+		r, err := Decode(t.Record)
+		if err == nil {
+			return r, nil
+		}
+		var later *Later
+		if errors.As(err, &later) {
+			return Record{}, later
+		}
+	}
+	if t.Fragment != "" {
+		return fromFragment(t), nil
+	}
+	return fromPython(t.Python), nil
+}
+
+// fromFragment converts what a revision from before the record left.
+func fromFragment(t Texts) Record {
+	r := Record{Routers: map[int]Router{}, Addresses: map[netip.Addr]Place{}}
+	for _, a := range keepalived.Peers(t.Fragment) {
+		if !slices.Contains(r.Peers, a) { // each instance lists them
+			r.Peers = append(r.Peers, a)
+		}
+	}
+	placed := keepalived.Places(t.Fragment)
+	for _, c := range keepalived.Claims(t.Fragment) {
+		number, ours := t.Number(c.Name)
+		p, known := keepalived.ReadParameters(t.Fragment, c.Name)
+		if !ours || !known {
+			continue
+		}
+		r.Routers[number] = Router{Parameters: p, Password: keepalived.Password(t.Fragment, c.Name), Link: c.Interface, Also: also(c, p)}
+		for _, a := range c.Addresses {
+			if at, ok := placed[a]; ok && !vrrp.IsAnchor(a) {
+				r.Addresses[a] = Place{Router: number, Interface: at.Interface, Bits: at.Bits()}
+			}
+		}
+	}
+	if len(r.Routers) == 0 {
+		return Record{} // somebody spoilt it
+	}
+	d := json.NewDecoder(strings.NewReader(t.Options))
+	d.UseNumber()
+	if d.Decode(&r.Options) != nil {
+		r.Options = nil // somebody wrote into it, or there are none
+	}
+	return r
+}
+
+// fromPython reads the Python charm's file.
+func fromPython(text string) Record {
+	p, ok := keepalived.ReadPython(text)
+	if !ok {
+		return Record{}
+	}
+	c := keepalived.Claims(text)[0]
+	r := Record{Routers: map[int]Router{0: {Parameters: p, Link: c.Interface, Also: also(c, p)}}, Addresses: map[netip.Addr]Place{}, Python: true}
+	for _, a := range c.Addresses {
+		r.Addresses[a] = Place{Interface: c.Interface, Bits: a.BitLen()}
+	}
+	return r
+}
+
+// also lists what an instance advertises besides its anchor, in the anchor's family.
+func also(c keepalived.Claim, p vrrp.Parameters) []netip.Addr {
+	var list []netip.Addr
+	for _, a := range c.Advertised {
+		if a != p.Anchor && a.Is6() == p.Anchor.Is6() {
+			list = append(list, a)
+		}
+	}
+	return list
+}
