@@ -146,8 +146,9 @@ lab-itself: charm
 .PHONY: lab-core
 lab-core: charm
 	@mkdir -p build
-	@{ cd tests && $(LAB_RUN) -run '^($(SCENARIOS))$$' ./scenario; } 2>&1 | tee build/lab-$(BASE).log || \
-		{ tests/scripts/failures build/lab-$(BASE).log; exit 1; }
+	@failed=; { cd tests && $(LAB_RUN) -run '^($(SCENARIOS))$$' ./scenario; } 2>&1 | tee build/lab-$(BASE).log || failed=yes; \
+		tests/scripts/slowest build/lab-$(BASE).log | tee -a build/lab-$(BASE).log; \
+		if [ -n "$$failed" ]; then tests/scripts/failures build/lab-$(BASE).log; exit 1; fi
 	$(call count,lab-$(BASE))
 
 .PHONY: lab-command

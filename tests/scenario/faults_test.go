@@ -125,10 +125,16 @@ func (d *deployment) processFaults(t *testing.T) {
 		d.run(t, unprepared, startUnprepared)
 		d.run(t, unprepared, "systemctl stop haproxy.service")
 		poll.Until(t, func() bool { return d.verdict(t, d.unitOn(t, unprepared)) == "sick" }, 10*time.Second, 50*time.Millisecond)
-		poll.Until(t, func() bool {
-			said := strings.Fields(d.run(t, unprepared, priorities))
-			return len(said) == 3 && said[0] == said[1] && said[2] != "0"
-		}, 10*time.Second, 100*time.Millisecond)
+		follows := func(healthy bool) func() bool {
+			return func() bool {
+				said := strings.Fields(d.run(t, unprepared, priorities))
+				return len(said) == 3 && said[0] == said[1] && (said[2] != "0") == healthy
+			}
+		}
+		poll.Until(t, follows(false), 10*time.Second, 100*time.Millisecond)
+		// Without the file it would count as sick, too.
+		d.run(t, unprepared, "systemctl start haproxy.service")
+		poll.Until(t, follows(true), 10*time.Second, 100*time.Millisecond)
 		d.repaired(t)
 	})
 	d.scenario(t, "when the agents restart nothing changes", func(t *testing.T) {
