@@ -131,7 +131,7 @@ LAB_RUN = go test -count=1 -p 1 -parallel $(LABS) -v -timeout $(LAB_TIMEOUT)
 
 .PHONY: lab-test
 lab-test: lab-itself ## All scenarios in the lab, an hour or two (BASE=trixie; root)
-	@$(MAKE) lab-core SCENARIOS='Test.*'
+	@$(MAKE) lab-core SCENARIOS='Test.*' LAB_TIMEOUT=150m
 
 # The lab's own tests: machines, controller, agent, measuring.
 .PHONY: lab-itself
