@@ -30,7 +30,7 @@ func TestChangeOver(t *testing.T) {
 // is deleted would be lost, and so would what waits for an answer.
 func (d *deployment) forgetful(t *testing.T, vips ...netip.Addr) (end func()) {
 	t.Helper()
-	ns, err := netns.GetFromName(d.Net.Client().NetNS)
+	ns, err := netns.GetFromPath(d.Net.Client().NetNS)
 	require.NoError(t, err)
 	client, err := netlink.NewHandleAt(ns, syscall.NETLINK_ROUTE)
 	require.NoError(t, err)
