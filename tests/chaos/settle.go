@@ -9,12 +9,14 @@ import (
 
 	"keepalived-charm/tests/controller"
 	"keepalived-charm/tests/lab"
+	"keepalived-charm/tests/patience"
 )
 
 var errNoFaketime = errors.New("cannot set keepalived's clock: the package libfaketime is missing, make deps installs it")
 
 const (
-	// settleLimit bounds how long a deployment may take to be as it should.
+	// settleLimit bounds how long a deployment may take to be as it should. Both are
+	// longer on a slow machine.
 	settleLimit = 90 * time.Second
 	// hookAfter is how long the deployment has until the next regular hook comes; in
 	// real life that is up to 5 minutes.
@@ -105,9 +107,9 @@ func (s *Stage) converge(ctx context.Context) (hook string, err error) {
 			return hook, nil
 		case ctx.Err() != nil:
 			return hook, ctx.Err()
-		case waited > settleLimit:
+		case waited > patience.With(settleLimit):
 			return hook, errors.New(why)
-		case waited > hookAfter && hook == "":
+		case waited > patience.With(hookAfter) && hook == "":
 			hook = why
 			if err := s.Model.TriggerUpdateStatus(); err != nil {
 				return hook, err

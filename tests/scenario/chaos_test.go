@@ -3,7 +3,6 @@ package scenario_test
 import (
 	"os"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -14,6 +13,6 @@ import (
 // TestChaos does the most telling faults of make chaos.
 func TestChaos(t *testing.T) {
 	t.Parallel()
-	d := newDeploymentFor(t, 10*time.Minute, controller.Config{})
+	d := newDeploymentFor(t, deploymentLife, controller.Config{})
 	require.NoError(t, chaos.Run(d.ctx, d.Lab, chaos.Options{Telling: true, Out: os.Stdout, Progress: os.Stderr}))
 }
