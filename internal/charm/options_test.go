@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"keepalived-charm/internal/charmtest"
+	"keepalived-charm/internal/conflict"
 	"keepalived-charm/internal/endpoint"
 	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/reconcile"
@@ -43,7 +44,6 @@ func TestABadOptionBlocksAndChangesNothing(t *testing.T) {
 		{"virtual_ip", "10.10.74.250/24\n    }\n    notify_master \"/bin/sh\"\n", "must be an IP address such as"},
 		{"virtual_ip", "10.10.74.11", "10.10.74.11 is the own address of keepalived/0"},
 		{"virtual_ip", "10.10.74.11/24", "the own address of keepalived/0"},
-		{"virtual_ip", "10.10.74.12", "the own address of keepalived/1"},
 		{"router_id", 0, "whole number in 1-255"},
 		{"router_id", 256, "whole number in 1-255"},
 		{"router_id", -1, "whole number in 1-255"},
@@ -240,4 +240,53 @@ func TestASpaceOfEndpointClusterChoosesTheInterfaceThatNoSubnetDoes(t *testing.T
 		"10.10.74.250/32 dev eth0\n", "a subnet comes first")
 	require.Contains(t, run(t, option(s, "network_interface", "eth0"), "config-changed").Host.Keepalived.Loaded,
 		"198.51.100.9/32 dev eth0\n", "the option overrides")
+}
+
+// TestJujusListAloneRefusesNothing: it is refreshed when the agent starts, not when a
+// virtual IP moves, so it may have one that no kernel has.
+func TestJujusListAloneRefusesNothing(t *testing.T) {
+	fresh := charmtest.NewState(0)
+	fresh.Juju.Options["virtual_ip"] = vip
+	fresh.Juju.Ingress, fresh.Juju.Bind = []string{vip, "10.10.74.11"}, []string{vip, "10.10.74.11"}
+	out := run(t, fresh, "install", "config-changed")
+	require.NotEqual(t, juju.Blocked, out.Juju.Status.Level, out.Juju.Status.Message)
+	require.Equal(t, "10.10.74.11", out.Juju.Own("cluster:1")["addresses"])
+
+	peer := with(withPeer(serving(t)), func(s *charmtest.State) {
+		s.Juju.Relations[endpoint.Cluster]["cluster:1"][unit(1)]["addresses"] = "10.10.74.12,10.10.74.251"
+	})
+	told := run(t, option(peer, "virtual_ip", "10.10.74.251"), "config-changed")
+	require.Equal(t, "active: VIP ready: holds 10.10.74.251; keepalived/1 says that 10.10.74.251 is its own address: is it?", told.Juju.Status.String())
+
+	peer.Host.Network.Answers = append(peer.Host.Network.Answers, conflict.Answer{Interface: "eth0",
+		Address: netip.MustParseAddr("10.10.74.251"), By: conflict.Host{MAC: "52:54:00:74:00:0c"}, Last: true})
+	peer.Juju.Relations[endpoint.Cluster]["cluster:1"][unit(1)]["macs"] = "52:54:00:74:00:0c"
+	refused := run(t, option(peer, "virtual_ip", "10.10.74.251"), "config-changed")
+	require.Contains(t, refused.Juju.Status.String(), "blocked: option virtual_ip is \"10.10.74.251\", must be a free address, 10.10.74.251 is the own address of keepalived/1; meanwhile VIP ready: holds 10.10.74.250")
+}
+
+// TestATypoEndsNothing: only an empty value means to serve nothing.
+func TestATypoEndsNothing(t *testing.T) {
+	for _, value := range []string{",", " ", ",,\n"} {
+		out := run(t, option(serving(t), "virtual_ip", value), "config-changed")
+		require.Contains(t, out.Juju.Status.Message, "must be a list of addresses, or empty to serve none; meanwhile VIP ready: holds 10.10.74.250")
+	}
+}
+
+// TestTheEndOfABaseUpgradeIsNotRefused: what is wrong in that one hook keeps the unit from
+// serving for as long as it is wrong, and no longer.
+func TestTheEndOfABaseUpgradeIsNotRefused(t *testing.T) {
+	s := run(t, serving(t), "pre-series-upgrade")
+	require.Equal(t, "VIP handed over, serving nothing", s.Juju.Status.Message)
+	refused := run(t, option(s, "port", 0), "post-series-upgrade")
+	require.Contains(t, refused.Juju.Status.Message, "option port is ")
+	require.Equal(t, "active: VIP ready: holds 10.10.74.250", run(t, option(refused, "port", 443), "config-changed").Juju.Status.String())
+
+	stranger := with(s, func(s *charmtest.State) {
+		s.Host.Network.Answers = []conflict.Answer{{Interface: "eth0", Address: netip.MustParseAddr(vip), By: conflict.Host{MAC: "52:54:00:00:00:99"}, Last: true}}
+	})
+	refused = run(t, stranger, "post-series-upgrade")
+	require.Contains(t, refused.Juju.Status.String(), "blocked: ")
+	refused.Host.Network.Answers = nil
+	require.Equal(t, "active: VIP ready: holds 10.10.74.250", run(t, refused, "update-status").Juju.Status.String())
 }

@@ -17,6 +17,8 @@ const deadAfter = 2
 type voice struct {
 	node *Node
 	name string
+	// iface is where it speaks and listens.
+	iface string
 	vrrp.Parameters
 	priority  int
 	unicast   []netip.Addr
@@ -43,7 +45,7 @@ func (n *Node) listen() {
 			continue
 		}
 		p.Spread = false // nothing in an advertisement tells
-		v := &voice{node: n, name: i.name, Parameters: p, unicast: i.peers, silent: n.silent(config, i.name)}
+		v := &voice{node: n, name: i.name, iface: i.iface, Parameters: p, unicast: i.peers, silent: n.silent(config, i.name)}
 		if !has(config, i.name, func(healthcheck.Instance) bool { return true }) {
 			// The hook makes its track file, which the checker does not know yet.
 			v.silent = has(written, i.name, func(i healthcheck.Instance) bool { return i.Aside != "" })
@@ -55,7 +57,7 @@ func (n *Node) listen() {
 			if was.name == i.name && !has(config, i.name, func(healthcheck.Instance) bool { return true }) {
 				v.silent = was.silent // its track file stays as it is
 			}
-			if was.name == i.name && p.Understands(was.Parameters) {
+			if was.name == i.name && was.iface == i.iface && p.Understands(was.Parameters) {
 				v.master, v.since = was.master && !v.silent, was.since
 			}
 		}
@@ -87,7 +89,7 @@ func has(c healthcheck.Config, name string, kind func(healthcheck.Instance) bool
 
 // hears tells whether a gets the advertisements of b.
 func (c *Cluster) hears(a, b *voice) bool {
-	return a.node != b.node && !c.cut[pair(a.node, b.node)] && !b.silent && a.Understands(b.Parameters) &&
+	return a.node != b.node && a.iface == b.iface && !c.cut[pair(a.node, b.node)] && !b.silent && a.Understands(b.Parameters) &&
 		(b.Mode == vrrp.Multicast && !c.Filtered || b.Mode == vrrp.Unicast && slices.Contains(b.unicast, a.node.address()))
 }
 

@@ -16,6 +16,9 @@ const maxVirtualIPs = 500
 // setVirtualIPs takes addresses separated by commas or white space.
 func (o *Options) setVirtualIPs(s string) string {
 	fields := strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' || r == '\n' || r == '\r' })
+	if len(fields) == 0 && s != "" {
+		return "a list of addresses, or empty to serve none" // nobody means to end all by a comma
+	}
 	if len(fields) > maxVirtualIPs {
 		return fmt.Sprintf("a list of at most %d addresses", maxVirtualIPs)
 	}

@@ -39,6 +39,9 @@ func (v View) Sender(l Look, h Heard) string { return v.sender(v.macs(l), h) }
 // Answerer names the peer that has a virtual IP at which a host answers; empty for a stranger.
 func (v View) Answerer(l Look, h Host) string { return v.answerer(v.macs(l), h) }
 
+// Near names the peer on whose machine a host is; empty for none.
+func (v View) Near(l Look, h Host) string { return v.peerOf(v.macs(l), h) }
+
 // sender goes by what the peer told: another application of the charm may send from its
 // machine, on which it keeps this one from serving.
 func (v View) sender(known map[string]string, h Heard) string {

@@ -248,23 +248,33 @@ func (m Machine) without(floating map[netip.Addr]bool) []Interface {
 	return list
 }
 
-// refuseTaken refuses virtual IPs that are some unit's own address: keepalived
-// would take the address away from its owner.
+// refuseTaken refuses virtual IPs that are this unit's own address: keepalived would
+// take the address away from its owner. What a peer says of its own addresses is told
+// (alsoOwn); when it answers there as well, a look at the network refuses.
 func (d Desired) refuseTaken(o Observed, own []netip.Addr) error {
 	for _, v := range d.options.VirtualIPs {
-		owner := ""
 		if slices.Contains(own, v.Addr()) {
-			owner = o.Event.Unit.String()
-		}
-		for _, p := range d.peers {
-			if slices.Contains(p.addresses, v.Addr()) {
-				owner = p.unit.String()
-			}
-		}
-		if owner != "" {
-			return &config.Invalid{Option: "virtual_ip", Value: fmt.Sprint(o.Options["virtual_ip"]),
-				Must: "a free address, " + v.Addr().String() + " is the own address of " + owner}
+			return taken(o, v.Addr(), o.Event.Unit.String())
 		}
 	}
 	return nil
+}
+
+// taken refuses a virtual IP that is a unit's own address.
+func taken(o Observed, v netip.Addr, unit string) error {
+	return &config.Invalid{Option: "virtual_ip", Value: fmt.Sprint(o.Options["virtual_ip"]),
+		Must: "a free address, " + v.String() + " is the own address of " + unit}
+}
+
+// owned tells of virtual IPs that a peer says are its own addresses.
+func (d Desired) owned() []string {
+	var texts []string
+	for _, v := range d.addresses() {
+		for _, p := range d.peers {
+			if slices.Contains(p.addresses, v) {
+				texts = append(texts, say(alsoOwn, "ADDRESS", v.String(), "UNIT", p.unit.String()).Message)
+			}
+		}
+	}
+	return texts
 }

@@ -125,8 +125,9 @@ func (o Observed) untold() bool {
 	})
 }
 
-// ownAddresses returns the addresses of this machine that are its own: what Juju
-// lists, whatever the order, without addresses that keepalived put there.
+// ownAddresses returns the addresses of this machine that are its own, without those that
+// keepalived put there: those that Juju lists come first, in its order. Juju's word alone
+// counts for nothing: its list is as old as the agent's start, and may have a virtual IP.
 func (o Observed) ownAddresses(floating map[netip.Addr]bool, copies []netip.Addr) []netip.Addr {
 	var own []netip.Addr
 	add := func(a netip.Addr) {
@@ -135,7 +136,7 @@ func (o Observed) ownAddresses(floating map[netip.Addr]bool, copies []netip.Addr
 		}
 	}
 	for _, s := range o.Ingress {
-		if a, err := netip.ParseAddr(s); err == nil {
+		if a, err := netip.ParseAddr(s); err == nil && o.Machine.has(a.WithZone("")) {
 			add(a.WithZone(""))
 		}
 	}

@@ -122,6 +122,9 @@ func (d *Desired) judge(o Observed) error {
 	view := d.view(o)
 	d.free = d.freeRouter(o, view)
 	for _, f := range conflict.Judge(view, *o.Look) {
+		if near := view.Near(*o.Look, f.Host); slices.Contains(d.claims.addresses, f.Address) && d.owns(near, f.Address) {
+			return taken(o, f.Address, near)
+		}
 		if s, stops := d.stops(f); stops {
 			if s.Level == juju.Waiting {
 				return &Waiting{s.Message}
@@ -136,6 +139,11 @@ func (d *Desired) judge(o Observed) error {
 		d.Files[file] = strings.TrimPrefix(d.conflicts(), "; ") + "\n"
 	}
 	return nil
+}
+
+// owns tells that a peer says an address is its own.
+func (d Desired) owns(unit string, a netip.Addr) bool {
+	return slices.ContainsFunc(d.peers, func(p peer) bool { return p.unit.String() == unit && slices.Contains(p.addresses, a) })
 }
 
 // shares tells that a peer was seen to hold virtual IPs beside this unit.

@@ -129,6 +129,7 @@ func (d Desired) besides(m Machine) []string {
 	for _, i := range d.intruded {
 		texts = append(texts, i.say(alsoOwnerSets))
 	}
+	texts = append(texts, d.owned()...)
 	if hampered := d.hampered(m); hampered != "" {
 		texts = append(texts, hampered)
 	}

@@ -47,9 +47,14 @@ func settle(o Observed, why error) []Step {
 		return []Step{{Action: InstallPackage}}
 	}
 	l := o.layout()
+	var steps []Step
+	if _, marked := o.Machine.Files[l.Upgrading()]; marked && !o.upgrades() {
+		// Whatever is refused, the upgrade of the base is over.
+		steps = append(steps, Step{Action: Write, Files: []File{{Path: l.Upgrading(), Remove: true}}})
+	}
 	for _, path := range []string{MainFile, l.Fragment(), l.CheckerUnit(), l.CheckerConfig()} {
 		if _, written := o.Machine.Files[path]; !written {
-			return nil // there is no good configuration yet
+			return steps // there is no good configuration yet
 		}
 	}
 	due := map[FollowUp]bool{}
@@ -60,7 +65,7 @@ func settle(o Observed, why error) []Step {
 		due[RestartChecker] = true
 	}
 	o.Machine.bar(due)
-	return append(do(ordered(due)), forget(due, o.Machine)...)
+	return slices.Concat(steps, do(ordered(due)), forget(due, o.Machine))
 }
 
 // bar leaves out what cannot be done while systemd is forbidden to start keepalived: once

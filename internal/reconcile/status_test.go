@@ -195,6 +195,8 @@ func TestEveryConditionHasItsWords(t *testing.T) {
 		}, "active: VIP ready: holds " + one},
 		"dropped by keepalived": {holdsAll, alsoFiltered, 1, func(c circumstances) { c.Filtered = c.addresses() },
 			"active: VIP ready: holds " + one + "; keepalived's packet filter drops what is sent to " + one + ": nft flush set ip keepalived vips"},
+		"a peer's own address, as it says": {holdsAll, alsoOwn, 1, func(c circumstances) { c.peers[0].addresses = c.addresses() },
+			"active: VIP ready: holds " + one + "; keepalived/1 says that " + one + " is its own address: is it?"},
 		"an owner's setting": {holdsAll, alsoOwnerSets, 1, func(c circumstances) {
 			c.Desired.intruded = []intrusion{{"/etc/keepalived/a.conf", "net_namespace", "breaks them"}}
 		}, "active: VIP ready: holds " + one + "; /etc/keepalived/a.conf sets net_namespace, which breaks them: remove it"},

@@ -83,6 +83,7 @@ const (
 	alsoHoldsDeaf
 	moreConflicts
 	alsoFiltered
+	alsoOwn
 	alsoOwnerSets
 	settingLost
 	wrongInterface
@@ -158,6 +159,7 @@ func Wordings() []Wording {
 		alsoHoldsDeaf:        {"", "; UNIT holds ADDRESS too, advertisements arrive here but not there: allow IP protocol 112 on that machine", "Two units hold; the other one does not hear this one."},
 		moreConflicts:        {"", "; COUNT more: juju run UNIT check-network", "The action lists all that is wrong on the network."},
 		alsoFiltered:         {"", "; keepalived's packet filter drops what is sent to ADDRESSES: COMMAND", "A VRRP instance with vrrp_strict or no_accept left that in the kernel. Every pass takes the virtual IPs out of it; this shows when that did not work."},
+		alsoOwn:              {"", "; UNIT says that ADDRESS is its own address: is it?", "Juju's list of a machine's addresses may be old. If the address is that machine's own, choose another virtual IP."},
 		alsoOwnerSets:        {"", "; FILE sets SETTING, which EFFECT: remove it", "What the machine's owner set for every instance breaks those of the charm, which cannot say otherwise. This unit goes on."},
 		settingLost:          {"", "; SETTING is off and cannot be set here, a service cannot bind a virtual IP that another machine holds", "Such as in a container. It is shown while the check fails, which may be why."},
 		wrongInterface:       {"", "; ADDRESS is in the subnet of OTHER, not of INTERFACE: see network_interface", "Machines in that subnet are not told when it moves."},
