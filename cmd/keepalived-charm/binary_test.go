@@ -140,7 +140,7 @@ func newStage(t testing.TB) stage {
 
 func hookTools() []string {
 	return []string{"config-get", "relation-ids", "relation-list", "relation-get", "relation-set", "network-get",
-		"status-get", "status-set", "application-version-set", "juju-log", "goal-state", "is-leader", "state-get", "state-set"}
+		"status-get", "status-set", "application-version-set", "juju-log", "goal-state", "is-leader", "state-get", "state-set", "action-get", "action-set", "action-fail"}
 }
 
 func copyFile(t testing.TB, from, to string) {
@@ -173,6 +173,7 @@ func (s stage) model() {
 		"relation-list-cluster:1":    "[" + strings.TrimPrefix(units, ",") + "]",
 		"goal-state":                 `{"units":{` + goal + `},"relations":{}}`,
 		"is-leader":                  "true",
+		"action-get":                 "{}",
 		"bag-website:3-keepalived-0": juju, "bag-loadbalancer:4-keepalived-0": juju, "bag-cluster:1-keepalived-0": juju,
 	} {
 		s.put("fake/"+name, text)
@@ -211,7 +212,7 @@ func (s stage) run(path, hook string) cost {
 	cmd.Dir = "/charm"
 	cmd.Env = []string{"PATH=/tools", "JUJU_UNIT_NAME=keepalived/0", "JUJU_PRINCIPAL_UNIT=haproxy/0", "JUJU_VERSION=3.5.4"}
 	if hook != "" {
-		cmd.Env = append(cmd.Env, "JUJU_DISPATCH_PATH=hooks/"+hook)
+		cmd.Env = append(cmd.Env, "JUJU_DISPATCH_PATH="+dispatched(hook))
 	}
 	var errs strings.Builder
 	cmd.Stderr = &errs
@@ -301,4 +302,12 @@ func BenchmarkHookFromStartToExit(b *testing.B) {
 	b.ReportMetric(float64(own)/1000/float64(b.N), "own-ms/op")
 	b.ReportMetric(float64(all)/1000/float64(b.N), "all-ms/op")
 	b.ReportMetric(float64(memory)/1024, "MB")
+}
+
+// dispatched is the path by which Juju names a hook, hooks/NAME where it is a name alone.
+func dispatched(hook string) string {
+	if strings.Contains(hook, "/") {
+		return hook
+	}
+	return "hooks/" + hook
 }

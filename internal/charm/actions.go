@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 
+	"keepalived-charm/internal/facts"
 	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/reconcile"
 )
@@ -133,7 +134,7 @@ func (r request) count(name string, otherwise, low, high int) (int, error) {
 
 // status returns what the unit's status would be now.
 func status(obs reconcile.Observed) juju.Status {
-	want, err := reconcile.Desire(obs)
+	want, err := reconcile.Decide(obs)
 	if s, blocked := reconcile.StatusOf(err); blocked {
 		return s
 	}
@@ -154,7 +155,7 @@ func showConfiguration(r request) (map[string]string, error) {
 	results := map[string]string{"summary": "this unit has no configuration yet: " + status(r.obs).Message}
 	shown, room := []struct{ key, path string }{{"keepalived-conf", reconcile.MainFile}, {"checker", l.CheckerConfig()}, {"fragment", l.Fragment()}}, mostText
 	for n, s := range shown {
-		if text, there := files[s.path]; there && !(s.path == reconcile.MainFile && reconcile.Foreign(text)) {
+		if text, there := files[s.path]; there && !(s.path == reconcile.MainFile && facts.Foreign(text)) {
 			var took int
 			results[s.key], took = clip(password().ReplaceAllString(text, "${1}********"), s.path, room/(len(shown)-n))
 			room -= took

@@ -27,7 +27,7 @@ func pause(r request) (map[string]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot pause: %w", err)
 	}
-	want, err := reconcile.Desire(r.obs)
+	want, err := reconcile.Decide(r.obs)
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +79,7 @@ func resume(r request) (map[string]string, error) {
 
 // restart restarts keepalived; a holder hands over first.
 func restart(r request) (map[string]string, error) {
-	want, err := reconcile.Desire(r.obs)
+	want, err := reconcile.Decide(r.obs)
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +92,7 @@ func restart(r request) (map[string]string, error) {
 
 // failover hands the virtual IPs to another unit.
 func failover(r request) (map[string]string, error) {
-	want, err := reconcile.Desire(r.obs)
+	want, err := reconcile.Decide(r.obs)
 	if err != nil {
 		return nil, err
 	}
@@ -140,7 +140,7 @@ func (r request) asked() (reconcile.Desired, error) {
 	}
 	obs := r.obs
 	obs.Machine.Unreachable = slices.Concat(obs.Machine.Unreachable, silent)
-	return reconcile.Desire(obs)
+	return reconcile.Decide(obs)
 }
 
 // holders names who has the virtual IPs now.
@@ -158,7 +158,7 @@ func (r *request) holders() string {
 // virtual IPs leave this unit it tells for how long nobody answered at the first,
 // as seen from here. An error is the step's, which then changed nothing.
 func (r *request) change(action reconcile.Action, leaving bool) (string, error) {
-	want, err := reconcile.Desire(r.obs)
+	want, err := reconcile.Decide(r.obs)
 	if err == nil && r.obs.Machine.Stopped {
 		err = errors.New("this unit has been stopped: Juju removes it")
 	}

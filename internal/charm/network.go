@@ -15,10 +15,10 @@ import (
 // is in the unit's status too, and a unit that a conflict had kept out goes on when
 // it is gone.
 func checkNetwork(r request) (map[string]string, error) {
-	if _, err := reconcile.Desire(withoutLook(r.configured)); err == nil {
+	if _, err := reconcile.Decide(withoutLook(r.configured)); err == nil {
 		r.obs = r.configured // a conflict may be all that is in the way
 	}
-	if want, err := reconcile.Desire(withoutLook(r.obs)); err != nil {
+	if want, err := reconcile.Decide(withoutLook(r.obs)); err != nil {
 		return nil, err
 	} else if want.Mode != reconcile.Serving {
 		return nil, fmt.Errorf("cannot check the network: %s", status(r.obs).Message)

@@ -3,7 +3,9 @@ package charm
 import (
 	"github.com/juju/charm/v12/hooks"
 
+	"keepalived-charm/internal/config"
 	"keepalived-charm/internal/endpoint"
+	"keepalived-charm/internal/facts"
 	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/reconcile"
 )
@@ -18,9 +20,11 @@ func observe(ev juju.Event, j Model, m Machine) (reconcile.Observed, error) {
 	if !reconcile.NeedsModel(obs) {
 		return obs, nil
 	}
-	if obs.Options, err = j.Options(); err != nil {
+	options, err := j.Options()
+	if err != nil {
 		return obs, err
 	}
+	obs.Options = config.Read(options)
 	network, err := j.Network(endpoint.Cluster)
 	if err != nil {
 		return obs, err
@@ -67,7 +71,7 @@ func complete(obs *reconcile.Observed, j Model, m Machine) error {
 // usable returns what was observed, with the options that the unit used last in the
 // place of those that cannot be used.
 func usable(obs reconcile.Observed, j Model, m Machine) (reconcile.Observed, error) {
-	_, err := reconcile.Desire(obs)
+	_, err := reconcile.Decide(obs)
 	if _, refused := reconcile.StatusOf(err); !refused {
 		return obs, nil // a fault shows again
 	}
@@ -86,7 +90,7 @@ func retreat(obs reconcile.Observed, refusal error, j Model, m Machine) (reconci
 		if err := complete(&before, j, m); err != nil {
 			return obs, false, err
 		}
-		if _, err := reconcile.Desire(before); err == nil {
+		if _, err := reconcile.Decide(before); err == nil {
 			return before, true, nil
 		}
 	}
@@ -108,7 +112,8 @@ func observeEndpoint(ev juju.Event, j Model, name string) ([]reconcile.Relation,
 			return nil, err
 		}
 		if name == endpoint.Cluster {
-			if r.Units, err = observeUnits(ev, j, id); err != nil {
+			r.Told = facts.ReadMember(r.Own).Member
+			if r.Members, err = observeUnits(ev, j, id); err != nil {
 				return nil, err
 			}
 		}
@@ -117,19 +122,21 @@ func observeEndpoint(ev juju.Event, j Model, name string) ([]reconcile.Relation,
 	return relations, nil
 }
 
-func observeUnits(ev juju.Event, j Model, id juju.RelationID) (map[juju.Unit]juju.Databag, error) {
+func observeUnits(ev juju.Event, j Model, id juju.RelationID) (map[juju.Unit]facts.Member, error) {
 	units, err := j.RemoteUnits(id)
 	if err != nil {
 		return nil, err
 	}
-	bags := map[juju.Unit]juju.Databag{}
+	members := map[juju.Unit]facts.Member{}
 	for _, u := range units {
 		if u == ev.Departing {
 			continue
 		}
-		if bags[u], err = j.Databag(id, u); err != nil {
+		bag, err := j.Databag(id, u)
+		if err != nil {
 			return nil, err
 		}
+		members[u] = facts.ReadMember(bag)
 	}
-	return bags, nil
+	return members, nil
 }

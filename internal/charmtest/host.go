@@ -327,9 +327,9 @@ func (h Host) observe(l reconcile.Layout) reconcile.Machine {
 	}
 	for p, text := range h.Files {
 		application := strings.TrimSuffix(path.Base(p), ".conf")
-		switch known := reconcile.IsFragment(application, text) || len(h.Below(reconcile.Layout{Application: application}.State())) > 0; {
+		switch {
 		case path.Dir(p) != reconcile.FragmentDir || application == l.Application:
-		case known:
+		case reconcile.IsFragment(application, text) || len(h.Below(reconcile.Layout{Application: application}.State())) > 0:
 			m.Neighbours[application] = text
 		default:
 			m.Included[p] = text

@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 	"strings"
 
 	"keepalived-charm/internal/plain"
@@ -22,14 +21,16 @@ func (o *Options) setVirtualIPs(s string) string {
 	if len(fields) > maxVirtualIPs {
 		return fmt.Sprintf("a list of at most %d addresses", maxVirtualIPs)
 	}
+	seen := map[netip.Addr]bool{}
 	for _, f := range fields {
 		v, must := parseVirtualIP(f)
 		if must != "" {
 			return must
 		}
-		if slices.ContainsFunc(o.VirtualIPs, func(w VirtualIP) bool { return w.Addr() == v.Addr() }) {
+		if seen[v.Addr()] {
 			return "without duplicates, " + v.Addr().String() + " stands there twice"
 		}
+		seen[v.Addr()] = true
 		o.VirtualIPs = append(o.VirtualIPs, v)
 	}
 	return ""

@@ -164,6 +164,25 @@ func Parse(raw map[string]any) (Options, error) {
 	return o, nil
 }
 
+// Given are options as Juju gave them, and what they say.
+type Given struct {
+	// Raw is what config-get printed, by name.
+	Raw map[string]any
+	// Options are the typed ones; Fault is an *Invalid when they cannot be used.
+	Options Options
+	Fault   error
+}
+
+// Read types and bounds options.
+func Read(raw map[string]any) Given {
+	g := Given{Raw: raw}
+	g.Options, g.Fault = Parse(raw)
+	return g
+}
+
+// Written is the raw value of an option, for a message.
+func (g Given) Written(name string) string { return fmt.Sprint(g.Raw[name]) }
+
 // optionCA may hold a private key by mistake.
 const optionCA = "healthcheck_ca"
 

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"keepalived-charm/internal/applied"
+	"keepalived-charm/internal/facts"
 	"keepalived-charm/internal/keepalived"
 	"keepalived-charm/internal/reconcile"
 )
@@ -93,7 +94,7 @@ func (h *Host) foreign() string {
 		return h.path(reconcile.ForeignFile)
 	}
 	fragments, err := h.neighbours(reconcile.Layout{})
-	if err == nil && len(fragments) == 0 && reconcile.Foreign(files[reconcile.MainFile]) {
+	if err == nil && len(fragments) == 0 && facts.Foreign(files[reconcile.MainFile]) {
 		return h.path(reconcile.MainFile)
 	}
 	return ""

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -39,8 +40,7 @@ func (d Desired) standing(o Observed) group.View {
 		Holds: serves && o.Machine.has(current.Anchor), Reign: d.reign(o.Machine),
 		Fresh: d.unconfirmed, Ends: d.ends, Awaited: d.awaited(), Accepts: d.acceptable(o.Machine),
 		// Routers that are to end are silent by the time the first one changes.
-		Taken:    (!current.Spread || wanted.Spread) && d.occupied(wanted.VirtualRouterID),
-		HoldsAll: d.holdsAll(o.Machine),
+		Taken: (!current.Spread || wanted.Spread) && d.occupied(wanted.VirtualRouterID),
 	}
 	if k := d.Layout.Router; k > 0 {
 		// What all units run in the first router is agreed upon.
@@ -49,12 +49,14 @@ func (d Desired) standing(o Observed) group.View {
 		v.Starts.VirtualRouterID += vrrp.VirtualRouterID(k)
 		v.Starts.Anchor = vrrp.Anchor(v.Starts.VirtualRouterID, d.first.Anchor.Is6())
 	}
+	gathers := current.Spread && !wanted.Spread
+	if gathers {
+		v.HoldsAll = d.holdsAll(o.Machine)
+	}
 	for _, p := range d.peers {
 		one := group.Peer{Unit: p.unit, Word: p.Word, Lost: p.lost}
-		for number, w := range p.member.More {
-			if number != d.Layout.Router {
-				one.Elsewhere = append(one.Elsewhere, w)
-			}
+		if gathers {
+			one.Elsewhere = slices.Collect(maps.Values(p.member.More))
 		}
 		v.Peers = append(v.Peers, one)
 	}
@@ -63,8 +65,12 @@ func (d Desired) standing(o Observed) group.View {
 
 // stands is what the installed configuration keeps this unit out of the router for.
 func (d Desired) stands(o Observed) group.Aside {
-	for _, i := range o.installed().Instances {
-		if i.Name == d.Layout.Instance() {
+	if o.Machine.Checker == nil {
+		return ""
+	}
+	name := d.Layout.Instance()
+	for n := range o.Machine.Checker.Instances {
+		if i := &o.Machine.Checker.Instances[n]; i.Name == name {
 			return group.Aside(i.Aside)
 		}
 	}
@@ -73,11 +79,10 @@ func (d Desired) stands(o Observed) group.Aside {
 
 // installed is the health checker's configuration; empty where there is none.
 func (o Observed) installed() healthcheck.Config {
-	c, err := healthcheck.Parse([]byte(o.Machine.Files[o.layout().CheckerConfig()]))
-	if err != nil {
+	if o.Machine.Checker == nil {
 		return healthcheck.Config{}
 	}
-	return c
+	return *o.Machine.Checker
 }
 
 // departs tells a unit that is being taken out of a group of several. The peer relation
@@ -144,17 +149,14 @@ func (d Desired) sayable(p vrrp.Parameters) bool {
 
 // reign is when this unit's instance became MASTER, in seconds since 1970.
 func (d Desired) reign(m Machine) int64 {
-	for _, i := range m.Instances {
-		if i.Name == d.Layout.Instance() {
-			return int64(i.LastTransition)
-		}
+	if i, reported := d.instanceOf(m); reported {
+		return int64(i.LastTransition)
 	}
 	return 0
 }
 
 // master tells whether this unit's instance is MASTER.
 func (d Desired) master(m Machine) bool {
-	return slices.ContainsFunc(m.Instances, func(i keepalived.InstanceState) bool {
-		return i.Name == d.Layout.Instance() && i.State == keepalived.Master
-	})
+	i, _ := d.instanceOf(m)
+	return i.State == keepalived.Master
 }

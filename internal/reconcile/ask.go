@@ -87,10 +87,11 @@ func (d Desired) routerIDs(p vrrp.Parameters) []vrrp.VirtualRouterID {
 // calls for a look: a hook that claims nothing new and has no sign of somebody else
 // sends and waits for nothing.
 func Ask(o Observed) *conflict.Question {
-	d, err := Desire(o)
+	d, err := Decide(o)
 	if err != nil || d.Mode != Serving {
 		return nil
 	}
+	o.Machine = o.Machine.indexed()
 	_, found := o.Machine.Files[d.Layout.Conflicts()]
 	strange, disputed := false, []netip.Addr(nil)
 	for _, p := range d.parts() {
@@ -113,7 +114,7 @@ func Ask(o Observed) *conflict.Question {
 
 // AskAll looks for everything.
 func AskAll(o Observed) *conflict.Question {
-	d, err := Desire(o)
+	d, err := Decide(o)
 	if err != nil || d.Mode != Serving {
 		return nil
 	}

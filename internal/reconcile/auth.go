@@ -18,11 +18,10 @@ func isPassword(s string) bool { return plain.Word(s, 8, "._+=/@-") }
 
 // NeedsSecret names the secret that the decision depends on; empty for none.
 func NeedsSecret(o Observed) string {
-	options, err := config.Parse(o.Options)
-	if err != nil || before3(o.Event.Version) {
+	if o.Options.Fault != nil || before3(o.Event.Version) {
 		return ""
 	}
-	return options.AuthSecret
+	return o.Options.Options.AuthSecret
 }
 
 // before3 tells Juju 2.9, which has no secrets.

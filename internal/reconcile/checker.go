@@ -66,18 +66,19 @@ func (d Desired) checked(i keepalived.VRRPInstance, booted bool) healthcheck.Ins
 // ended.
 func (d Desired) silences(m Machine) (begins, ends bool, between File) {
 	path := d.Layout.CheckerConfig()
-	was, err := healthcheck.Parse([]byte(m.Files[path]))
-	if err != nil {
+	if m.Checker == nil {
 		return d.silent(), false, between // it served nothing
 	}
-	wanted, err := healthcheck.Parse([]byte(d.Files[path]))
-	if err != nil {
-		return false, false, between
+	was := *m.Checker
+	was.Instances = slices.Clone(was.Instances)
+	before := map[string]int{}
+	for n, i := range was.Instances {
+		before[i.Name] = n
 	}
-	for _, now := range wanted.Instances {
-		n := slices.IndexFunc(was.Instances, func(i healthcheck.Instance) bool { return i.Name == now.Name })
+	for _, now := range d.watch.Instances {
+		n, known := before[now.Name]
 		switch {
-		case n < 0:
+		case !known:
 			begins = begins || now.Aside != ""
 		case now.Aside != "" && was.Instances[n].Aside == "":
 			begins = true
@@ -85,6 +86,9 @@ func (d Desired) silences(m Machine) (begins, ends bool, between File) {
 		case now.Aside == "" && was.Instances[n].Aside != "":
 			ends = true
 		}
+	}
+	if !begins || !ends {
+		return begins, ends, between
 	}
 	text, err := was.Marshal()
 	return begins, ends && err == nil, File{Path: path, Content: string(text)}

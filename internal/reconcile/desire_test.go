@@ -17,6 +17,7 @@ import (
 
 	"keepalived-charm/internal/config"
 	"keepalived-charm/internal/endpoint"
+	"keepalived-charm/internal/facts"
 	"keepalived-charm/internal/healthcheck"
 	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/keepalived"
@@ -38,11 +39,11 @@ func observed() reconcile.Observed {
 			Unit:      juju.Unit{Application: "keepalived", Number: 0},
 			Principal: juju.Unit{Application: "haproxy", Number: 0},
 		},
-		Options: map[string]any{"virtual_ip": "10.10.74.250", "port": json.Number("443")},
+		Options: config.Given{Raw: map[string]any{"virtual_ip": "10.10.74.250", "port": json.Number("443")}},
 		Relations: []reconcile.Relation{
 			{ID: "website:3", Endpoint: endpoint.Website, Own: juju.Databag{"ingress-address": "10.10.74.11"}},
 			{ID: "loadbalancer:4", Endpoint: endpoint.LoadBalancer, Own: juju.Databag{}},
-			{ID: "cluster:1", Endpoint: endpoint.Cluster, Own: juju.Databag{}, Units: map[juju.Unit]juju.Databag{}},
+			{ID: "cluster:1", Endpoint: endpoint.Cluster, Own: juju.Databag{}, Told: endpoint.Member{Rank: -1}, Members: map[juju.Unit]facts.Member{}},
 		},
 		Ingress: []string{"10.10.74.11"},
 		Machine: reconcile.Machine{
@@ -54,9 +55,18 @@ func observed() reconcile.Observed {
 	}
 }
 
+// typed reads the options, which tests change as Juju gives them.
+func typed(o reconcile.Observed) reconcile.Observed {
+	o.Options = config.Read(o.Options.Raw)
+	return o
+}
+
+// desire is Desire by the options as they are now.
+func desire(o reconcile.Observed) (reconcile.Desired, error) { return reconcile.Desire(typed(o)) }
+
 // TestEveryFileOfAServingUnit compares all files with their golden ones.
 func TestEveryFileOfAServingUnit(t *testing.T) {
-	d, err := reconcile.Desire(observed())
+	d, err := desire(observed())
 	require.NoError(t, err)
 	names := []string{}
 	for _, path := range slices.Sorted(maps.Keys(d.Files)) {
@@ -90,8 +100,8 @@ func knownGood(t *testing.T, options map[string]any) map[string]string {
 		list += fmt.Sprintf("10.10.%d.%d ", 74+n/200, 20+n%200)
 	}
 	o := observed()
-	o.Options = map[string]any{"virtual_ip": list}
-	d, err := reconcile.Desire(o)
+	o.Options.Raw = map[string]any{"virtual_ip": list}
+	d, err := desire(o)
 	require.NoError(t, err)
 	return d.Files
 }
@@ -120,13 +130,14 @@ func FuzzDesire(f *testing.F) {
 	f.Fuzz(func(t *testing.T, vip, hostname, iface, target string, port, id int, interval float64,
 		principal, rank, addresses, kernelName, kernelAddress, ingress, conf, runs string) {
 		o := observed()
-		o.Options = map[string]any{"virtual_ip": vip, "vip_hostname": hostname, "network_interface": iface,
+		o.Options.Raw = map[string]any{"virtual_ip": vip, "vip_hostname": hostname, "network_interface": iface,
 			"healthcheck_target": target, "healthcheck_type": kinds[len(target)%len(kinds)],
 			"healthcheck_path": "/" + hostname, "healthcheck_host": hostname, "port": port, "advert_interval": interval, "router_id": id}
 		peer := juju.Databag{"principal": principal, "rank": rank, "addresses": addresses, "address": addresses,
 			"lists": addresses, "protocol": "1", "vrrp": runs, "next": "keepalived/1 1 " + runs, "aside": "keepalived/0 0 " + runs}
-		o.Relations[2].Units[juju.Unit{Application: "keepalived", Number: 1}] = peer
+		o.Relations[2].Members[juju.Unit{Application: "keepalived", Number: 1}] = facts.ReadMember(peer)
 		o.Relations[2].Own = peer
+		o.Relations[2].Told = endpoint.ReadMember(peer)
 		o.Relations[0].Own = juju.Databag{"port": rank, "hostname": hostname, "extended_data": conf}
 		o.Ingress = []string{ingress, addresses}
 		i := reconcile.Interface{Name: kernelName, Up: true}
@@ -139,7 +150,7 @@ func FuzzDesire(f *testing.F) {
 		o.Machine = o.Machine.Understood(reconcile.Layout{Application: "keepalived"})
 		o.Machine.Instances = []keepalived.InstanceState{{Name: conf, Interface: kernelName, MasterPriority: 254}}
 		o.Machine.Check = reconcile.CheckResult{Known: true, Reason: hostname}
-		d, err := reconcile.Desire(o)
+		d, err := desire(o)
 		if err != nil {
 			s, mendable := reconcile.StatusOf(err)
 			require.True(t, mendable, "a fault: %v", err)
@@ -149,7 +160,7 @@ func FuzzDesire(f *testing.F) {
 		if d.Mode != reconcile.Serving {
 			return
 		}
-		good := knownGood(t, o.Options)
+		good := knownGood(t, o.Options.Raw)
 		fragment := d.Layout.Fragment()
 		if text := d.Files[fragment]; strings.Contains(text, "unicast_peer {") || !strings.Contains(text, " dev lo\n") {
 			// A line for every peer, or one less when a virtual IP is the anchor.
@@ -168,7 +179,7 @@ func FuzzDesire(f *testing.F) {
 		// A second pass over its own result changes no file.
 		o.Machine.Files = maps.Clone(d.Files)
 		o.Machine = o.Machine.Understood(d.Layout)
-		again, err := reconcile.Desire(o)
+		again, err := desire(o)
 		require.NoError(t, err)
 		require.Equal(t, d.Files, again.Files)
 		for id, bag := range d.Publish {

@@ -1,7 +1,6 @@
 package reconcile
 
 import (
-	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
@@ -12,6 +11,7 @@ import (
 	"keepalived-charm/internal/conflict"
 	"keepalived-charm/internal/endpoint"
 	"keepalived-charm/internal/group"
+	"keepalived-charm/internal/healthcheck"
 	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/keepalived"
 	"keepalived-charm/internal/vrrp"
@@ -100,9 +100,8 @@ type Desired struct {
 	Publish map[juju.RelationID]juju.Databag
 
 	options config.Options
-	// used are the options that the unit used last; those it would use without any
-	// when it used none.
-	used      config.Options
+	// asked are the virtual IPs of the options that the unit took last.
+	asked     map[netip.Prefix]bool
 	rank      vrrp.Rank
 	peers     []peer
 	principal string
@@ -115,6 +114,8 @@ type Desired struct {
 	// interfaces are those that the instance needs: without one of them it is in
 	// the FAULT state.
 	interfaces []string
+	// chosenFor is the interface of each virtual IP.
+	chosenFor map[netip.Addr]string
 	// related tells that there is a peer relation.
 	related bool
 	// spread tells that there are several routers, ends that there is to be one again,
@@ -142,6 +143,9 @@ type Desired struct {
 	address netip.Addr
 	// placed are the virtual IPs with their interfaces.
 	placed []keepalived.VirtualAddress
+	// instances are those of the routers, watch is what the health checker is told.
+	instances []keepalived.VRRPInstance
+	watch     healthcheck.Config
 	// claims is what this unit is about to claim for the first time; found is what a
 	// look at the network found wrong.
 	claims claims
@@ -155,6 +159,19 @@ type Desired struct {
 // Desire derives the wanted state. The error is a *Blocked or *config.Invalid
 // when the operator must act, a fault of the charm otherwise.
 func Desire(o Observed) (Desired, error) {
+	d, err := Decide(o)
+	if err == nil && d.Mode == Serving {
+		err = d.render(o)
+	}
+	if err != nil {
+		return Desired{}, err
+	}
+	return d, nil
+}
+
+// Decide is Desire without the text of any file.
+func Decide(o Observed) (Desired, error) {
+	o.Machine = o.Machine.indexed()
 	d := Desired{
 		Mode:        o.mode(),
 		Layout:      o.layout(),
@@ -175,11 +192,14 @@ func Desire(o Observed) (Desired, error) {
 	if o.Machine.Unread != nil {
 		return Desired{}, &Blocked{say(laterRecord, "APPLICATION", d.Layout.Application).Message}
 	}
-	var err error
-	if d.options, err = config.Parse(o.Options); err != nil {
-		return Desired{}, err
+	if o.Options.Fault != nil {
+		return Desired{}, o.Options.Fault
 	}
-	d.used = o.usedBefore()
+	var err error
+	d.options, d.asked = o.Options.Options, map[netip.Prefix]bool{}
+	for _, v := range o.Machine.Used().VirtualIPs {
+		d.asked[v.Prefix] = true
+	}
 	d.rank = o.rank(d.peers)
 	floating := o.floating()
 	own := o.ownAddresses(floating, d.copies(o.Machine))
@@ -199,7 +219,8 @@ func Desire(o Observed) (Desired, error) {
 		}
 		d.claims = d.newClaims(o, floating)
 		o.Machine.Interfaces = o.Machine.without(floating)
-		if err := d.render(o); err != nil {
+		o.Machine = o.Machine.indexed()
+		if err := d.arrange(o); err != nil {
 			return Desired{}, err
 		}
 		if err := d.judge(o); err != nil {
@@ -217,18 +238,9 @@ func (o Observed) layout() Layout { return Layout{Application: o.Event.Unit.Appl
 // The daemon itself may hold others: those of files that were changed since it
 // read them.
 func (o Observed) floating() map[netip.Addr]bool {
-	floating := map[netip.Addr]bool{}
-	for _, addresses := range o.Machine.Applied.All() {
-		for _, a := range addresses {
-			floating[a] = true
-		}
-	}
-	texts := slices.Concat([]string{o.Machine.Files[MainFile], o.Machine.Files[ForeignFile]},
-		slices.Collect(maps.Values(o.Machine.Neighbours)), slices.Collect(maps.Values(o.Machine.Included)))
-	for _, text := range texts {
-		for _, a := range keepalivedAddresses(text) {
-			floating[a] = true
-		}
+	floating := maps.Clone(o.Machine.Placed)
+	if floating == nil {
+		floating = map[netip.Addr]bool{}
 	}
 	for _, i := range o.Machine.Instances {
 		for _, a := range i.Addresses {
@@ -262,7 +274,7 @@ func (d Desired) refuseTaken(o Observed, own []netip.Addr) error {
 
 // taken refuses a virtual IP that is a unit's own address.
 func taken(o Observed, v netip.Addr, unit string) error {
-	return &config.Invalid{Option: "virtual_ip", Value: fmt.Sprint(o.Options["virtual_ip"]),
+	return &config.Invalid{Option: "virtual_ip", Value: o.Options.Written("virtual_ip"),
 		Must: "a free address, " + v.String() + " is the own address of " + unit}
 }
 

@@ -4,10 +4,8 @@ import (
 	"net/netip"
 	"slices"
 
-	"keepalived-charm/internal/config"
 	"keepalived-charm/internal/endpoint"
 	"keepalived-charm/internal/group"
-	"keepalived-charm/internal/healthcheck"
 	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/vrrp"
 )
@@ -37,8 +35,8 @@ func (o Observed) peers() []peer {
 		if r.Endpoint != endpoint.Cluster {
 			continue
 		}
-		for u, bag := range r.Units {
-			m := endpoint.ReadMember(bag)
+		for u, told := range r.Members {
+			m := told.Member
 			if m.Principal.Application != o.Event.Principal.Application {
 				continue
 			}
@@ -63,16 +61,13 @@ func (d Desired) serving() []peer {
 // newcomer tells a unit that has never known all its peers and needs to. One that
 // did goes on with those it knows: another that is planned may never come.
 func (o Observed) newcomer() bool {
-	options, err := config.Parse(o.Options)
-	if err != nil || options.Mode != vrrp.Unicast && !options.Spread {
+	if options := o.Options.Options; o.Options.Fault != nil || options.Mode != vrrp.Unicast && !options.Spread {
 		return false
 	}
-	text, configured := o.Machine.Files[o.layout().CheckerConfig()]
-	if !configured {
+	if _, configured := o.Machine.Files[o.layout().CheckerConfig()]; !configured {
 		return true
 	}
-	c, err := healthcheck.Parse([]byte(text))
-	return err == nil && group.Aside(c.Aside()) == group.Unknown
+	return o.Machine.Checker != nil && group.Aside(o.Machine.Checker.Aside()) == group.Unknown
 }
 
 // related tells whether there is a peer relation.
@@ -112,16 +107,16 @@ func (o Observed) rank(peers []peer) vrrp.Rank {
 func (o Observed) told() endpoint.Member {
 	for _, r := range o.Relations {
 		if r.Endpoint == endpoint.Cluster {
-			return endpoint.ReadMember(r.Own)
+			return r.Told
 		}
 	}
-	return endpoint.ReadMember(nil)
+	return endpoint.Member{Rank: -1}
 }
 
 // untold tells that this unit has told its peers nothing yet.
 func (o Observed) untold() bool {
 	return slices.ContainsFunc(o.Relations, func(r Relation) bool {
-		return r.Endpoint == endpoint.Cluster && !endpoint.ReadMember(r.Own).Serves
+		return r.Endpoint == endpoint.Cluster && !r.Told.Serves
 	})
 }
 

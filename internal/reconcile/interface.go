@@ -2,7 +2,6 @@ package reconcile
 
 import (
 	"cmp"
-	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -23,7 +22,7 @@ func (d Desired) interfaceFor(o Observed, v netip.Addr) (string, error) {
 	for _, i := range o.Machine.Interfaces {
 		for _, p := range i.Addresses {
 			if why := config.NoHost(netip.PrefixFrom(v, p.Bits())); i.Name == name && why != "" && p.Contains(v) {
-				return "", &config.Invalid{Option: "virtual_ip", Value: fmt.Sprint(o.Options["virtual_ip"]),
+				return "", &config.Invalid{Option: "virtual_ip", Value: o.Options.Written("virtual_ip"),
 					Must: "a free host address, " + v.String() + " is " + why}
 			}
 		}

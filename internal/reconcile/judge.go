@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"keepalived-charm/internal/config"
 	"keepalived-charm/internal/conflict"
 	"keepalived-charm/internal/endpoint"
 	"keepalived-charm/internal/group"
@@ -99,9 +98,9 @@ func (o Observed) untoldPeers() []peer {
 		if r.Endpoint != endpoint.Cluster {
 			continue
 		}
-		for u, bag := range r.Units {
-			if a, err := netip.ParseAddr(bag["ingress-address"]); err == nil && bag["principal"] == "" {
-				list = append(list, peer{unit: u, addresses: []netip.Addr{a}})
+		for u, m := range r.Members {
+			if m.Silent && m.Ingress.IsValid() {
+				list = append(list, peer{unit: u, addresses: []netip.Addr{m.Ingress}})
 			}
 		}
 	}
@@ -159,8 +158,8 @@ func (d Desired) freeRouter(o Observed, v conflict.View) vrrp.VirtualRouterID {
 // usedHere lists the virtual router IDs of others on this machine.
 func (d Desired) usedHere(o Observed) []vrrp.VirtualRouterID {
 	var ids []vrrp.VirtualRouterID
-	for _, text := range o.others() {
-		for _, c := range keepalived.Claims(text) {
+	for _, other := range o.Machine.Others {
+		for _, c := range other.Claims {
 			ids = append(ids, c.VirtualRouterID)
 		}
 	}
@@ -216,6 +215,7 @@ func (d Desired) conflicts() string {
 // misplaced tells of a virtual IP on an interface of another subnet although an
 // interface of its own is there: who looks for it there is not told when it moves.
 func (d Desired) misplaced(m Machine) string {
+	m.Interfaces = m.subnets()
 	for _, p := range d.placed {
 		if m.onLink(p.Interface, p.Addr()) {
 			continue
@@ -233,12 +233,26 @@ func (d Desired) misplaced(m Machine) string {
 // said how to place it. While its interface has lost its address nothing tells.
 func (d Desired) unplaced(m Machine) string {
 	m.Interfaces = m.without(Observed{Machine: m}.floating())
+	sized := map[netip.Addr]bool{}
+	for _, v := range d.options.VirtualIPs {
+		sized[v.Addr()] = v.Sized
+	}
 	for _, p := range d.placed {
-		said := d.options.Interface != "" || slices.ContainsFunc(d.options.VirtualIPs, func(v config.VirtualIP) bool { return v.Sized && v.Addr() == p.Addr() })
+		said := d.options.Interface != "" || sized[p.Addr()]
 		found := slices.ContainsFunc(m.Interfaces, func(i Interface) bool { return m.rank(i) != unsuited && m.onLink(i.Name, p.Addr()) })
 		if !said && !found && !m.bare(p.Interface) && m.lacksAddress(p.Interface, p.Addr().Is6()) == "" {
 			return say(noSubnet, "ADDRESS", p.Addr().String()).Message
 		}
 	}
 	return ""
+}
+
+// subnets returns the interfaces with those of their addresses alone that have a subnet.
+func (m Machine) subnets() []Interface {
+	var list []Interface
+	for _, i := range m.Interfaces {
+		i.Addresses = slices.DeleteFunc(slices.Clone(i.Addresses), netip.Prefix.IsSingleIP)
+		list = append(list, i)
+	}
+	return list
 }

@@ -8,14 +8,70 @@ import (
 	"keepalived-charm/internal/vrrp"
 )
 
-// instanceOf is what the daemon says of this unit's instance; false if nothing.
-func (d Desired) instanceOf(m Machine) (keepalived.InstanceState, bool) {
+// index finds addresses and instances of a machine in one step, of which there may be
+// hundreds each; it holds while neither changes.
+type index struct {
+	on      map[netip.Addr][]site
+	reports map[string]int
+}
+
+// site is an interface that has an address; others tells that it is others' there.
+type site struct {
+	name   string
+	others bool
+}
+
+// indexed returns the machine with an index.
+func (m Machine) indexed() Machine {
+	x := &index{map[netip.Addr][]site{}, map[string]int{}}
+	for _, i := range m.Interfaces {
+		s := site{i.Name, m.others(i)}
+		for _, p := range i.Addresses {
+			x.on[p.Addr()] = append(x.on[p.Addr()], s)
+		}
+	}
+	for n, i := range m.Instances {
+		if _, twice := x.reports[i.Name]; !twice {
+			x.reports[i.Name] = n
+		}
+	}
+	m.index = x
+	return m
+}
+
+// sites are the interfaces that have an address.
+func (m Machine) sites(a netip.Addr) []site {
+	if m.index != nil {
+		return m.index.on[a]
+	}
+	var on []site
+	for _, i := range m.Interfaces {
+		if slices.ContainsFunc(i.Addresses, func(p netip.Prefix) bool { return p.Addr() == a }) {
+			on = append(on, site{i.Name, m.others(i)})
+		}
+	}
+	return on
+}
+
+// report is what the daemon says of an instance; false if nothing.
+func (m Machine) report(instance string) (keepalived.InstanceState, bool) {
+	if m.index != nil {
+		if n, reported := m.index.reports[instance]; reported {
+			return m.Instances[n], true
+		}
+		return keepalived.InstanceState{}, false
+	}
 	for _, i := range m.Instances {
-		if i.Name == d.Layout.Instance() {
+		if i.Name == instance {
 			return i, true
 		}
 	}
 	return keepalived.InstanceState{}, false
+}
+
+// instanceOf is what the daemon says of this unit's instance; false if nothing.
+func (d Desired) instanceOf(m Machine) (keepalived.InstanceState, bool) {
+	return m.report(d.Layout.Instance())
 }
 
 // disagreement lists where daemon and kernel differ: virtual IPs that a MASTER
@@ -26,9 +82,13 @@ func (d Desired) disagreement(m Machine) (missing, stray []netip.Addr) {
 	if !reported {
 		return nil, nil
 	}
+	places := map[netip.Addr]string{}
+	for _, p := range d.placed {
+		places[p.Addr()] = p.Interface
+	}
 	for _, a := range d.addresses() {
 		switch on := m.hasOutside(a, "lo"); {
-		case state.State == keepalived.Master && !d.inPlace(m, a):
+		case state.State == keepalived.Master && !inPlace(m, a, places[a]):
 			missing = append(missing, a)
 		case (state.State == keepalived.Backup || state.State == keepalived.Fault) && on:
 			stray = append(stray, a)
@@ -37,21 +97,18 @@ func (d Desired) disagreement(m Machine) (missing, stray []netip.Addr) {
 	return missing, stray
 }
 
-// inPlace tells that a virtual IP is where this unit puts it, or pinned.
-func (d Desired) inPlace(m Machine, a netip.Addr) bool {
-	for _, p := range d.placed {
-		if p.Addr() == a {
-			return m.hasOn(p.Interface, a) || m.hasOn("lo", a)
-		}
+// inPlace tells that a virtual IP is where this unit puts it, or pinned; name is empty
+// where that is not known.
+func inPlace(m Machine, a netip.Addr, name string) bool {
+	if name == "" {
+		return m.has(a)
 	}
-	return m.has(a)
+	return m.hasOn(name, a) || m.hasOn("lo", a)
 }
 
 // copies lists virtual IPs that are on this machine only where they are others'.
 func (d Desired) copies(m Machine) []netip.Addr {
-	return slices.DeleteFunc(d.addresses(), func(a netip.Addr) bool {
-		return m.has(a) || !slices.ContainsFunc(m.Interfaces, func(i Interface) bool { return i.has(a) })
-	})
+	return slices.DeleteFunc(d.addresses(), func(a netip.Addr) bool { return m.has(a) || len(m.sites(a)) == 0 })
 }
 
 // strays lists what is to be flushed: virtual IPs of a unit that is no MASTER or has
@@ -95,9 +152,13 @@ func (d Desired) lost(m Machine) []netip.Addr {
 		if state.State != keepalived.Master {
 			continue
 		}
+		read := map[netip.Addr]bool{}
+		for _, a := range state.Addresses {
+			read[a] = true
+		}
 		for _, a := range p.addresses() {
 			at, placed := m.placeOf(a)
-			if placed && slices.Contains(state.Addresses, a) && m.exists(at.Interface) && !m.hasOn(at.Interface, a) && !m.hasOn("lo", a) {
+			if placed && read[a] && m.exists(at.Interface) && !m.hasOn(at.Interface, a) && !m.hasOn("lo", a) {
 				list = append(list, a)
 			}
 		}

@@ -2,11 +2,11 @@ package reconcile
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
 	"keepalived-charm/internal/config"
+	"keepalived-charm/internal/facts"
 	"keepalived-charm/internal/keepalived"
 )
 
@@ -14,8 +14,9 @@ import (
 // application of the charm, or the configuration from before the charm. The
 // second one yields; the first goes on undisturbed.
 func (d Desired) refuseClash(o Observed, ours keepalived.VRRPInstance) error {
-	for _, owner := range slices.Sorted(maps.Keys(o.others())) {
-		for _, c := range keepalived.Claims(o.others()[owner]) {
+	for _, other := range o.Machine.Others {
+		owner := other.Owner
+		for _, c := range other.Claims {
 			if c.Interface == ours.Interface && c.VirtualRouterID == ours.VirtualRouterID && c.Six == ours.Anchor.Is6() {
 				value, used := fmt.Sprint(ours.VirtualRouterID), "it"
 				if first := d.options.VirtualRouterID; first != ours.VirtualRouterID && (d.Spread() || d.agreement.Wanted.Spread) {
@@ -26,7 +27,7 @@ func (d Desired) refuseClash(o Observed, ours keepalived.VRRPInstance) error {
 			}
 			for _, a := range ours.Addresses {
 				if slices.Contains(c.Addresses, a.Addr()) {
-					return &config.Invalid{Option: "virtual_ip", Value: fmt.Sprint(o.Options["virtual_ip"]),
+					return &config.Invalid{Option: "virtual_ip", Value: o.Options.Written("virtual_ip"),
 						Must: "a free address, " + a.Addr().String() + " belongs to " + owner}
 				}
 			}
@@ -58,26 +59,6 @@ func (d Desired) refuseWanted(o Observed) error {
 	return nil
 }
 
-// others returns the configurations of others on this machine, by owner.
-func (o Observed) others() map[string]string {
-	texts := map[string]string{}
-	for application, text := range o.Machine.Neighbours {
-		texts["application "+application] = text
-	}
-	if text, ok := o.Machine.foreignText(); ok {
-		texts["the keepalived.conf from before the charm"] = text
-	}
-	for file, text := range o.Machine.Included {
-		texts[file] = text
-	}
-	return texts
-}
-
-// IsFragment tells by its first line whether a file is an application's fragment.
-func IsFragment(application, text string) bool {
-	return strings.HasPrefix(text, "# Written by the Juju charm keepalived for application "+application+".\n")
-}
-
 // foreignText is a keepalived.conf from before the charm: kept aside already, or
 // still in place. With a fragment of the charm there, keepalived.conf is the
 // charm's, whoever wrote into it.
@@ -91,12 +72,10 @@ func (m Machine) foreignText() (string, bool) {
 		}
 	}
 	text := m.Files[MainFile]
-	return text, len(m.Neighbours) == 0 && Foreign(text)
+	return text, len(m.Neighbours) == 0 && facts.Foreign(text)
 }
 
-// Foreign tells a keepalived.conf that is neither the charm's nor the Python
-// charm's; an empty one is nobody's.
-func Foreign(text string) bool {
-	ours := strings.HasPrefix(text, "# Written by the Juju charm keepalived")
-	return strings.TrimSpace(text) != "" && !ours && !keepalived.IsPython(text)
+// IsFragment tells by its first line whether a file is an application's fragment.
+func IsFragment(application, text string) bool {
+	return strings.HasPrefix(text, "# Written by the Juju charm keepalived for application "+application+".\n")
 }

@@ -93,7 +93,7 @@ func (a AddressUse) String() string {
 func Report(o Observed) (NetworkReport, error) {
 	look := o.Look
 	o.Look = nil
-	d, err := Desire(o)
+	d, err := Decide(o)
 	if err != nil {
 		return NetworkReport{}, err
 	}

@@ -4,12 +4,16 @@
 package reconcile
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
 
 	"keepalived-charm/internal/applied"
+	"keepalived-charm/internal/config"
 	"keepalived-charm/internal/conflict"
+	"keepalived-charm/internal/endpoint"
+	"keepalived-charm/internal/facts"
 	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/keepalived"
 	"keepalived-charm/internal/vrrp"
@@ -18,7 +22,7 @@ import (
 // Observed is everything a hook has read. Nothing else goes into a decision.
 type Observed struct {
 	Event     juju.Event
-	Options   map[string]any
+	Options   config.Given
 	Relations []Relation
 	// Ingress are the addresses that Juju knows for this unit, the one it gives
 	// to others in front. A virtual IP may be among them.
@@ -46,8 +50,10 @@ type Relation struct {
 	Endpoint string
 	// Own is what this unit publishes.
 	Own juju.Databag
-	// Units holds what the remote units publish; read for the peer relation only.
-	Units map[juju.Unit]juju.Databag
+	// Told is what it told its peers so, Members what the remote units told: of the peer
+	// relation only.
+	Told    endpoint.Member
+	Members map[juju.Unit]facts.Member
 }
 
 // Machine is the state of the machine the unit lives on.
@@ -56,9 +62,8 @@ type Machine struct {
 	Version string
 	// Files holds the content of those files of Layout.Files that exist.
 	Files map[string]string
-	// Applied is what the unit runs; Unread is why that is not known, nil when it is.
-	Applied applied.Record
-	Unread  error
+	// Configured is what they tell, with those of others; Understood reads it.
+	facts.Configured
 	// Neighbours are other applications of this charm on the machine, with their
 	// fragments.
 	Neighbours map[string]string
@@ -107,6 +112,7 @@ type Machine struct {
 	Unreachable []netip.Addr
 	// Check is what the health checker last found out.
 	Check CheckResult
+	index *index
 }
 
 // Interface is a network interface with its addresses.
@@ -167,6 +173,7 @@ func (m Machine) has(a netip.Addr) bool { return m.hasOutside(a, "") }
 // kernel has fit together. Read one after the other they may not, while the unit takes
 // over.
 func (m Machine) Agreed(l Layout) bool {
+	m = m.indexed()
 	for _, i := range m.Instances {
 		if !l.Owns(i.Name) {
 			continue
@@ -192,12 +199,12 @@ func (m Machine) Agreed(l Layout) bool {
 
 // hasOutside tells whether an address is on another interface than that one.
 func (m Machine) hasOutside(a netip.Addr, than string) bool {
-	return slices.ContainsFunc(m.Interfaces, func(i Interface) bool { return i.Name != than && i.has(a) && !m.others(i) })
+	return slices.ContainsFunc(m.sites(a), func(s site) bool { return s.name != than && !s.others })
 }
 
 // hasOn tells whether an address is on that interface.
 func (m Machine) hasOn(name string, a netip.Addr) bool {
-	return slices.ContainsFunc(m.Interfaces, func(i Interface) bool { return i.Name == name && i.has(a) })
+	return slices.ContainsFunc(m.sites(a), func(s site) bool { return s.name == name })
 }
 
 // others tells an interface whose addresses are none of the charm's business: nobody on
@@ -212,16 +219,22 @@ func (m Machine) others(i Interface) bool {
 
 // Understood returns the machine with what its files tell of what the unit runs.
 func (m Machine) Understood(l Layout) Machine {
-	texts := applied.Texts{Record: m.Files[l.Record()], Fragment: m.Files[l.Fragment()], Options: m.Files[l.Options()], Number: l.number}
-	if len(m.Neighbours) == 0 {
-		texts.Python = m.Files[MainFile]
+	texts := facts.Texts{
+		Runs: applied.Texts{Record: m.Files[l.Record()], Fragment: m.Files[l.Fragment()], Options: m.Files[l.Options()], Number: l.number},
+		Main: m.Files[MainFile], Checker: m.Files[l.CheckerConfig()], Neighbours: m.Neighbours, Owned: map[string]string{}, Before: MainFile,
 	}
-	m.Applied, m.Unread = applied.Read(texts)
+	if len(m.Neighbours) == 0 {
+		texts.Runs.Python = m.Files[MainFile]
+	}
+	maps.Copy(texts.Owned, m.Included)
+	if text, ok := m.foreignText(); ok {
+		if _, kept := m.Files[ForeignFile]; kept {
+			texts.Before = ForeignFile
+		}
+		texts.Owned[texts.Before] = text
+	}
+	m.Configured = facts.Read(texts)
 	return m
-}
-
-func (i Interface) has(a netip.Addr) bool {
-	return slices.ContainsFunc(i.Addresses, func(p netip.Prefix) bool { return p.Addr() == a })
 }
 
 // FollowUp is what must happen after certain files changed before the change

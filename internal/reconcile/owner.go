@@ -1,7 +1,6 @@
 package reconcile
 
 import (
-	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -60,20 +59,11 @@ func effect(s keepalived.Setting, run vrrp.Parameters) string {
 
 // intrusions lists what breaks this unit's instances.
 func (d Desired) intrusions(m Machine) []intrusion {
-	texts := map[string]string{}
-	maps.Copy(texts, m.Included)
-	if text, ok := m.foreignText(); ok {
-		file := MainFile
-		if _, kept := m.Files[ForeignFile]; kept {
-			file = ForeignFile
-		}
-		texts[file] = text
-	}
 	var list []intrusion
-	for _, file := range slices.Sorted(maps.Keys(texts)) {
-		for _, s := range keepalived.Settings(texts[file]) {
+	for _, other := range m.Others {
+		for _, s := range other.Settings {
 			if e := effect(s, d.agreement.Run); e != "" {
-				list = append(list, intrusion{file, s[0], e})
+				list = append(list, intrusion{other.File, s[0], e})
 			}
 		}
 	}

@@ -50,7 +50,7 @@ func NeedsPlanned(o Observed) bool {
 // not all units run what the options say, or list each other. Whether anything
 // answers there tells a lost peer from a slow one.
 func Probe(o Observed) []netip.Addr {
-	d, err := Desire(o)
+	d, err := Decide(o)
 	if err != nil || d.Mode != Serving {
 		return nil
 	}

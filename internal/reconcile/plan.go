@@ -12,6 +12,7 @@ import (
 // order keeps two promises at every point where a hook may die: the daemon never
 // reads a file that was not tested, and what it has not read yet is remembered.
 func Plan(d Desired, o Observed) []Step {
+	o.Machine = o.Machine.indexed()
 	steps := o.beginsOrEnds()
 	if d.Mode == Serving || d.Mode == Idle && o.Machine.Version == "" {
 		steps = append(steps, serve(d, o)...)

@@ -1,6 +1,7 @@
 package reconcile_test
 
 import (
+	"go/ast"
 	"go/parser"
 	"go/token"
 	"path/filepath"
@@ -29,7 +30,8 @@ func pure() map[string][]string {
 		"internal/healthcheck": {"internal/plain", "internal/vrrp"},
 		"internal/conflict":    {"internal/vrrp"},
 		"internal/applied":     {"internal/keepalived", "internal/vrrp"},
-		"internal/reconcile":   {"internal/applied", "internal/config", "internal/conflict", "internal/endpoint", "internal/group", "internal/healthcheck", "internal/juju", "internal/keepalived", "internal/plain", "internal/vrrp", "templates"},
+		"internal/facts":       {"internal/applied", "internal/config", "internal/endpoint", "internal/healthcheck", "internal/juju", "internal/keepalived"},
+		"internal/reconcile":   {"internal/applied", "internal/facts", "internal/config", "internal/conflict", "internal/endpoint", "internal/group", "internal/healthcheck", "internal/juju", "internal/keepalived", "internal/plain", "internal/vrrp", "templates"},
 	}
 }
 
@@ -109,4 +111,55 @@ func TestTheCoreReadsNoClock(t *testing.T) {
 			}
 		}
 	}
+}
+
+// readers are the functions that understand text: of files, databags and options.
+func readers() map[string][]string {
+	return map[string][]string{
+		"keepalived":  {"Claims", "Settings", "Includes", "VirtualAddresses", "Places", "Password", "Peers", "ReadParameters", "ReadPython", "IsPython", "ParseState"},
+		"healthcheck": {"Parse"},
+		"endpoint":    {"ReadMember"},
+		"config":      {"Read", "Parse"},
+		"applied":     {"Read", "Decode"},
+		"json":        {"Unmarshal", "NewDecoder"},
+	}
+}
+
+// TestTextIsReadOnceWhereItComesIn: what decides gets values. Machine.Understood, with
+// which a machine's observation ends, calls package facts.
+func TestTextIsReadOnceWhereItComesIn(t *testing.T) {
+	calls := 0
+	for dir, allowed := range map[string][]string{
+		"internal/reconcile": {"facts.Read"},
+		"internal/group":     {},
+		"internal/charm":     {"config.Read", "facts.ReadMember"},
+	} {
+		files, err := filepath.Glob(filepath.Join("../..", dir, "*.go"))
+		require.NoError(t, err)
+		for _, name := range files {
+			if strings.HasSuffix(name, "_test.go") {
+				continue
+			}
+			file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+			require.NoError(t, err)
+			ast.Inspect(file, func(n ast.Node) bool {
+				s, ok := n.(*ast.SelectorExpr)
+				if !ok {
+					return true
+				}
+				of, ok := s.X.(*ast.Ident)
+				if !ok {
+					return true
+				}
+				call := of.Name + "." + s.Sel.Name
+				if slices.Contains(allowed, call) {
+					calls++
+				} else {
+					require.NotContains(t, readers()[of.Name], s.Sel.Name, "%s: %s", name, call)
+				}
+				return true
+			})
+		}
+	}
+	require.Equal(t, 4, calls, "each is called in one place: options, own databag, peers' databags, files")
 }

@@ -10,18 +10,18 @@ import (
 	"keepalived-charm/internal/config"
 	"keepalived-charm/internal/endpoint"
 	"keepalived-charm/internal/juju"
-	"keepalived-charm/internal/keepalived"
 )
 
 // record is what this unit is about to run. Options that it has yet to change over to,
 // with the others, may still turn out not to do: those of before stay beside them.
-func (d Desired) record(o Observed, parts []Desired, instances []keepalived.VRRPInstance) applied.Record {
-	r := applied.Record{Options: config.Effective(o.Options), Routers: map[int]applied.Router{}, Addresses: map[netip.Addr]applied.Place{}}
+func (d Desired) record(o Observed) applied.Record {
+	parts := d.parts()
+	r := applied.Record{Options: config.Effective(o.Options.Raw), Routers: map[int]applied.Router{}, Addresses: map[netip.Addr]applied.Place{}}
 	if before := o.Machine.Applied.Options; before != nil && slices.ContainsFunc(parts, func(p Desired) bool { return p.agreement.Moving }) &&
 		!applied.Same(before, r.Options) {
 		r.Options, r.Moving = before, r.Options
 	}
-	for n, i := range instances {
+	for n, i := range d.instances {
 		number := parts[n].Layout.Router
 		r.Routers[number] = applied.Router{Parameters: i.Parameters, Password: i.Password, Link: i.Interface, Also: i.Also}
 		for _, a := range i.Addresses {
@@ -36,35 +36,23 @@ func (d Desired) record(o Observed, parts []Desired, instances []keepalived.VRRP
 	return r
 }
 
-// usedBefore are the options that the unit took last, defaults when it took none.
-func (o Observed) usedBefore() config.Options {
-	options, err := config.Parse(o.Machine.Applied.Latest())
-	if err != nil {
-		return config.Options{}
-	}
-	return options
-}
-
 // Before returns what was observed with the options that the unit took last, in the
 // place of those that were refused; when these were refused, with those before; false
 // when there are none.
 func (o Observed) Before(refusal error) (Observed, bool) {
-	now, before := config.Effective(o.Options), []map[string]any{o.Machine.Applied.Moving, o.Machine.Applied.Options}
-	for n, options := range before {
-		if options != nil && applied.Same(options, now) {
+	now, before := config.Effective(o.Options.Raw), o.Machine.Took
+	for n, took := range before {
+		if applied.Same(took.Raw, now) {
 			before = before[n+1:]
 			break
 		}
 	}
-	for _, options := range before {
-		if options == nil {
-			continue
-		}
+	if len(before) > 0 {
 		if o.Refusal == nil {
 			o.Refusal = refusal
 		}
 		// The look was for what was refused.
-		o.Options, o.Look = options, nil
+		o.Options, o.Look = before[0], nil
 		return o, true
 	}
 	return o, false

@@ -4,8 +4,6 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-
-	"keepalived-charm/internal/reconcile"
 )
 
 func TestAnActionIsNamedAsTheJujuAtHandRunsIt(t *testing.T) {
@@ -16,7 +14,7 @@ func TestAnActionIsNamedAsTheJujuAtHandRunsIt(t *testing.T) {
 	} {
 		o := observed()
 		o.Event.Version, o.Machine.Paused = version, true
-		d, err := reconcile.Desire(o)
+		d, err := desire(o)
 		require.NoError(t, err)
 		require.Equal(t, want, d.Status(o.Machine).Message, version)
 	}

@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"slices"
 
-	"keepalived-charm/internal/config"
 	"keepalived-charm/internal/group"
 	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/keepalived"
@@ -13,11 +12,8 @@ import (
 	"keepalived-charm/templates"
 )
 
-func keepalivedAddresses(text string) []netip.Addr { return keepalived.VirtualAddresses(text) }
-
-// render fills Files with everything a serving unit needs.
-func (d *Desired) render(o Observed) error {
-	l := d.Layout
+// arrange decides on everything that a serving unit needs.
+func (d *Desired) arrange(o Observed) error {
 	if err := d.place(o); err != nil {
 		return err
 	}
@@ -28,7 +24,6 @@ func (d *Desired) render(o Observed) error {
 		return err
 	}
 	parts := d.parts()
-	var instances []keepalived.VRRPInstance
 	for n, p := range parts {
 		i, err := p.instance(o)
 		if err != nil {
@@ -37,10 +32,24 @@ func (d *Desired) render(o Observed) error {
 		if err := d.refuseClash(o, i); err != nil {
 			return err
 		}
-		instances = append(instances, i)
+		d.instances = append(d.instances, i)
 		parts[n].placed = i.Addresses
 		d.placed = append(d.placed, i.Addresses...)
 	}
+	for n := range parts {
+		if parts[n].agreement.Aside = parts[n].unready(o); parts[n].agreement.Aside != "" {
+			parts[n].agreement.Waits = parts[n].waitsFor(o)
+		}
+	}
+	d.agreement = parts[0].agreement
+	d.watch = d.checker(parts, d.instances)
+	d.watch.Deserted = d.deserted(o)
+	return nil
+}
+
+// render fills Files with it.
+func (d *Desired) render(o Observed) error {
+	l := d.Layout
 	main := keepalived.Main{Fragments: FragmentDir}
 	if text, ok := o.Machine.foreignText(); ok {
 		main.Foreign = ForeignFile
@@ -50,23 +59,15 @@ func (d *Desired) render(o Observed) error {
 		d.Files[l.CheckerCA()] = ca
 	}
 	units := services{l, o.Event.Unit, d.options.Notify}
-	for n := range parts {
-		if parts[n].agreement.Aside = parts[n].unready(o); parts[n].agreement.Aside != "" {
-			parts[n].agreement.Waits = parts[n].waitsFor(o)
-		}
-	}
-	d.agreement = parts[0].agreement
 	files := map[string]func() (string, error){
 		MainFile: main.Render,
 		l.Fragment(): keepalived.Fragment{Application: l.Application,
-			Instances: instances}.Render,
+			Instances: d.instances}.Render,
 		l.CheckerConfig(): func() (string, error) {
-			config := d.checker(parts, instances)
-			config.Deserted = d.deserted(o)
-			text, err := config.Marshal()
+			text, err := d.watch.Marshal()
 			return string(text), err
 		},
-		l.Record():      func() (string, error) { return d.record(o, parts, instances).Encode() },
+		l.Record():      func() (string, error) { return d.record(o).Encode() },
 		SysctlFile:      func() (string, error) { return templates.Render("sysctl.conf", nil) },
 		l.DropIn():      func() (string, error) { return templates.Render("drop-in.conf", units) },
 		l.CheckerUnit(): func() (string, error) { return templates.Render("checker.service", units) },
@@ -113,11 +114,13 @@ type services struct {
 // where the first virtual IP of their family is, those of all routers.
 func (d *Desired) place(o Observed) error {
 	six := d.agreement.Run.Anchor.Is6()
+	d.chosenFor = map[netip.Addr]string{}
 	for _, v := range d.options.VirtualIPs {
 		name, err := d.interfaceFor(o, v.Addr())
 		if err != nil {
 			return err
 		}
+		d.chosenFor[v.Addr()] = name
 		if !slices.Contains(d.interfaces, name) {
 			d.interfaces = append(d.interfaces, name)
 		}
@@ -130,7 +133,7 @@ func (d *Desired) place(o Observed) error {
 	}
 	d.address = source(o.Machine, d.speaks, six)
 	for n := range d.routers {
-		d.routers[n].interfaces, d.routers[n].speaks, d.routers[n].address = d.interfaces, d.speaks, d.address
+		d.routers[n].interfaces, d.routers[n].chosenFor, d.routers[n].speaks, d.routers[n].address = d.interfaces, d.chosenFor, d.speaks, d.address
 	}
 	return nil
 }
@@ -149,10 +152,7 @@ func (d Desired) instance(o Observed) (keepalived.VRRPInstance, error) {
 		Peers:      d.sendsTo(),
 	}
 	for _, v := range d.options.VirtualIPs {
-		name, err := d.interfaceFor(o, v.Addr())
-		if err != nil {
-			return i, err
-		}
+		name := d.chosenFor[v.Addr()]
 		i.Addresses = append(i.Addresses, keepalived.VirtualAddress{Prefix: d.prefix(m, name, v.Prefix), Interface: name})
 	}
 	if len(i.Peers) == 0 {
@@ -207,8 +207,7 @@ func source(m Machine, iface string, six bool) netip.Addr {
 func (d Desired) prefix(m Machine, iface string, v netip.Prefix) netip.Prefix {
 	alone := netip.PrefixFrom(v.Addr(), v.Addr().BitLen())
 	was, placed := m.placeOf(v.Addr())
-	same := slices.ContainsFunc(d.used.VirtualIPs, func(u config.VirtualIP) bool { return u.Prefix == v })
-	if placed && was.Interface == iface && was.Bits == alone.Bits() && same {
+	if placed && was.Interface == iface && was.Bits == alone.Bits() && d.asked[v] {
 		return alone
 	}
 	for _, i := range m.Interfaces {

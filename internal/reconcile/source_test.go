@@ -8,13 +8,14 @@ import (
 
 	"keepalived-charm/internal/applied"
 	"keepalived-charm/internal/endpoint"
+	"keepalived-charm/internal/facts"
 	"keepalived-charm/internal/reconcile"
 )
 
 // record is that of a unit that serves as it wants to.
 func record(t *testing.T, o reconcile.Observed) applied.Record {
 	t.Helper()
-	d, err := reconcile.Desire(o)
+	d, err := desire(o)
 	require.NoError(t, err)
 	r, err := applied.Decode(d.Files[d.Layout.Record()])
 	require.NoError(t, err)
@@ -45,13 +46,15 @@ func TestPeersSendWhereKeepalivedListens(t *testing.T) {
 	} {
 		t.Run(claim, func(t *testing.T) {
 			o := observed()
-			o.Options["vrrp_mode"], o.Options["virtual_ip"] = "unicast", c.vip
+			o.Options.Raw["vrrp_mode"], o.Options.Raw["virtual_ip"] = "unicast", c.vip
 			o.Ingress, o.Machine.Interfaces[0].Addresses = c.ingress, nil
 			for _, a := range c.kernel {
 				o.Machine.Interfaces[0].Addresses = append(o.Machine.Interfaces[0].Addresses, netip.MustParsePrefix(a))
 			}
-			o.Machine.Applied = record(t, observed())
-			d, err := reconcile.Desire(o)
+			text, err := record(t, observed()).Encode()
+			require.NoError(t, err)
+			o.Machine.Configured = facts.Read(facts.Texts{Runs: applied.Texts{Record: text}})
+			d, err := desire(o)
 			require.NoError(t, err)
 			require.Equal(t, c.want, endpoint.ReadMember(d.Publish["cluster:1"]).Address.String())
 		})

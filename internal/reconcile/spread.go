@@ -29,21 +29,23 @@ import (
 //     has the highest base priority. A unit that stands aside for the announcement
 //     does so in every router that it has lost. When all have, the holder changes over.
 
+// wordOf is what a unit told of router k.
+func wordOf(m endpoint.Member, k int) group.Word {
+	if k == 0 {
+		return m.Word
+	}
+	return m.More[k]
+}
+
 // at returns this unit as router k concerns it: what it and its peers have told of
 // that router, and no other.
 func (d Desired) at(k int) Desired {
-	router := func(m endpoint.Member) group.Word {
-		if k == 0 {
-			return m.Word
-		}
-		return m.More[k]
-	}
 	d.Layout.Router = k
-	d.told.Word = router(d.told)
+	d.told.Word = wordOf(d.told, k)
 	d.agreement, d.routers = group.Decision{}, nil
 	peers := slices.Clone(d.peers)
 	for n := range peers {
-		peers[n].Word = router(peers[n].member)
+		peers[n].Word = wordOf(peers[n].member, k)
 	}
 	d.peers = peers
 	return d
@@ -75,6 +77,7 @@ func (d Desired) share(o Observed) ([]Desired, error) {
 	d.spread, d.gathers = true, next != nil && !next.Parameters.Spread
 	d.ends = d.gathers || aside != nil && !aside.Parameters.Spread
 	var parts []Desired
+	ids := map[vrrp.VirtualRouterID]bool{}
 	for _, k := range order {
 		part := d.at(k)
 		part.agreement = d.agreement
@@ -84,13 +87,14 @@ func (d Desired) share(o Observed) ([]Desired, error) {
 		}
 		part.options.VirtualIPs = routers[k]
 		id := part.agreement.Run.VirtualRouterID
-		taken := slices.ContainsFunc(parts, func(p Desired) bool { return p.agreement.Run.VirtualRouterID == id })
+		taken := ids[id]
 		switch fresh := part.agreement.Was == (vrrp.Parameters{}); {
 		case fresh && k > 0 && (taken || !d.agreement.Pin && (part.occupied(id) || len(part.serving()) == 0 && d.unsettled())):
 			continue // another router has yet to leave the ID, or units would begin with different parameters
 		case taken:
 			part.agreement.Run, part.agreement.Pin, part.agreement.Moving = part.agreement.Was, false, true
 		}
+		ids[part.agreement.Run.VirtualRouterID] = true
 		parts = append(parts, part)
 	}
 	slices.SortFunc(parts, func(a, b Desired) int { return a.Layout.Router - b.Layout.Router })
@@ -156,7 +160,7 @@ func (d Desired) places(o Observed) (known map[netip.Addr]int, taken map[place]b
 	}
 	if d.agreement.Was.Spread {
 		for a, p := range o.Machine.Applied.Addresses {
-			note(p.Router, group.Word{VirtualIPs: []netip.Addr{a}, Aside: d.at(p.Router).told.Aside})
+			note(p.Router, group.Word{VirtualIPs: []netip.Addr{a}, Aside: wordOf(d.told, p.Router).Aside})
 		}
 	}
 	for _, p := range d.serving() {

@@ -11,6 +11,7 @@ import (
 	"keepalived-charm/internal/applied"
 	"keepalived-charm/internal/config"
 	"keepalived-charm/internal/endpoint"
+	"keepalived-charm/internal/facts"
 	"keepalived-charm/internal/group"
 	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/keepalived"
@@ -21,7 +22,7 @@ import (
 // spreading is a unit whose virtual IPs are shared out, and what it runs.
 func spreading(vips string, runs applied.Record) reconcile.Observed {
 	o := observed()
-	o.Options["virtual_ip"], o.Options["spread"] = vips, true
+	o.Options.Raw["virtual_ip"], o.Options.Raw["spread"] = vips, true
 	o.Machine.DefaultInterface6 = "eth0"
 	o.Machine.Applied = runs
 	return o
@@ -30,7 +31,7 @@ func spreading(vips string, runs applied.Record) reconcile.Observed {
 // routers lists the virtual IPs of each instance that a unit is to have.
 func routers(t *testing.T, o reconcile.Observed) (list []string) {
 	t.Helper()
-	d, err := reconcile.Desire(o)
+	d, err := desire(o)
 	require.NoError(t, err)
 	for _, c := range keepalived.Claims(d.Files[d.Layout.Fragment()]) {
 		words := []string{c.Name + " " + fmt.Sprint(c.VirtualRouterID)}
@@ -70,7 +71,7 @@ func TestAPlaceThatAPeerUsesIsKept(t *testing.T) {
 	o := spreading("10.10.74.252 10.10.74.250", applied.Record{})
 	peer := endpoint.Member{Principal: juju.Unit{Application: "haproxy", Number: 1}, Rank: 1, Word: running(t, 23, true, "10.10.74.250"),
 		More: map[int]group.Word{2: running(t, 25, false, "10.10.74.252")}}
-	o.Relations[2].Units[juju.Unit{Application: "keepalived", Number: 1}] = peer.Databag()
+	o.Relations[2].Members[juju.Unit{Application: "keepalived", Number: 1}] = facts.ReadMember(peer.Databag())
 	require.Equal(t, []string{"charm_keepalived 23 10.10.74.250", "charm_keepalived_2 25 10.10.74.252"}, routers(t, o))
 }
 
@@ -85,8 +86,8 @@ func running(t *testing.T, id int, spread bool, vip string) group.Word {
 
 func TestVirtualRouterIDsThatRunOutAreRefused(t *testing.T) {
 	o := spreading("10.10.74.250 10.10.74.251 10.10.74.252", applied.Record{})
-	o.Options["router_id"] = 254
-	_, err := reconcile.Desire(o)
+	o.Options.Raw["router_id"] = 254
+	_, err := desire(o)
 	var invalid *config.Invalid
 	require.ErrorAs(t, err, &invalid)
 	require.Equal(t, `option router_id is "254", must be 253 at most: spread gives each virtual IP a virtual router ID, counting up to 255`, err.Error())
@@ -95,8 +96,8 @@ func TestVirtualRouterIDsThatRunOutAreRefused(t *testing.T) {
 // TestOneVirtualRouterIsAsEver: without spread nothing tells of it.
 func TestOneVirtualRouterIsAsEver(t *testing.T) {
 	o := observed()
-	o.Options["virtual_ip"] = "10.10.74.250 10.10.74.251"
-	d, err := reconcile.Desire(o)
+	o.Options.Raw["virtual_ip"] = "10.10.74.250 10.10.74.251"
+	d, err := desire(o)
 	require.NoError(t, err)
 	for path, text := range d.Files {
 		if path == d.Layout.Record() {

@@ -46,6 +46,7 @@ func (d Desired) Status(m Machine) juju.Status {
 }
 
 func (d Desired) status(m Machine) juju.Status {
+	m = m.indexed()
 	switch {
 	case d.Mode == Idle:
 		return say(noVirtualIP, "APPLICATION", d.Layout.Application)

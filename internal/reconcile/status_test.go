@@ -12,6 +12,7 @@ import (
 	"keepalived-charm/internal/applied"
 	"keepalived-charm/internal/config"
 	"keepalived-charm/internal/conflict"
+	"keepalived-charm/internal/facts"
 	"keepalived-charm/internal/group"
 	"keepalived-charm/internal/healthcheck"
 	"keepalived-charm/internal/juju"
@@ -40,7 +41,7 @@ func holding(vips ...string) circumstances {
 		eth0.Addresses = append(eth0.Addresses, netip.PrefixFrom(a, a.BitLen()))
 		state.Addresses = append(state.Addresses, a)
 	}
-	m := &Machine{Active: true, Applied: applied.Record{Addresses: map[netip.Addr]applied.Place{}}, Interfaces: []Interface{{Name: "lo", Up: true}, eth0}, Instances: []keepalived.InstanceState{state},
+	m := &Machine{Active: true, Configured: facts.Configured{Applied: applied.Record{Addresses: map[netip.Addr]applied.Place{}}}, Interfaces: []Interface{{Name: "lo", Up: true}, eth0}, Instances: []keepalived.InstanceState{state},
 		Check: CheckResult{Known: true, Healthy: true}}
 	return circumstances{d, m, &m.Instances[0]}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"keepalived-charm/internal/endpoint"
+	"keepalived-charm/internal/facts"
 	"keepalived-charm/internal/healthcheck"
 	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/keepalived"
@@ -19,10 +20,9 @@ import (
 func withPeer(healthy string, check reconcile.CheckResult) reconcile.Observed {
 	o := observed()
 	o.Machine.Check = check
-	o.Relations[2].Units = map[juju.Unit]juju.Databag{
-		{Application: "keepalived", Number: 1}: {"principal": "haproxy/1", "rank": "1", "healthy": healthy,
-			"protocol": "1", "vrrp": "version=3 mode=multicast vrid=23 interval=200ms anchor=169.254.23.112"},
-	}
+	o.Relations[2].Members[juju.Unit{Application: "keepalived", Number: 1}] = facts.ReadMember(juju.Databag{
+		"principal": "haproxy/1", "rank": "1", "healthy": healthy,
+		"protocol": "1", "vrrp": "version=3 mode=multicast vrid=23 interval=200ms anchor=169.254.23.112"})
 	return o
 }
 
@@ -44,7 +44,7 @@ func TestTheVerdictIsTold(t *testing.T) {
 			c.event.Unit, c.event.Principal = o.Event.Unit, o.Event.Principal
 			o.Event = c.event
 			o.Relations[2].Own = juju.Databag{"healthy": c.own}
-			d, err := reconcile.Desire(o)
+			d, err := desire(o)
 			require.NoError(t, err)
 			d.TellVerdict(o)
 			require.Equal(t, c.want, d.Publish[o.Relations[2].ID]["healthy"])
@@ -52,9 +52,9 @@ func TestTheVerdictIsTold(t *testing.T) {
 	}
 	t.Run("a unit without a virtual IP takes it back", func(t *testing.T) {
 		o := withPeer("true", reconcile.CheckResult{})
-		o.Options["virtual_ip"] = ""
+		o.Options.Raw["virtual_ip"] = ""
 		o.Relations[2].Own = juju.Databag{"healthy": "true"}
-		d, err := reconcile.Desire(o)
+		d, err := desire(o)
 		require.NoError(t, err)
 		d.TellVerdict(o)
 		value, told := d.Publish[o.Relations[2].ID]["healthy"]
@@ -84,9 +84,9 @@ func TestACheckThatFailsEverywhereQuestionsItsTarget(t *testing.T) {
 		t.Run(claim, func(t *testing.T) {
 			o := withPeer(c.peer, c.check)
 			for k, v := range c.options {
-				o.Options[k] = v
+				o.Options.Raw[k] = v
 			}
-			d, err := reconcile.Desire(o)
+			d, err := desire(o)
 			require.NoError(t, err)
 			o.Machine.Instances = []keepalived.InstanceState{{Name: d.Layout.Instance(), State: keepalived.Backup}}
 			message := d.Status(o.Machine).Message
@@ -102,8 +102,8 @@ func TestTheCAIsAFileThatTheCheckerReads(t *testing.T) {
 	ca, err := os.ReadFile("testdata/ca.pem")
 	require.NoError(t, err)
 	o := observed()
-	o.Options["healthcheck_type"], o.Options["healthcheck_ca"], o.Options["status_notifications"] = "https", string(ca), false
-	d, err := reconcile.Desire(o)
+	o.Options.Raw["healthcheck_type"], o.Options.Raw["healthcheck_ca"], o.Options.Raw["status_notifications"] = "https", string(ca), false
+	d, err := desire(o)
 	require.NoError(t, err)
 	require.Equal(t, string(ca), d.Files[d.Layout.CheckerCA()])
 	c, err := healthcheck.Parse([]byte(d.Files[d.Layout.CheckerConfig()]))
@@ -120,8 +120,8 @@ func TestTheCAIsAFileThatTheCheckerReads(t *testing.T) {
 	}
 	require.Equal(t, []string{"owe restart-checker", "write " + d.Layout.CheckerCA(), "do restart-checker"}, said)
 
-	o.Options["healthcheck_type"] = "tcp"
-	d, err = reconcile.Desire(o)
+	o.Options.Raw["healthcheck_type"] = "tcp"
+	d, err = desire(o)
 	require.NoError(t, err)
 	require.NotContains(t, d.Files, d.Layout.CheckerCA())
 }

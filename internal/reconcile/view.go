@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"keepalived-charm/internal/group"
-	"keepalived-charm/internal/healthcheck"
 	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/keepalived"
 	"keepalived-charm/internal/vrrp"
@@ -80,59 +79,60 @@ func Look(o Observed) View {
 		v.Peers = append(v.Peers, PeerView{Unit: p.unit, Address: p.address, Addresses: p.addresses,
 			Serves: p.Serves, Aside: p.Aside, Healthy: p.healthy})
 	}
-	c, err := healthcheck.Parse([]byte(o.Machine.Files[Layout{Application: o.Event.Unit.Application}.CheckerConfig()]))
-	if err != nil {
+	if o.Machine.Checker == nil {
 		return v // it serves nothing
 	}
-	for _, i := range c.Instances {
-		v.Instances = append(v.Instances, v.instance(o, i))
+	o.Machine = o.Machine.indexed()
+	parts := map[string]Desired{}
+	if d, err := Decide(o); err == nil {
+		for _, part := range d.parts() {
+			parts[part.Layout.Instance()] = part
+		}
+	}
+	for _, i := range o.Machine.Checker.Instances {
+		shown := InstanceView{Name: i.Name, Role: RoleUnknown, VirtualRouterID: i.VirtualRouterID}
+		for _, a := range i.Addresses {
+			if !vrrp.IsAnchor(a) {
+				shown.VIPs = append(shown.VIPs, VIPView{a, o.Machine.has(a)})
+			}
+		}
+		v.Instances = append(v.Instances, v.instance(o, shown, parts))
 	}
 	return v
 }
 
-// instance is the view of one instance of the health checker's configuration.
-func (v View) instance(o Observed, c healthcheck.Instance) InstanceView {
-	i := InstanceView{Name: c.Name, Role: RoleUnknown, VirtualRouterID: c.VirtualRouterID}
-	for _, a := range c.Addresses {
-		if !vrrp.IsAnchor(a) {
-			i.VIPs = append(i.VIPs, VIPView{a, o.Machine.has(a)})
-		}
-	}
+// instance adds to the view of an instance what the health checker heard and the daemon
+// says.
+func (v View) instance(o Observed, i InstanceView, parts map[string]Desired) InstanceView {
 	for _, h := range o.Machine.Check.Heard {
-		if h.Instance == c.Name {
+		if h.Instance == i.Name {
 			i.Heard = append(i.Heard, HeardView{h, v.Name(h.Address)})
 		}
 	}
-	for _, s := range o.Machine.Instances {
-		if s.Name != c.Name {
-			continue
-		}
-		i.Interface, i.Priority = s.Interface, s.Effective
-		i.Since = time.Unix(int64(s.LastTransition), 0).UTC()
-		i.Role = map[keepalived.State]string{keepalived.Init: RoleElecting, keepalived.Backup: RoleStandby,
-			keepalived.Master: RoleHolder, keepalived.Fault: RoleFault}[s.State]
-		if s.State == keepalived.Backup && s.MasterPriority == 0 {
-			i.Role = RoleElecting
-		}
-		i.Holder = v.holder(o, i, s)
+	s, reported := o.Machine.report(i.Name)
+	if !reported {
+		return i
 	}
+	i.Interface, i.Priority = s.Interface, s.Effective
+	i.Since = time.Unix(int64(s.LastTransition), 0).UTC()
+	i.Role = map[keepalived.State]string{keepalived.Init: RoleElecting, keepalived.Backup: RoleStandby,
+		keepalived.Master: RoleHolder, keepalived.Fault: RoleFault}[s.State]
+	if s.State == keepalived.Backup && s.MasterPriority == 0 {
+		i.Role = RoleElecting
+	}
+	i.Holder = v.holder(o, i, s, parts)
 	return i
 }
 
 // holder names who has the virtual IPs: by the priority that this unit's daemon
 // heard last, or by the address of who sends.
-func (v View) holder(o Observed, i InstanceView, s keepalived.InstanceState) string {
+func (v View) holder(o Observed, i InstanceView, s keepalived.InstanceState, parts map[string]Desired) string {
 	if i.Role == RoleHolder {
 		return o.Event.Unit.String()
 	}
-	if d, err := Desire(o); err == nil && i.Role == RoleStandby {
-		for _, part := range d.parts() {
-			if part.Layout.Instance() != s.Name {
-				continue
-			}
-			if name := part.holder(o.Machine, s); name != "" || part.usurper(o.Machine, s) != nil {
-				return name
-			}
+	if part, ok := parts[s.Name]; ok && i.Role == RoleStandby {
+		if name := part.holder(o.Machine, s); name != "" || part.usurper(o.Machine, s) != nil {
+			return name
 		}
 	}
 	last := HeardView{Heard: Heard{Last: i.Since}}

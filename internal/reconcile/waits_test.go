@@ -7,9 +7,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"keepalived-charm/internal/endpoint"
+	"keepalived-charm/internal/facts"
 	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/keepalived"
-	"keepalived-charm/internal/reconcile"
 )
 
 // TestAUnitThatIsKeptOutNamesWhomItWaitsFor: that one may be blocked, or without an agent.
@@ -31,14 +31,14 @@ func TestAUnitThatIsKeptOutNamesWhomItWaitsFor(t *testing.T) {
 	} {
 		t.Run(claim, func(t *testing.T) {
 			o := observed()
-			o.Options["vrrp_mode"], o.Planned = c.mode, 2
+			o.Options.Raw["vrrp_mode"], o.Planned = c.mode, 2
 			if c.bag != nil {
 				if c.runs != "" {
 					c.bag["vrrp"] = c.runs
 				}
-				o.Relations[2].Units[peer] = c.bag
+				o.Relations[2].Members[peer] = facts.ReadMember(c.bag)
 			}
-			d, err := reconcile.Desire(o)
+			d, err := desire(o)
 			require.NoError(t, err)
 			o.Machine.Instances = []keepalived.InstanceState{{Name: d.Layout.Instance(), Interface: "eth0", State: keepalived.Fault}}
 			require.Equal(t, "waiting: takes no part yet, "+c.want, d.Status(o.Machine).String())

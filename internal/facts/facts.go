@@ -1,0 +1,136 @@
+// Package facts turns the texts that a hook has read, of files and of databags, into
+// values: once, where it reads them. What decides gets these values and reads no text
+// again. What cannot be read is a value too. The package does no I/O.
+package facts
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"keepalived-charm/internal/applied"
+	"keepalived-charm/internal/config"
+	"keepalived-charm/internal/endpoint"
+	"keepalived-charm/internal/healthcheck"
+	"keepalived-charm/internal/juju"
+	"keepalived-charm/internal/keepalived"
+)
+
+// Texts are the files of a machine that tell what is configured there; empty for one
+// that is not there.
+type Texts struct {
+	// Runs are those that tell what the unit runs.
+	Runs applied.Texts
+	// Main is keepalived.conf, whoever wrote it.
+	Main string
+	// Checker is the health checker's configuration.
+	Checker string
+	// Neighbours are the fragments of other applications, by application.
+	Neighbours map[string]string
+	// Owned are the files of the machine's owner, by path: the one from before the charm,
+	// which is called Before, and those that it includes.
+	Owned  map[string]string
+	Before string
+}
+
+// Configured is what the files of a machine tell.
+type Configured struct {
+	// Applied is what the unit runs; Unread is why that is not known, nil when it is.
+	Applied applied.Record
+	Unread  error
+	// Took are the options that the unit took, the last in front.
+	Took []config.Given
+	// Checker is the health checker's configuration; nil where there is none that can be
+	// read.
+	Checker *healthcheck.Config
+	// Others are the configurations of others.
+	Others []Other
+	// Placed are all addresses that keepalived may have put on the machine, by whatever
+	// file.
+	Placed map[netip.Addr]bool
+}
+
+// Other is the configuration of somebody else on the machine.
+type Other struct {
+	// Owner is who it is, in words; File the path of a file of the machine's owner, empty
+	// for another application's.
+	Owner, File string
+	Claims      []keepalived.Claim
+	// Settings are what it sets for every instance, another application's left out.
+	Settings []keepalived.Setting
+}
+
+// Read understands files.
+func Read(t Texts) Configured {
+	c := Configured{Placed: map[netip.Addr]bool{}}
+	c.Applied, c.Unread = applied.Read(t.Runs)
+	for _, options := range []map[string]any{c.Applied.Moving, c.Applied.Options} {
+		if options != nil {
+			c.Took = append(c.Took, config.Read(options))
+		}
+	}
+	if checker, err := healthcheck.Parse([]byte(t.Checker)); err == nil {
+		c.Checker = &checker
+	}
+	for _, application := range slices.Sorted(maps.Keys(t.Neighbours)) {
+		c.Others = append(c.Others, Other{Owner: "application " + application, Claims: keepalived.Claims(t.Neighbours[application])})
+	}
+	for _, path := range slices.Sorted(maps.Keys(t.Owned)) {
+		owner := path
+		if path == t.Before {
+			owner = "the keepalived.conf from before the charm"
+		}
+		c.Others = append(c.Others, Other{owner, path, keepalived.Claims(t.Owned[path]), keepalived.Settings(t.Owned[path])})
+	}
+	for _, addresses := range c.Applied.All() {
+		c.place(addresses)
+	}
+	for _, o := range c.Others {
+		for _, claim := range o.Claims {
+			c.place(claim.Addresses)
+		}
+	}
+	c.place(keepalived.VirtualAddresses(t.Main))
+	return c
+}
+
+func (c Configured) place(addresses []netip.Addr) {
+	for _, a := range addresses {
+		c.Placed[a] = true
+	}
+}
+
+// Used are the options that the unit took last, defaults when it took none.
+func (c Configured) Used() config.Options {
+	if len(c.Took) == 0 {
+		return config.Read(nil).Options
+	}
+	return c.Took[0].Options
+}
+
+// Foreign tells a keepalived.conf that is neither the charm's nor the Python
+// charm's; an empty one is nobody's.
+func Foreign(text string) bool {
+	ours := strings.HasPrefix(text, "# Written by the Juju charm keepalived")
+	return strings.TrimSpace(text) != "" && !ours && !keepalived.IsPython(text)
+}
+
+// Member is a unit in the peer relation.
+type Member struct {
+	// Member is what it told.
+	endpoint.Member
+	// Silent tells that it has told nothing itself yet; Ingress is the address that Juju
+	// tells of it, invalid for none.
+	Silent  bool
+	Ingress netip.Addr
+}
+
+// ReadMember understands a unit's databag of the peer relation.
+func ReadMember(bag juju.Databag) Member {
+	m := Member{Member: endpoint.ReadMember(bag), Silent: bag["principal"] == ""}
+	if a, err := netip.ParseAddr(bag["ingress-address"]); err == nil {
+		m.Ingress = a
+	}
+	return m
+}
