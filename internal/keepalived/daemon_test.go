@@ -183,7 +183,7 @@ echo '152  ' >priority
 echo 0 >$limit
 TMPDIR=$PWD keepalived -n -f $PWD/keepalived.conf -p $PWD/a.pid -r $PWD/b.pid >/dev/null 2>&1 &
 pid=$!
-trap 'kill $pid' EXIT
+trap 'kill $pid; wait $pid || true' EXIT
 sleep 1.5
 report
 echo '100  ' >priority
