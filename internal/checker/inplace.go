@@ -58,10 +58,15 @@ func (f *inPlaceFile) prepare(text string, owner identity) error {
 			return fmt.Errorf("cannot give %s to user %d: %w", f.path, owner.uid, err)
 		}
 	}
-	if st.Size == 0 {
-		return f.write(text)
+	if st.Size > 0 {
+		return nil
 	}
-	return nil
+	err := f.write(text)
+	if err != nil {
+		// Empty it would pass for one that was written.
+		_ = unix.Unlink(f.path)
+	}
+	return err
 }
 
 func (f *inPlaceFile) close() { unix.Close(f.fd) }

@@ -3,6 +3,7 @@ package checker
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -79,4 +80,26 @@ func TestARemovedFileIsNoticed(t *testing.T) {
 	require.NoError(t, os.WriteFile(f.path+".new", []byte("0\n"), 0o600))
 	require.NoError(t, os.Rename(f.path+".new", f.path))
 	require.True(t, f.replaced())
+}
+
+// TestOnAFullDiskNoEmptyFileIsLeft: empty, a track file would count as 0.
+func TestOnAFullDiskNoEmptyFileIsLeft(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root may mount")
+	}
+	dir := t.TempDir()
+	runtime.LockOSThread() // the thread ends with the test
+	require.NoError(t, unix.Unshare(unix.CLONE_NEWNS))
+	require.NoError(t, unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""))
+	require.NoError(t, unix.Mount("tmpfs", dir, "tmpfs", 0, "size=64k"))
+	defer func() { require.NoError(t, unix.Unmount(dir, unix.MNT_DETACH)) }()
+	filler, path := filepath.Join(dir, "filler"), filepath.Join(dir, "priority")
+	require.ErrorIs(t, os.WriteFile(filler, make([]byte, 128<<10), 0o600), unix.ENOSPC)
+	_, err := openInPlace(path, trackText(vrrp.StepAside), ownIdentity())
+	require.ErrorIs(t, err, unix.ENOSPC)
+	require.NoFileExists(t, path)
+	require.NoError(t, os.Remove(filler))
+	f, err := openInPlace(path, trackText(vrrp.StepAside), ownIdentity())
+	require.NoError(t, err)
+	f.close()
 }

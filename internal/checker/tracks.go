@@ -26,7 +26,11 @@ type track struct {
 
 func (l *loop) openFiles(owner identity) error {
 	for _, i := range l.config.Instances {
-		file, err := openInPlace(i.TrackFile, trackText(0), owner)
+		missing := 0
+		if i.Aside != "" {
+			missing = vrrp.StepAside
+		}
+		file, err := openInPlace(i.TrackFile, trackText(missing), owner)
 		if err != nil {
 			return err
 		}

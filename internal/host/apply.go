@@ -214,20 +214,21 @@ func (h *Host) makePlaces() error {
 }
 
 // makeTrackFile creates a track file with an adjustment, in a directory that only
-// root may enter. One that exists keeps its value.
+// root may enter. One that exists keeps its value; an empty one has none. The file is
+// there as a whole or not at all: empty it would count as 0.
 func makeTrackFile(path string, adjustment int) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return fmt.Errorf("cannot make track file %s: %w", path, err)
-	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if errors.Is(err, fs.ErrExist) {
+	if !unwritten(path) {
 		return nil
 	}
-	if err != nil {
-		return fmt.Errorf("cannot make track file %s: %w", path, err)
+	dir, name := filepath.Split(path)
+	draft := filepath.Join(dir, "."+name+".draft")
+	err := os.MkdirAll(dir, 0o700)
+	if err == nil {
+		defer os.Remove(draft) // renamed already, unless something fails
+		err = os.WriteFile(draft, fmt.Appendf(nil, "%-5d\n", adjustment), 0o600)
 	}
-	if _, err = fmt.Fprintf(f, "%-5d\n", adjustment); err == nil {
-		err = f.Close()
+	if err == nil {
+		err = os.Rename(draft, path)
 	}
 	if err != nil {
 		return fmt.Errorf("cannot make track file %s: %w", path, err)

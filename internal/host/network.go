@@ -112,23 +112,19 @@ func flush(stale []netip.Addr, ours []string) error {
 	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
 		return fmt.Errorf("cannot list network addresses: %w", err)
 	}
+	var failed error
 	for _, a := range all {
 		ip, ok := netip.AddrFromSlice(a.IP)
-		if !ok {
+		if !ok || !slices.Contains(stale, ip.Unmap()) || others[a.LinkIndex] {
 			continue
 		}
-		for _, s := range stale {
-			if ip.Unmap() != s || others[a.LinkIndex] {
-				continue
-			}
-			link, err := netlink.LinkByIndex(a.LinkIndex)
-			if err == nil {
-				err = netlink.AddrDel(link, &a)
-			}
-			if err != nil {
-				return fmt.Errorf("cannot remove stale address %s: %w", s, err)
-			}
+		link, err := netlink.LinkByIndex(a.LinkIndex)
+		if err == nil {
+			err = netlink.AddrDel(link, &a)
+		}
+		if err != nil {
+			failed = errors.Join(failed, fmt.Errorf("cannot remove stale address %s: %w", ip.Unmap(), err))
 		}
 	}
-	return nil
+	return failed
 }

@@ -25,29 +25,46 @@ func Prepare(config string) error {
 		return err
 	}
 	began := history.KeepalivedStarts
-	if _, err := os.Stat(c.Instances[0].TrackFile); errors.Is(err, fs.ErrNotExist) {
+	if unwritten(c.Instances[0].TrackFile) {
 		began = history.MachineBooted
 	}
-	booted, err := markBoot(c)
-	if err != nil {
-		return err
+	// Whatever fails, what a daemon left behind goes.
+	err = errors.Join(prepareTracks(c), flush(virtualAddresses(c), c.Links))
+	if c.History != "" {
+		noteIn(c.History, history.Entry{Event: began})
 	}
+	return err
+}
+
+// prepareTracks makes the track files. Where one cannot be made that is to keep the unit
+// out of the election, as on a full /run, it leaves an empty file, for which there is room:
+// systemd starts no keepalived while that is there (keepalived.service.d, ExecStartPre).
+func prepareTracks(c healthcheck.Config) error {
+	mark := filepath.Join(filepath.Dir(c.Instances[0].TrackFile), "unprepared")
+	booted, err := markBoot(c)
+	asides := err != nil
 	for _, i := range c.Instances {
 		adjustment := 0
 		if booted || i.Aside != "" {
 			adjustment = vrrp.StepAside
 		}
-		if err := makeTrackFile(i.TrackFile, adjustment); err != nil {
-			return err
-		}
+		madeErr := makeTrackFile(i.TrackFile, adjustment)
+		asides = asides || madeErr != nil && adjustment == vrrp.StepAside
+		err = errors.Join(err, madeErr)
 	}
-	if err := flush(virtualAddresses(c), c.Links); err != nil {
-		return err
+	if asides {
+		return errors.Join(err, os.WriteFile(mark, nil, 0o600))
 	}
-	if c.History != "" {
-		noteIn(c.History, history.Entry{Event: began})
+	if removeErr := os.Remove(mark); !errors.Is(removeErr, fs.ErrNotExist) {
+		err = errors.Join(err, removeErr)
 	}
-	return nil
+	return err
+}
+
+// unwritten tells that a track file says nothing: it is not there, or empty.
+func unwritten(trackFile string) bool {
+	info, err := os.Stat(trackFile)
+	return errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == 0
 }
 
 // virtualAddresses lists the virtual IPs, and what stands for them in advertisements.
@@ -99,7 +116,7 @@ func markBoot(c healthcheck.Config) (bool, error) {
 	if c.Booted == "" {
 		return false, nil
 	}
-	if _, err := os.Stat(c.Instances[0].TrackFile); !errors.Is(err, fs.ErrNotExist) {
+	if !unwritten(c.Instances[0].TrackFile) {
 		return false, nil
 	}
 	err := os.MkdirAll(filepath.Dir(c.Booted), 0o700)
@@ -107,7 +124,7 @@ func markBoot(c healthcheck.Config) (bool, error) {
 		err = os.WriteFile(c.Booted, nil, 0o600)
 	}
 	if err != nil {
-		return false, fmt.Errorf("cannot tell of the boot: %w", err)
+		return true, fmt.Errorf("cannot tell of the boot: %w", err)
 	}
 	return true, nil
 }
