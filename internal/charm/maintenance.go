@@ -162,6 +162,9 @@ func (r *request) change(action reconcile.Action, leaving bool) (string, error) 
 	if err == nil && r.obs.Machine.Stopped {
 		err = errors.New("this unit has been stopped: Juju removes it")
 	}
+	if owner, taken := r.obs.Owner(); err == nil && taken {
+		err = fmt.Errorf("%s serves %s on this machine: run the action there", owner, owner.Application)
+	}
 	if err != nil {
 		return "", err
 	}

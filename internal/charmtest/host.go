@@ -51,6 +51,8 @@ type Host struct {
 	Filtered []netip.Addr
 	// Stopped tells that the charm's directory, which is Juju's, says that the unit has ended.
 	Stopped bool
+	// OwnerGone tells that the unit which serves here has no agent any more.
+	OwnerGone bool
 	// Leftovers tells that the Python charm left something in the charm's directory.
 	Leftovers bool
 	// Charm is the content of the charm's own binary.
@@ -295,7 +297,7 @@ func (h Host) observe(l reconcile.Layout) reconcile.Machine {
 	m := reconcile.Machine{
 		Files: map[string]string{}, Neighbours: map[string]string{},
 		Active: h.Keepalived.Running, CheckerActive: h.Checkers[l.Application].Running, NotifierActive: h.Notifiers[l.Application],
-		BinaryCurrent: h.Files[l.Binary()] == h.Charm, Owed: h.owed(l), Interfaces: h.Interfaces, Leftovers: h.Leftovers, Stopped: h.Stopped,
+		BinaryCurrent: h.Files[l.Binary()] == h.Charm, Owed: h.owed(l), Interfaces: h.Interfaces, Leftovers: h.Leftovers, Stopped: h.Stopped, OwnerGone: h.OwnerGone,
 		DefaultInterface4: h.DefaultInterface4, DefaultInterface6: h.DefaultInterface6, Check: h.Check, Filtered: h.Filtered, Included: h.included(),
 		Tracks: map[string]int{},
 	}

@@ -6,12 +6,22 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // endMark is the file that says that the unit has ended. It lies in the charm's own
 // directory, which Juju makes for one unit and removes with it: so it outlives the hook
 // remove, leaves nothing on the machine, and no other unit of the application reads it.
 func (h *Host) endMark() string { return filepath.Join(filepath.Dir(h.self), ".ended") }
+
+// left tells that a unit has no agent on this machine any more: Juju removes its directory
+// with it, also where no hook could run. Without a directory of our own there (Juju,
+// agent.Dir) nothing can be told.
+func (h *Host) left(unit string) bool {
+	own := filepath.Dir(filepath.Dir(h.self)) // AGENTS/unit-APPLICATION-NUMBER/charm/dispatch
+	agents, tag := filepath.Dir(own), "unit-"+strings.ReplaceAll(strings.TrimSpace(unit), "/", "-")
+	return unit != "" && strings.HasPrefix(filepath.Base(own), "unit-") && errors.Is(missing(filepath.Join(agents, tag)), fs.ErrNotExist)
+}
 
 func (h *Host) end() error {
 	if err := os.WriteFile(h.endMark(), nil, 0o600); err != nil {

@@ -1,10 +1,13 @@
 package host_test
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"keepalived-charm/internal/host"
 	"keepalived-charm/internal/reconcile"
 )
 
@@ -23,4 +26,26 @@ func TestTheNoteOfAnEndOutlivesTheRemovalOfEverythingElse(t *testing.T) {
 	m.apply(reconcile.Step{Action: reconcile.Begin})
 	m.apply(reconcile.Step{Action: reconcile.Begin})
 	require.False(t, m.observe().Stopped)
+}
+
+// TestAUnitIsGoneWithItsAgent, whether a hook of it has run or not.
+func TestAUnitIsGoneWithItsAgent(t *testing.T) {
+	m := newMachine(t)
+	agents := t.TempDir()
+	m.put(m.l.Owner(), "keepalived/1\n")
+	for _, unit := range []string{"unit-keepalived-0", "unit-keepalived-1"} {
+		require.NoError(t, os.MkdirAll(filepath.Join(agents, unit, "charm"), 0o755))
+	}
+	seen := func(self string) reconcile.Machine {
+		seen, err := host.New(m.root, self).Observe(m.l)
+		require.NoError(t, err)
+		return seen
+	}
+	self := filepath.Join(agents, "unit-keepalived-0", "charm", "dispatch")
+	require.False(t, seen(self).OwnerGone)
+	require.NoError(t, os.RemoveAll(filepath.Join(agents, "unit-keepalived-1")))
+	require.True(t, seen(self).OwnerGone)
+	require.False(t, seen(filepath.Join(agents, "elsewhere", "charm", "dispatch")).OwnerGone, "nothing tells where agents are")
+	require.NoError(t, os.Remove(m.in(m.l.Owner())))
+	require.False(t, seen(self).OwnerGone)
 }

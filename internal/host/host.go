@@ -84,6 +84,7 @@ func (h *Host) Observe(l reconcile.Layout) (reconcile.Machine, error) {
 	_, err = os.Stat(h.path(l.Paused()))
 	m.Paused = err == nil
 	m.Stopped = missing(h.endMark()) == nil
+	m.OwnerGone = h.left(m.Files[l.Owner()])
 	m.Leftovers = len(h.leftovers()) > 0
 	m.BinaryCurrent = sameBinary(h.self, h.path(l.Binary()))
 	found, err := services(l)

@@ -152,6 +152,9 @@ type Desired struct {
 	found  []conflict.Finding
 	// intruded are settings of the machine's owner that break virtual IPs.
 	intruded []intrusion
+	// owner is the other unit of the application that serves on this machine; zero: none.
+	// beside is this unit's principal then.
+	owner, beside juju.Unit
 	// free is a virtual router ID that nobody was heard to use.
 	free vrrp.VirtualRouterID
 }
@@ -203,6 +206,10 @@ func Decide(o Observed) (Desired, error) {
 	d.rank = o.rank(d.peers)
 	floating := o.floating()
 	own := o.ownAddresses(floating, d.copies(o.Machine))
+	if owner, taken := o.Owner(); taken {
+		d.owner, d.beside = owner, o.Event.Principal
+		d.options.VirtualIPs = nil // which that unit serves
+	}
 	if len(d.options.VirtualIPs) == 0 {
 		d.Mode = Idle
 	} else {

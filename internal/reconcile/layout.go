@@ -83,6 +83,10 @@ func (l Layout) Record() string { return path.Join(l.State(), "record.json") }
 // by. It is read once, and removed.
 func (l Layout) Options() string { return path.Join(l.State(), "options.json") }
 
+// Owner names the unit whose the application's files on this machine are: another unit of
+// the application, of another principal, may live here too.
+func (l Layout) Owner() string { return path.Join(l.State(), "unit") }
+
 // Upgrading is there while the machine's base is upgraded: from pre-series-upgrade on
 // the unit serves nothing, also in a hook that Juju had on its way.
 func (l Layout) Upgrading() string { return path.Join(l.State(), "upgrading") }
@@ -178,7 +182,7 @@ func (l Layout) number(instance string) (int, bool) {
 // Files lists every file whose content the charm manages or must know.
 func (l Layout) Files() []string {
 	return append([]string{MainFile, ForeignFile, SysctlFile, l.Fragment(), l.DropIn(), l.CheckerUnit(), l.YieldUnit(), l.CheckerConfig(),
-		l.CheckerCA(), l.Conflicts(), l.Options(), l.Upgrading()}, append(l.NotifierFiles(), l.Record())...)
+		l.CheckerCA(), l.Conflicts(), l.Options(), l.Owner(), l.Upgrading()}, append(l.NotifierFiles(), l.Record())...)
 }
 
 // followUp tells what a change of a file calls for.

@@ -84,6 +84,8 @@ type Machine struct {
 	Booted bool
 	// Paused tells that an operator keeps the unit out of the election.
 	Paused bool
+	// OwnerGone tells that the unit which Layout.Owner names has no agent here any more.
+	OwnerGone bool
 	// Stopped tells that the unit has run stop or remove, and has not begun anew.
 	Stopped bool
 	// Leftovers tells that the Python charm left something beside the charm's files.

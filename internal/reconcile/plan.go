@@ -14,6 +14,9 @@ import (
 func Plan(d Desired, o Observed) []Step {
 	o.Machine = o.Machine.indexed()
 	steps := o.beginsOrEnds()
+	if _, taken := o.Owner(); taken {
+		return steps
+	}
 	if d.Mode == Serving || d.Mode == Idle && o.Machine.Version == "" {
 		steps = append(steps, serve(d, o)...)
 	} else {
@@ -48,6 +51,9 @@ func settle(o Observed, why error) []Step {
 		return []Step{{Action: InstallPackage}}
 	}
 	l := o.layout()
+	if _, taken := o.Owner(); taken {
+		return nil
+	}
 	var steps []Step
 	if _, marked := o.Machine.Files[l.Upgrading()]; marked && !o.upgrades() {
 		// Whatever is refused, the upgrade of the base is over.
@@ -153,6 +159,9 @@ func withdraw(d Desired, o Observed) []Step {
 	d.Files = keep(o.Machine)
 	if d.Mode == Released && o.upgrades() && !o.stopped() {
 		d.Files[d.Layout.Upgrading()] = "until post-series-upgrade\n"
+		if owner, noted := o.Machine.Files[d.Layout.Owner()]; noted {
+			d.Files[d.Layout.Owner()] = owner
+		}
 	}
 	daemon, others := changes(d, o.Machine)
 	due := d.due(o.Machine, slices.Concat(daemon, others))

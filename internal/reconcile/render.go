@@ -84,6 +84,10 @@ func (d *Desired) render(o Observed) error {
 			return err
 		}
 	}
+	for _, path := range []string{MainFile, SysctlFile} {
+		d.Files[path] = shared(d.Files[path], o.Machine.Files[path])
+	}
+	d.Files[l.Owner()] = o.Event.Unit.String() + "\n"
 	return nil
 }
 

@@ -48,6 +48,8 @@ func (d Desired) Status(m Machine) juju.Status {
 func (d Desired) status(m Machine) juju.Status {
 	m = m.indexed()
 	switch {
+	case d.Mode == Idle && d.owner != juju.Unit{}:
+		return say(servedBeside, "UNIT", d.owner.String(), "APPLICATION", d.owner.Application, "PRINCIPAL", d.beside.String())
 	case d.Mode == Idle:
 		return say(noVirtualIP, "APPLICATION", d.Layout.Application)
 	case d.Mode != Serving:

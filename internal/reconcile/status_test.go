@@ -132,7 +132,10 @@ func TestEveryConditionHasItsWords(t *testing.T) {
 		"just started": {electing, -1, 1, func(c circumstances) { c.standby(0).state.State = keepalived.Init },
 			"waiting: electing a holder for " + one},
 		"nothing to serve": {noVirtualIP, -1, 0, func(c circumstances) { c.Desired.Mode = Idle }, "blocked: Please configure virtual ips: juju config keepalived virtual_ip=ADDRESS"},
-		"handed over":      {released, -1, 1, func(c circumstances) { c.Desired.Mode = Released }, "maintenance: VIP handed over, serving nothing"},
+		"a unit of the application serves here already": {servedBeside, -1, 1, func(c circumstances) {
+			c.Desired.Mode, c.Desired.owner, c.Desired.beside = Idle, juju.Unit{Application: "keepalived", Number: 3}, juju.Unit{Application: "haproxy", Number: 1}
+		}, "blocked: keepalived/3 serves keepalived on this machine already: place haproxy/1 on another machine, or remove one of them"},
+		"handed over": {released, -1, 1, func(c circumstances) { c.Desired.Mode = Released }, "maintenance: VIP handed over, serving nothing"},
 		"paused": {paused, -1, 1, func(c circumstances) {
 			c.standby(0).state.State = keepalived.Fault
 			c.Desired.paused = true

@@ -29,6 +29,7 @@ const (
 	standbyAlone
 	electing
 	noVirtualIP
+	servedBeside
 	cannotUse
 	laterRecord
 	installing
@@ -101,6 +102,8 @@ func Wordings() []Wording {
 		sharesNone:   {juju.Active, "VIP ready: holds none of ALL VIPs", "With spread=true: this unit takes over when a holder fails."},
 		electing:     {juju.Waiting, "electing a holder for ADDRESSES", "The daemon has just started and heard no holder yet; it takes a second. For longer: advertisements do not arrive, see vrrp_mode."},
 		noVirtualIP:  {juju.Blocked, NoVirtualIP + ": juju config APPLICATION virtual_ip=ADDRESS", "There is nothing to serve."},
+		servedBeside: {juju.Blocked, "UNIT serves APPLICATION on this machine already: place PRINCIPAL on another machine, or remove one of them",
+			"Two principals on one machine have a unit of this application each, and a machine takes part in an election once. This unit changes nothing here; when the other one has left, its next hook takes over."},
 		cannotUse:    {juju.Blocked, "option NAME is VALUE, must be WHAT", "The option cannot be used. The last good configuration goes on. Other blocked messages name their cause the same way."},
 		laterRecord:  {juju.Blocked, "a later revision of the charm left this unit's record: juju refresh APPLICATION", "This revision cannot know what the unit runs, so it leaves everything as it is: keepalived and the health checker go on."},
 		installing:   {juju.Maintenance, "installing keepalived", "apt installs the package."},
