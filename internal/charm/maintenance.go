@@ -134,7 +134,7 @@ func failover(r request) (map[string]string, error) {
 // asked is what is wanted as far as peers count whose machines answer now. What the
 // others told last may be old: a dead machine withdraws nothing.
 func (r request) asked() (reconcile.Desired, error) {
-	silent, err := r.m.Unreachable(reconcile.Look(r.obs).OnLink(r.obs.Machine), reconcile.MACs(r.obs))
+	silent, err := r.m.Unreachable(reconcile.Near(r.obs), reconcile.MACs(r.obs))
 	if err != nil {
 		return reconcile.Desired{}, err
 	}

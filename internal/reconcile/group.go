@@ -21,7 +21,7 @@ type peer struct {
 	// member is all that it has told, Word what it told of the router concerned.
 	member endpoint.Member
 	group.Word
-	// lost tells that nothing answers at its address.
+	// lost tells that nothing answers at any of its addresses.
 	lost    bool
 	healthy *bool
 }
@@ -41,8 +41,8 @@ func (o Observed) peers() []peer {
 				continue
 			}
 			p := peer{unit: u, rank: natural(u), addresses: m.Addresses, address: m.Address, lists: m.Lists,
-				member: m, Word: m.Word, healthy: m.Healthy,
-				lost: slices.Contains(o.Machine.Unreachable, m.Address)}
+				member: m, Word: m.Word, healthy: m.Healthy}
+			p.lost = o.Machine.silent(p)
 			if m.Rank >= 0 {
 				p.rank = vrrp.Rank(m.Rank % vrrp.Ranks)
 			}

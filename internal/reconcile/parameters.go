@@ -59,11 +59,35 @@ func Probe(o Observed) []netip.Addr {
 	}
 	var list []netip.Addr
 	for _, p := range d.peers {
-		if p.Serves && p.address.IsValid() {
-			list = append(list, p.address)
+		if p.Serves {
+			list = append(list, o.Machine.near(p)...)
 		}
 	}
 	return list
+}
+
+// near lists those of a peer's addresses that are on segments of this machine, where
+// silence says something: the one for unicast and all others that it told. A link-local
+// one may be on any.
+func (m Machine) near(p peer) []netip.Addr {
+	return slices.DeleteFunc(slices.Clone(p.own()), func(a netip.Addr) bool {
+		return !a.IsLinkLocalUnicast() && !slices.ContainsFunc(m.Interfaces, func(i Interface) bool { return m.onLink(i.Name, a) })
+	})
+}
+
+// Near lists all peers' addresses at which silence says something.
+func Near(o Observed) []netip.Addr {
+	var list []netip.Addr
+	for _, p := range o.peers() {
+		list = append(list, o.Machine.near(p)...)
+	}
+	return list
+}
+
+// silent tells that a peer was asked for and answers nowhere.
+func (m Machine) silent(p peer) bool {
+	asked := m.near(p)
+	return len(asked) > 0 && !slices.ContainsFunc(asked, func(a netip.Addr) bool { return !slices.Contains(m.Unreachable, a) })
 }
 
 // doubts tells that it matters whether peers are lost: not all run what the options

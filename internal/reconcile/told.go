@@ -7,8 +7,8 @@ import "net/netip"
 func MACs(o Observed) map[netip.Addr][]string {
 	macs := map[netip.Addr][]string{}
 	for _, p := range o.peers() {
-		if p.address.IsValid() {
-			macs[p.address] = p.member.MACs
+		for _, a := range p.own() {
+			macs[a] = p.member.MACs
 		}
 	}
 	return macs

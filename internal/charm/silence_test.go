@@ -1,0 +1,52 @@
+package charm_test
+
+import (
+	"maps"
+	"net/netip"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"keepalived-charm/internal/charmtest"
+	"keepalived-charm/internal/endpoint"
+	"keepalived-charm/internal/juju"
+)
+
+// TestADeadUnitIsFoundByAnyAddressThatItTold: it need not have told one for unicast, and
+// that one may be on no segment of this machine.
+func TestADeadUnitIsFoundByAnyAddressThatItTold(t *testing.T) {
+	first, second := juju.Unit{Application: "keepalived"}, juju.Unit{Application: "keepalived", Number: 1}
+	holder := run(t, withPeer(serving(t)), "cluster-relation-changed")
+	other := charmtest.NewState(1)
+	other.Juju.Options["virtual_ip"] = vip
+	other.Juju.Relations[endpoint.Cluster]["cluster:1"][first] = maps.Clone(holder.Juju.Own("cluster:1"))
+	other = run(t, other, "install", "config-changed", "cluster-relation-changed")
+	for claim, c := range map[string]struct {
+		change juju.Databag
+		silent []string
+		dead   bool
+	}{
+		"one address":                       {juju.Databag{}, []string{"10.10.74.12"}, true},
+		"it answers":                        {juju.Databag{}, nil, false},
+		"none for unicast":                  {juju.Databag{"address": ""}, []string{"10.10.74.12"}, true},
+		"none for unicast, it answers":      {juju.Databag{"address": ""}, nil, false},
+		"one elsewhere":                     {juju.Databag{"address": "192.0.2.12"}, []string{"10.10.74.12"}, true},
+		"several, of which one answers":     {juju.Databag{"addresses": "10.10.74.12,10.10.74.112"}, []string{"10.10.74.12"}, false},
+		"several, of which all are silent":  {juju.Databag{"addresses": "10.10.74.12,10.10.74.112"}, []string{"10.10.74.12", "10.10.74.112"}, true},
+		"none on a segment of this machine": {juju.Databag{"address": "192.0.2.12", "addresses": "192.0.2.12"}, []string{"192.0.2.12"}, false},
+	} {
+		t.Run(claim, func(t *testing.T) {
+			s := with(holder, func(s *charmtest.State) {
+				bag := maps.Clone(other.Juju.Own("cluster:1"))
+				require.NotEmpty(t, bag["vrrp"])
+				maps.Copy(bag, c.change)
+				s.Juju.Relations[endpoint.Cluster]["cluster:1"][second] = bag
+				for _, a := range c.silent {
+					s.Host.Silent = append(s.Host.Silent, netip.MustParseAddr(a))
+				}
+			})
+			s = run(t, option(run(t, s, "cluster-relation-changed"), "router_id", 42), "config-changed", "cluster-relation-changed", "update-status")
+			require.Equal(t, !c.dead, s.Juju.Own("cluster:1")["next"] != "", s.Juju.Status.String())
+		})
+	}
+}
