@@ -202,6 +202,10 @@ func reach(obs reconcile.Observed, j Model, m Machine) (outcome, error) {
 	if err != nil {
 		return outcome{}, err
 	}
+	if obs.Unfinished() {
+		// As if the hook had been killed: the next one goes on.
+		return outcome{does: want.Status(obs.Machine), again: obs.Machine.NotifierActive}, nil
+	}
 	want.TellVerdict(obs)
 	for _, r := range obs.Relations {
 		if changes := want.Publish[r.ID]; len(changes) > 0 {

@@ -86,6 +86,8 @@ type Host struct {
 	Lost []netip.Addr
 	// Pinned are addresses on the loopback device.
 	Pinned []netip.Addr
+	// Slow tells that an election takes longer than a hook waits.
+	Slow bool
 	// Silent are addresses of peers at which nothing answers.
 	Silent []netip.Addr
 	// Proxied are those at which only a proxy answers, which is found by the MACs told

@@ -109,7 +109,11 @@ func (h *Host) put(l reconcile.Layout, files []reconcile.File) error {
 // followUps does what is owed and only then forgets it.
 func (h *Host) followUps(l reconcile.Layout, list []reconcile.FollowUp) error {
 	for _, f := range list {
-		if err := h.followUp(l, f); err != nil {
+		err := h.followUp(l, f)
+		if errors.Is(err, errLater) {
+			continue
+		}
+		if err != nil {
 			return err
 		}
 		if err := h.forget(l, []reconcile.FollowUp{f}); err != nil {

@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
@@ -48,18 +47,7 @@ func run(program string, args ...string) (string, error) { return runIn("", prog
 
 // runIn is run in a directory.
 func runIn(dir, program string, args ...string) (string, error) {
-	cmd := exec.Command(program, args...)
-	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "LC_ALL=C", "HOME=/root", "DEBIAN_FRONTEND=noninteractive",
-		"APT_LISTCHANGES_FRONTEND=none", "NEEDRESTART_SUSPEND=1")
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		if said := lastLine(string(out)); said != "" {
-			return string(out), fmt.Errorf("%s %s: %w: %s", program, args[0], err, said)
-		}
-		return string(out), fmt.Errorf("%s %s: %w", program, args[0], err)
-	}
-	return string(out), nil
+	return runFor(limit(program, args...), dir, program, args...)
 }
 
 func lastLine(s string) string {

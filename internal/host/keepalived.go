@@ -71,11 +71,9 @@ const trackFiles = "run"
 
 // configTest returns what keepalived says about a configuration, by line.
 func configTest(path string) ([]string, error) {
-	cmd := exec.Command("keepalived", "--config-test", "--use-file", path)
-	cmd.Env = append(os.Environ(), "LC_ALL=C")
-	out, err := cmd.CombinedOutput()
+	out, err := run("keepalived", "--config-test", "--use-file", path)
 	var said []string
-	for line := range strings.Lines(string(out)) {
+	for line := range strings.Lines(out) {
 		if line = strings.TrimSpace(line); line != "" {
 			said = append(said, line)
 		}

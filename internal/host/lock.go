@@ -75,12 +75,13 @@ func (l lock) taken() bool {
 	return unix.FcntlFlock(f.Fd(), unix.F_GETLK, &asked) == nil && asked.Type != unix.F_UNLCK
 }
 
-// apt runs apt-get, and waits until a deadline for whoever has a lock that it needs.
+// apt runs apt-get, and waits until a deadline for whoever has a lock that it needs; by
+// aptLimit after that it has ended.
 // apt-get itself waits for dpkg's only, and does not say so to anybody who could see.
 func (h *Host) apt(deadline time.Time, args ...string) error {
 	args = append([]string{"-q", "-y", "-o", "DPkg::Lock::Timeout=0"}, args...)
 	for told := ""; ; {
-		out, err := run("apt-get", args...)
+		out, err := runFor(time.Until(deadline.Add(aptLimit)), "", "apt-get", args...)
 		if err == nil {
 			return nil
 		}

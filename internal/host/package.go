@@ -203,7 +203,7 @@ func (h *Host) mendingApt(deadline time.Time, args ...string) error {
 	if h.apt(deadline, args...) == nil {
 		return nil
 	}
-	_, _ = run("dpkg", "--force-confold", "--configure", "--pending") // apt-get says what is still wrong
+	_, _ = runFor(time.Until(deadline.Add(aptLimit)), "", "dpkg", "--force-confold", "--configure", "--pending") // apt-get says what is still wrong
 	return h.apt(deadline, args...)
 }
 

@@ -26,7 +26,14 @@ const (
 	unpinSlowly = 500 * time.Millisecond
 	// reloadLimit is how long keepalived takes at most to begin with a reload.
 	reloadLimit = 1500 * time.Millisecond
+	// unpinMost is how long one hook waits for that; the next one goes on from there.
+	unpinMost = 30 * time.Second
+	// unpinInAll is how much longer than the election the hooks may take that wait for it.
+	unpinInAll = 10 * time.Minute
 )
+
+// errLater is that a follow-up is not done yet, and stays owed.
+var errLater = errors.New("not yet")
 
 // unpinLimit is how long pinned addresses wait at most for instances that elect: a
 // new one is MASTER after three advertisement intervals and a part of one (RFC 9568
@@ -49,7 +56,9 @@ func electing(instances []keepalived.InstanceState, addresses []netip.Addr) bool
 
 // unpin takes pinned addresses from the loopback device, once keepalived has them
 // on their own interface again. Until then the hook goes on: when it ends it tells
-// what this unit runs, and standbys that hear of it take part.
+// what this unit runs, and standbys that hear of it take part. Where
+// that takes longer than unpinMost, with advertisement intervals above 7 s, the addresses
+// stay, and the unit tells nothing until a later hook has taken them off.
 func (h *Host) unpin(l reconcile.Layout) error {
 	addresses, err := h.readPinned(l)
 	if err != nil || addresses == nil {
@@ -61,7 +70,9 @@ func (h *Host) unpin(l reconcile.Layout) error {
 	}
 	h.answer(l, addresses) // who pinned them may have been another hook, which was killed
 	defer h.answer(l, nil)
-	h.awaitChange(l, addresses, lo.Attrs().Index)
+	if !h.awaitChange(l, addresses, lo.Attrs().Index) {
+		return errLater
+	}
 	for _, a := range addresses {
 		if err := netlink.AddrDel(lo, single(a)); err != nil && !errors.Is(err, syscall.EADDRNOTAVAIL) {
 			return fmt.Errorf("cannot unpin %s: %w", a, err)
@@ -88,8 +99,9 @@ func (h *Host) readPinned(l reconcile.Layout) ([]netip.Addr, error) {
 	return addresses, nil
 }
 
-// awaitChange waits until keepalived has the addresses on another interface than lo.
-func (h *Host) awaitChange(l reconcile.Layout, addresses []netip.Addr, lo int) {
+// awaitChange waits until keepalived has the addresses on another interface than lo, or
+// will not; false when neither is so after unpinMost.
+func (h *Host) awaitChange(l reconcile.Layout, addresses []netip.Addr, lo int) bool {
 	limit := unpinLimit(h.applied(l))
 	for began, since := time.Now(), h.pinnedSince(l); ; h.Rest() {
 		waited, there := time.Since(began), h.elsewhere(l, addresses, lo)
@@ -97,13 +109,14 @@ func (h *Host) awaitChange(l reconcile.Layout, addresses []netip.Addr, lo int) {
 		if there || waited > unpinAtLeast {
 			instances, _ = h.own(l) // none without an answer
 		}
-		if there && changedOver(instances, addresses, since) {
-			return
-		}
-		if waited > limit || waited > unpinAtLeast && !electing(instances, addresses) {
-			return
-		}
-		if waited > unpinAtLeast {
+		switch {
+		case there && changedOver(instances, addresses, since):
+			return true
+		case waited > unpinAtLeast && (!electing(instances, addresses) || waited > limit || time.Since(since) > limit+unpinInAll):
+			return true
+		case waited > unpinMost:
+			return false
+		case waited > unpinAtLeast:
 			time.Sleep(unpinSlowly)
 		}
 	}

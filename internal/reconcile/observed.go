@@ -171,6 +171,10 @@ func (m Machine) barred() bool { return m.Masked && !m.Active }
 // that are others'.
 func (m Machine) has(a netip.Addr) bool { return m.hasOutside(a, "") }
 
+// Unfinished tells that a change of what the unit runs takes longer than one hook may
+// wait: what was to come of it is not to be told yet.
+func (o Observed) Unfinished() bool { return slices.Contains(o.Machine.Owed, Unpin) }
+
 // Agreed tells whether what the daemon says of an application's instances and what the
 // kernel has fit together. Read one after the other they may not, while the unit takes
 // over.

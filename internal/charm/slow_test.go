@@ -1,0 +1,52 @@
+package charm_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"keepalived-charm/internal/charmtest"
+)
+
+// TestAnElectionThatTakesLongerThanAHookMayWait is waited for by the hooks that follow: the
+// virtual IPs stay on the loopback device, and no peer is told that the unit has changed.
+func TestAnElectionThatTakesLongerThanAHookMayWait(t *testing.T) {
+	s := run(t, option(serving(t), "advert_interval", 40), "config-changed", "update-status")
+	s = option(s, "router_id", 51)
+	want := run(t, s, "config-changed", "update-status")
+	slow := charmtest.Run(t, "config-changed", with(s, func(s *charmtest.State) { s.Host.Slow = true }))
+	require.NotEmpty(t, slow.Host.Pinned)
+	require.True(t, slow.Host.Reminded, "nobody else tells when it is over")
+	require.Equal(t, s.Juju.Own("cluster:1"), slow.Juju.Own("cluster:1"))
+	again := charmtest.Run(t, charmtest.Refresh, slow.State)
+	require.NotEmpty(t, again.Host.Pinned)
+	require.Equal(t, slow.Host.Keepalived.Reloads, again.Host.Keepalived.Reloads)
+	require.Equal(t, s.Juju.Own("cluster:1"), again.Juju.Own("cluster:1"))
+	again.Host.Slow = false
+	done := run(t, again.State, charmtest.Refresh, "update-status")
+	require.Empty(t, done.Stale())
+	require.Equal(t, want.Host.String(), done.Host.String())
+	require.Equal(t, want.Juju.Own("cluster:1"), done.Juju.Own("cluster:1"))
+}
+
+// TestUnitsChangeOverThoughElectionsAreSlow, one after the other.
+func TestUnitsChangeOverThoughElectionsAreSlow(t *testing.T) {
+	c := newCluster(t, 3)
+	c.Set(map[string]any{"router_id": 42})
+	waits := 0
+	for round := range 30 {
+		for _, n := range c.Nodes {
+			n.Host.Slow = round < 10 && round%3 > 0
+			n.Await("update-status")
+			for n.Busy() && !c.Step(n) {
+			}
+			if len(n.Host.Pinned) > 0 {
+				waits++
+			}
+		}
+	}
+	rest(t, c)
+	agreed(t, c, "slow")
+	require.Zero(t, c.Gaps)
+	require.NotZero(t, waits)
+}
