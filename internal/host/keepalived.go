@@ -35,7 +35,8 @@ func (h *Host) test(l reconcile.Layout, files []reconcile.File) error {
 		return err
 	}
 	said, err := configTest(h.path(main))
-	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
+	exit := (*exec.ExitError)(nil)
+	if err != nil && !errors.As(err, &exit) {
 		return fmt.Errorf("cannot test the configuration: %w", err)
 	}
 	if err == nil {
@@ -59,7 +60,7 @@ func (h *Host) test(l reconcile.Layout, files []reconcile.File) error {
 		}
 	}
 	if len(said) == 0 {
-		said = []string{err.Error()}
+		said = []string{exit.Error()}
 	}
 	said[0] = strings.ReplaceAll(said[0], h.path(candidate, trackFiles), reconcile.RunRoot)
 	return &reconcile.Blocked{Message: "keepalived refuses the configuration, the last good one stays: " +

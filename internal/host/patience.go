@@ -16,7 +16,9 @@ import (
 const (
 	// quickLimit is for what answers from memory or reads a file, on a machine that is
 	// short of everything.
-	quickLimit = 30 * time.Second
+	quickLimit = 10 * time.Second
+	// unitLimit is for systemd reading all units of a machine.
+	unitLimit = 30 * time.Second
 	// jobLimit is for a job of systemd's: keepalived yields for longestYield, systemd gives
 	// it 90 s to end by default (systemd-system.conf(5)) and 10 s to start.
 	jobLimit = 2 * time.Minute
@@ -26,14 +28,20 @@ const (
 	endLimit = 5 * time.Second
 )
 
-// jobs are the calls of systemctl that wait for a job.
-var jobs = []string{"start", "stop", "restart", "reload-or-restart", "disable"}
+// jobs are the calls of systemctl that wait for a job, readings those after which it reads
+// its units.
+var (
+	jobs     = []string{"start", "stop", "restart", "reload-or-restart"}
+	readings = []string{"daemon-reload", "enable", "disable"}
+)
 
 // limit is how long a program may take.
 func limit(program string, args ...string) time.Duration {
 	switch {
-	case program == "systemctl" && slices.Contains(jobs, args[0]) && !slices.Contains(args, "--no-block"):
+	case program == "systemctl" && (slices.Contains(jobs, args[0]) || slices.Contains(args, "--now")) && !slices.Contains(args, "--no-block"):
 		return jobLimit
+	case program == "systemctl" && slices.Contains(readings, args[0]):
+		return unitLimit
 	case slices.Contains([]string{"apt-get", "dpkg", "dpkg-deb"}, program):
 		return aptLimit
 	}

@@ -1,0 +1,21 @@
+package host
+
+import "time"
+
+// Limit is how long a program may take.
+func Limit(program string, args ...string) time.Duration { return limit(program, args...) }
+
+// RunFor starts a program and ends it when it takes longer than that.
+func RunFor(longest time.Duration, program string, args ...string) (string, error) {
+	return runFor(longest, "", program, args...)
+}
+
+// The limits of everything else that a hook waits for.
+const (
+	QuickLimit, UnitLimit, JobLimit, AptLimit      = quickLimit, unitLimit, jobLimit, aptLimit
+	ListsPatience, InstallPatience, RemovePatience = listsPatience, installPatience, removePatience
+	ReportPatience                                 = reportPatience
+	LongestElection                                = longestElection + startPatience
+	UnpinMost, LongestYield                        = unpinMost, longestYield
+	AskLimit, WatchEnd                             = askLimit, watchEnd
+)
