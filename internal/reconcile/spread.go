@@ -89,8 +89,8 @@ func (d Desired) share(o Observed) ([]Desired, error) {
 		id := part.agreement.Run.VirtualRouterID
 		taken := ids[id]
 		switch fresh := part.agreement.Was == (vrrp.Parameters{}); {
-		case fresh && k > 0 && (taken || !d.agreement.Pin && (part.occupied(id) || len(part.serving()) == 0 && d.unsettled())):
-			continue // another router has yet to leave the ID, or units would begin with different parameters
+		case fresh && k > 0 && (id > vrrp.LastVirtualRouterID || taken || !d.agreement.Pin && (part.occupied(id) || len(part.serving()) == 0 && d.unsettled())):
+			continue // the first router, or another, has yet to make room, or units would begin with different parameters
 		case taken:
 			part.agreement.Run, part.agreement.Pin, part.agreement.Moving = part.agreement.Was, false, true
 		}
@@ -188,11 +188,16 @@ func (d Desired) numbers(o Observed) (map[int][]config.VirtualIP, error) {
 			number++
 		}
 		taken[place{number, v.Addr().Is6()}] = true
-		if last := int(d.options.VirtualRouterID) + number; last > 255 {
-			return nil, &config.Invalid{Option: "router_id", Value: fmt.Sprint(d.options.VirtualRouterID),
-				Must: fmt.Sprintf("%d at most: spread gives each virtual IP a virtual router ID, counting up to 255", 255-number)}
-		}
 		routers[number] = append(routers[number], v)
+	}
+	most := vrrp.LastVirtualRouterID - vrrp.VirtualRouterID(slices.Max(slices.Collect(maps.Keys(routers))))
+	if most < 1 {
+		return nil, &config.Invalid{Option: "spread", Value: "true",
+			Must: fmt.Sprintf("false: it gives each virtual IP a virtual router ID, of which there are %d", vrrp.LastVirtualRouterID)}
+	}
+	if d.options.VirtualRouterID > most {
+		return nil, &config.Invalid{Option: "router_id", Value: fmt.Sprint(d.options.VirtualRouterID),
+			Must: fmt.Sprintf("%d at most: spread gives each virtual IP a virtual router ID, counting up to %d", most, vrrp.LastVirtualRouterID)}
 	}
 	return routers, nil
 }

@@ -150,9 +150,12 @@ func Read(p Priority) (Condition, bool) {
 // (RFC 9568 section 5.2.3).
 type VirtualRouterID int
 
+// LastVirtualRouterID is the highest one.
+const LastVirtualRouterID VirtualRouterID = 255
+
 // NewVirtualRouterID returns an error for a number outside 1..255.
 func NewVirtualRouterID(n int) (VirtualRouterID, error) {
-	if n < 1 || n > 255 {
+	if n < 1 || n > int(LastVirtualRouterID) {
 		return 0, fmt.Errorf("virtual router ID %d is not in 1-255", n)
 	}
 	return VirtualRouterID(n), nil
