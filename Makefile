@@ -168,6 +168,12 @@ lab: deps charm lab-command ## Keep a lab up to type commands against (BASE=trix
 bench: deps charm lab-command ## Measure outages in the lab, to build/bench: tables, plots, raw numbers (RUNS=5 ROWS=regexp BUSY=1m; root)
 	@build/lab bench -o build/bench -runs $(RUNS) -rows "$${ROWS-}" -busy $(BUSY)
 
+# The least of several runs, whatever -benchtime says.
+.PHONY: bench-hook
+bench-hook: ## Measure what hooks cost, as ratios in one run (docs/reference/cost.md; root)
+	@go test -count=1 -run '^$$' -bench '^(BenchmarkStart|BenchmarkHookFromStartToExit|BenchmarkManyVirtualIPs)$$' -benchtime 20x ./cmd/keepalived-charm
+	@go test -count=1 -run '^$$' -bench '^BenchmarkGrowth$$' ./internal/charm
+
 .PHONY: chaos
 chaos: deps charm lab-command ## Break a deployment in every way, to build/chaos: what each fault costs (CHAOS_MINUTES=30 random ones more, CHAOS_SEED, ROWS=regexp; root)
 	@build/lab chaos -o build/chaos -rows "$${ROWS-}" -random "$${CHAOS_MINUTES:-0}m" $${CHAOS_SEED:+-seed "$$CHAOS_SEED"}

@@ -185,6 +185,7 @@ func later(bag juju.Databag) juju.Databag {
 // TestAPeerOfALaterRevisionIsWaitedFor: units are refreshed one by one, up and down, while
 // options change. Nobody changes over without those whose words it cannot read.
 func TestAPeerOfALaterRevisionIsWaitedFor(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(12) {
 		r := rand.New(rand.NewPCG(seed, 7))
 		c := newCluster(t, 3)

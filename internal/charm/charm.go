@@ -46,6 +46,8 @@ type Machine interface {
 	Tell(waits func(holder string))
 	// Rest waits a moment before the next Observe, less when something moves.
 	Rest()
+	// Now is the time on the machine; one in memory has its own.
+	Now() time.Time
 	// Watch looks at an address and port until the returned function is called,
 	// which tells the longest time in which nobody answered, and whether somebody
 	// does in the end.

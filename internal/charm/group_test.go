@@ -93,6 +93,7 @@ func priority(s charmtest.State) string {
 // TestAUnitThatComesOrGoesRenumbersNobody walks random orders of joining and
 // leaving, with unit numbers far beyond the number of ranks.
 func TestAUnitThatComesOrGoesRenumbersNobody(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(5) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		g := units{units: map[int]charmtest.State{}}

@@ -89,6 +89,7 @@ func TestADaemonThatDoesNotFollowItsTrackFileReloads(t *testing.T) {
 }
 
 func TestAUnitThatNothingMovesSaysSoUntilItIsMended(t *testing.T) {
+	t.Parallel()
 	s := holding(t, "true")
 	s.Host.Keepalived.Deaf, s.Host.Watchless = true, true
 	const said = "keepalived does not follow the health check, all 128 inotify instances are in use: sysctl -w fs.inotify.max_user_instances=512"

@@ -190,7 +190,7 @@ func (r *request) change(action reconcile.Action, leaving bool) (string, error) 
 
 // await reads the machine again while something lasts, to a limit.
 func (r *request) await(limit time.Duration, lasts func() bool) {
-	for began := time.Now(); lasts() && time.Since(began) < limit; {
+	for began := r.m.Now(); lasts() && r.m.Now().Sub(began) < limit; {
 		r.m.Rest()
 		m, err := r.m.Observe(r.layout())
 		if err != nil {

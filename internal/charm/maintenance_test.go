@@ -142,6 +142,7 @@ func TestAPauseSurvivesEverythingButResumeAndRemoval(t *testing.T) {
 }
 
 func TestARestartIsARestart(t *testing.T) {
+	t.Parallel()
 	s := serving(t)
 	out := act(t, "restart", s)
 	require.Equal(t, s.Host.Keepalived.Starts+1, out.Host.Keepalived.Starts)

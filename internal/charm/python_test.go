@@ -71,6 +71,7 @@ func speaksAsPython(t *testing.T, s charmtest.State, hint string) {
 // that die at any step and others that come between. As long as one unit is not
 // upgraded all speak as the Python charm does; then they change over together.
 func TestAnUpgradeFromThePythonCharm(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(30) {
 		r := rand.New(rand.NewPCG(seed, 5))
 		g := units{units: map[int]charmtest.State{}}

@@ -83,6 +83,7 @@ var waiting = map[string][]string{
 var number = regexp.MustCompile(`-\d+`)
 
 func TestEveryResultIsDocumentedAndEveryDocumentedResultExists(t *testing.T) {
+	t.Parallel()
 	want := documented(t)
 	require.ElementsMatch(t, slices.Collect(maps.Keys(charm.Actions())), slices.Collect(maps.Keys(want)))
 	for action, keys := range want {
@@ -226,6 +227,7 @@ func TestALongHistoryFitsIntoArguments(t *testing.T) {
 }
 
 func TestNoResultHoldsAPassword(t *testing.T) {
+	t.Parallel()
 	s := charmtest.Run(t, "config-changed", authenticated(t, "hunter2")).State
 	for action := range charm.Actions() {
 		for key, value := range act(t, action, s).Juju.Results {

@@ -46,6 +46,7 @@ func holders(t *testing.T, c *charmtest.Cluster, vips ...string) []int {
 }
 
 func TestSpreadGivesEachUnitOne(t *testing.T) {
+	t.Parallel()
 	vips := []string{"10.10.74.250", "10.10.74.251", "10.10.74.252"}
 	c := spreadOut(t, 3, threeVIPs)
 	require.Equal(t, []int{0, 1, 2}, holders(t, c, vips...), "%s", c)
@@ -161,6 +162,7 @@ func settledSpread(t *testing.T, c *charmtest.Cluster, claim string) {
 }
 
 func TestSpreadMovesOnlyWhatChanges(t *testing.T) {
+	t.Parallel()
 	vips := []string{"10.10.74.250", "10.10.74.251", "10.10.74.252"}
 	c := spreadOut(t, 3, threeVIPs)
 	gaps := always(c)

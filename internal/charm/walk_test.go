@@ -94,6 +94,7 @@ func files(s charmtest.State) string {
 // deaths. After every hook that ends well the machine is what a first hook would
 // make of it, nothing is owed, and all that runs has read its files.
 func TestTransitionsConverge(t *testing.T) {
+	t.Parallel()
 	hooks := []string{"config-changed", "update-status", "upgrade-charm", "start", "leader-elected", "cluster-relation-changed",
 		"loadbalancer-relation-changed", "stop", "pre-series-upgrade", "post-series-upgrade", "post-series-upgrade", "remove"}
 	served, blocked, died := 0, 0, 0

@@ -27,6 +27,8 @@ type machine struct {
 	looks *int
 	// waits is told for whom a step waits.
 	waits func(holder string)
+	// rested is the time that the hook has rested.
+	rested time.Duration
 }
 
 func (m *machine) Observe(l reconcile.Layout) (reconcile.Machine, error) {
@@ -63,8 +65,10 @@ func (m *machine) Apply(l reconcile.Layout, s reconcile.Step) error {
 	})
 }
 
-// Rest only bounds what a loop costs: a fake daemon moves nothing by itself.
-func (m *machine) Rest() { time.Sleep(20 * time.Millisecond) }
+// Rest takes a moment of the machine's own time: a fake daemon moves nothing by itself.
+func (m *machine) Rest() { m.rested += 20 * time.Millisecond }
+
+func (m *machine) Now() time.Time { return time.Now().Add(m.rested) }
 
 func (m *machine) Watch(netip.AddrPort) func() (time.Duration, bool) {
 	return func() (time.Duration, bool) { return 50 * time.Millisecond, true }

@@ -35,3 +35,6 @@ func onInterfaces() []string {
 	}
 	return list
 }
+
+// Now is the time.
+func (h *Host) Now() time.Time { return time.Now() }
