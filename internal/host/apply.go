@@ -157,7 +157,11 @@ func (h *Host) followUp(l reconcile.Layout, f reconcile.FollowUp) error {
 		return h.awaitElection(l, 0)
 	}
 	if f == reconcile.StartNotifier {
-		if err := systemctl("enable", "--quiet", l.NotifierUnit()); err != nil {
+		found, err := show(l.NotifierUnit())
+		if err != nil {
+			return err
+		}
+		if err := found[l.NotifierUnit()].enable(l.NotifierUnit()); err != nil {
 			return err
 		}
 		return systemctl("restart", l.NotifierUnit())

@@ -199,6 +199,27 @@ func TestAServiceThatCannotBeEnabledServesToday(t *testing.T) {
 	require.Equal(t, []reconcile.FollowUp{reconcile.Reload}, m.observe().Owed)
 }
 
+// TestWhatIsEnabledIsNotEnabledAgain: it would have systemd read all units.
+func TestWhatIsEnabledIsNotEnabledAgain(t *testing.T) {
+	m := newMachine(t)
+	m.put(m.l.YieldUnit(), "[Service]\n")
+	services := []string{"keepalived.service", m.l.CheckerService(), m.l.YieldService(), m.l.NotifierUnit()}
+	enabled := func(state string) (times int) {
+		for _, name := range services {
+			m.set(t, name+".file", state)
+		}
+		m.apply(reconcile.Step{Action: reconcile.Do, FollowUps: []reconcile.FollowUp{reconcile.Reload, reconcile.RestartChecker, reconcile.StartNotifier}})
+		for _, call := range m.calls() {
+			if strings.HasPrefix(call, "systemctl enable ") {
+				times++
+			}
+		}
+		return times
+	}
+	require.Zero(t, enabled("enabled"))
+	require.Equal(t, len(services), enabled("disabled"))
+}
+
 func TestAReloadMakesTheTrackFileFirstAndKeepsItsValue(t *testing.T) {
 	m := newMachine(t)
 	m.put(m.l.CheckerConfig(), checkerConfig(t, m.l.TrackFile()))
@@ -234,8 +255,9 @@ func TestAReloadMakesThePlacesOfNeighboursTrackFiles(t *testing.T) {
 func TestFollowUpsCallSystemd(t *testing.T) {
 	m := newMachine(t)
 	for f, want := range map[reconcile.FollowUp][]string{
-		reconcile.DaemonReload:   {"systemctl daemon-reload"},
-		reconcile.RestartChecker: {"systemctl enable --quiet keepalived-checker-keepalived.service", "systemctl restart keepalived-checker-keepalived.service"},
+		reconcile.DaemonReload: {"systemctl daemon-reload"},
+		reconcile.RestartChecker: {"systemctl show --property=Id,ActiveState,MainPID,UnitFileState keepalived-checker-keepalived.service keepalived-yield-keepalived.service",
+			"systemctl enable --quiet keepalived-checker-keepalived.service", "systemctl restart keepalived-checker-keepalived.service"},
 	} {
 		m.apply(reconcile.Step{Action: reconcile.Do, FollowUps: []reconcile.FollowUp{f}})
 		require.Equal(t, want, m.calls())
@@ -249,7 +271,7 @@ func TestFollowUpsCallSystemd(t *testing.T) {
 	m.put(m.l.YieldUnit(), "[Service]\n")
 	m.apply(reconcile.Step{Action: reconcile.Do, FollowUps: []reconcile.FollowUp{reconcile.RestartChecker}})
 	require.Equal(t, []string{"systemctl enable --quiet keepalived-yield-keepalived.service",
-		"systemctl start --no-block keepalived-yield-keepalived.service"}, m.calls()[2:])
+		"systemctl start --no-block keepalived-yield-keepalived.service"}, m.calls()[3:])
 	m.apply(reconcile.Step{Action: reconcile.StopChecker})
 	require.Equal(t, []string{"systemctl disable --quiet --now keepalived-yield-keepalived.service",
 		"systemctl reset-failed keepalived-yield-keepalived.service",

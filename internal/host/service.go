@@ -98,13 +98,22 @@ func reloadOrStart(name string) error {
 		return hangUp(now.pid)
 	}
 	// One that cannot be enabled does not start at boot; today it can serve all the same.
-	enableErr := systemctl("enable", "--quiet", name)
+	enableErr := now.enable(name)
 	forgive(name)
 	job := "reload-or-restart"
 	if now.state == "activating" {
 		job = "restart"
 	}
 	return errors.Join(systemctl(job, name), enableErr)
+}
+
+// enable has systemd start a service at boot. systemd reads all its units anew for that,
+// and asks after scripts of System V: seconds on a busy machine, in which nothing serves.
+func (s service) enable(name string) error {
+	if s.file == "enabled" {
+		return nil
+	}
+	return systemctl("enable", "--quiet", name)
 }
 
 // hangUp has a daemon read its configuration.
@@ -144,7 +153,11 @@ func (h *Host) startChecker(l reconcile.Layout) error {
 	if err := h.remove(l.Booted()); err != nil {
 		return err
 	}
-	if err := systemctl("enable", "--quiet", l.CheckerService()); err != nil {
+	found, err := show(l.CheckerService(), l.YieldService())
+	if err != nil {
+		return err
+	}
+	if err := found[l.CheckerService()].enable(l.CheckerService()); err != nil {
 		return err
 	}
 	if err := systemctl("restart", l.CheckerService()); err != nil {
@@ -153,7 +166,7 @@ func (h *Host) startChecker(l reconcile.Layout) error {
 	if _, err := os.Stat(h.path(l.YieldUnit())); err != nil {
 		return nil
 	}
-	if err := systemctl("enable", "--quiet", l.YieldService()); err != nil {
+	if err := found[l.YieldService()].enable(l.YieldService()); err != nil {
 		return err
 	}
 	return systemctl("start", "--no-block", l.YieldService())

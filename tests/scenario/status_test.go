@@ -198,7 +198,8 @@ func (d *deployment) moves(t *testing.T) {
 			poll.Until(t, func() bool {
 				r, err := d.Exec(d.ctx, id, "systemctl is-active keepalived.service")
 				return err == nil && r.Code == 0
-			}, time.Until(since.Add(promptly)), 50*time.Millisecond)
+			}, promptly, 50*time.Millisecond)
+			require.Less(t, time.Since(since), patience.With(promptly))
 		})
 	}
 }
