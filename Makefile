@@ -101,6 +101,10 @@ lint: ## gofmt, vet and staticcheck over both modules
 	@cd tests && go vet ./...
 	@cd tests && $(STATICCHECK) ./...
 
+.PHONY: model
+model: ## Walk every order of events for larger groups than unit does (package group): 10 million states, some minutes
+	@MODEL=full go test -count=1 -v -timeout 60m -run TestEveryOrderOfEventsLeavesOneHolder ./internal/group | grep -vE '^=== '
+
 .PHONY: fuzz
 fuzz: ## Fuzz every parser for FUZZTIME each (default 30s)
 	@for package in $$(go list ./...); do \

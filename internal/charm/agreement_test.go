@@ -1,6 +1,7 @@
 package charm_test
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -166,6 +167,9 @@ func TestAChangeOfTheInterfaceIsAgreedOn(t *testing.T) {
 			rest(t, c)
 			agreed(t, c, fmt.Sprint("seed ", seed, " ", name))
 			require.Equal(t, gaps, c.Gaps, "seed %d", seed)
+			for _, n := range c.Nodes {
+				require.Contains(t, n.Host.Keepalived.Loaded, "    interface "+cmp.Or(name, "eth0")+"\n", "seed %d\n%s", seed, c)
+			}
 		}
 	}
 }
