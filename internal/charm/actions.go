@@ -141,7 +141,7 @@ func status(obs reconcile.Observed) juju.Status {
 	if err != nil {
 		return juju.Status{Level: juju.Waiting, Message: err.Error()}
 	}
-	return obs.Shown(want.Status(obs.Machine))
+	return want.Shown(obs)
 }
 
 // password is what get-configuration hides: the rest of a line, wherever in it the word

@@ -178,7 +178,6 @@ func pass(obs reconcile.Observed, j Model, m Machine) (outcome, error) {
 	if refusal, refused := reconcile.StatusOf(err); refused {
 		return outcome{shown: refusal, does: refusal}, nil
 	}
-	end.shown = obs.Shown(end.does)
 	return end, err
 }
 
@@ -206,7 +205,7 @@ func reach(obs reconcile.Observed, j Model, m Machine) (outcome, error) {
 	}
 	if obs.Unfinished() {
 		// As if the hook had been killed: the next one goes on.
-		return outcome{does: want.Status(obs.Machine), again: obs.Machine.NotifierActive}, nil
+		return outcome{shown: want.Shown(obs), does: want.Status(obs.Machine), again: obs.Machine.NotifierActive}, nil
 	}
 	want.TellVerdict(obs)
 	for _, r := range obs.Relations {
@@ -221,7 +220,7 @@ func reach(obs reconcile.Observed, j Model, m Machine) (outcome, error) {
 			return outcome{}, err
 		}
 	}
-	return outcome{does: want.Status(obs.Machine), again: want.LooksAgain(obs.Machine) && obs.Machine.NotifierActive}, nil
+	return outcome{shown: want.Shown(obs), does: want.Status(obs.Machine), again: want.LooksAgain(obs.Machine) && obs.Machine.NotifierActive}, nil
 }
 
 // told returns the error of a step. A fault of apt is told as well: of a hook that fails

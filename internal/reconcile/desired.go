@@ -139,8 +139,10 @@ type Desired struct {
 	unconfirmed bool
 	// speaks is the interface where advertisements travel.
 	speaks string
-	// address is where peers send unicast advertisements to this unit.
+	// address is where peers send unicast advertisements to this unit; mute tells that the
+	// machine has none now.
 	address netip.Addr
+	mute    bool
 	// placed are the virtual IPs with their interfaces.
 	placed []keepalived.VirtualAddress
 	// instances are those of the routers, watch is what the health checker is told.
@@ -150,6 +152,8 @@ type Desired struct {
 	// look at the network found wrong.
 	claims claims
 	found  []conflict.Finding
+	// missing is what the options rest on and is gone, while the unit has what it needs of it.
+	missing []error
 	// intruded are settings of the machine's owner that break virtual IPs.
 	intruded []intrusion
 	// owner is the other unit of the application that serves on this machine; zero: none.
@@ -217,7 +221,11 @@ func Decide(o Observed) (Desired, error) {
 			return Desired{}, err
 		}
 		if d.secret, err = d.password(o); err != nil {
-			return Desired{}, err
+			held := o.Machine.Applied.Routers[0].Password
+			if held == "" || o.Machine.Used().AuthSecret != d.options.AuthSecret {
+				return Desired{}, err
+			}
+			d.missing, d.secret = append(d.missing, err), held
 		}
 		d.agreement, d.former = d.decide(o), o.former()
 		d.leaving = o.leaving()
@@ -236,6 +244,14 @@ func Decide(o Observed) (Desired, error) {
 	}
 	d.publish(o, own)
 	return d, nil
+}
+
+// Shown is what juju status shows: what the unit does, after what it cannot have.
+func (d Desired) Shown(o Observed) juju.Status {
+	if o.Refusal == nil && len(d.missing) > 0 {
+		o.Refusal = d.missing[0]
+	}
+	return o.Shown(d.Status(o.Machine))
 }
 
 func (o Observed) layout() Layout { return Layout{Application: o.Event.Unit.Application} }

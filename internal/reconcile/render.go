@@ -136,8 +136,15 @@ func (d *Desired) place(o Observed) error {
 		d.speaks = d.spoken(o.Machine)
 	}
 	d.address = source(o.Machine, d.speaks, six)
+	if d.mute = !d.address.IsValid(); d.mute {
+		d.address = d.told.Address // it may come back
+		if d.agreement.Run.Mode == vrrp.Unicast {
+			d.missing = append(d.missing, d.muteness())
+		}
+	}
 	for n := range d.routers {
-		d.routers[n].interfaces, d.routers[n].chosenFor, d.routers[n].speaks, d.routers[n].address = d.interfaces, d.chosenFor, d.speaks, d.address
+		part := &d.routers[n]
+		part.interfaces, part.chosenFor, part.speaks, part.address, part.mute = d.interfaces, d.chosenFor, d.speaks, d.address, d.mute
 	}
 	return nil
 }
@@ -161,15 +168,23 @@ func (d Desired) instance(o Observed) (keepalived.VRRPInstance, error) {
 	}
 	if len(i.Peers) == 0 {
 		i.Peers = []netip.Addr{d.address} // nobody else yet; an empty list would mean multicast
-	}
-	if i.Mode == vrrp.Unicast && !d.address.IsValid() {
-		kind := "IPv4"
-		if i.Anchor.Is6() {
-			kind = "link-local IPv6"
+		if !d.address.IsValid() {
+			i.Peers = m.Applied.Peers
 		}
-		return i, &Blocked{"interface " + i.Interface + " has no " + kind + " address, which vrrp_mode=unicast needs"}
+	}
+	if i.Mode == vrrp.Unicast && d.mute && m.Applied.Routers[d.Layout.Router].Mode != vrrp.Unicast {
+		return i, d.muteness()
 	}
 	return i, nil
+}
+
+// muteness tells that unicast advertisements have no address to come from.
+func (d Desired) muteness() error {
+	kind := "IPv4"
+	if d.agreement.Run.Anchor.Is6() {
+		kind = "link-local IPv6"
+	}
+	return &Blocked{"interface " + d.speaks + " has no " + kind + " address, which vrrp_mode=unicast needs"}
 }
 
 // spoken is the interface of the instance in use, else that of the first virtual
