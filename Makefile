@@ -39,12 +39,11 @@ count = @printf '%s: %d passed, %d failed, %d skipped\n' '$(1)' \
 help:
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 12
 
-# Scenarios that make test runs: deployment, upgrade, agreement, health, strangers, status,
-# and what a machine's owner does to the machine. On trixie those that depend on
-# keepalived's version most.
-CORE := TestFromDeployToSurvivingADeadMachine|TestUpgradeFromThePythonCharm|TestAgreement|TestHealthChecks|TestStrangers|TestStatusFollows
-HOST := TestHostAddresses|TestOwnersDefaults|TestTrackFilesThatAreNotFollowed|TestServiceOnTheVIPOnly
-VERSION_CORE := TestFromDeployToSurvivingADeadMachine|TestUpgradeOfASingleUnit|TestStrangers|TestStatusFollows
+# Scenarios that make test runs on either base: deployment, upgrade, agreement, health,
+# options, strangers, status and units. On bookworm also what a machine's owner does to the
+# machine. lab-core ends with what took longest.
+CORE := TestFromDeployToSurvivingADeadMachine|TestUpgradeFromThePythonCharm|TestUpgradeOfASingleUnit|TestAgreement|TestHealthChecks|TestOptions|TestStrangers|TestStatusFollows|TestUnitsComeAndGo
+HOST := TestHostAddresses|TestOwnersDefaults|TestTrackFilesThatAreNotFollowed|TestServiceOnTheVIPOnly|TestKeepalivedOfTheMachinesOwner
 SCENARIOS ?= $(CORE)
 
 .PHONY: charm
@@ -64,7 +63,7 @@ charms: ## Pack the charm for every architecture
 .PHONY: test
 test: deps keepaliveds unit lab-itself ## Unit, and the most important scenarios on Debian 12 and 13; installs what it needs (root)
 	@$(MAKE) lab-core BASE=bookworm SCENARIOS='$(CORE)|$(HOST)'
-	@$(MAKE) lab-core BASE=trixie SCENARIOS='$(VERSION_CORE)'
+	@$(MAKE) lab-core BASE=trixie SCENARIOS='$(CORE)'
 
 # Package charm starts no goroutine, and its random walks are long: without -race.
 .PHONY: unit
