@@ -30,10 +30,16 @@ func labCgroup(id string) (cgroup, error) {
 		return "", errors.New("cannot find a cgroup2 mount: the lab needs the unified hierarchy to stop machines")
 	}
 	group := cgroup(filepath.Join(mounts.unified, cgroupParent, id))
-	if err := os.MkdirAll(string(group), 0o755); err != nil {
-		return "", fmt.Errorf("cannot make control group of lab %s: %w", id, err)
+	for try := 0; ; try++ {
+		err := os.MkdirAll(string(group), 0o755)
+		if err == nil {
+			return group, nil
+		}
+		// The parent goes with its last lab, which may be now.
+		if !errors.Is(err, fs.ErrNotExist) || try == 100 {
+			return "", fmt.Errorf("cannot make control group of lab %s: %w", id, err)
+		}
 	}
-	return group, nil
 }
 
 // child makes a control group below c.
