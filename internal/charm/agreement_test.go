@@ -203,32 +203,25 @@ func TestAPeerOfALaterRevisionIsWaitedFor(t *testing.T) {
 				require.Len(t, c.Serving(), 1, "seed %d: %s\n%s", seed, claim, c)
 			}
 		}
-		for n, k := range r.Perm(3) {
-			c.Nodes[k].Accent = later
-			for _, other := range c.Nodes {
-				other.Await("cluster-relation-changed")
+		for _, turn := range []struct {
+			claim  string
+			accent func(juju.Databag) juju.Databag
+			id, at int // the option that changes, and after how many refreshes
+		}{{"up", later, 51, 0}, {"down", nil, 23, 1}} {
+			for n, k := range r.Perm(3) {
+				c.Nodes[k].Accent = turn.accent
+				for _, other := range c.Nodes {
+					other.Await("cluster-relation-changed")
+				}
+				c.Nodes[k].Await("upgrade-charm")
+				if n == turn.at {
+					c.Set(map[string]any{"router_id": turn.id})
+				}
+				holds(turn.claim, r.IntN(150))
 			}
-			c.Nodes[k].Await("upgrade-charm")
-			if n == 0 {
-				c.Set(map[string]any{"router_id": 51})
-			}
-			holds("up", r.IntN(150))
+			rest(t, c)
+			agreed(t, c, fmt.Sprint("seed ", seed, ": all of one revision, ", turn.claim))
 		}
-		rest(t, c)
-		agreed(t, c, fmt.Sprint("seed ", seed, ": all of the later one"))
-		for n, k := range r.Perm(3) {
-			c.Nodes[k].Accent = nil
-			for _, other := range c.Nodes {
-				other.Await("cluster-relation-changed")
-			}
-			c.Nodes[k].Await("upgrade-charm")
-			if n == 1 {
-				c.Set(map[string]any{"router_id": 23})
-			}
-			holds("down", r.IntN(150))
-		}
-		rest(t, c)
-		agreed(t, c, fmt.Sprint("seed ", seed, ": all of this one"))
 		require.Equal(t, gaps, c.Gaps, "seed %d", seed)
 	}
 }

@@ -366,21 +366,15 @@ func (m *model) hook(w world, n int) ([]event, bool) {
 		u.due, u.pin, u.step = u.loses, d.Pin, 1
 		u.loses = false
 		what = fmt.Sprintf("%d's hook begins: %s, runs %d, aside %q, next %q", n, d.State, u.decided.runs, d.Aside, m.texts[u.decided.next])
-	case 1:
+	case 1, 2:
 		// Who is to be silent is so before its daemon changes, and speaks after that.
-		if u.decided.aside != 0 {
+		if (u.decided.aside != 0) == (u.step == 1) {
 			m.stand(u)
 		} else {
 			m.run(u)
 		}
-		u.step, what = 2, fmt.Sprintf("%d's hook acts", n)
-	case 2:
-		if u.decided.aside != 0 {
-			m.run(u)
-		} else {
-			m.stand(u)
-		}
-		u.step, what = 3, fmt.Sprintf("%d's hook acts again", n)
+		what = fmt.Sprintf("%d's hook acts, step %d", n, u.step)
+		u.step++
 	case 3:
 		if u.told != u.decided && !u.leaves {
 			u.told = u.decided
