@@ -297,7 +297,8 @@ func (d *deployment) flapping(t *testing.T) {
 			d.run(t, holder, "systemctl restart keepalived.service")
 			holder, moved = d.otherHolder(t, holder)
 		}
-		t.Logf("ten moves in %.1f s", time.Since(since).Seconds())
+		took := time.Since(since)
+		t.Logf("ten moves in %.1f s", took.Seconds())
 		d.follows(t, moved, d.roles(t, holder))
 		counts, commands := d.writes(since), 0
 		for _, e := range d.Model.Events() {
@@ -307,7 +308,8 @@ func (d *deployment) flapping(t *testing.T) {
 		}
 		t.Logf("status writes: %v, runs: %d", counts, commands)
 		for unit, n := range counts {
-			require.LessOrEqual(t, n, 10, "%s writes less than once a move", unit)
+			// What damps them is time: on a slow machine the moves take longer.
+			require.LessOrEqual(t, n, max(10, int(took/(2*time.Second))), "%s writes less than once a move", unit)
 		}
 	})
 }
