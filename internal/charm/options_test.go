@@ -261,8 +261,14 @@ func TestJujusListAloneRefusesNothing(t *testing.T) {
 	peer.Host.Network.Answers = append(peer.Host.Network.Answers, conflict.Answer{Interface: "eth0",
 		Address: netip.MustParseAddr("10.10.74.251"), By: conflict.Host{MAC: "52:54:00:74:00:0c"}, Last: true})
 	peer.Juju.Relations[endpoint.Cluster]["cluster:1"][unit(1)]["macs"] = "52:54:00:74:00:0c"
-	refused := run(t, option(peer, "virtual_ip", "10.10.74.251"), "config-changed")
-	require.Contains(t, refused.Juju.Status.String(), "blocked: option virtual_ip is \"10.10.74.251\", must be a free address, 10.10.74.251 is the own address of keepalived/1; meanwhile VIP ready: holds 10.10.74.250")
+	serves := with(peer, func(s *charmtest.State) {
+		bag := s.Juju.Relations[endpoint.Cluster]["cluster:1"][unit(1)]
+		bag["protocol"], bag["vrrp"] = "1", s.Juju.Own("cluster:1")["vrrp"]
+	})
+	for claim, s := range map[string]charmtest.State{"a peer that serves nothing": peer, "one that serves": serves} {
+		refused := run(t, option(s, "virtual_ip", "10.10.74.251"), "config-changed")
+		require.Contains(t, refused.Juju.Status.String(), "blocked: option virtual_ip is \"10.10.74.251\", must be a free address, 10.10.74.251 is the own address of keepalived/1; meanwhile VIP ready: holds 10.10.74.250", claim)
+	}
 }
 
 // TestATypoEndsNothing: only an empty value means to serve nothing.

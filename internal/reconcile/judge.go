@@ -120,10 +120,15 @@ func (d *Desired) judge(o Observed) error {
 	}
 	view := d.view(o)
 	d.free = d.freeRouter(o, view)
-	for _, f := range conflict.Judge(view, *o.Look) {
-		if near := view.Near(*o.Look, f.Host); slices.Contains(d.claims.addresses, f.Address) && d.owns(near, f.Address) {
-			return taken(o, f.Address, near)
+	// A peer that serves may have a virtual IP; its own address it must keep.
+	for _, a := range d.claims.addresses {
+		for _, answer := range o.Look.Asked(a) {
+			if near := view.Near(*o.Look, answer.By); d.owns(near, a) {
+				return taken(o, a, near)
+			}
 		}
+	}
+	for _, f := range conflict.Judge(view, *o.Look) {
 		if s, stops := d.stops(f); stops {
 			if s.Level == juju.Waiting {
 				return &Waiting{s.Message}

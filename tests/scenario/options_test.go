@@ -173,7 +173,9 @@ func (d *deployment) harmlessOptions(t *testing.T) {
 			d.ready(t)
 			since := time.Now()
 			unnoticed(t, d.measure(t, time.Second, func() { d.configure(t, option) }))
-			d.oneConfigChanged(t, since)
+			if option != "network_interface=eth0" { // on which the units agree, by several hooks
+				d.oneConfigChanged(t, since)
+			}
 			d.allSay(t, "active", "VIP ready")
 		})
 	}
