@@ -85,9 +85,9 @@ func (h *Host) Observe(l reconcile.Layout) (reconcile.Machine, error) {
 	m.Disabled = daemon.file == "disabled"
 	m.NotifierActive = found[l.NotifierUnit()].running()
 	m.Check = h.check(l)
-	m = m.Understood(l)
 	m.Included = h.included()
 	maps.Copy(m.Included, owners)
+	m = m.Understood(l) // of all that was read, what the owner includes too
 	m.Filtered = h.filtered()
 	m.Drifted, m.Fixed = h.drifted(m.Files[reconcile.SysctlFile])
 	return m, h.observeElection(l, daemon, &m)

@@ -358,6 +358,11 @@ func TestAFileOfTheOwnersBesideTheFragmentsIsNoApplication(t *testing.T) {
 	seen := m.observe()
 	require.Equal(t, map[string]string{"lb": m.text(lb.Fragment())}, seen.Neighbours)
 	require.Equal(t, map[string]string{stray: "global_defs {\n}\n", saved: m.text(saved)}, seen.Included)
+	var files []string
+	for _, other := range seen.Others {
+		files = append(files, other.File)
+	}
+	require.Contains(t, files, stray, "it is understood as well")
 	m.apply(reconcile.Step{Action: reconcile.Test, Files: file(m.l.Fragment(), "new fragment\n")})
 	require.Contains(t, m.says("tested"), "global_defs {", "what keepalived will read is tested with the rest")
 	m.apply(reconcile.Step{Action: reconcile.Do, FollowUps: []reconcile.FollowUp{reconcile.Reload}})

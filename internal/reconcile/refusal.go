@@ -42,7 +42,7 @@ func (d Desired) record(o Observed) applied.Record {
 func (o Observed) Before(refusal error) (Observed, bool) {
 	now, before := config.Effective(o.Options.Raw), o.Machine.Took
 	for n, took := range before {
-		if applied.Same(took.Raw, now) {
+		if applied.Same(config.Effective(took.Raw), now) {
 			before = before[n+1:]
 			break
 		}
