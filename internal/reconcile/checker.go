@@ -22,11 +22,12 @@ func (d Desired) checker(parts []Desired, instances []keepalived.VRRPInstance) h
 	c := healthcheck.Config{
 		Application: d.Layout.Application,
 		Policy:      policy,
-		Peers:       len(d.peers) > 0 || d.agreement.Planned > 1,
-		StatusFile:  d.Layout.StatusFile(),
-		Check:       check,
-		History:     d.Layout.History(),
-		Links:       d.interfaces,
+		// A unit that departs knows of no other any more, which are there all the same.
+		Peers:      len(d.peers) > 0 || d.agreement.Planned > 1 || d.agreement.State == group.Departing,
+		StatusFile: d.Layout.StatusFile(),
+		Check:      check,
+		History:    d.Layout.History(),
+		Links:      d.interfaces,
 	}
 	if d.options.Notify {
 		c.News = d.Layout.News()
