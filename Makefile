@@ -103,7 +103,7 @@ lint: ## gofmt, vet and staticcheck over both modules
 	@cd tests && $(STATICCHECK) ./...
 
 .PHONY: model
-model: ## Walk every order of events for larger groups than unit does (package group): 10 million states, some minutes
+model: ## Walk every order of events for larger groups than unit does (package group): millions of states, some minutes
 	@MODEL=full go test -count=1 -v -timeout 60m -run TestEveryOrderOfEventsLeavesOneHolder ./internal/group | grep -vE '^=== '
 
 .PHONY: fuzz

@@ -17,6 +17,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"keepalived-charm/internal/needs"
 )
 
 // build compiles a package as the Makefile does.
@@ -244,9 +246,7 @@ func (c cost) hookTools() int {
 // TestTheBinaryAsACharm runs the built binary with fake programs on the PATH: what
 // it starts, what it costs, what it leaves.
 func TestTheBinaryAsACharm(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("only root may make namespaces; CI runs this as root")
-	}
+	needs.Root(t)
 	s := newStage(t)
 	first := s.run("/charm/dispatch", "config-changed")
 	assert.LessOrEqual(t, first.hookTools(), 15+peers, "%s", strings.Join(first.calls, "\n"))

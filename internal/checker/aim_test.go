@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"keepalived-charm/internal/healthcheck"
+	"keepalived-charm/internal/needs"
 )
 
 // The virtual IPs of these tests. Both are in the subnets of machine A and of B.
@@ -45,7 +46,7 @@ func inMachine(do func() error) error {
 // onMachineA runs do on machine A of two that are on one link. B has the virtual IPs,
 // and services there on port 80 that accept and answer whatever they are asked.
 func onMachineA(t *testing.T, do func(t *testing.T)) {
-	asRoot(t)
+	needs.Root(t)
 	arranged, ended := make(chan int), make(chan struct{})
 	defer close(ended)
 	failed := make(chan error, 1)

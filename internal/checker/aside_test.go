@@ -14,6 +14,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"keepalived-charm/internal/needs"
 	"keepalived-charm/internal/vrrp"
 )
 
@@ -72,7 +73,7 @@ func (p *process) drops() {
 // TestAHolderThatDropsWhatComesToThePortLives: a firewall, a full queue or a service
 // that is no TCP looks like a death at the port only.
 func TestAHolderThatDropsWhatComesToThePortLives(t *testing.T) {
-	asRoot(t)
+	needs.Root(t)
 	for claim, vip := range map[string]string{"IPv4": "192.0.2.10", "IPv6": "fd00:2::10", "in no subnet of this machine": "198.51.100.10", "IPv6 in no subnet": "fd00:3::10"} {
 		t.Run(claim, func(t *testing.T) {
 			t.Parallel()
@@ -105,7 +106,7 @@ func TestAHolderThatDropsWhatComesToThePortLives(t *testing.T) {
 // TestAProxyIsNoSignOfLife: one that answers by ARP for every address, as some routers
 // and clouds do, would keep the unit aside for good when the holder is dead.
 func TestAProxyIsNoSignOfLife(t *testing.T) {
-	asRoot(t)
+	needs.Root(t)
 	t.Parallel()
 	c := localConfig(t)
 	c.Links, c.Instances[0].Aside, c.Instances[0].Watch = []string{"eth0"}, "for the test", "192.0.2.10:443"
@@ -133,7 +134,7 @@ func TestAProxyIsNoSignOfLife(t *testing.T) {
 
 // TestAHolderThatIsHeardLives: by advertisements alone.
 func TestAHolderThatIsHeardLives(t *testing.T) {
-	asRoot(t)
+	needs.Root(t)
 	t.Parallel()
 	c := localConfig(t)
 	c.Links, c.Instances[0].Aside, c.Instances[0].Watch = []string{"eth0"}, "for the test", "192.0.2.10:443"

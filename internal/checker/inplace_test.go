@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"keepalived-charm/internal/needs"
 	"keepalived-charm/internal/vrrp"
 )
 
@@ -84,9 +85,7 @@ func TestARemovedFileIsNoticed(t *testing.T) {
 
 // TestOnAFullDiskNoEmptyFileIsLeft: empty, a track file would count as 0.
 func TestOnAFullDiskNoEmptyFileIsLeft(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("only root may mount")
-	}
+	needs.Root(t)
 	dir := t.TempDir()
 	runtime.LockOSThread() // the thread ends with the test
 	require.NoError(t, unix.Unshare(unix.CLONE_NEWNS))

@@ -12,13 +12,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"keepalived-charm/internal/history"
+	"keepalived-charm/internal/needs"
 	"keepalived-charm/internal/poll"
 )
 
 // TestTheUnprivilegedCheckerNotesMovesWithTheirCauses: it hears what comes over a
 // real socket, and writes to a file that its user cannot open.
 func TestTheUnprivilegedCheckerNotesMovesWithTheirCauses(t *testing.T) {
-	asRoot(t)
+	needs.Root(t)
 	c := localConfig(t)
 	c.History = filepath.Join(t.TempDir(), "history")
 	c.Instances[0].VirtualRouterID = ours

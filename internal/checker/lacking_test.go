@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"log"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"runtime"
 	"testing"
@@ -13,6 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"keepalived-charm/internal/needs"
 )
 
 func TestALackingAddressIsToldOnceAfterAWhile(t *testing.T) {
@@ -39,9 +40,7 @@ func TestALackingAddressIsToldOnceAfterAWhile(t *testing.T) {
 // TestAHolderWithoutAnAddressIsNews: a copy of it on an interface that is none of the
 // instance's does not count.
 func TestAHolderWithoutAnAddressIsNews(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("only root may make a network namespace; CI runs this as root")
-	}
+	needs.Root(t)
 	runtime.LockOSThread() // and never unlocked: the thread ends with the test
 	require.NoError(t, unix.Unshare(unix.CLONE_NEWNET))
 	links := map[string]netlink.Link{}

@@ -13,6 +13,7 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"keepalived-charm/internal/healthcheck"
+	"keepalived-charm/internal/needs"
 	"keepalived-charm/internal/poll"
 )
 
@@ -93,7 +94,7 @@ func TestNewsThatCannotBeToldAreLoggedOnce(t *testing.T) {
 // TestTheUnprivilegedCheckerTellsOfAddressesAndLinks: in a directory that its user
 // cannot reach by name.
 func TestTheUnprivilegedCheckerTellsOfAddressesAndLinks(t *testing.T) {
-	asRoot(t)
+	needs.Root(t)
 	c := localConfig(t)
 	c.News = filepath.Join(filepath.Dir(c.StatusFile), "news")
 	c.Links = []string{"br0"}

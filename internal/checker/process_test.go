@@ -19,6 +19,7 @@ import (
 	"github.com/vishvananda/netns"
 
 	"keepalived-charm/internal/healthcheck"
+	"keepalived-charm/internal/needs"
 	"keepalived-charm/internal/poll"
 	"keepalived-charm/internal/vrrp"
 )
@@ -128,16 +129,8 @@ func address(name, prefix string, present bool) error {
 	return netlink.AddrDel(link, addr)
 }
 
-// asRoot is for tests that make network namespaces or change users, which only
-// root may.
-func asRoot(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("making a network namespace takes root")
-	}
-}
-
 func TestTheHolderIsWhoHasTheFirstAddressOnTheInterface(t *testing.T) {
-	asRoot(t)
+	needs.Root(t)
 	t.Parallel()
 	c := localConfig(t)
 	c.Instances = append(c.Instances, healthcheck.Instance{
@@ -173,7 +166,7 @@ func TestTheHolderIsWhoHasTheFirstAddressOnTheInterface(t *testing.T) {
 }
 
 func TestAHolderWhoseServiceDiesStepsAside(t *testing.T) {
-	asRoot(t)
+	needs.Root(t)
 	t.Parallel()
 	c := localConfig(t)
 	c.Peers = true
@@ -213,7 +206,7 @@ func TestAHolderWhoseServiceDiesStepsAside(t *testing.T) {
 }
 
 func TestAHolderWhoseServiceHangsStepsAsideSoonAfterTheTimeout(t *testing.T) {
-	asRoot(t)
+	needs.Root(t)
 	t.Parallel()
 	c := localConfig(t)
 	c.Peers = true
@@ -266,7 +259,7 @@ func TestAHolderWhoseServiceHangsStepsAsideSoonAfterTheTimeout(t *testing.T) {
 
 // TestAServiceOnTheVirtualIPOnly: without privileges, and without the address.
 func TestAServiceOnTheVirtualIPOnly(t *testing.T) {
-	asRoot(t)
+	needs.Root(t)
 	t.Parallel()
 	c := localConfig(t)
 	// Only what the kernel tells of the listener is in time.
@@ -293,7 +286,7 @@ func TestAServiceOnTheVirtualIPOnly(t *testing.T) {
 
 // TestAHangingServiceGetsItsVerdictInOneLife: systemd sees a sign of life all along.
 func TestAHangingServiceGetsItsVerdictInOneLife(t *testing.T) {
-	asRoot(t)
+	needs.Root(t)
 	t.Parallel()
 	at, told := notified(t)
 	c := localConfig(t)
@@ -320,7 +313,7 @@ func TestAHangingServiceGetsItsVerdictInOneLife(t *testing.T) {
 }
 
 func TestRootIsGivenUpForGood(t *testing.T) {
-	asRoot(t)
+	needs.Root(t)
 	t.Parallel()
 	p := start(t, localConfig(t))
 	p.becomes(healthyStandby)
@@ -389,7 +382,7 @@ func TestSystemdIsToldAndSIGTERMLeavesTheFile(t *testing.T) {
 }
 
 func TestWhoStartsItCanAskForTheVerdict(t *testing.T) {
-	asRoot(t)
+	needs.Root(t)
 	t.Parallel()
 	at, told := notified(t)
 	c := localConfig(t)
@@ -437,7 +430,7 @@ func booting(t *testing.T) healthcheck.Config {
 }
 
 func TestAfterABootAUnitStandsAsideWhileOthersServe(t *testing.T) {
-	asRoot(t)
+	needs.Root(t)
 	t.Parallel()
 	p := start(t, booting(t))
 	p.becomes(vrrp.StepAside)
@@ -451,7 +444,7 @@ func TestAfterABootAUnitStandsAsideWhileOthersServe(t *testing.T) {
 }
 
 func TestAfterABootAUnitTakesPartWhenNobodyServes(t *testing.T) {
-	asRoot(t)
+	needs.Root(t)
 	t.Parallel()
 	begun := time.Now()
 	p := start(t, booting(t))

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"keepalived-charm/internal/keepalived"
+	"keepalived-charm/internal/needs"
 	"keepalived-charm/internal/poll"
 	"keepalived-charm/internal/reconcile"
 )
@@ -407,9 +408,7 @@ func TestRemovalLeavesWhatOthersUse(t *testing.T) {
 // TestTheDaemonIsAskedForItsState also covers the moment when the report's file is
 // there but half written.
 func TestTheDaemonIsAskedForItsState(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("the report must be root's; CI runs this as root")
-	}
+	needs.Root(t)
 	m := newMachine(t)
 	tmp := t.TempDir()
 	m.start(tmp)
@@ -426,9 +425,7 @@ func TestTheDaemonIsAskedForItsState(t *testing.T) {
 
 // TestADaemonThatHeedsNoTMPDIRIsAskedToo is about keepalived before 2.2.7.
 func TestADaemonThatHeedsNoTMPDIRIsAskedToo(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("only root may change a process's root; CI runs this as root")
-	}
+	needs.Root(t)
 	m := newMachine(t)
 	root := t.TempDir()
 	for _, dir := range []string{"run", "tmp"} {
@@ -442,9 +439,7 @@ func TestADaemonThatHeedsNoTMPDIRIsAskedToo(t *testing.T) {
 }
 
 func TestAReportThatIsALinkIsRefused(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("the report must be root's; CI runs this as root")
-	}
+	needs.Root(t)
 	m := newMachine(t)
 	tmp := t.TempDir()
 	m.start(tmp)
@@ -460,9 +455,7 @@ func TestAReportThatIsALinkIsRefused(t *testing.T) {
 // TestADirectoryInTheWayOfTheReportIsMovedAside: before 2.2.7 the report is always in
 // /tmp, where anybody can put one.
 func TestADirectoryInTheWayOfTheReportIsMovedAside(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("the report must be root's; CI runs this as root")
-	}
+	needs.Root(t)
 	m := newMachine(t)
 	tmp := t.TempDir()
 	m.start(tmp)

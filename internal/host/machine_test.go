@@ -2,7 +2,6 @@ package host_test
 
 import (
 	"net/netip"
-	"os"
 	"runtime"
 	"testing"
 	"time"
@@ -13,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"keepalived-charm/internal/healthcheck"
+	"keepalived-charm/internal/needs"
 	"keepalived-charm/internal/reconcile"
 )
 
@@ -31,9 +31,7 @@ func TestSettingsThatDriftedAreSeenAndPutBack(t *testing.T) {
 }
 
 func TestReadOnlySettingsAreTold(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("only root may mount")
-	}
+	needs.Root(t)
 	m := newMachine(t)
 	m.put(reconcile.SysctlFile, "net.ipv4.ip_nonlocal_bind = 1\n")
 	m.put("/proc/sys/net/ipv4/ip_nonlocal_bind", "0\n")
@@ -82,9 +80,7 @@ func TestTrackFilesAreComparedWithWhatTheDaemonReports(t *testing.T) {
 
 // TestAddressesAreTakenOutOfThePacketFilterOfKeepalived: those, and nothing else.
 func TestAddressesAreTakenOutOfThePacketFilterOfKeepalived(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("only root may make a network namespace")
-	}
+	needs.Root(t)
 	runtime.LockOSThread() // the thread ends with the test
 	require.NoError(t, unix.Unshare(unix.CLONE_NEWNET))
 	m := newMachine(t)

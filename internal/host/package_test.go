@@ -3,13 +3,13 @@ package host_test
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"keepalived-charm/internal/needs"
 	"keepalived-charm/internal/reconcile"
 )
 
@@ -144,10 +144,7 @@ func TestWhoHasALockIsWaitedForAndNamed(t *testing.T) {
 // TestTheMachinesOwnAptIsWaitedFor has Debian's apt-get work below a directory that has
 // an archive without keepalived.
 func TestTheMachinesOwnAptIsWaitedFor(t *testing.T) {
-	apt, err := exec.LookPath("apt-get")
-	if err != nil {
-		t.Skip("this machine has no apt-get; CI runs this on Debian")
-	}
+	apt := needs.Program(t, "apt-get")
 	m := newMachine(t)
 	require.NoError(t, os.Remove(m.programs.path("apt-get")))
 	require.NoError(t, os.Symlink(apt, m.programs.path("apt-get")))
@@ -169,7 +166,7 @@ func TestTheMachinesOwnAptIsWaitedFor(t *testing.T) {
 		told = append(told, holder)
 		release()
 	})
-	err = m.Apply(m.l, reconcile.Step{Action: reconcile.InstallPackage})
+	err := m.Apply(m.l, reconcile.Step{Action: reconcile.InstallPackage})
 	require.Equal(t, []string{fmt.Sprintf("holder (pid %d)", pid), ""}, told, "%v", err)
 	require.EqualError(t, err, "keepalived cannot be installed: Unable to locate package keepalived: see apt-get install keepalived")
 }

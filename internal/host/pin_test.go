@@ -3,7 +3,6 @@ package host_test
 import (
 	"fmt"
 	"net/netip"
-	"os"
 	"runtime"
 	"testing"
 	"time"
@@ -12,6 +11,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"keepalived-charm/internal/needs"
 	"keepalived-charm/internal/reconcile"
 )
 
@@ -19,9 +19,7 @@ import (
 // eth0. Its thread ends with the test.
 func inNamespace(t *testing.T) (lo, eth0 netlink.Link) {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("only root may make a network namespace; CI runs this as root")
-	}
+	needs.Root(t)
 	runtime.LockOSThread()
 	require.NoError(t, unix.Unshare(unix.CLONE_NEWNET))
 	require.NoError(t, netlink.LinkAdd(&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "eth0"}}))

@@ -110,11 +110,15 @@ func (h *Host) Orphaned(config string) error {
 	return flushed
 }
 
-// markBoot makes the file that tells of a boot, when keepalived starts for the
-// first time since one: before any track file is there.
+// markBoot tells that no hook has looked at the configuration since the machine's boot,
+// and makes the file that says so when keepalived starts for the first time since: before
+// any track file is there. An attempt that came no further left the file.
 func markBoot(c healthcheck.Config) (bool, error) {
 	if c.Booted == "" {
 		return false, nil
+	}
+	if _, err := os.Stat(c.Booted); err == nil {
+		return true, nil
 	}
 	if !unwritten(c.Instances[0].TrackFile) {
 		return false, nil

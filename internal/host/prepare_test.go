@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"keepalived-charm/internal/healthcheck"
+	"keepalived-charm/internal/needs"
 )
 
 // TestAStartRightAfterABootIsMarked: later starts of the daemon are not, and find
@@ -49,9 +50,7 @@ func TestAStartRightAfterABootIsMarked(t *testing.T) {
 // room for its text. It returns that directory, and what makes room.
 func fullRun(t *testing.T) (run string, free func()) {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("only root may mount")
-	}
+	needs.Root(t)
 	run = t.TempDir()
 	runtime.LockOSThread() // the thread ends with the test
 	require.NoError(t, unix.Unshare(unix.CLONE_NEWNS|unix.CLONE_NEWNET))
@@ -108,4 +107,31 @@ func TestOnAFullRunNoUnitTakesPartThatMustStandAside(t *testing.T) {
 		require.ErrorIs(t, os.WriteFile(filepath.Join(run, "filler"), make([]byte, 128<<10), 0o600), unix.ENOSPC)
 		require.NoError(t, Prepare(file), "%s: what is there stays", claim)
 	}
+}
+
+// TestTheSecondStartAfterABootIsAsCareful: the first found room for one of two track files.
+func TestTheSecondStartAfterABootIsAsCareful(t *testing.T) {
+	run, free := fullRun(t)
+	config := healthcheck.Config{Application: "keepalived", Links: []string{"lo"}, Check: healthcheck.Check{Type: healthcheck.None}, Booted: filepath.Join(run, "booted")}
+	for n := range 2 {
+		config.Instances = append(config.Instances, healthcheck.Instance{Name: fmt.Sprint("charm_keepalived_", n), Interface: "lo", Watch: "10.10.74.250:443",
+			TrackFile: filepath.Join(run, fmt.Sprint("priority-", n)), Addresses: []netip.Addr{netip.MustParseAddr(fmt.Sprint("10.10.74.25", n))}})
+	}
+	text, err := config.Marshal()
+	require.NoError(t, err)
+	file := filepath.Join(t.TempDir(), "checker.json")
+	require.NoError(t, os.WriteFile(file, text, 0o600))
+	require.Error(t, Prepare(file))
+	free()
+	require.NoError(t, os.WriteFile(config.Instances[0].TrackFile, []byte("-254 \n"), 0o600))
+	require.ErrorIs(t, os.WriteFile(filepath.Join(run, "filler"), make([]byte, 128<<10), 0o600), unix.ENOSPC)
+
+	require.Error(t, Prepare(file))
+	require.FileExists(t, filepath.Join(run, "unprepared"), "the second virtual router must stand aside too")
+	free()
+	require.NoError(t, Prepare(file))
+	require.NoFileExists(t, filepath.Join(run, "unprepared"))
+	value, err := os.ReadFile(config.Instances[1].TrackFile)
+	require.NoError(t, err)
+	require.Equal(t, "-254 \n", string(value))
 }

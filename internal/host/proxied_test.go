@@ -15,15 +15,14 @@ import (
 	"github.com/vishvananda/netns"
 
 	"keepalived-charm/internal/host"
+	"keepalived-charm/internal/needs"
 )
 
 // alone runs the test once more, in a process that has a network namespace of its own: a
 // look at the network has threads. True in that process.
 func alone(t *testing.T) bool {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("only root may make a network namespace; CI runs this as root")
-	}
+	needs.Root(t)
 	const inside = "HOST_TEST_ALONE"
 	if os.Getenv(inside) != "" {
 		return true

@@ -18,6 +18,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"keepalived-charm/internal/needs"
 	"keepalived-charm/internal/reconcile"
 )
 
@@ -92,9 +93,7 @@ func most(last netip.Addr) []netip.Addr {
 // TestClientsFindAPinnedIPv4Address whatever the machine's owner has the kernel answer:
 // kube-proxy's strictARP sets arp_ignore to 1 and arp_announce to 2.
 func TestClientsFindAPinnedIPv4Address(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("only root may make a network namespace; CI runs this as root")
-	}
+	needs.Root(t)
 	runtime.LockOSThread()
 	require.NoError(t, unix.Unshare(unix.CLONE_NEWNET))
 	lo, err := netlink.LinkByName("lo")

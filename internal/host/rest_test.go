@@ -2,7 +2,6 @@ package host_test
 
 import (
 	"net/netip"
-	"os"
 	"runtime"
 	"strings"
 	"testing"
@@ -13,15 +12,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"keepalived-charm/internal/host"
+	"keepalived-charm/internal/needs"
 	"keepalived-charm/internal/poll"
 	"keepalived-charm/internal/reconcile"
 )
 
 // TestTheDaemonIsNotAskedAllTheTime: each question is a line in its journal.
 func TestTheDaemonIsNotAskedAllTheTime(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("the report must be root's; CI runs this as root")
-	}
+	needs.Root(t)
 	m := newMachine(t)
 	m.start(t.TempDir())
 	m.serves(200*time.Millisecond, "eth0", netip.MustParseAddr("10.10.74.251"))
@@ -34,9 +32,7 @@ func TestTheDaemonIsNotAskedAllTheTime(t *testing.T) {
 }
 
 func TestARestEndsWhenAnAddressComes(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("only root may make a network namespace; CI runs this as root")
-	}
+	needs.Root(t)
 	runtime.LockOSThread() // and never unlocked: the thread ends with the test
 	require.NoError(t, unix.Unshare(unix.CLONE_NEWNET))
 	lo, err := netlink.LinkByName("lo")

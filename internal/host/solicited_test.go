@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"keepalived-charm/internal/host"
+	"keepalived-charm/internal/needs"
 	"keepalived-charm/internal/reconcile"
 )
 
@@ -157,9 +158,7 @@ func connect(at string, limit time.Duration) error {
 // TestClientsFindAPinnedIPv6Address: that they ask the network for it is the rule, as
 // entries of the kernel's table grow old.
 func TestClientsFindAPinnedIPv6Address(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("only root may make a network namespace; CI runs this as root")
-	}
+	needs.Root(t)
 	runtime.LockOSThread()
 	require.NoError(t, unix.Unshare(unix.CLONE_NEWNET))
 	lo, err := netlink.LinkByName("lo")

@@ -12,14 +12,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"keepalived-charm/internal/host"
+	"keepalived-charm/internal/needs"
 	"keepalived-charm/internal/poll"
 )
 
 // TestADeadPeerIsWaitedForOnce asks a real kernel for addresses that nobody has.
 func TestADeadPeerIsWaitedForOnce(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("only root may make a network namespace; CI runs this as root")
-	}
+	needs.Root(t)
 	runtime.LockOSThread() // and never unlocked: the thread ends with the test
 	require.NoError(t, unix.Unshare(unix.CLONE_NEWNET))
 	attributes := netlink.NewLinkAttrs()
@@ -66,9 +65,7 @@ func TestADeadPeerIsWaitedForOnce(t *testing.T) {
 
 // TestLinkLocalPeersAreAskedFor needs no zone: which link they are on is found out.
 func TestLinkLocalPeersAreAskedFor(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("only root may make a network namespace; CI runs this as root")
-	}
+	needs.Root(t)
 	runtime.LockOSThread() // and never unlocked: the thread ends with the test
 	require.NoError(t, unix.Unshare(unix.CLONE_NEWNET))
 	require.NoError(t, os.WriteFile("/proc/sys/net/ipv6/conf/default/accept_dad", []byte("0"), 0))

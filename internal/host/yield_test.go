@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"keepalived-charm/internal/healthcheck"
+	"keepalived-charm/internal/needs"
 	"keepalived-charm/internal/reconcile"
 	"keepalived-charm/internal/vrrp"
 )
@@ -48,9 +49,7 @@ type holder struct {
 
 func newHolder(t *testing.T, interval string) holder {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("only root may make a network namespace; CI runs this as root")
-	}
+	needs.Root(t)
 	runtime.LockOSThread() // and never unlocked: the thread ends with the test
 	require.NoError(t, unix.Unshare(unix.CLONE_NEWNET))
 	m := holder{Host: New(t.TempDir(), ""), t: t, l: reconcile.Layout{Application: "keepalived"}}

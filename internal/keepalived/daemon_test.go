@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"keepalived-charm/internal/keepalived"
+	"keepalived-charm/internal/needs"
 	"keepalived-charm/internal/vrrp"
 )
 
@@ -39,9 +40,7 @@ func daemons(t *testing.T) []string {
 // TestTheRealKeepalivedAcceptsEveryGoldenFile feeds the golden files to the config
 // test of every keepalived at hand, in a network namespace of its own.
 func TestTheRealKeepalivedAcceptsEveryGoldenFile(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("only root may make a network namespace; CI runs this as root")
-	}
+	needs.Root(t)
 	renderAll(t) // the golden files may be about to be written
 	main, err := os.ReadFile("testdata/main.golden")
 	require.NoError(t, err)
@@ -198,9 +197,7 @@ report
 // TestAReloadHasTheRealKeepalivedFollowItsTrackFile: what Plan counts on. Without an
 // inotify instance it runs on its base priority.
 func TestAReloadHasTheRealKeepalivedFollowItsTrackFile(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("only root may make namespaces; CI runs this as root")
-	}
+	needs.Root(t)
 	dir := t.TempDir()
 	config := "global_defs {\n    max_auto_priority -1\n}\ntrack_file x {\n    file \"" + dir + "/priority\"\n    weight 1\n}\n" +
 		"vrrp_instance x {\n    interface eth0\n    virtual_router_id 23\n    version 3\n    priority 30\n    advert_int 0.1\n" +

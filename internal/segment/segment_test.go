@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"keepalived-charm/internal/conflict"
+	"keepalived-charm/internal/needs"
 	"keepalived-charm/internal/poll"
 	"keepalived-charm/internal/segment"
 )
@@ -147,9 +148,7 @@ func sweep(t *testing.T) {
 // addresses of the test there.
 func wire(t *testing.T, addresses ...string) {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("only root may make namespaces; CI runs this as root")
-	}
+	needs.Root(t)
 	sweep(t)
 	for _, ns := range []string{here, there} {
 		run(t, "ip", "netns", "add", ns)
