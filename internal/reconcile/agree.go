@@ -16,44 +16,44 @@ import (
 	"keepalived-charm/internal/vrrp"
 )
 
-// decide is what this unit does about the parameters of a virtual router (package group).
-func (d Desired) decide(o Observed) group.Decision {
-	v := d.standing(o)
-	a := group.Decide(v)
-	if a.Planned > 0 {
+// decide is what this unit does about a virtual router (package group).
+func (d Desired) decide(o Observed, number int) router {
+	r := d.router(number)
+	r.Decision = group.Decide(d.standing(o, r))
+	if r.Planned > 0 {
 		// keepalived takes an address away for a moment when its prefix length
 		// changes, and before 2.2.5 for seconds when a script goes.
-		a.Pin = a.Holds && !o.Machine.Applied.Ours()
+		r.Pin = r.Holds && !o.Machine.Applied.Ours()
 	}
-	return a
+	return r
 }
 
 // standing is all that the decision depends on.
-func (d Desired) standing(o Observed) group.View {
-	wanted := d.target()
-	current, serves := d.running(o.Machine)
+func (d Desired) standing(o Observed, r router) group.View {
+	wanted := d.target(r.number)
+	current, serves := o.Machine.runs(r.number)
 	v := group.View{
-		Unit: d.unit, Runs: current, Serves: serves, Wanted: wanted, Starts: wanted, Told: d.told.Word, Stands: d.stands(o),
-		Grouped: d.related, Departs: d.departs(o, current), Loses: o.loses(), Hears: d.hearsDeparted(o),
-		Later:   d.Layout.Router > 0,
+		Unit: d.unit, Runs: current, Serves: serves, Wanted: wanted, Starts: wanted, Told: r.told, Stands: o.stands(d.name(r)),
+		Grouped: d.related, Departs: o.departs(current), Loses: o.loses(), Hears: d.hearsDeparted(o, r),
+		Later:   r.number > 0,
 		Planned: o.Planned, Python: d.pythonLeft(o, current),
-		Holds: serves && o.Machine.has(current.Anchor), Reign: d.reign(o.Machine),
-		Fresh: d.unconfirmed, Ends: d.ends, Awaited: d.awaited(), Accepts: d.acceptable(o.Machine),
+		Holds: serves && o.Machine.has(current.Anchor), Reign: d.reign(o.Machine, r),
+		Fresh: d.unconfirmed, Ends: d.ends, Awaited: r.awaited(), Accepts: d.acceptable(o.Machine),
 		// Routers that are to end are silent by the time the first one changes.
-		Taken: (!current.Spread || wanted.Spread) && d.occupied(wanted.VirtualRouterID),
+		Taken: (!current.Spread || wanted.Spread) && r.occupied(wanted.VirtualRouterID),
 	}
-	if k := d.Layout.Router; k > 0 {
+	if r.number > 0 {
 		// What all units run in the first router is agreed upon.
 		v.Starts = d.first
 		v.Starts.Spread = false
-		v.Starts.VirtualRouterID += vrrp.VirtualRouterID(k)
+		v.Starts.VirtualRouterID += vrrp.VirtualRouterID(r.number)
 		v.Starts.Anchor = vrrp.Anchor(v.Starts.VirtualRouterID, d.first.Anchor.Is6())
 	}
 	gathers := current.Spread && !wanted.Spread
 	if gathers {
-		v.HoldsAll = d.holdsAll(o.Machine)
+		v.HoldsAll = o.Machine.holdsAll()
 	}
-	for _, p := range d.peers {
+	for _, p := range r.peers {
 		one := group.Peer{Unit: p.unit, Word: p.Word, Lost: p.lost}
 		if gathers {
 			one.Elsewhere = slices.Collect(maps.Values(p.member.More))
@@ -63,12 +63,11 @@ func (d Desired) standing(o Observed) group.View {
 	return v
 }
 
-// stands is what the installed configuration keeps this unit out of the router for.
-func (d Desired) stands(o Observed) group.Aside {
+// stands is what the installed configuration keeps an instance of this unit out for.
+func (o Observed) stands(name string) group.Aside {
 	if o.Machine.Checker == nil {
 		return ""
 	}
-	name := d.Layout.Instance()
 	for n := range o.Machine.Checker.Instances {
 		if i := &o.Machine.Checker.Instances[n]; i.Name == name {
 			return group.Aside(i.Aside)
@@ -87,7 +86,7 @@ func (o Observed) installed() healthcheck.Config {
 
 // departs tells a unit that is being taken out of a group of several. The peer relation
 // of one that comes from the Python charm is yet to come.
-func (d Desired) departs(o Observed, current vrrp.Parameters) bool {
+func (o Observed) departs(current vrrp.Parameters) bool {
 	return o.leaving() && current.Constant() && o.installed().Peers
 }
 
@@ -98,9 +97,9 @@ func (o Observed) loses() bool {
 
 // hearsDeparted tells that a unit advertises which this one listed as a peer and which is
 // none any more.
-func (d Desired) hearsDeparted(o Observed) bool {
+func (d Desired) hearsDeparted(o Observed, r router) bool {
 	return slices.ContainsFunc(o.Machine.Check.Heard, func(h Heard) bool {
-		return h.Instance == d.Layout.Instance() && h.Speaks && d.listed(h.Address.WithZone(""))
+		return h.Instance == d.name(r) && h.Speaks && d.listed(h.Address.WithZone(""))
 	})
 }
 
@@ -111,7 +110,7 @@ func (d Desired) listed(a netip.Addr) bool {
 
 // lists are the addresses of peers, those that have departed and hold still among them.
 func (d Desired) lists(o Observed) []netip.Addr {
-	list := d.sendsTo()
+	list := d.sendsTo(d.routers[0].Run.Anchor.Is6())
 	for _, h := range o.Machine.Check.Heard {
 		if a := h.Address.WithZone(""); h.Speaks && d.listed(a) && !slices.Contains(list, a) {
 			list = append(list, a)
@@ -121,7 +120,7 @@ func (d Desired) lists(o Observed) []netip.Addr {
 }
 
 // holdsAll tells that the machine has every router's address.
-func (d Desired) holdsAll(m Machine) bool {
+func (m Machine) holdsAll() bool {
 	for _, r := range m.Applied.Routers {
 		if !m.has(r.Anchor) {
 			return false
@@ -148,15 +147,15 @@ func (d Desired) sayable(p vrrp.Parameters) bool {
 }
 
 // reign is when this unit's instance became MASTER, in seconds since 1970.
-func (d Desired) reign(m Machine) int64 {
-	if i, reported := d.instanceOf(m); reported {
+func (d Desired) reign(m Machine, r router) int64 {
+	if i, reported := d.state(m, r); reported {
 		return int64(i.LastTransition)
 	}
 	return 0
 }
 
 // master tells whether this unit's instance is MASTER.
-func (d Desired) master(m Machine) bool {
-	i, _ := d.instanceOf(m)
+func (d Desired) master(m Machine, r router) bool {
+	i, _ := d.state(m, r)
 	return i.State == keepalived.Master
 }

@@ -37,21 +37,22 @@ type claims struct {
 // the holder claims, before it announces.
 func (d Desired) newClaims(o Observed, floating map[netip.Addr]bool) claims {
 	var c claims
-	current, serving := d.running(o.Machine)
-	wanted := d.agreement.Wanted
+	one := d.routers[0]
+	current, serving := o.Machine.runs(0)
+	wanted := one.Wanted
 	changes := wanted.VirtualRouterID != current.VirtualRouterID || wanted.Anchor.Is6() != current.Anchor.Is6() ||
 		wanted.Mode == vrrp.Multicast && current.Mode == vrrp.Unicast
-	next, told := d.agreement.Next, d.told.Next
+	next, told := one.Next, one.told.Next
 	leads := !slices.ContainsFunc(d.peers, func(p peer) bool { return p.Serves }) || next != nil && (told == nil || *told != *next)
 	c.first = !serving
 	if !serving || leads && (changes || wanted.Spread && !current.Spread) {
-		c.routers = d.routerIDs(wanted)
+		c.routers = routerIDs(wanted, d.addresses())
 	}
 	if current.Spread && wanted.Spread && !changes {
 		// A virtual IP that is added has a virtual router of its own.
-		for _, p := range d.parts() {
-			if _, runs := p.running(o.Machine); !runs {
-				c.routers = append(c.routers, p.agreement.Run.VirtualRouterID)
+		for _, r := range d.routers {
+			if _, runs := o.Machine.runs(r.number); !runs {
+				c.routers = append(c.routers, r.Run.VirtualRouterID)
 			}
 		}
 	}
@@ -65,16 +66,16 @@ func (d Desired) newClaims(o Observed, floating map[netip.Addr]bool) claims {
 
 // routerIDs are those that parameters call for: with option spread one for each
 // virtual IP, an IPv4 and an IPv6 address sharing one.
-func (d Desired) routerIDs(p vrrp.Parameters) []vrrp.VirtualRouterID {
+func routerIDs(p vrrp.Parameters, vips []netip.Addr) []vrrp.VirtualRouterID {
 	count := 1
 	if p.Spread {
 		four := 0
-		for _, a := range d.addresses() {
+		for _, a := range vips {
 			if a.Is4() {
 				four++
 			}
 		}
-		count = max(four, len(d.addresses())-four)
+		count = max(four, len(vips)-four)
 	}
 	var ids []vrrp.VirtualRouterID
 	for n := range count {
@@ -94,11 +95,11 @@ func Ask(o Observed) *conflict.Question {
 	o.Machine = o.Machine.indexed()
 	_, found := o.Machine.Files[d.Layout.Conflicts()]
 	strange, disputed := false, []netip.Addr(nil)
-	for _, p := range d.parts() {
-		state, _ := p.instanceOf(o.Machine)
-		strange = strange || p.hearsStrangers(o.Machine) || o.Event.Hook == hooks.UpdateStatus && (state.AddressErrors > 0 || p.estranged(o.Machine, state))
-		if p.disputed(o, state) && len(p.addresses()) > 0 {
-			disputed = append(disputed, p.addresses()[0]) // who has one of a router's has all
+	for _, r := range d.routers {
+		state, _ := d.state(o.Machine, r)
+		strange = strange || d.hearsStrangers(o.Machine, r) || o.Event.Hook == hooks.UpdateStatus && (state.AddressErrors > 0 || d.estranged(o.Machine, r, state))
+		if d.disputed(o, state) && len(r.virtualIPs) > 0 {
+			disputed = append(disputed, r.virtualIPs[0].Addr()) // who has one of a router's has all
 		}
 	}
 	switch {
@@ -107,7 +108,7 @@ func Ask(o Observed) *conflict.Question {
 	case len(d.claims.addresses) > 0:
 		return d.question(o, d.claims.addresses, lookShort)
 	case len(disputed) > 0:
-		return d.question(o, disputed, min(max(lookShort, d.agreement.Run.Interval*6/5), lookLong))
+		return d.question(o, disputed, min(max(lookShort, d.routers[0].Run.Interval*6/5), lookLong))
 	}
 	return nil
 }
@@ -148,7 +149,7 @@ func (d Desired) question(o Observed, addresses []netip.Addr, listen time.Durati
 			q.Segments[n].Ask = append(q.Segments[n].Ask, a)
 		}
 	}
-	for _, p := range d.placed {
+	for _, p := range d.placed() {
 		if slices.Contains(addresses, p.Addr()) {
 			add(p.Interface, p.Addr())
 		}

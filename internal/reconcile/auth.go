@@ -50,12 +50,12 @@ func (d Desired) password(o Observed) (string, error) {
 
 // runningPassword is the password of the parameters in use: the secret's, or,
 // until all units are ready for a changed one, the one applied last.
-func (d Desired) runningPassword(m Machine) string {
-	switch d.agreement.Run.Auth {
+func (d Desired) runningPassword(m Machine, r router) string {
+	switch r.Run.Auth {
 	case "":
 		return ""
 	case vrrp.Fingerprint(d.secret):
 		return d.secret
 	}
-	return m.Applied.Routers[d.Layout.Router].Password
+	return m.Applied.Routers[r.number].Password
 }

@@ -6,24 +6,24 @@ import (
 
 	"keepalived-charm/internal/group"
 	"keepalived-charm/internal/healthcheck"
-	"keepalived-charm/internal/keepalived"
 )
 
 // checker is the health checker's configuration.
-func (d Desired) checker(parts []Desired, instances []keepalived.VRRPInstance) healthcheck.Config {
+func (d Desired) checker() healthcheck.Config {
+	one := d.routers[0]
 	check := d.options.Check.Check
 	if d.options.Check.CA != "" {
 		check.CA = d.Layout.CheckerCA()
 	}
 	policy := d.options.Policy
-	policy.Mixed = d.agreement.Mixed()
+	policy.Mixed = one.Mixed()
 	// Every router has its home.
-	policy.Preempt = policy.Preempt || parts[0].spread
+	policy.Preempt = policy.Preempt || d.spread
 	c := healthcheck.Config{
 		Application: d.Layout.Application,
 		Policy:      policy,
 		// A unit that departs knows of no other any more, which are there all the same.
-		Peers:      len(d.peers) > 0 || d.agreement.Planned > 1 || d.agreement.State == group.Departing,
+		Peers:      len(d.peers) > 0 || one.Planned > 1 || one.State == group.Departing,
 		StatusFile: d.Layout.StatusFile(),
 		Check:      check,
 		History:    d.Layout.History(),
@@ -35,14 +35,15 @@ func (d Desired) checker(parts []Desired, instances []keepalived.VRRPInstance) h
 	if c.Peers && !d.paused {
 		c.Booted = d.Layout.Booted()
 	}
-	for n, i := range instances {
-		c.Instances = append(c.Instances, parts[n].checked(i, c.Booted != ""))
+	for _, r := range d.routers {
+		c.Instances = append(c.Instances, d.checked(r, c.Booted != ""))
 	}
 	return c
 }
 
 // checked is a VRRP instance as the health checker knows it.
-func (d Desired) checked(i keepalived.VRRPInstance, booted bool) healthcheck.Instance {
+func (d Desired) checked(r router, booted bool) healthcheck.Instance {
+	i := r.instance
 	// The anchor tells who holds; the others are what a crashed daemon may leave.
 	h := healthcheck.Instance{Name: i.Name, TrackFile: i.TrackFile, VirtualRouterID: i.VirtualRouterID, Interface: "lo", Addresses: []netip.Addr{i.Anchor}}
 	for _, a := range i.Addresses {
@@ -52,12 +53,12 @@ func (d Desired) checked(i keepalived.VRRPInstance, booted bool) healthcheck.Ins
 			h.Addresses = append(h.Addresses, a.Addr())
 		}
 	}
-	if h.Aside = string(d.agreement.Aside); d.paused {
+	if h.Aside = string(r.Aside); d.paused {
 		h.Aside = string(group.Paused) // even when nobody answers: no Watch
 		return h
 	}
-	if vips := d.addresses(); len(vips) > 0 && (h.Aside != "" || booted) {
-		h.Watch = netip.AddrPortFrom(vips[0], uint16(d.options.Port)).String()
+	if len(r.virtualIPs) > 0 && (h.Aside != "" || booted) {
+		h.Watch = netip.AddrPortFrom(r.virtualIPs[0].Addr(), uint16(d.options.Port)).String()
 	}
 	return h
 }
@@ -97,5 +98,5 @@ func (d Desired) silences(m Machine) (begins, ends bool, between File) {
 
 // silent tells that this unit stands aside in some router.
 func (d Desired) silent() bool {
-	return slices.ContainsFunc(d.parts(), func(p Desired) bool { return p.agreement.Aside != "" })
+	return d.anyRouter(func(r router) bool { return r.Aside != "" })
 }

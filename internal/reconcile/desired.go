@@ -10,10 +10,8 @@ import (
 	"keepalived-charm/internal/config"
 	"keepalived-charm/internal/conflict"
 	"keepalived-charm/internal/endpoint"
-	"keepalived-charm/internal/group"
 	"keepalived-charm/internal/healthcheck"
 	"keepalived-charm/internal/juju"
-	"keepalived-charm/internal/keepalived"
 	"keepalived-charm/internal/vrrp"
 )
 
@@ -101,14 +99,12 @@ type Desired struct {
 
 	options config.Options
 	// asked are the virtual IPs of the options that the unit took last.
-	asked     map[netip.Prefix]bool
-	rank      vrrp.Rank
-	peers     []peer
-	principal string
-	agreement group.Decision
-	// routers is this unit as each of several routers concerns it; empty while there
-	// is one.
-	routers []Desired
+	asked map[netip.Prefix]bool
+	rank  vrrp.Rank
+	peers []peer
+	// routers are the virtual routers that the unit has a part in, by number: one, or with
+	// option spread several. There is the first of them while the unit serves.
+	routers []router
 	// former are addresses that unicast advertisements go to, whoever is a peer now.
 	former []netip.Addr
 	// interfaces are those that the instance needs: without one of them it is in
@@ -118,10 +114,10 @@ type Desired struct {
 	chosenFor map[netip.Addr]string
 	// related tells that there is a peer relation.
 	related bool
-	// spread tells that there are several routers, ends that there is to be one again,
-	// gathers that this unit is about to hold all of them for that.
+	// spread tells that each virtual IP has a virtual router, ends that there is to be one
+	// for all again, gathers that this unit is about to hold all of them for that.
 	spread, ends, gathers bool
-	// first are the parameters of the first router.
+	// first are the parameters of the first of several.
 	first vrrp.Parameters
 	// leaving tells a unit whose peers are being taken away.
 	leaving bool
@@ -143,11 +139,8 @@ type Desired struct {
 	// machine has none now.
 	address netip.Addr
 	mute    bool
-	// placed are the virtual IPs with their interfaces.
-	placed []keepalived.VirtualAddress
-	// instances are those of the routers, watch is what the health checker is told.
-	instances []keepalived.VRRPInstance
-	watch     healthcheck.Config
+	// watch is what the health checker is told.
+	watch healthcheck.Config
 	// claims is what this unit is about to claim for the first time; found is what a
 	// look at the network found wrong.
 	claims claims
@@ -191,7 +184,6 @@ func Decide(o Observed) (Desired, error) {
 		before3:     before3(o.Event.Version),
 		told:        o.told(),
 		unconfirmed: o.Machine.Booted || slices.Contains(o.Machine.Owed, RestartChecker),
-		principal:   o.Event.Principal.Application,
 	}
 	if d.Mode != Serving {
 		return d, nil
@@ -227,9 +219,8 @@ func Decide(o Observed) (Desired, error) {
 			}
 			d.missing, d.secret = append(d.missing, err), held
 		}
-		d.agreement, d.former = d.decide(o), o.former()
-		d.leaving = o.leaving()
-		if d.routers, err = d.share(o); err != nil {
+		d.former, d.leaving = o.former(), o.leaving()
+		if d.routers, err = d.share(o, d.decide(o, 0)); err != nil {
 			return Desired{}, err
 		}
 		d.claims = d.newClaims(o, floating)

@@ -2,7 +2,6 @@ package reconcile
 
 import (
 	"fmt"
-	"slices"
 
 	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/keepalived"
@@ -47,7 +46,7 @@ func (d Desired) Unmoved(m Machine) string {
 // LooksAgain tells that this unit has to look again soon: a peer was seen to hold
 // virtual IPs beside it, or the daemon or the unit waits for what nobody tells of.
 func (d Desired) LooksAgain(m Machine) bool {
-	return d.shares() || m.InotifyLimit > 0 || slices.ContainsFunc(d.parts(), func(p Desired) bool { return p.agreement.Soon })
+	return d.shares() || m.InotifyLimit > 0 || d.anyRouter(func(r router) bool { return r.Soon })
 }
 
 // ignoring is the status of a unit that does not do what its track files say. A reload

@@ -18,7 +18,8 @@ type peer struct {
 	// address is where unicast advertisements go, lists who this peer sends to.
 	address netip.Addr
 	lists   []netip.Addr
-	// member is all that it has told, Word what it told of the router concerned.
+	// member is all that it has told, Word what it told of the first router, or of that of
+	// whose peers it is one.
 	member endpoint.Member
 	group.Word
 	// lost tells that nothing answers at any of its addresses.
@@ -54,8 +55,8 @@ func (o Observed) peers() []peer {
 }
 
 // serving returns the peers that serve, without the lost ones.
-func (d Desired) serving() []peer {
-	return slices.DeleteFunc(slices.Clone(d.peers), func(p peer) bool { return !p.Serves || p.lost })
+func serving(peers []peer) []peer {
+	return slices.DeleteFunc(slices.Clone(peers), func(p peer) bool { return !p.Serves || p.lost })
 }
 
 // newcomer tells a unit that has never known all its peers and needs to. One that

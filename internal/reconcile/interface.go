@@ -43,10 +43,10 @@ func (d Desired) chosen(o Observed, v netip.Addr) (string, error) {
 	if name := d.options.Interface; name != "" && name != inUse.Interface && !m.exists(name) {
 		return "", &config.Invalid{Option: "network_interface", Value: name, Must: "an interface of this machine" + m.names()}
 	}
-	if name := d.agreement.Run.Interface; name != "" {
+	if name := d.routers[0].Run.Interface; name != "" {
 		return name, nil
 	}
-	if was := d.agreement.Was; used && (was == vrrp.Parameters{} || was.Constant()) && was.Interface == "" && m.keeps(inUse.Interface, v) {
+	if was := d.routers[0].Was; used && (was == vrrp.Parameters{} || was.Constant()) && was.Interface == "" && m.keeps(inUse.Interface, v) {
 		return inUse.Interface, nil
 	}
 	name := d.best(o, v)

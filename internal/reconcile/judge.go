@@ -30,23 +30,23 @@ func (d Desired) macs(m Machine) []string {
 // view is what this unit knows by itself of what it looks at.
 func (d Desired) view(o Observed) conflict.View {
 	v := conflict.View{
-		Runs: d.agreement.Run, Interface: d.speaks, VirtualIPs: d.addresses(),
+		Runs: d.routers[0].Run, Interface: d.speaks, VirtualIPs: d.addresses(),
 		Incomplete: o.Planned > 1+len(d.peers)+len(o.untoldPeers()),
 		Listened:   o.Look.Listened,
 	}
 	if d.claims.first || len(d.claims.routers) == 0 {
-		v.Routers = d.routerIDs(v.Runs)
+		v.Routers = routerIDs(v.Runs, d.addresses())
 	} else {
-		v.Runs, v.Routers = d.agreement.Wanted, d.claims.routers
+		v.Runs, v.Routers = d.routers[0].Wanted, d.claims.routers
 	}
-	for _, p := range d.parts() {
-		state, _ := p.instanceOf(o.Machine)
-		v.Estranged = v.Estranged || p.estranged(o.Machine, state)
+	for _, r := range d.routers {
+		state, _ := d.state(o.Machine, r)
+		v.Estranged = v.Estranged || d.estranged(o.Machine, r, state)
 		switch {
 		case state.State == keepalived.Master:
-			v.Held = append(v.Held, p.addresses()...)
+			v.Held = append(v.Held, r.addresses()...)
 		case state.State == keepalived.Backup && state.MasterPriority > 0:
-			v.Followed = append(v.Followed, p.addresses()...)
+			v.Followed = append(v.Followed, r.addresses()...)
 		}
 	}
 	for _, p := range slices.Concat(d.peers, o.untoldPeers()) {
@@ -67,11 +67,11 @@ func (d Desired) toldRouters(m endpoint.Member) []vrrp.VirtualRouterID {
 	var ids []vrrp.VirtualRouterID
 	for _, r := range append(slices.Collect(maps.Values(m.More)), m.Word) {
 		if r.Serves && !r.Unread() {
-			ids = append(ids, d.routerIDs(r.Runs)...)
+			ids = append(ids, routerIDs(r.Runs, d.addresses())...)
 		}
 		for _, a := range []*group.Announcement{r.Next, r.Aside.Announcement()} {
 			if a != nil {
-				ids = append(ids, d.routerIDs(a.Parameters)...)
+				ids = append(ids, routerIDs(a.Parameters, d.addresses())...)
 			}
 		}
 	}
@@ -81,13 +81,13 @@ func (d Desired) toldRouters(m endpoint.Member) []vrrp.VirtualRouterID {
 // estranged tells that this unit follows a holder that is no unit of its group that
 // serves: the rank in its advertisements is another application's. Both began at the
 // same time, so neither heard the other when it looked.
-func (d Desired) estranged(m Machine, state keepalived.InstanceState) bool {
-	if d.usurper(m, state) != nil {
+func (d Desired) estranged(m Machine, r router, state keepalived.InstanceState) bool {
+	if r.usurper(m, state) != nil {
 		return true
 	}
 	c, ours := vrrp.Read(state.MasterPriority)
-	return d.related && ours && state.State == keepalived.Backup && !d.agreement.Mixed() &&
-		!slices.ContainsFunc(d.peers, func(p peer) bool { return p.Serves && d.turn(p.rank) == c.Rank })
+	return d.related && ours && state.State == keepalived.Backup && !r.Mixed() &&
+		!slices.ContainsFunc(r.peers, func(p peer) bool { return p.Serves && r.turn(p.rank) == c.Rank })
 }
 
 // untoldPeers are units in the peer relation that have told nothing themselves yet,
@@ -157,7 +157,7 @@ func (d Desired) shares() bool {
 
 // freeRouter suggests a virtual router ID.
 func (d Desired) freeRouter(o Observed, v conflict.View) vrrp.VirtualRouterID {
-	return conflict.Free(*o.Look, v.Runs.Anchor.Is6(), v.Runs.VirtualRouterID, len(d.routerIDs(v.Runs)), d.usedHere(o))
+	return conflict.Free(*o.Look, v.Runs.Anchor.Is6(), v.Runs.VirtualRouterID, len(routerIDs(v.Runs, d.addresses())), d.usedHere(o))
 }
 
 // usedHere lists the virtual router IDs of others on this machine.
@@ -176,28 +176,28 @@ func (d Desired) stops(f conflict.Finding) (juju.Status, bool) {
 	claimed := slices.Contains(d.claims.addresses, f.Address)
 	switch {
 	case f.Kind == conflict.RouterTaken && slices.Contains(d.claims.routers, f.Said.VirtualRouterID):
-		return d.word(routerTaken, f), true
+		return d.word(routerTaken, f, d.addresses()), true
 	case f.Kind == conflict.RouterMaybeTaken && slices.Contains(d.claims.routers, f.Said.VirtualRouterID):
-		return d.word(routerMaybeTaken, f), true
+		return d.word(routerMaybeTaken, f, d.addresses()), true
 	case f.Kind == conflict.AddressTaken && claimed:
-		return d.word(addressTaken, f), true
+		return d.word(addressTaken, f, d.addresses()), true
 	case f.Kind == conflict.AddressMaybeTaken && claimed:
-		return d.word(addressMaybeTaken, f), true
+		return d.word(addressMaybeTaken, f, d.addresses()), true
 	case f.Kind == conflict.HolderUnheard && d.claims.first && f.Path == conflict.Dropped:
-		return d.word(holderDropped, f), true
+		return d.word(holderDropped, f, d.addresses()), true
 	case f.Kind == conflict.HolderUnheard && d.claims.first:
-		return d.word(holderUnheard, f), true
+		return d.word(holderUnheard, f, d.addresses()), true
 	}
 	return juju.Status{}, false
 }
 
 // word puts a finding in words.
-func (d Desired) word(c condition, f conflict.Finding) juju.Status {
+func (d Desired) word(c condition, f conflict.Finding, vips []netip.Addr) juju.Status {
 	free := fmt.Sprint(d.free)
 	if d.free == 0 {
 		free = "(none is free)"
 	}
-	return say(c, "APPLICATION", d.Layout.Application, "HOST", f.Host.String(), "UNIT", f.Peer, "ADDRESSES", list(d.addresses()), "ADDRESS", f.Address.String(),
+	return say(c, "APPLICATION", d.Layout.Application, "HOST", f.Host.String(), "UNIT", f.Peer, "ADDRESSES", list(vips), "ADDRESS", f.Address.String(),
 		"ID", fmt.Sprint(f.Said.VirtualRouterID), "FREE", free)
 }
 
@@ -210,7 +210,7 @@ func (d Desired) conflicts() string {
 	if d.found[0].Kind == conflict.TwoHolders {
 		c = map[conflict.Path]condition{conflict.Lost: alsoHolds, conflict.Dropped: alsoHoldsDropped, conflict.Arrives: alsoHoldsDeaf}[d.found[0].Path]
 	}
-	message := d.word(c, d.found[0]).Message
+	message := d.word(c, d.found[0], d.addresses()).Message
 	if more := len(d.found) - 1; more > 0 {
 		message += say(moreConflicts, "COUNT", fmt.Sprint(more), "UNIT", d.unit.String()).Message
 	}
@@ -221,7 +221,7 @@ func (d Desired) conflicts() string {
 // interface of its own is there: who looks for it there is not told when it moves.
 func (d Desired) misplaced(m Machine) string {
 	m.Interfaces = m.subnets()
-	for _, p := range d.placed {
+	for _, p := range d.placed() {
 		if m.onLink(p.Interface, p.Addr()) {
 			continue
 		}
@@ -242,7 +242,7 @@ func (d Desired) unplaced(m Machine) string {
 	for _, v := range d.options.VirtualIPs {
 		sized[v.Addr()] = v.Sized
 	}
-	for _, p := range d.placed {
+	for _, p := range d.placed() {
 		said := d.options.Interface != "" || sized[p.Addr()]
 		found := slices.ContainsFunc(m.Interfaces, func(i Interface) bool { return m.rank(i) != unsuited && m.onLink(i.Name, p.Addr()) })
 		if !said && !found && !m.bare(p.Interface) && m.lacksAddress(p.Interface, p.Addr().Is6()) == "" {

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"keepalived-charm/internal/config"
 	"keepalived-charm/internal/keepalived"
 	"keepalived-charm/internal/vrrp"
 )
@@ -69,24 +70,19 @@ func (m Machine) report(instance string) (keepalived.InstanceState, bool) {
 	return keepalived.InstanceState{}, false
 }
 
-// instanceOf is what the daemon says of this unit's instance; false if nothing.
-func (d Desired) instanceOf(m Machine) (keepalived.InstanceState, bool) {
-	return m.report(d.Layout.Instance())
-}
-
 // disagreement lists where daemon and kernel differ: virtual IPs that a MASTER
 // lacks, and those that a unit has which is none. Addresses of others are nobody's
 // business here, and what is pinned to the loopback device belongs there.
-func (d Desired) disagreement(m Machine) (missing, stray []netip.Addr) {
-	state, reported := d.instanceOf(m)
+func (d Desired) disagreement(m Machine, r router) (missing, stray []netip.Addr) {
+	state, reported := d.state(m, r)
 	if !reported {
 		return nil, nil
 	}
 	places := map[netip.Addr]string{}
-	for _, p := range d.placed {
+	for _, p := range r.instance.Addresses {
 		places[p.Addr()] = p.Interface
 	}
-	for _, a := range d.addresses() {
+	for _, a := range r.addresses() {
 		switch on := m.hasOutside(a, "lo"); {
 		case state.State == keepalived.Master && !inPlace(m, a, places[a]):
 			missing = append(missing, a)
@@ -115,25 +111,25 @@ func (d Desired) copies(m Machine) []netip.Addr {
 // no daemon, and the address that stands for them in advertisements. While virtual
 // IPs are pinned, the unit has them and is not MASTER.
 func (d Desired) strays(m Machine) []netip.Addr {
-	if slices.Contains(m.Owed, Unpin) || slices.ContainsFunc(d.parts(), func(p Desired) bool { return p.agreement.Pin }) {
+	if slices.Contains(m.Owed, Unpin) || d.anyRouter(func(r router) bool { return r.Pin }) {
 		return nil
 	}
 	var list []netip.Addr
-	for _, p := range d.parts() {
-		list = append(list, p.stray(m)...)
+	for _, r := range d.routers {
+		list = append(list, d.stray(m, r)...)
 	}
 	return list
 }
 
-func (d Desired) stray(m Machine) []netip.Addr {
-	state, reported := d.instanceOf(m)
+func (d Desired) stray(m Machine, r router) []netip.Addr {
+	state, reported := d.state(m, r)
 	if !reported {
 		if m.Active {
 			return nil // nobody knows
 		}
-		return d.kept(m)
+		return kept(m, r.virtualIPs)
 	}
-	_, stray := d.disagreement(m)
+	_, stray := d.disagreement(m, r)
 	for _, a := range state.Addresses {
 		if vrrp.IsAnchor(a) && state.State != keepalived.Master && state.State != keepalived.Init && m.has(a) {
 			stray = append(stray, a)
@@ -147,8 +143,8 @@ func (d Desired) stray(m Machine) []netip.Addr {
 // it takes for there until it has been standby, however often it reads that again.
 func (d Desired) lost(m Machine) []netip.Addr {
 	var list []netip.Addr
-	for _, p := range d.parts() {
-		state, _ := p.instanceOf(m)
+	for _, r := range d.routers {
+		state, _ := d.state(m, r)
 		if state.State != keepalived.Master {
 			continue
 		}
@@ -156,7 +152,7 @@ func (d Desired) lost(m Machine) []netip.Addr {
 		for _, a := range state.Addresses {
 			read[a] = true
 		}
-		for _, a := range p.addresses() {
+		for _, a := range r.addresses() {
 			at, placed := m.placeOf(a)
 			if placed && read[a] && m.exists(at.Interface) && !m.hasOn(at.Interface, a) && !m.hasOn("lo", a) {
 				list = append(list, a)
@@ -166,35 +162,29 @@ func (d Desired) lost(m Machine) []netip.Addr {
 	return list
 }
 
-func (d Desired) addresses() []netip.Addr {
-	var all []netip.Addr
-	for _, v := range d.options.VirtualIPs {
-		all = append(all, v.Addr())
-	}
-	return all
+func (d Desired) addresses() []netip.Addr { return addresses(d.options.VirtualIPs) }
+
+// held returns those virtual IPs that the kernel has.
+func held(m Machine, vips []config.VirtualIP) []netip.Addr {
+	return slices.DeleteFunc(addresses(vips), func(a netip.Addr) bool { return !m.has(a) })
 }
 
-// held returns the virtual IPs that the kernel has.
-func (d Desired) held(m Machine) []netip.Addr {
-	return slices.DeleteFunc(d.addresses(), func(a netip.Addr) bool { return !m.has(a) })
-}
-
-// kept returns the virtual IPs that a unit has which is to have none, whatever its
+// kept returns those virtual IPs that a unit has which is to have none, whatever its
 // daemon says, if anything.
-func (d Desired) kept(m Machine) []netip.Addr {
-	return slices.DeleteFunc(d.addresses(), func(a netip.Addr) bool { return !m.hasOutside(a, "lo") })
+func kept(m Machine, vips []config.VirtualIP) []netip.Addr {
+	return slices.DeleteFunc(addresses(vips), func(a netip.Addr) bool { return !m.hasOutside(a, "lo") })
 }
 
 // pins lists the addresses under which the configuration changes: those of routers
 // that this unit holds and changes, all when their number changes.
 func (d Desired) pins(m Machine) []netip.Addr {
-	if a := d.agreement; a.Pin && a.Was.Spread != a.Run.Spread {
-		return d.held(m)
+	if one := d.routers[0]; one.Pin && one.Was.Spread != one.Run.Spread {
+		return held(m, d.options.VirtualIPs)
 	}
 	var list []netip.Addr
-	for _, p := range d.parts() {
-		if p.agreement.Pin {
-			list = append(list, p.held(m)...)
+	for _, r := range d.routers {
+		if r.Pin {
+			list = append(list, held(m, r.virtualIPs)...)
 		}
 	}
 	return list

@@ -9,10 +9,10 @@ import (
 	"keepalived-charm/internal/vrrp"
 )
 
-// base is the unit's base priority.
-func (d Desired) base() vrrp.Priority {
+// base is the unit's base priority in a virtual router.
+func (d Desired) base(r router) vrrp.Priority {
 	switch {
-	case d.agreement.Mixed():
+	case r.Mixed():
 		return vrrp.MixedBase
 	case !d.spread:
 		return vrrp.Base(d.rank)
@@ -21,20 +21,20 @@ func (d Desired) base() vrrp.Priority {
 	case d.leaving:
 		return vrrp.Base(vrrp.Ranks - 1) // its peers are unknown to it by now
 	}
-	return vrrp.Base(d.turn(d.rank))
+	return vrrp.Base(r.turn(d.rank))
 }
 
-// claimed is what the Python charm's file claims or, once that is replaced, what this
-// unit kept of it; false in a group that is not mixed.
-func (d Desired) claimed(m Machine) (applied.Router, bool) {
-	r, claims := m.Applied.Routers[0]
-	return r, claims && d.agreement.Mixed()
+// python is what the Python charm's file says or, once that is replaced, what this unit
+// kept of it; false in a group that is not mixed.
+func (d Desired) python(m Machine) (applied.Router, bool) {
+	r, there := m.Applied.Routers[0]
+	return r, there && d.routers[0].Mixed()
 }
 
 // pythonInterface is where the Python charm has its virtual IP and speaks; empty in
 // a group that is not mixed. Units of that charm listen nowhere else.
 func (d Desired) pythonInterface(m Machine) string {
-	if c, ok := d.claimed(m); ok && config.Interface(c.Link) {
+	if c, ok := d.python(m); ok && config.Interface(c.Link) {
 		return c.Link
 	}
 	return ""
@@ -42,11 +42,12 @@ func (d Desired) pythonInterface(m Machine) string {
 
 // alsoAdvertised lists what the Python charm advertises besides the anchor.
 func (d Desired) alsoAdvertised(m Machine) []netip.Addr {
-	c, ok := d.claimed(m)
+	c, ok := d.python(m)
 	if !ok {
 		return nil
 	}
+	anchor := d.routers[0].Run.Anchor
 	return slices.DeleteFunc(slices.Concat([]netip.Addr{c.Anchor}, c.Also), func(a netip.Addr) bool {
-		return a == d.agreement.Run.Anchor || a.Is6() != d.agreement.Run.Anchor.Is6()
+		return a == anchor || a.Is6() != anchor.Is6()
 	})
 }

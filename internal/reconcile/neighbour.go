@@ -19,7 +19,7 @@ func (d Desired) refuseClash(o Observed, ours keepalived.VRRPInstance) error {
 		for _, c := range other.Claims {
 			if c.Interface == ours.Interface && c.VirtualRouterID == ours.VirtualRouterID && c.Six == ours.Anchor.Is6() {
 				value, used := fmt.Sprint(ours.VirtualRouterID), "it"
-				if first := d.options.VirtualRouterID; first != ours.VirtualRouterID && (d.Spread() || d.agreement.Wanted.Spread) {
+				if first := d.options.VirtualRouterID; first != ours.VirtualRouterID && (d.Spread() || d.routers[0].Wanted.Spread) {
 					value, used = fmt.Sprint(first), value // the first of several
 				}
 				return &config.Invalid{Option: "router_id", Value: value,
@@ -39,8 +39,8 @@ func (d Desired) refuseClash(o Observed, ours keepalived.VRRPInstance) error {
 // refuseWanted refuses what this unit could not run after a change that all units make
 // together, before it announces the change or stands aside for it.
 func (d Desired) refuseWanted(o Observed) error {
-	for _, part := range d.parts() {
-		ours := keepalived.VRRPInstance{Interface: d.speaks, Parameters: part.agreement.Wanted}
+	for _, r := range d.routers {
+		ours := keepalived.VRRPInstance{Interface: d.speaks, Parameters: r.Wanted}
 		first := slices.IndexFunc(d.options.VirtualIPs, func(v config.VirtualIP) bool { return v.Addr().Is6() == ours.Anchor.Is6() })
 		if name := ours.Parameters.Interface; name != "" {
 			ours.Interface = name
@@ -50,7 +50,7 @@ func (d Desired) refuseWanted(o Observed) error {
 				return err
 			}
 		}
-		for _, ours.VirtualRouterID = range part.routerIDs(part.agreement.Wanted) {
+		for _, ours.VirtualRouterID = range routerIDs(r.Wanted, r.addresses()) {
 			if err := d.refuseClash(o, ours); err != nil {
 				return err
 			}

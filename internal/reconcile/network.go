@@ -106,7 +106,7 @@ func Report(o Observed) (NetworkReport, error) {
 	r := NetworkReport{Interface: d.speaks, Listened: look.Listened.String(), RouterID: int(v.Runs.VirtualRouterID),
 		FreeRouterID: int(d.free), Conflicts: []string{}, Notes: []string{}, Faults: look.Faults}
 	for _, f := range conflict.Judge(v, *look) {
-		text := d.name(f, v)
+		text := d.say(f, v)
 		switch f.Kind {
 		case conflict.RouterMaybeTaken, conflict.AddressMaybeTaken:
 			r.Notes = append(r.Notes, text)
@@ -129,7 +129,7 @@ func Report(o Observed) (NetworkReport, error) {
 		r.Notes = append(r.Notes, p.Host.String()+" answers on "+p.Interface+" for addresses that nobody has, as a proxy does: who has a virtual IP is not told by it")
 	}
 	r.Heard = heard(v, *look)
-	for _, p := range d.placed {
+	for _, p := range d.placed() {
 		use := d.use(o, v, p.Addr(), p.Interface)
 		if use.Subnet == "" && misplaced == "" {
 			r.Notes = append(r.Notes, "no interface has the subnet of "+use.Address+": it is put on "+use.Interface+
@@ -143,8 +143,8 @@ func Report(o Observed) (NetworkReport, error) {
 // dropped tells what keepalived has dropped.
 func (d Desired) dropped(m Machine) []string {
 	var notes []string
-	for _, p := range d.parts() {
-		if state, _ := p.instanceOf(m); state.AddressErrors > 0 {
+	for _, r := range d.routers {
+		if state, _ := d.state(m, r); state.AddressErrors > 0 {
 			notes = append(notes, fmt.Sprintf("since it started, keepalived dropped %d advertisements of virtual router ID %d "+
 				"that carried other addresses than this application's", state.AddressErrors, state.VirtualRouterID))
 		}
@@ -166,8 +166,8 @@ func heard(v conflict.View, look conflict.Look) []HeardRouter {
 	return list
 }
 
-// name puts any finding in words.
-func (d Desired) name(f conflict.Finding, v conflict.View) string {
+// say puts any finding in words.
+func (d Desired) say(f conflict.Finding, v conflict.View) string {
 	c := map[conflict.Kind]condition{
 		conflict.RouterTaken: routerTaken, conflict.RouterMaybeTaken: routerMaybeTaken,
 		conflict.AddressTaken: addressTaken, conflict.AddressMaybeTaken: addressMaybeTaken,
@@ -181,7 +181,7 @@ func (d Desired) name(f conflict.Finding, v conflict.View) string {
 	case f.Kind == conflict.TwoHolders && f.Path == conflict.Arrives:
 		c = alsoHoldsDeaf
 	}
-	text := strings.TrimPrefix(d.word(c, f).Message, "; ")
+	text := strings.TrimPrefix(d.word(c, f, d.addresses()).Message, "; ")
 	if f.Kind == conflict.RouterTaken && f.Merges(v.Runs) {
 		text += "; it is another deployment of this charm: both elect one holder between them, and the other's virtual IPs are nowhere"
 	}

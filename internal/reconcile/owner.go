@@ -62,7 +62,7 @@ func (d Desired) intrusions(m Machine) []intrusion {
 	var list []intrusion
 	for _, other := range m.Others {
 		for _, s := range other.Settings {
-			if e := effect(s, d.agreement.Run); e != "" {
+			if e := effect(s, d.routers[0].Run); e != "" {
 				list = append(list, intrusion{other.File, s[0], e})
 			}
 		}
@@ -98,7 +98,7 @@ func (m Machine) mayRestore() bool {
 // hampered tells of the kernel settings that have drifted, on a unit whose service may
 // fail for it: one that is without a virtual IP cannot be bound to there.
 func (d Desired) hampered(m Machine) string {
-	if m.Check.Known && m.Check.Healthy || len(d.held(m)) == len(d.addresses()) {
+	if m.Check.Known && m.Check.Healthy || len(held(m, d.options.VirtualIPs)) == len(d.addresses()) {
 		return ""
 	}
 	for _, name := range m.Drifted {

@@ -8,11 +8,11 @@ import (
 	"keepalived-charm/internal/vrrp"
 )
 
-// target is what the options ask for.
-func (d Desired) target() vrrp.Parameters {
+// target is what the options ask for in a virtual router.
+func (d Desired) target(number int) vrrp.Parameters {
 	o := d.options
 	six := !slices.ContainsFunc(o.VirtualIPs, func(v config.VirtualIP) bool { return v.Addr().Is4() })
-	id := o.VirtualRouterID + vrrp.VirtualRouterID(d.Layout.Router)
+	id := o.VirtualRouterID + vrrp.VirtualRouterID(number)
 	return vrrp.Parameters{
 		Version:         o.Version,
 		Mode:            o.Mode,
@@ -20,15 +20,15 @@ func (d Desired) target() vrrp.Parameters {
 		Interval:        o.AdvertInterval,
 		Anchor:          vrrp.Anchor(id, six),
 		Auth:            vrrp.Fingerprint(d.secret),
-		Spread:          o.Spread && d.Layout.Router == 0,
+		Spread:          o.Spread && number == 0,
 		Interface:       o.Interface,
 	}
 }
 
-// running returns what this unit has applied, for the Python charm too; false when
-// nothing is served yet.
-func (d Desired) running(m Machine) (vrrp.Parameters, bool) {
-	r, runs := m.Applied.Routers[d.Layout.Router]
+// runs returns the parameters that this unit has applied, for the Python charm too;
+// false when it does not serve that virtual router yet.
+func (m Machine) runs(number int) (vrrp.Parameters, bool) {
+	r, runs := m.Applied.Routers[number]
 	return r.Parameters, runs
 }
 
@@ -41,8 +41,7 @@ func (d Desired) pythonLeft(o Observed, current vrrp.Parameters) bool {
 // NeedsPlanned tells whether the decision depends on how many units the
 // application has.
 func NeedsPlanned(o Observed) bool {
-	d := Desired{Layout: o.layout()}
-	current, serving := d.running(o.Machine)
+	current, serving := o.Machine.runs(0)
 	return serving && !current.Constant() || (!serving || o.untold()) && len(o.peers()) == 0 || o.newcomer()
 }
 
@@ -54,7 +53,7 @@ func Probe(o Observed) []netip.Addr {
 	if err != nil || d.Mode != Serving {
 		return nil
 	}
-	if !slices.ContainsFunc(d.parts(), Desired.doubts) {
+	if !d.anyRouter(router.doubts) {
 		return nil
 	}
 	var list []netip.Addr
@@ -88,24 +87,4 @@ func Near(o Observed) []netip.Addr {
 func (m Machine) silent(p peer) bool {
 	asked := m.near(p)
 	return len(asked) > 0 && !slices.ContainsFunc(asked, func(a netip.Addr) bool { return !slices.Contains(m.Unreachable, a) })
-}
-
-// doubts tells that it matters whether peers are lost: not all run what the options
-// say.
-func (d Desired) doubts() bool {
-	a := d.agreement
-	differ := slices.ContainsFunc(d.peers, func(p peer) bool { return p.Serves && p.Runs != a.Run })
-	return a.Moving || !a.Holds && (a.Aside != "" || differ)
-}
-
-// occupied tells that a peer uses a virtual router ID for another router.
-func (d Desired) occupied(id vrrp.VirtualRouterID) bool {
-	return slices.ContainsFunc(d.serving(), func(p peer) bool {
-		for number, r := range p.member.More {
-			if number != d.Layout.Router && r.Runs.VirtualRouterID == id {
-				return true
-			}
-		}
-		return d.Layout.Router > 0 && p.member.Runs.VirtualRouterID == id
-	})
 }

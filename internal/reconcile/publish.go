@@ -24,20 +24,20 @@ func (d Desired) member(o Observed, own []netip.Addr) endpoint.Member {
 		m.Address = d.address
 		m.Lists = d.lists(o)
 		m.MACs = d.macs(o.Machine)
-		m.Word = d.router()
+		m.Word = d.routers[0].word(d.paused)
 		m.Since = o.told().Since
 		reign := int64(0)
-		for _, p := range d.parts() {
-			if p.Layout.Router > 0 {
+		for _, r := range d.routers {
+			if r.number > 0 {
 				if m.More == nil {
 					m.More = map[int]group.Word{}
 				}
-				m.More[p.Layout.Router] = p.router()
-			} else if p.spread {
-				m.Word.VirtualIPs = p.addresses()
+				m.More[r.number] = r.word(d.paused)
+			} else if d.spread {
+				m.Word.VirtualIPs = r.addresses()
 			}
-			if p.master(o.Machine) {
-				reign = max(reign, p.reign(o.Machine))
+			if d.master(o.Machine, r) {
+				reign = max(reign, d.reign(o.Machine, r))
 			}
 		}
 		switch {
@@ -61,21 +61,6 @@ func (d Desired) since(o Observed, reign int64) int64 {
 	return told
 }
 
-// router is what this unit tells its peers of its part in a router.
-func (d Desired) router() group.Word {
-	r := group.Word{Serves: true, Runs: d.agreement.Run, Next: d.agreement.Next, Round: d.told.Round, Aside: d.agreement.Aside}
-	if r.Next != nil {
-		r.Round = r.Next.Round
-	}
-	if r.Aside == "" && d.paused {
-		r.Aside = group.Paused
-	}
-	if d.Layout.Router > 0 {
-		r.VirtualIPs = d.addresses()
-	}
-	return r
-}
-
 // yielded tells that this unit was holder since a time and is it no longer, as it
 // heard one that has been for longer: each was the only one that the other heard of.
 // Such a holder has no news, and without this unit's word the others would go on to
@@ -84,11 +69,11 @@ func (d Desired) yielded(o Observed, since int64) bool {
 	if since == 0 || !o.Machine.Check.Known || !o.Machine.Check.Healthy {
 		return false
 	}
-	for _, part := range d.parts() {
-		state, _ := part.instanceOf(o.Machine)
-		holder := part.holder(o.Machine, state)
+	for _, r := range d.routers {
+		state, _ := d.state(o.Machine, r)
+		holder, known := r.holder(o.Machine, state)
 		for _, p := range d.peers {
-			if holder == p.unit.String() && p.member.Since < since {
+			if known && holder == p.unit && p.member.Since < since {
 				return true
 			}
 		}
@@ -98,8 +83,8 @@ func (d Desired) yielded(o Observed, since int64) bool {
 
 // unheard tells that a peer would not send its advertisements to this unit yet,
 // which would hear nothing from it and take the addresses.
-func (d Desired) unheard() bool {
-	return d.agreement.Run.Mode == vrrp.Unicast && slices.ContainsFunc(d.serving(), func(p peer) bool {
+func (d Desired) unheard(r router) bool {
+	return r.Run.Mode == vrrp.Unicast && slices.ContainsFunc(serving(r.peers), func(p peer) bool {
 		return !slices.Contains(p.lists, d.address)
 	})
 }

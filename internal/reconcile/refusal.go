@@ -15,14 +15,13 @@ import (
 // record is what this unit is about to run. Options that it has yet to change over to,
 // with the others, may still turn out not to do: those of before stay beside them.
 func (d Desired) record(o Observed) applied.Record {
-	parts := d.parts()
 	r := applied.Record{Options: config.Effective(o.Options.Raw), Routers: map[int]applied.Router{}, Addresses: map[netip.Addr]applied.Place{}}
-	if before := o.Machine.Applied.Options; before != nil && slices.ContainsFunc(parts, func(p Desired) bool { return p.agreement.Moving }) &&
+	if before := o.Machine.Applied.Options; before != nil && d.anyRouter(func(r router) bool { return r.Moving }) &&
 		!applied.Same(before, r.Options) {
 		r.Options, r.Moving = before, r.Options
 	}
-	for n, i := range d.instances {
-		number := parts[n].Layout.Router
+	for _, one := range d.routers {
+		i, number := one.instance, one.number
 		r.Routers[number] = applied.Router{Parameters: i.Parameters, Password: i.Password, Link: i.Interface, Also: i.Also}
 		for _, a := range i.Addresses {
 			r.Addresses[a.Addr()] = applied.Place{Router: number, Interface: a.Interface, Bits: a.Bits()}

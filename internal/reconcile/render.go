@@ -14,7 +14,7 @@ import (
 
 // arrange decides on everything that a serving unit needs.
 func (d *Desired) arrange(o Observed) error {
-	if err := d.place(o); err != nil {
+	if err := d.locate(o); err != nil {
 		return err
 	}
 	if err := d.refuseIntrusion(o); err != nil {
@@ -23,27 +23,21 @@ func (d *Desired) arrange(o Observed) error {
 	if err := d.refuseWanted(o); err != nil {
 		return err
 	}
-	parts := d.parts()
-	for n, p := range parts {
-		i, err := p.instance(o)
-		if err != nil {
+	for n := range d.routers {
+		r := &d.routers[n]
+		var err error
+		if r.instance, err = d.instance(o, *r); err != nil {
 			return err
 		}
-		if err := d.refuseClash(o, i); err != nil {
+		if err := d.refuseClash(o, r.instance); err != nil {
 			return err
 		}
-		d.instances = append(d.instances, i)
-		parts[n].placed = i.Addresses
-		d.placed = append(d.placed, i.Addresses...)
-	}
-	for n := range parts {
-		if parts[n].agreement.Aside = parts[n].unready(o); parts[n].agreement.Aside != "" {
-			parts[n].agreement.Waits = parts[n].waitsFor(o)
+		if r.Aside = d.unready(o, *r); r.Aside != "" {
+			r.Waits = d.waitsFor(o, *r)
 		}
 	}
-	d.agreement = parts[0].agreement
-	d.watch = d.checker(parts, d.instances)
-	d.watch.Deserted = d.deserted(o)
+	d.watch = d.checker()
+	d.watch.Deserted = d.deserted(o, d.routers[0])
 	return nil
 }
 
@@ -62,7 +56,7 @@ func (d *Desired) render(o Observed) error {
 	files := map[string]func() (string, error){
 		MainFile: main.Render,
 		l.Fragment(): keepalived.Fragment{Application: l.Application,
-			Instances: d.instances}.Render,
+			Instances: d.instances()}.Render,
 		l.CheckerConfig(): func() (string, error) {
 			text, err := d.watch.Marshal()
 			return string(text), err
@@ -93,18 +87,18 @@ func (d *Desired) render(o Observed) error {
 
 // unready returns what this unit stands aside for in a router; what it does not know
 // or hear yet is part of that.
-func (d Desired) unready(o Observed) group.Aside {
-	switch a := d.agreement; {
+func (d Desired) unready(o Observed, r router) group.Aside {
+	switch a := r.Decision; {
 	case a.Aside != "" && a.Aside != group.Joins || a.Holds:
 		return a.Aside
 	case o.newcomer() && o.Planned > 1+len(d.peers):
 		return group.Unknown
-	case d.deserted(o):
+	case d.deserted(o, r):
 		return group.Leaving
-	case d.unheard():
+	case d.unheard(r):
 		return group.Unheard
 	}
-	return d.agreement.Aside
+	return r.Aside
 }
 
 // services is what the systemd templates print.
@@ -114,10 +108,11 @@ type services struct {
 	Notify bool
 }
 
-// place finds the interfaces of the virtual IPs, and where advertisements travel:
+// locate finds the interfaces of the virtual IPs, and where advertisements travel:
 // where the first virtual IP of their family is, those of all routers.
-func (d *Desired) place(o Observed) error {
-	six := d.agreement.Run.Anchor.Is6()
+func (d *Desired) locate(o Observed) error {
+	one := d.routers[0]
+	six := one.Run.Anchor.Is6()
 	d.chosenFor = map[netip.Addr]string{}
 	for _, v := range d.options.VirtualIPs {
 		name, err := d.interfaceFor(o, v.Addr())
@@ -138,31 +133,27 @@ func (d *Desired) place(o Observed) error {
 	d.address = source(o.Machine, d.speaks, six)
 	if d.mute = !d.address.IsValid(); d.mute {
 		d.address = d.told.Address // it may come back
-		if d.agreement.Run.Mode == vrrp.Unicast {
-			d.missing = append(d.missing, d.muteness())
+		if one.Run.Mode == vrrp.Unicast {
+			d.missing = append(d.missing, d.muteness(six))
 		}
-	}
-	for n := range d.routers {
-		part := &d.routers[n]
-		part.interfaces, part.chosenFor, part.speaks, part.address, part.mute = d.interfaces, d.chosenFor, d.speaks, d.address, d.mute
 	}
 	return nil
 }
 
-// instance is a VRRP instance of the application on this unit.
-func (d Desired) instance(o Observed) (keepalived.VRRPInstance, error) {
+// instance is the VRRP instance of a virtual router on this unit.
+func (d Desired) instance(o Observed, r router) (keepalived.VRRPInstance, error) {
 	m := o.Machine
 	i := keepalived.VRRPInstance{
-		Name:       d.Layout.Instance(),
+		Name:       d.name(r),
 		Interface:  d.speaks,
-		Parameters: d.agreement.Run,
-		Password:   d.runningPassword(m),
-		Priority:   d.base(),
-		TrackFile:  d.Layout.TrackFile(),
+		Parameters: r.Run,
+		Password:   d.runningPassword(m, r),
+		Priority:   d.base(r),
+		TrackFile:  d.Layout.At(r.number).TrackFile(),
 		Also:       d.alsoAdvertised(m),
-		Peers:      d.sendsTo(),
+		Peers:      d.sendsTo(r.Run.Anchor.Is6()),
 	}
-	for _, v := range d.options.VirtualIPs {
+	for _, v := range r.virtualIPs {
 		name := d.chosenFor[v.Addr()]
 		i.Addresses = append(i.Addresses, keepalived.VirtualAddress{Prefix: d.prefix(m, name, v.Prefix), Interface: name})
 	}
@@ -172,16 +163,34 @@ func (d Desired) instance(o Observed) (keepalived.VRRPInstance, error) {
 			i.Peers = m.Applied.Peers
 		}
 	}
-	if i.Mode == vrrp.Unicast && d.mute && m.Applied.Routers[d.Layout.Router].Mode != vrrp.Unicast {
-		return i, d.muteness()
+	if i.Mode == vrrp.Unicast && d.mute && m.Applied.Routers[r.number].Mode != vrrp.Unicast {
+		return i, d.muteness(r.Run.Anchor.Is6())
 	}
 	return i, nil
 }
 
+// instances are those of all virtual routers.
+func (d Desired) instances() []keepalived.VRRPInstance {
+	var all []keepalived.VRRPInstance
+	for _, r := range d.routers {
+		all = append(all, r.instance)
+	}
+	return all
+}
+
+// placed are the virtual IPs with their interfaces.
+func (d Desired) placed() []keepalived.VirtualAddress {
+	var all []keepalived.VirtualAddress
+	for _, r := range d.routers {
+		all = append(all, r.instance.Addresses...)
+	}
+	return all
+}
+
 // muteness tells that unicast advertisements have no address to come from.
-func (d Desired) muteness() error {
+func (d Desired) muteness(six bool) error {
 	kind := "IPv4"
-	if d.agreement.Run.Anchor.Is6() {
+	if six {
 		kind = "link-local IPv6"
 	}
 	return &Blocked{"interface " + d.speaks + " has no " + kind + " address, which vrrp_mode=unicast needs"}

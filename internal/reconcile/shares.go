@@ -10,31 +10,30 @@ import (
 
 // roles is the unit's part in the elections. What is wrong in one comes first.
 func (d Desired) roles(m Machine) juju.Status {
-	parts := d.parts()
-	if len(parts) == 1 && !d.Spread() {
-		return d.role(m)
+	if !d.spread {
+		return d.role(m, d.routers[0])
 	}
 	var own, lost []netip.Addr
 	others, units := map[string][]netip.Addr{}, []string{}
-	for _, p := range parts {
-		if len(p.addresses()) == 0 {
+	for _, r := range d.routers {
+		if len(r.virtualIPs) == 0 {
 			continue
 		}
-		p.found, p.free = d.found, d.free
-		if s := p.role(m); s.Level != juju.Active {
+		if s := d.role(m, r); s.Level != juju.Active {
 			return s
 		}
-		state, _ := p.instanceOf(m)
-		switch holder := p.holder(m, state); {
+		state, _ := d.state(m, r)
+		switch unit, known := r.holder(m, state); {
 		case state.State == keepalived.Master:
-			own = append(own, p.addresses()...)
-		case holder == "":
-			lost = append(lost, p.addresses()...)
+			own = append(own, r.addresses()...)
+		case !known:
+			lost = append(lost, r.addresses()...)
 		default:
+			holder := unit.String()
 			if others[holder] == nil {
 				units = append(units, holder)
 			}
-			others[holder] = append(others[holder], p.addresses()...)
+			others[holder] = append(others[holder], r.addresses()...)
 		}
 	}
 	all := fmt.Sprint(len(d.addresses()))

@@ -37,110 +37,82 @@ func wordOf(m endpoint.Member, k int) group.Word {
 	return m.More[k]
 }
 
-// at returns this unit as router k concerns it: what it and its peers have told of
-// that router, and no other.
-func (d Desired) at(k int) Desired {
-	d.Layout.Router = k
-	d.told.Word = wordOf(d.told, k)
-	d.agreement, d.routers = group.Decision{}, nil
-	peers := slices.Clone(d.peers)
-	for n := range peers {
-		peers[n].Word = wordOf(peers[n].member, k)
+// share divides the virtual IPs among routers and agrees on each; one is what there is
+// without option spread, and the first of several.
+func (d *Desired) share(o Observed, one router) ([]router, error) {
+	one.virtualIPs = d.options.VirtualIPs
+	if !one.Run.Spread && !one.Wanted.Spread {
+		return []router{one}, nil
 	}
-	d.peers = peers
-	return d
-}
-
-// parts returns this unit as each of its routers concerns it.
-func (d Desired) parts() []Desired {
-	if len(d.routers) == 0 {
-		return []Desired{d}
+	numbers, err := d.numbers(o, one)
+	if err != nil || !one.Run.Spread {
+		return []router{one}, err // what is wanted and cannot be is not announced
 	}
-	return d.routers
-}
-
-// share divides the virtual IPs among routers and agrees on each.
-func (d Desired) share(o Observed) ([]Desired, error) {
-	if !d.agreement.Run.Spread && !d.agreement.Wanted.Spread {
-		return nil, nil
-	}
-	routers, err := d.numbers(o)
-	if err != nil || !d.agreement.Run.Spread {
-		return nil, err // what is wanted and cannot be is not announced
-	}
-	order := slices.Sorted(maps.Keys(routers))
-	if d.agreement.Was.Constant() && d.agreement.Was.VirtualRouterID < d.options.VirtualRouterID {
+	order := slices.Sorted(maps.Keys(numbers))
+	if one.Was.Constant() && one.Was.VirtualRouterID < d.options.VirtualRouterID {
 		slices.Reverse(order) // the next one's virtual router ID becomes free first
 	}
-	next, aside := d.agreement.Next, d.agreement.Aside.Announcement()
-	d.first = d.agreement.Run
+	next, aside := one.Next, one.Aside.Announcement()
+	d.first = one.Run
 	d.spread, d.gathers = true, next != nil && !next.Parameters.Spread
 	d.ends = d.gathers || aside != nil && !aside.Parameters.Spread
-	var parts []Desired
+	var routers []router
 	ids := map[vrrp.VirtualRouterID]bool{}
 	for _, k := range order {
-		part := d.at(k)
-		part.agreement = d.agreement
+		r := one
 		if k > 0 {
-			part.agreement = part.decide(o)
-			part.agreement.Aside = cmp.Or(d.out(part.agreement.Holds), part.agreement.Aside)
+			r = d.decide(o, k)
+			r.Aside = cmp.Or(d.out(one, r.Holds), r.Aside)
 		}
-		part.options.VirtualIPs = routers[k]
-		id := part.agreement.Run.VirtualRouterID
+		r.virtualIPs, r.turns = numbers[k], d.turnsOf(k)
+		id := r.Run.VirtualRouterID
 		taken := ids[id]
-		switch fresh := part.agreement.Was == (vrrp.Parameters{}); {
-		case fresh && k > 0 && (id > vrrp.LastVirtualRouterID || taken || !d.agreement.Pin && (part.occupied(id) || len(part.serving()) == 0 && d.unsettled())):
+		switch fresh := r.Was == (vrrp.Parameters{}); {
+		case fresh && k > 0 && (id > vrrp.LastVirtualRouterID || taken || !one.Pin && (r.occupied(id) || len(serving(r.peers)) == 0 && d.unsettled(one))):
 			continue // the first router, or another, has yet to make room, or units would begin with different parameters
 		case taken:
-			part.agreement.Run, part.agreement.Pin, part.agreement.Moving = part.agreement.Was, false, true
+			r.Run, r.Pin, r.Moving = r.Was, false, true
 		}
-		ids[part.agreement.Run.VirtualRouterID] = true
-		parts = append(parts, part)
+		ids[r.Run.VirtualRouterID] = true
+		routers = append(routers, r)
 	}
-	slices.SortFunc(parts, func(a, b Desired) int { return a.Layout.Router - b.Layout.Router })
-	return parts, nil
+	slices.SortFunc(routers, func(a, b router) int { return a.number - b.number })
+	return routers, nil
 }
 
 // unsettled tells that units are about to change the parameters of the first router,
 // which a new one takes over.
-func (d Desired) unsettled() bool {
-	return d.agreement.Aside.Announcement() != nil ||
-		slices.ContainsFunc(d.serving(), func(p peer) bool { return !p.Unread() && p.Runs != d.first })
+func (d Desired) unsettled(first router) bool {
+	return first.Aside.Announcement() != nil ||
+		slices.ContainsFunc(serving(d.peers), func(p peer) bool { return !p.Unread() && p.Runs != d.first })
 }
 
 // out tells what this unit stands aside for in every router but the first; empty for
 // nothing.
-func (d Desired) out(holds bool) group.Aside {
+func (d Desired) out(first router, holds bool) group.Aside {
 	// A unit that came back to units that have one router for all virtual IPs.
-	if slices.ContainsFunc(d.serving(), func(p peer) bool { return p.Aside == "" && !p.Unread() && !p.Runs.Spread }) {
+	if slices.ContainsFunc(serving(d.peers), func(p peer) bool { return p.Aside == "" && !p.Unread() && !p.Runs.Spread }) {
 		return group.Agreed
 	}
 	if d.ends && !d.gathers && !holds {
-		return d.agreement.Aside
+		return first.Aside
 	}
 	return ""
 }
 
-// awaited tells that some peer serves and does not have this router yet.
-func (d Desired) awaited() bool {
-	return d.Layout.Router > 0 && slices.ContainsFunc(d.peers, func(p peer) bool {
-		return p.member.Serves && !p.lost && !p.Serves
-	})
-}
-
-// place is room for one virtual IP: a router and an address family.
-type place struct {
+// room is what one virtual IP takes: a router and an address family.
+type room struct {
 	number int
 	six    bool
 }
 
-// places tells the router of each virtual IP that some unit has, and which places are
-// taken. Who takes part in a router is believed first, who does not know its peers
-// not at all: it counts by itself. Units that run hooks for two changes of the list at
-// the same time may give a new virtual IP two places, until each has seen what the
-// others told; the lower one stays.
-func (d Desired) places(o Observed) (known map[netip.Addr]int, taken map[place]bool) {
-	known, taken = map[netip.Addr]int{}, map[place]bool{}
+// rooms tells the router of each virtual IP that some unit has, and what is taken. Who
+// takes part in a router is believed first, who does not know its peers not at all: it
+// counts by itself. Units that run hooks for two changes of the list at the same time may
+// give a new virtual IP two routers, until each has seen what the others told; the lower
+// one stays.
+func (d Desired) rooms(o Observed, first router) (known map[netip.Addr]int, taken map[room]bool) {
+	known, taken = map[netip.Addr]int{}, map[room]bool{}
 	weak := map[netip.Addr]int{}
 	note := func(number int, r group.Word) {
 		where := known
@@ -155,15 +127,15 @@ func (d Desired) places(o Observed) (known map[netip.Addr]int, taken map[place]b
 			if before, ok := where[a]; !ok || number < before {
 				where[a] = number
 			}
-			taken[place{number, a.Is6()}] = true
+			taken[room{number, a.Is6()}] = true
 		}
 	}
-	if d.agreement.Was.Spread {
+	if first.Was.Spread {
 		for a, p := range o.Machine.Applied.Addresses {
 			note(p.Router, group.Word{VirtualIPs: []netip.Addr{a}, Aside: wordOf(d.told, p.Router).Aside})
 		}
 	}
-	for _, p := range d.serving() {
+	for _, p := range serving(d.peers) {
 		note(0, p.member.Word)
 		for number, r := range p.member.More {
 			note(number, r)
@@ -179,18 +151,18 @@ func (d Desired) places(o Observed) (known map[netip.Addr]int, taken map[place]b
 
 // numbers gives every virtual IP its router: the one that a unit has it in, or the
 // lowest without an address of its family.
-func (d Desired) numbers(o Observed) (map[int][]config.VirtualIP, error) {
-	known, taken := d.places(o)
-	routers := map[int][]config.VirtualIP{0: nil} // the first speaks for the unit
+func (d Desired) numbers(o Observed, first router) (map[int][]config.VirtualIP, error) {
+	known, taken := d.rooms(o, first)
+	numbers := map[int][]config.VirtualIP{0: nil} // the first speaks for the unit
 	for _, v := range d.options.VirtualIPs {
 		number, ok := known[v.Addr()]
-		for !ok && taken[place{number, v.Addr().Is6()}] {
+		for !ok && taken[room{number, v.Addr().Is6()}] {
 			number++
 		}
-		taken[place{number, v.Addr().Is6()}] = true
-		routers[number] = append(routers[number], v)
+		taken[room{number, v.Addr().Is6()}] = true
+		numbers[number] = append(numbers[number], v)
 	}
-	most := vrrp.LastVirtualRouterID - vrrp.VirtualRouterID(slices.Max(slices.Collect(maps.Keys(routers))))
+	most := vrrp.LastVirtualRouterID - vrrp.VirtualRouterID(slices.Max(slices.Collect(maps.Keys(numbers))))
 	if most < 1 {
 		return nil, &config.Invalid{Option: "spread", Value: "true",
 			Must: fmt.Sprintf("false: it gives each virtual IP a virtual router ID, of which there are %d", vrrp.LastVirtualRouterID)}
@@ -199,25 +171,32 @@ func (d Desired) numbers(o Observed) (map[int][]config.VirtualIP, error) {
 		return nil, &config.Invalid{Option: "router_id", Value: fmt.Sprint(d.options.VirtualRouterID),
 			Must: fmt.Sprintf("%d at most: spread gives each virtual IP a virtual router ID, counting up to %d", most, vrrp.LastVirtualRouterID)}
 	}
-	return routers, nil
+	return numbers, nil
 }
 
-// turn is the place of a rank in the order in which units take the router over. First
-// comes its home: homes go round the units of the group, whether those serve now or
-// not. Every second round the order is the reverse, so that what one unit had goes to
-// several.
-func (d Desired) turn(r vrrp.Rank) vrrp.Rank {
-	if !d.spread {
-		return r
-	}
+// turns is the order in which units take a router over. First comes its home: homes go
+// round the units of the group, whether those serve now or not. Every second round the
+// order is the reverse, so that what one unit had goes to several. The zero value is the
+// order of ranks, that of the one router without option spread.
+type turns struct {
+	home    vrrp.Rank
+	reverse bool
+}
+
+// turnsOf is the order of router k of several.
+func (d Desired) turnsOf(k int) turns {
 	ranks := []vrrp.Rank{d.rank}
 	for _, p := range d.peers {
 		ranks = append(ranks, p.rank)
 	}
 	slices.Sort(ranks)
-	home := ranks[d.Layout.Router%len(ranks)]
-	if d.Layout.Router/len(ranks)%2 > 0 {
-		r, home = home, r
+	return turns{ranks[k%len(ranks)], k/len(ranks)%2 > 0}
+}
+
+// turn is the place of a rank in that order.
+func (t turns) turn(r vrrp.Rank) vrrp.Rank {
+	if t.reverse {
+		return (t.home - r + vrrp.Ranks) % vrrp.Ranks
 	}
-	return (r - home + vrrp.Ranks) % vrrp.Ranks
+	return (r - t.home + vrrp.Ranks) % vrrp.Ranks
 }

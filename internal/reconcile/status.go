@@ -12,7 +12,6 @@ import (
 	"keepalived-charm/internal/group"
 	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/keepalived"
-	"keepalived-charm/internal/vrrp"
 )
 
 // NoVirtualIP starts the message of a unit without virtual IPs; Charmed
@@ -59,7 +58,7 @@ func (d Desired) status(m Machine) juju.Status {
 			return s
 		}
 		s := say(paused, "UNIT", d.unit.String())
-		if kept := d.kept(m); len(kept) > 0 {
+		if kept := kept(m, d.options.VirtualIPs); len(kept) > 0 {
 			s.Message += say(pausedHolds, "ADDRESSES", list(kept)).Message
 		}
 		return s
@@ -76,7 +75,7 @@ func (d Desired) status(m Machine) juju.Status {
 		s.Message += say(alsoMasked, "COMMAND", m.unmask()).Message
 	}
 	s.Message += d.progress() + d.conflicts() + strings.Join(d.besides(m), "") + d.misplaced(m) + d.unplaced(m)
-	if !d.dropsOut(m) {
+	if !d.dropsOut(m, d.routers[0]) {
 		s.Message += d.failing(m.Check)
 	}
 	if !d.related {
@@ -126,20 +125,21 @@ func ProgramFails(reason string) *Blocked {
 	return &Blocked{Message: say(programFails, "REASON", reason).Message}
 }
 
-// role is the unit's part in the election.
-func (d Desired) role(m Machine) juju.Status {
-	state, reported := d.instanceOf(m)
+// role is the unit's part in the election of a virtual router.
+func (d Desired) role(m Machine, r router) juju.Status {
+	state, reported := d.state(m, r)
 	switch {
 	case !reported && !m.Active:
 		return say(notRunning)
 	case !reported:
 		return say(notReporting)
 	}
-	missing, stray := d.disagreement(m)
-	all := list(d.addresses())
+	missing, stray := d.disagreement(m, r)
+	all := list(r.addresses())
+	holder, known := r.holder(m, state)
 	switch {
 	case len(missing) > 0:
-		n := len(d.addresses())
+		n := len(r.virtualIPs)
 		return say(holdsSome, "COUNT", fmt.Sprint(n-len(missing)), "ALL", fmt.Sprint(n), "ADDRESSES", list(missing))
 	case len(stray) > 0:
 		return say(holdsStray, "ADDRESSES", list(stray), "STATE", state.State.String())
@@ -149,11 +149,11 @@ func (d Desired) role(m Machine) juju.Status {
 	case state.State == keepalived.Master:
 		return say(holdsAll, "ADDRESSES", all)
 	case state.State == keepalived.Fault:
-		return d.fault(m, state)
-	case d.usurper(m, state) != nil:
-		return d.usurpedBy(*d.usurper(m, state))
-	case d.holder(m, state) != "":
-		return say(standbyOf, "ADDRESSES", all, "UNIT", d.holder(m, state))
+		return d.fault(m, r, state)
+	case r.usurper(m, state) != nil:
+		return d.usurpedBy(r, *r.usurper(m, state))
+	case known:
+		return say(standbyOf, "ADDRESSES", all, "UNIT", holder.String())
 	case state.State == keepalived.Backup && state.MasterPriority > 0:
 		return say(standbyAlone, "ADDRESSES", all)
 	}
@@ -161,24 +161,24 @@ func (d Desired) role(m Machine) juju.Status {
 }
 
 // fault tells why an instance is in the FAULT state.
-func (d Desired) fault(m Machine, state keepalived.InstanceState) juju.Status {
+func (d Desired) fault(m Machine, r router, state keepalived.InstanceState) juju.Status {
 	for _, name := range append([]string{state.Interface}, d.interfaces...) {
 		if d.interfaceDown(m, name) {
 			return say(linkDown, "INTERFACE", name)
 		}
 	}
-	kind := m.lacksAddress(state.Interface, d.agreement.Run.Anchor.Is6())
-	waiting, waits := d.waiting()
+	kind := m.lacksAddress(state.Interface, r.Run.Anchor.Is6())
+	waiting, waits := waiting(r.Decision)
 	switch {
 	case kind != "":
 		return say(noAddress, "INTERFACE", state.Interface, "KIND", kind)
-	case d.dropsOut(m):
+	case d.dropsOut(m, r):
 		return say(outOfElection, "UNIT", d.unit.String(), "REASON", m.Check.Reason)
 	case waits:
 		return waiting
-	case m.Check.Known && !m.Check.Healthy || d.agreement.Aside != "":
+	case m.Check.Known && !m.Check.Healthy || r.Aside != "":
 		// Aside for a moment, for the others' sake.
-		return say(standbyAlone, "ADDRESSES", list(d.addresses()))
+		return say(standbyAlone, "ADDRESSES", list(r.addresses()))
 	}
 	return say(daemonFault)
 }
@@ -200,17 +200,17 @@ func (m Machine) lacksAddress(iface string, six bool) string {
 }
 
 // dropsOut tells that the unit is kept out because its check fails.
-func (d Desired) dropsOut(m Machine) bool {
-	state, _ := d.instanceOf(m)
+func (d Desired) dropsOut(m Machine, r router) bool {
+	state, _ := d.state(m, r)
 	return state.State == keepalived.Fault && m.Check.Known && !m.Check.Healthy && d.options.Policy.DropAllUnhealthy
 }
 
 // progress tells of a change that all units have to make, the first router's that
 // has to; empty without one.
 func (d Desired) progress() string {
-	for _, p := range d.parts() {
-		if p.agreement.Moving {
-			return progress(p.agreement)
+	for _, r := range d.routers {
+		if r.Moving {
+			return progress(r.Decision)
 		}
 	}
 	return ""
@@ -258,22 +258,6 @@ func interfaceWord(name string) string {
 		return "an interface that each unit chooses"
 	}
 	return "interface " + name
-}
-
-// holder names the unit whose advertisements this unit hears: an advertised
-// priority tells the rank of who sent it, except in a mixed group, and unless the
-// health checker heard that somebody else sent it.
-func (d Desired) holder(m Machine, state keepalived.InstanceState) string {
-	c, ok := vrrp.Read(state.MasterPriority)
-	if !ok || state.State != keepalived.Backup || d.agreement.Mixed() {
-		return ""
-	}
-	for _, p := range d.peers {
-		if d.turn(p.rank) == c.Rank && !p.impersonated(m.Check.Heard, state) {
-			return p.unit.String()
-		}
-	}
-	return ""
 }
 
 func (d Desired) interfaceDown(m Machine, name string) bool {

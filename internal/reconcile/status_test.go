@@ -12,6 +12,7 @@ import (
 	"keepalived-charm/internal/applied"
 	"keepalived-charm/internal/config"
 	"keepalived-charm/internal/conflict"
+	"keepalived-charm/internal/endpoint"
 	"keepalived-charm/internal/facts"
 	"keepalived-charm/internal/group"
 	"keepalived-charm/internal/healthcheck"
@@ -29,10 +30,9 @@ type circumstances struct {
 
 // holding is a unit that holds three virtual IPs, one peer beside it.
 func holding(vips ...string) circumstances {
-	l := Layout{Application: "keepalived"}
+	l, serves := Layout{Application: "keepalived"}, group.Word{Serves: true}
 	d := &Desired{Layout: l, unit: juju.Unit{Application: "keepalived"}, related: true,
-		agreement: group.Decision{Run: vrrp.Parameters{VirtualRouterID: 23, Anchor: vrrp.Anchor(23, false)}},
-		peers:     []peer{{unit: juju.Unit{Application: "keepalived", Number: 1}, rank: 1, Word: group.Word{Serves: true}}}}
+		peers: []peer{{unit: juju.Unit{Application: "keepalived", Number: 1}, rank: 1, Word: serves, member: endpoint.Member{Word: serves}}}}
 	eth0 := Interface{Name: "eth0", Up: true, Addresses: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/24")}}
 	state := keepalived.InstanceState{Name: l.Instance(), Interface: "eth0", State: keepalived.Master, VirtualRouterID: 23}
 	for _, v := range vips {
@@ -43,6 +43,9 @@ func holding(vips ...string) circumstances {
 	}
 	m := &Machine{Active: true, Configured: facts.Configured{Applied: applied.Record{Addresses: map[netip.Addr]applied.Place{}}}, Interfaces: []Interface{{Name: "lo", Up: true}, eth0}, Instances: []keepalived.InstanceState{state},
 		Check: CheckResult{Known: true, Healthy: true}}
+	r := d.router(0)
+	r.virtualIPs, r.Run = d.options.VirtualIPs, vrrp.Parameters{VirtualRouterID: 23, Anchor: vrrp.Anchor(23, false)}
+	d.routers = []router{r}
 	return circumstances{d, m, &m.Instances[0]}
 }
 
@@ -59,9 +62,9 @@ func (c circumstances) drop(left int) { c.Interfaces[1].Addresses = c.Interfaces
 // waitFor makes the unit stand aside for others.
 func (c circumstances) waitFor(what group.Aside, others ...int) {
 	c.standby(0).state.State = keepalived.Fault
-	c.agreement.Aside = what
+	c.routers[0].Aside = what
 	for _, n := range others {
-		c.agreement.Waits = append(c.agreement.Waits, juju.Unit{Application: "keepalived", Number: n})
+		c.routers[0].Waits = append(c.routers[0].Waits, juju.Unit{Application: "keepalived", Number: n})
 	}
 }
 
@@ -69,27 +72,28 @@ func (c circumstances) waitFor(what group.Aside, others ...int) {
 func (c circumstances) on(own string) {
 	c.Interfaces[1].Addresses[0] = netip.MustParsePrefix(own)
 	for _, v := range c.options.VirtualIPs {
-		c.placed = append(c.placed, keepalived.VirtualAddress{Prefix: v.Prefix, Interface: "eth0"})
+		c.routers[0].instance.Addresses = append(c.routers[0].instance.Addresses, keepalived.VirtualAddress{Prefix: v.Prefix, Interface: "eth0"})
 	}
 }
 
 // spreadOut gives each virtual IP a router whose holder is unit 0, this one, or another.
 func (c circumstances) spreadOut(holders ...int) {
 	c.Desired.spread, c.Instances = true, nil
-	vips := c.options.VirtualIPs
+	vips, one := c.options.VirtualIPs, c.routers[0]
 	c.drop(0)
+	c.routers = nil
 	for k, holder := range holders {
-		part := c.at(k)
-		part.agreement, part.options.VirtualIPs = c.agreement, vips[k:k+1]
-		state := keepalived.InstanceState{Name: part.Layout.Instance(), Interface: "eth0", State: keepalived.Master}
+		r := c.router(k)
+		r.Decision, r.virtualIPs, r.turns = one.Decision, vips[k:k+1], c.turnsOf(k)
+		state := keepalived.InstanceState{Name: c.name(r), Interface: "eth0", State: keepalived.Master}
 		if holder == 0 {
 			c.Interfaces[1].Addresses = append(c.Interfaces[1].Addresses, vips[k].Prefix)
 		} else {
 			state.State = keepalived.Backup
-			state.MasterPriority = vrrp.Base(part.turn(vrrp.Rank(holder))) + vrrp.HealthyWeight
+			state.MasterPriority = vrrp.Base(r.turn(vrrp.Rank(holder))) + vrrp.HealthyWeight
 		}
 		c.Instances = append(c.Instances, state)
-		c.routers = append(c.routers, part)
+		c.routers = append(c.routers, r)
 	}
 }
 
@@ -166,17 +170,17 @@ func TestEveryConditionHasItsWords(t *testing.T) {
 		"fault": {daemonFault, -1, 1, func(c circumstances) { c.standby(0).state.State = keepalived.Fault }, "waiting: keepalived is in the FAULT state: journalctl -u keepalived"},
 		"no address": {noAddress, -1, 1, func(c circumstances) {
 			c.standby(0).state.State = keepalived.Fault
-			c.agreement.Aside = group.Agreed
+			c.routers[0].Aside = group.Agreed
 			c.Interfaces[1].Addresses = []netip.Prefix{netip.MustParsePrefix("fe80::1/64")}
 		}, "waiting: interface eth0 has no IPv4 address, no VIP can be held here: ip address show eth0"},
 		"no IPv6 address, the check failing": {noAddress, -1, 1, func(c circumstances) {
 			c.standby(0).state.State = keepalived.Fault
-			c.agreement.Run.Anchor = vrrp.Anchor(23, true)
+			c.routers[0].Run.Anchor = vrrp.Anchor(23, true)
 			c.Check = CheckResult{Known: true, Reason: "refused"}
 		}, "waiting: interface eth0 has no link-local IPv6 address, no VIP can be held here: ip address show eth0; check fails here: refused: juju run keepalived/0 run-checks"},
 		"aside for a moment": {standbyAlone, -1, 1, func(c circumstances) {
 			c.standby(0).state.State = keepalived.Fault
-			c.agreement.Aside = "keepalived/1 1 1 version=3 mode=multicast vrid=24 interval=200ms anchor=169.254.24.112"
+			c.routers[0].Aside = "keepalived/1 1 1 version=3 mode=multicast vrid=24 interval=200ms anchor=169.254.24.112"
 		}, "active: VIP ready: standby for " + one},
 		"unknown to this unit": {waitsToKnow, -1, 1, func(c circumstances) { c.waitFor(group.Unknown) }, "waiting: takes no part yet, waits for another unit to tell of itself"},
 		"nobody sends to this unit": {waitsForList, -1, 1, func(c circumstances) { c.waitFor(group.Unheard, 1, 2, 3, 4, 5) },
@@ -241,18 +245,18 @@ func TestEveryConditionHasItsWords(t *testing.T) {
 		"no peer relation": {holdsAll, noPeerRelation, 1, func(c circumstances) { c.related = false },
 			"active: VIP ready: holds " + one + "; no peer relation, units do not know each other: juju status --relations"},
 		"a change": {holdsAll, changing, 1, func(c circumstances) {
-			c.agreement = group.Decision{Moving: true, Wanted: vrrp.Parameters{VirtualRouterID: 51}}
+			c.routers[0].Decision = group.Decision{Moving: true, Wanted: vrrp.Parameters{VirtualRouterID: 51}}
 		},
 			"active: VIP ready: holds " + one + "; moving to virtual router ID 51"},
 		"a change with others": {holdsAll, changingReady, 1, func(c circumstances) {
-			c.agreement = group.Decision{Moving: true, Wanted: vrrp.Parameters{VirtualRouterID: 51}, Next: &group.Announcement{}, Ready: 1, Others: 2}
+			c.routers[0].Decision = group.Decision{Moving: true, Wanted: vrrp.Parameters{VirtualRouterID: 51}, Next: &group.Announcement{}, Ready: 1, Others: 2}
 		}, "active: VIP ready: holds " + one + "; moving to virtual router ID 51, 2 of 3 units ready"},
 		"a change that a unit holds up": {holdsAll, changingWaits, 1, func(c circumstances) {
-			c.agreement = group.Decision{Moving: true, Wanted: vrrp.Parameters{VirtualRouterID: 51}, Next: &group.Announcement{}, Others: 1,
+			c.routers[0].Decision = group.Decision{Moving: true, Wanted: vrrp.Parameters{VirtualRouterID: 51}, Next: &group.Announcement{}, Others: 1,
 				Waits: []juju.Unit{{Application: "keepalived", Number: 1}}}
 		}, "active: VIP ready: holds " + one + "; moving to virtual router ID 51, 1 of 2 units ready, waiting for keepalived/1"},
 		"a change that waits": {holdsAll, changingUpgraded, 1, func(c circumstances) {
-			c.agreement = group.Decision{Moving: true, Wanted: vrrp.Parameters{Version: 3}, Planned: 3, Upgraded: 1}
+			c.routers[0].Decision = group.Decision{Moving: true, Wanted: vrrp.Parameters{Version: 3}, Planned: 3, Upgraded: 1}
 		}, "active: VIP ready: holds " + one + "; moving to VRRP version 3 once all units are upgraded, 1 of 3 are"},
 		"holder of one of three": {sharesIn, shareOf, 3, func(c circumstances) { c.spreadOut(0, 1, 1) },
 			"active: VIP ready: holds 1 of 3 VIPs, 10.0.0.250; keepalived/1 holds 10.0.0.251, 10.0.0.252"},
@@ -282,7 +286,7 @@ func TestEveryConditionHasItsWords(t *testing.T) {
 		"another interface's subnet": {holdsAll, wrongInterface, 1, func(c circumstances) {
 			c.Interfaces = append(c.Interfaces, Interface{Name: "eth1", Up: true, Addresses: c.Interfaces[1].Addresses[1:]})
 			c.drop(0)
-			c.placed = []keepalived.VirtualAddress{{Prefix: netip.MustParsePrefix(one + "/32"), Interface: "eth1"}}
+			c.routers[0].instance.Addresses = []keepalived.VirtualAddress{{Prefix: netip.MustParsePrefix(one + "/32"), Interface: "eth1"}}
 		}, "active: VIP ready: holds " + one + "; " + one + " is in the subnet of eth0, not of eth1: see network_interface"},
 		"nobody's subnet": {holdsAll, noSubnet, 1, func(c circumstances) { c.on("10.0.1.1/24") },
 			"active: VIP ready: holds " + one + "; no interface has the subnet of " + one + ": is it right?"},

@@ -17,8 +17,8 @@ import (
 
 // hearsStrangers tells that somebody who is no unit of this group advertises the
 // virtual router ID.
-func (d Desired) hearsStrangers(m Machine) bool {
-	return slices.ContainsFunc(m.Check.Heard, func(h Heard) bool { return h.Instance == d.Layout.Instance() && h.Foreign && h.Speaks })
+func (d Desired) hearsStrangers(m Machine, r router) bool {
+	return slices.ContainsFunc(m.Check.Heard, func(h Heard) bool { return h.Instance == d.name(r) && h.Foreign && h.Speaks })
 }
 
 // impersonated tells that the priority which seems a peer's came from somebody else, as
@@ -45,8 +45,8 @@ func (p peer) impersonated(heard []Heard, state keepalived.InstanceState) bool {
 
 // usurper is the stranger that this unit follows as if it held the virtual IPs, which
 // nobody does; nil for none.
-func (d Desired) usurper(m Machine, state keepalived.InstanceState) *Heard {
-	if state.State != keepalived.Backup || state.MasterPriority == 0 || d.agreement.Mixed() {
+func (r router) usurper(m Machine, state keepalived.InstanceState) *Heard {
+	if state.State != keepalived.Backup || state.MasterPriority == 0 || r.Mixed() {
 		return nil
 	}
 	var found *Heard
@@ -64,16 +64,16 @@ func (d Desired) usurper(m Machine, state keepalived.InstanceState) *Heard {
 
 // usurped tells that this unit follows a stranger in some router.
 func (d Desired) usurped(m Machine) bool {
-	return slices.ContainsFunc(d.parts(), func(p Desired) bool {
-		state, _ := p.instanceOf(m)
-		return p.usurper(m, state) != nil
+	return d.anyRouter(func(r router) bool {
+		state, _ := d.state(m, r)
+		return r.usurper(m, state) != nil
 	})
 }
 
 // usurpedBy tells of the stranger, by what a look at the network found of it if that
 // heard it.
-func (d Desired) usurpedBy(h Heard) juju.Status {
-	run := d.agreement.Run
+func (d Desired) usurpedBy(r router, h Heard) juju.Status {
+	run := r.Run
 	f := conflict.Finding{Host: conflict.Host{Address: h.Address}}
 	for _, other := range d.found {
 		if other.Kind == conflict.RouterTaken && other.Host.Address == h.Address && other.Said.VirtualRouterID == run.VirtualRouterID {
@@ -84,5 +84,5 @@ func (d Desired) usurpedBy(h Heard) juju.Status {
 	if d.free == 0 { // nobody looked
 		d.free = conflict.Free(conflict.Look{}, run.Anchor.Is6(), run.VirtualRouterID, 1, nil)
 	}
-	return d.word(routerLost, f)
+	return d.word(routerLost, f, r.addresses())
 }

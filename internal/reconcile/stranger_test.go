@@ -47,7 +47,7 @@ func TestNoUnitIsNamedAsHolderThatIsNot(t *testing.T) {
 		"a stranger whose advertisements are dropped": {theirs, []Heard{foreign(from(other, 100))}, unnamed},
 	} {
 		h := holding("10.0.0.250").standby(c.follows)
-		h.peers[0].addresses = []netip.Addr{netip.MustParseAddr(unit)}
+		h.routers[0].peers[0].addresses = []netip.Addr{netip.MustParseAddr(unit)}
 		for n := range c.heard {
 			c.heard[n].Instance = h.state.Name
 		}
@@ -56,7 +56,7 @@ func TestNoUnitIsNamedAsHolderThatIsNot(t *testing.T) {
 	}
 	// In a group with units of the Python charm lists differ while they change.
 	h := holding("10.0.0.250").standby(255)
-	h.agreement.Run.Anchor = netip.MustParseAddr("10.0.0.250")
+	h.routers[0].Run.Anchor = netip.MustParseAddr("10.0.0.250")
 	h.Check.Heard = []Heard{foreign(from(other, 255))}
 	h.Check.Heard[0].Instance = h.state.Name
 	require.Equal(t, unnamed, h.Status(*h.Machine).String())
@@ -67,9 +67,9 @@ func TestAStrangerThatTookOneOfSeveralRoutersIsTold(t *testing.T) {
 	h := holding("10.0.0.250", "10.0.0.251")
 	h.spreadOut(0, 1)
 	second := h.routers[1]
-	h.routers[1].agreement.Run.VirtualRouterID, h.routers[1].agreement.Run.Anchor = 24, vrrp.Anchor(24, false)
+	h.routers[1].Run.VirtualRouterID, h.routers[1].Run.Anchor = 24, vrrp.Anchor(24, false)
 	h.Instances[1].MasterPriority = 255
-	h.Check.Heard = []Heard{{Instance: second.Layout.Instance(), Address: stranger.Address, Priority: 255, Foreign: true, Speaks: true}}
+	h.Check.Heard = []Heard{{Instance: h.name(second), Address: stranger.Address, Priority: 255, Foreign: true, Speaks: true}}
 	h.found, h.free = []conflict.Finding{{Kind: conflict.RouterTaken, Host: stranger, Said: vrrp.Advertisement{VirtualRouterID: 24}}}, 40
 	require.Equal(t, "blocked: nobody holds 10.0.0.251: "+stranger.String()+" has taken router_id 24: try juju config keepalived router_id=40",
 		h.Status(*h.Machine).String())

@@ -11,10 +11,10 @@ import (
 )
 
 // sendsTo lists the addresses for unicast advertisements.
-func (d Desired) sendsTo() []netip.Addr {
+func (d Desired) sendsTo(six bool) []netip.Addr {
 	var list []netip.Addr
 	add := func(a netip.Addr) {
-		if a.IsValid() && a != d.address && a.Is6() == d.agreement.Run.Anchor.Is6() && !slices.Contains(list, a) {
+		if a.IsValid() && a != d.address && a.Is6() == six && !slices.Contains(list, a) {
 			list = append(list, a)
 		}
 	}
@@ -50,6 +50,6 @@ func (o Observed) leaving() bool {
 }
 
 // deserted tells that this unit may hear nothing any more from peers it had.
-func (d Desired) deserted(o Observed) bool {
-	return d.agreement.Run.Mode == vrrp.Unicast && len(d.former) > 0 && o.leaving()
+func (d Desired) deserted(o Observed, r router) bool {
+	return r.Run.Mode == vrrp.Unicast && len(d.former) > 0 && o.leaving()
 }

@@ -83,10 +83,10 @@ func Look(o Observed) View {
 		return v // it serves nothing
 	}
 	o.Machine = o.Machine.indexed()
-	parts := map[string]Desired{}
+	routers := map[string]router{}
 	if d, err := Decide(o); err == nil {
-		for _, part := range d.parts() {
-			parts[part.Layout.Instance()] = part
+		for _, r := range d.routers {
+			routers[d.name(r)] = r
 		}
 	}
 	for _, i := range o.Machine.Checker.Instances {
@@ -96,14 +96,14 @@ func Look(o Observed) View {
 				shown.VIPs = append(shown.VIPs, VIPView{a, o.Machine.has(a)})
 			}
 		}
-		v.Instances = append(v.Instances, v.instance(o, shown, parts))
+		v.Instances = append(v.Instances, v.instance(o, shown, routers))
 	}
 	return v
 }
 
 // instance adds to the view of an instance what the health checker heard and the daemon
 // says.
-func (v View) instance(o Observed, i InstanceView, parts map[string]Desired) InstanceView {
+func (v View) instance(o Observed, i InstanceView, routers map[string]router) InstanceView {
 	for _, h := range o.Machine.Check.Heard {
 		if h.Instance == i.Name {
 			i.Heard = append(i.Heard, HeardView{h, v.Name(h.Address)})
@@ -120,19 +120,23 @@ func (v View) instance(o Observed, i InstanceView, parts map[string]Desired) Ins
 	if s.State == keepalived.Backup && s.MasterPriority == 0 {
 		i.Role = RoleElecting
 	}
-	i.Holder = v.holder(o, i, s, parts)
+	i.Holder = v.holder(o, i, s, routers)
 	return i
 }
 
 // holder names who has the virtual IPs: by the priority that this unit's daemon
 // heard last, or by the address of who sends.
-func (v View) holder(o Observed, i InstanceView, s keepalived.InstanceState, parts map[string]Desired) string {
+func (v View) holder(o Observed, i InstanceView, s keepalived.InstanceState, routers map[string]router) string {
 	if i.Role == RoleHolder {
 		return o.Event.Unit.String()
 	}
-	if part, ok := parts[s.Name]; ok && i.Role == RoleStandby {
-		if name := part.holder(o.Machine, s); name != "" || part.usurper(o.Machine, s) != nil {
-			return name
+	if r, ok := routers[s.Name]; ok && i.Role == RoleStandby {
+		holder, known := r.holder(o.Machine, s)
+		switch {
+		case known:
+			return holder.String()
+		case r.usurper(o.Machine, s) != nil:
+			return ""
 		}
 	}
 	last := HeardView{Heard: Heard{Last: i.Since}}

@@ -10,16 +10,16 @@ import (
 )
 
 // waitsFor lists the units that this one stands aside for until they have run a hook.
-func (d Desired) waitsFor(o Observed) []juju.Unit {
+func (d Desired) waitsFor(o Observed, r router) []juju.Unit {
 	var all []peer
 	holds := func(peer) bool { return true }
-	switch d.agreement.Aside {
+	switch r.Aside {
 	case group.Unknown:
 		all = o.untoldPeers()
 	case group.Unheard:
-		all, holds = d.serving(), func(p peer) bool { return !slices.Contains(p.lists, d.address) }
+		all, holds = serving(r.peers), func(p peer) bool { return !slices.Contains(p.lists, d.address) }
 	case group.Agreed:
-		return d.standing(o).WaitsFor(d.agreement)
+		return d.standing(o, r).WaitsFor(r.Decision)
 	}
 	var units []juju.Unit
 	for _, p := range all {
@@ -32,12 +32,12 @@ func (d Desired) waitsFor(o Observed) []juju.Unit {
 
 // waiting says what this unit stands aside for when it is up to certain units, which
 // may take their time; false for what is over in a moment by itself.
-func (d Desired) waiting() (juju.Status, bool) {
-	c, ok := map[group.Aside]condition{group.Unknown: waitsToKnow, group.Unheard: waitsForList, group.Agreed: waitsToAgree}[d.agreement.Aside]
+func waiting(a group.Decision) (juju.Status, bool) {
+	c, ok := map[group.Aside]condition{group.Unknown: waitsToKnow, group.Unheard: waitsForList, group.Agreed: waitsToAgree}[a.Aside]
 	if !ok {
 		return juju.Status{}, false
 	}
-	return say(c, "UNIT", named(d.agreement.Waits)), true
+	return say(c, "UNIT", named(a.Waits)), true
 }
 
 // named shows up to three units and counts the others; one that is not known yet has no
