@@ -22,48 +22,6 @@ const (
 	lookShort = 400 * time.Millisecond
 )
 
-// claims is what a unit is about to claim on the network for the first time. It
-// looks before it does; what it had before, it keeps without.
-type claims struct {
-	// first tells that the unit serves nothing yet.
-	first bool
-	// routers are virtual router IDs.
-	routers   []vrrp.VirtualRouterID
-	addresses []netip.Addr
-}
-
-// newClaims compares what is wanted with what this machine has; floating are the
-// addresses that keepalived may have put there. Of units that change over together
-// the holder claims, before it announces.
-func (d Desired) newClaims(o Observed, floating map[netip.Addr]bool) claims {
-	var c claims
-	one := d.routers[0]
-	current, serving := o.Machine.runs(0)
-	wanted := one.Wanted
-	changes := wanted.VirtualRouterID != current.VirtualRouterID || wanted.Anchor.Is6() != current.Anchor.Is6() ||
-		wanted.Mode == vrrp.Multicast && current.Mode == vrrp.Unicast
-	next, told := one.Next, one.told.Next
-	leads := !slices.ContainsFunc(d.peers, func(p peer) bool { return p.Serves }) || next != nil && (told == nil || *told != *next)
-	c.first = !serving
-	if !serving || leads && (changes || wanted.Spread && !current.Spread) {
-		c.routers = routerIDs(wanted, d.addresses())
-	}
-	if current.Spread && wanted.Spread && !changes {
-		// A virtual IP that is added has a virtual router of its own.
-		for _, r := range d.routers {
-			if _, runs := o.Machine.runs(r.number); !runs {
-				c.routers = append(c.routers, r.Run.VirtualRouterID)
-			}
-		}
-	}
-	for _, a := range d.addresses() {
-		if !floating[a] {
-			c.addresses = append(c.addresses, a)
-		}
-	}
-	return c
-}
-
 // routerIDs are those that parameters call for: with option spread one for each
 // virtual IP, an IPv4 and an IPv6 address sharing one.
 func routerIDs(p vrrp.Parameters, vips []netip.Addr) []vrrp.VirtualRouterID {
@@ -103,10 +61,10 @@ func Ask(o Observed) *conflict.Question {
 		}
 	}
 	switch {
-	case len(d.claims.routers) > 0 || found || strange:
+	case len(d.newRouters()) > 0 || found || strange:
 		return d.question(o, d.addresses(), lookLong)
-	case len(d.claims.addresses) > 0:
-		return d.question(o, d.claims.addresses, lookShort)
+	case len(d.newAddresses()) > 0:
+		return d.question(o, d.newAddresses(), lookShort)
 	case len(disputed) > 0:
 		return d.question(o, disputed, min(max(lookShort, d.routers[0].Run.Interval*6/5), lookLong))
 	}

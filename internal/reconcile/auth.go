@@ -27,6 +27,19 @@ func NeedsSecret(o Observed) string {
 // before3 tells Juju 2.9, which has no secrets.
 func before3(version string) bool { return strings.HasPrefix(version, "2.") }
 
+// claimPassword sets the password. What the unit has of a secret that is gone does, while
+// the option says the same.
+func (d *Desired) claimPassword(o Observed) error {
+	var why error
+	d.secret, why = d.password(o)
+	has := o.Machine.Applied.Routers[0].Password
+	held := has != "" && o.Machine.Used().AuthSecret == d.options.AuthSecret
+	if why != nil && held {
+		d.secret = has
+	}
+	return d.weigh(Claim{Held: held, Refusal: why})
+}
+
 // password returns the password of VRRP version 2; empty when none is wanted.
 func (d Desired) password(o Observed) (string, error) {
 	uri := d.options.AuthSecret

@@ -141,12 +141,15 @@ type Desired struct {
 	mute    bool
 	// watch is what the health checker is told.
 	watch healthcheck.Config
-	// claims is what this unit is about to claim for the first time; found is what a
-	// look at the network found wrong.
-	claims claims
+	// Claims are what the unit wants of what is around it.
+	Claims []Claim
+	// begins tells that the unit serves nothing yet; found is what a look at the network
+	// found wrong with what it serves.
+	begins bool
 	found  []conflict.Finding
-	// missing is what the options rest on and is gone, while the unit has what it needs of it.
-	missing []error
+	// own are the machine's own addresses, floating those that keepalived may have put there.
+	own      []netip.Addr
+	floating map[netip.Addr]bool
 	// intruded are settings of the machine's owner that break virtual IPs.
 	intruded []intrusion
 	// owner is the other unit of the application that serves on this machine; zero: none.
@@ -169,7 +172,8 @@ func Desire(o Observed) (Desired, error) {
 	return d, nil
 }
 
-// Decide is Desire without the text of any file.
+// Decide is Desire without the text of any file. With an error come the claims that were
+// weighed until then, the refused one among them.
 func Decide(o Observed) (Desired, error) {
 	o.Machine = o.Machine.indexed()
 	d := Desired{
@@ -189,10 +193,10 @@ func Decide(o Observed) (Desired, error) {
 		return d, nil
 	}
 	if o.Machine.Unread != nil {
-		return Desired{}, &Blocked{say(laterRecord, "APPLICATION", d.Layout.Application).Message}
+		return d, &Blocked{say(laterRecord, "APPLICATION", d.Layout.Application).Message}
 	}
 	if o.Options.Fault != nil {
-		return Desired{}, o.Options.Fault
+		return d, o.Options.Fault
 	}
 	var err error
 	d.options, d.asked = o.Options.Options, map[netip.Prefix]bool{}
@@ -200,8 +204,8 @@ func Decide(o Observed) (Desired, error) {
 		d.asked[v.Prefix] = true
 	}
 	d.rank = o.rank(d.peers)
-	floating := o.floating()
-	own := o.ownAddresses(floating, d.copies(o.Machine))
+	d.floating, d.begins = o.floating(), !o.Machine.Applied.Serves()
+	d.own = o.ownAddresses(d.floating, d.copies(o.Machine))
 	if owner, taken := o.Owner(); taken {
 		d.owner, d.beside = owner, o.Event.Principal
 		d.options.VirtualIPs = nil // which that unit serves
@@ -209,38 +213,30 @@ func Decide(o Observed) (Desired, error) {
 	if len(d.options.VirtualIPs) == 0 {
 		d.Mode = Idle
 	} else {
-		if err := d.refuseTaken(o, own); err != nil {
-			return Desired{}, err
-		}
-		if d.secret, err = d.password(o); err != nil {
-			held := o.Machine.Applied.Routers[0].Password
-			if held == "" || o.Machine.Used().AuthSecret != d.options.AuthSecret {
-				return Desired{}, err
-			}
-			d.missing, d.secret = append(d.missing, err), held
+		if err := d.claimPassword(o); err != nil {
+			return d, err
 		}
 		d.former, d.leaving = o.former(), o.leaving()
 		if d.routers, err = d.share(o, d.decide(o, 0)); err != nil {
-			return Desired{}, err
+			return d, err
 		}
-		d.claims = d.newClaims(o, floating)
-		o.Machine.Interfaces = o.Machine.without(floating)
+		o.Machine.Interfaces = o.Machine.without(d.floating)
 		o.Machine = o.Machine.indexed()
 		if err := d.arrange(o); err != nil {
-			return Desired{}, err
+			return d, err
 		}
 		if err := d.judge(o); err != nil {
-			return Desired{}, err
+			return d, err
 		}
 	}
-	d.publish(o, own)
+	d.publish(o)
 	return d, nil
 }
 
 // Shown is what juju status shows: what the unit does, after what it cannot have.
 func (d Desired) Shown(o Observed) juju.Status {
-	if o.Refusal == nil && len(d.missing) > 0 {
-		o.Refusal = d.missing[0]
+	if o.Refusal == nil {
+		o.Refusal = d.finding()
 	}
 	return o.Shown(d.Status(o.Machine))
 }
@@ -274,19 +270,9 @@ func (m Machine) without(floating map[netip.Addr]bool) []Interface {
 	return list
 }
 
-// refuseTaken refuses virtual IPs that are this unit's own address: keepalived would
-// take the address away from its owner. What a peer says of its own addresses is told
-// (alsoOwn); when it answers there as well, a look at the network refuses.
-func (d Desired) refuseTaken(o Observed, own []netip.Addr) error {
-	for _, v := range d.options.VirtualIPs {
-		if slices.Contains(own, v.Addr()) {
-			return taken(o, v.Addr(), o.Event.Unit.String())
-		}
-	}
-	return nil
-}
-
-// taken refuses a virtual IP that is a unit's own address.
+// taken refuses a virtual IP that is a unit's own address: keepalived would take the
+// address away from its owner. What a peer says of its own addresses is told (alsoOwn);
+// when it answers there as well, a look at the network refuses.
 func taken(o Observed, v netip.Addr, unit string) error {
 	return &config.Invalid{Option: "virtual_ip", Value: o.Options.Written("virtual_ip"),
 		Must: "a free address, " + v.String() + " is the own address of " + unit}

@@ -13,16 +13,17 @@ import (
 )
 
 // interfaceFor chooses the interface of a virtual IP, in whose subnets it must be an
-// address that a host can have.
+// address that a host can have. With the error comes the interface that it speaks against;
+// empty for none.
 func (d Desired) interfaceFor(o Observed, v netip.Addr) (string, error) {
 	name, err := d.chosen(o, v)
 	if err != nil {
-		return "", err
+		return name, err
 	}
 	for _, i := range o.Machine.Interfaces {
 		for _, p := range i.Addresses {
 			if why := config.NoHost(netip.PrefixFrom(v, p.Bits())); i.Name == name && why != "" && p.Contains(v) {
-				return "", &config.Invalid{Option: "virtual_ip", Value: o.Options.Written("virtual_ip"),
+				return name, &config.Invalid{Option: "virtual_ip", Value: o.Options.Written("virtual_ip"),
 					Must: "a free host address, " + v.String() + " is " + why}
 			}
 		}
@@ -51,7 +52,7 @@ func (d Desired) chosen(o Observed, v netip.Addr) (string, error) {
 	}
 	name := d.best(o, v)
 	if !config.Interface(name) {
-		return "", &Blocked{"no interface for virtual IP " + v.String() +
+		return inUse.Interface, &Blocked{"no interface for virtual IP " + v.String() +
 			": no subnet of this machine holds it and there is no default route; set option network_interface"}
 	}
 	return name, nil

@@ -34,10 +34,10 @@ func (d Desired) view(o Observed) conflict.View {
 		Incomplete: o.Planned > 1+len(d.peers)+len(o.untoldPeers()),
 		Listened:   o.Look.Listened,
 	}
-	if d.claims.first || len(d.claims.routers) == 0 {
+	if d.begins || len(d.newRouters()) == 0 {
 		v.Routers = routerIDs(v.Runs, d.addresses())
 	} else {
-		v.Runs, v.Routers = d.routers[0].Wanted, d.claims.routers
+		v.Runs, v.Routers = d.routers[0].Wanted, d.newRouters()
 	}
 	for _, r := range d.routers {
 		state, _ := d.state(o.Machine, r)
@@ -121,19 +121,20 @@ func (d *Desired) judge(o Observed) error {
 	view := d.view(o)
 	d.free = d.freeRouter(o, view)
 	// A peer that serves may have a virtual IP; its own address it must keep.
-	for _, a := range d.claims.addresses {
+	for _, a := range d.newAddresses() {
 		for _, answer := range o.Look.Asked(a) {
 			if near := view.Near(*o.Look, answer.By); d.owns(near, a) {
-				return taken(o, a, near)
+				if err := d.refuse(taken(o, a, near), func(c Claim) bool { return c.Asks && c.Address == a }); err != nil {
+					return err
+				}
 			}
 		}
 	}
 	for _, f := range conflict.Judge(view, *o.Look) {
-		if s, stops := d.stops(f); stops {
-			if s.Level == juju.Waiting {
-				return &Waiting{s.Message}
+		if c, are := d.against(f); are != nil {
+			if err := d.refuse(refusal(d.word(c, f, d.addresses())), are); err != nil {
+				return err
 			}
-			return &Blocked{s.Message}
 		}
 		if f.Kind != conflict.RouterMaybeTaken && f.Kind != conflict.AddressMaybeTaken && f.Kind != conflict.HolderUnheard {
 			d.found = append(d.found, f)
@@ -171,24 +172,28 @@ func (d Desired) usedHere(o Observed) []vrrp.VirtualRouterID {
 	return ids
 }
 
-// stops tells whether a finding keeps this unit from what it is about to claim.
-func (d Desired) stops(f conflict.Finding) (juju.Status, bool) {
-	claimed := slices.Contains(d.claims.addresses, f.Address)
-	switch {
-	case f.Kind == conflict.RouterTaken && slices.Contains(d.claims.routers, f.Said.VirtualRouterID):
-		return d.word(routerTaken, f, d.addresses()), true
-	case f.Kind == conflict.RouterMaybeTaken && slices.Contains(d.claims.routers, f.Said.VirtualRouterID):
-		return d.word(routerMaybeTaken, f, d.addresses()), true
-	case f.Kind == conflict.AddressTaken && claimed:
-		return d.word(addressTaken, f, d.addresses()), true
-	case f.Kind == conflict.AddressMaybeTaken && claimed:
-		return d.word(addressMaybeTaken, f, d.addresses()), true
-	case f.Kind == conflict.HolderUnheard && d.claims.first && f.Path == conflict.Dropped:
-		return d.word(holderDropped, f, d.addresses()), true
-	case f.Kind == conflict.HolderUnheard && d.claims.first:
-		return d.word(holderUnheard, f, d.addresses()), true
+// against tells which claims a finding speaks against, and in which words; nil for none.
+func (d Desired) against(f conflict.Finding) (condition, func(Claim) bool) {
+	router := func(c Claim) bool { return c.Asks && c.Router != 0 && c.Router == f.Said.VirtualRouterID }
+	address := func(c Claim) bool { return c.Asks && c.Router == 0 && c.Address == f.Address }
+	// Who serves already and does not hear the holder is another's concern, or its own.
+	begins := func(c Claim) bool { return d.begins && !c.Held }
+	switch f.Kind {
+	case conflict.RouterTaken:
+		return routerTaken, router
+	case conflict.RouterMaybeTaken:
+		return routerMaybeTaken, router
+	case conflict.AddressTaken:
+		return addressTaken, address
+	case conflict.AddressMaybeTaken:
+		return addressMaybeTaken, address
+	case conflict.HolderUnheard:
+		if f.Path == conflict.Dropped {
+			return holderDropped, begins
+		}
+		return holderUnheard, begins
 	}
-	return juju.Status{}, false
+	return 0, nil
 }
 
 // word puts a finding in words.

@@ -75,9 +75,9 @@ func (d Desired) intrusions(m Machine) []intrusion {
 func (d *Desired) refuseIntrusion(o Observed) error {
 	d.intruded = d.intrusions(o.Machine)
 	if o.Machine.Applied.Ours() || len(d.intruded) == 0 {
-		return nil
+		return nil // what is wrong is told in words of its own
 	}
-	return &Blocked{d.intruded[0].say(ownerSets)}
+	return d.weigh(Claim{Refusal: &Blocked{d.intruded[0].say(ownerSets)}})
 }
 
 func (i intrusion) say(c condition) string {

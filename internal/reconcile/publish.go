@@ -2,7 +2,6 @@ package reconcile
 
 import (
 	"maps"
-	"net/netip"
 	"slices"
 
 	"keepalived-charm/internal/endpoint"
@@ -12,10 +11,10 @@ import (
 )
 
 // member is what this unit tells its peers.
-func (d Desired) member(o Observed, own []netip.Addr) endpoint.Member {
+func (d Desired) member(o Observed) endpoint.Member {
 	m := endpoint.Member{Principal: o.Event.Principal, Rank: int(d.rank)}
 	// Only what Juju lists: the kernel's may come and go, with a hook on every peer.
-	for _, a := range own {
+	for _, a := range d.own {
 		if slices.Contains(o.Ingress, a.String()) {
 			m.Addresses = append(m.Addresses, a)
 		}
@@ -90,7 +89,7 @@ func (d Desired) unheard(r router) bool {
 }
 
 // publish derives what to write on each relation.
-func (d Desired) publish(o Observed, own []netip.Addr) {
+func (d Desired) publish(o Observed) {
 	service := endpoint.Service{Hostname: d.options.Hostname, Port: d.options.Port}
 	for _, v := range d.options.VirtualIPs {
 		service.Addresses = append(service.Addresses, v.Written)
@@ -103,7 +102,7 @@ func (d Desired) publish(o Observed, own []netip.Addr) {
 		case endpoint.LoadBalancer:
 			want = endpoint.PublicAddress(service)
 		case endpoint.Cluster:
-			want = d.member(o, own).Databag()
+			want = d.member(o).Databag()
 		default:
 			continue
 		}

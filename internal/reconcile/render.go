@@ -20,18 +20,12 @@ func (d *Desired) arrange(o Observed) error {
 	if err := d.refuseIntrusion(o); err != nil {
 		return err
 	}
-	if err := d.refuseWanted(o); err != nil {
+	if err := d.claimRouters(o); err != nil {
 		return err
 	}
 	for n := range d.routers {
 		r := &d.routers[n]
-		var err error
-		if r.instance, err = d.instance(o, *r); err != nil {
-			return err
-		}
-		if err := d.refuseClash(o, r.instance); err != nil {
-			return err
-		}
+		r.instance = d.instance(o, *r)
 		if r.Aside = d.unready(o, *r); r.Aside != "" {
 			r.Waits = d.waitsFor(o, *r)
 		}
@@ -115,11 +109,10 @@ func (d *Desired) locate(o Observed) error {
 	six := one.Run.Anchor.Is6()
 	d.chosenFor = map[netip.Addr]string{}
 	for _, v := range d.options.VirtualIPs {
-		name, err := d.interfaceFor(o, v.Addr())
-		if err != nil {
+		if err := d.claimAddress(o, v.Addr()); err != nil {
 			return err
 		}
-		d.chosenFor[v.Addr()] = name
+		name := d.chosenFor[v.Addr()]
 		if !slices.Contains(d.interfaces, name) {
 			d.interfaces = append(d.interfaces, name)
 		}
@@ -134,14 +127,14 @@ func (d *Desired) locate(o Observed) error {
 	if d.mute = !d.address.IsValid(); d.mute {
 		d.address = d.told.Address // it may come back
 		if one.Run.Mode == vrrp.Unicast {
-			d.missing = append(d.missing, d.muteness(six))
+			return d.weigh(Claim{Held: o.Machine.Applied.Routers[0].Mode == vrrp.Unicast, Refusal: d.muteness(six)})
 		}
 	}
 	return nil
 }
 
 // instance is the VRRP instance of a virtual router on this unit.
-func (d Desired) instance(o Observed, r router) (keepalived.VRRPInstance, error) {
+func (d Desired) instance(o Observed, r router) keepalived.VRRPInstance {
 	m := o.Machine
 	i := keepalived.VRRPInstance{
 		Name:       d.name(r),
@@ -163,10 +156,7 @@ func (d Desired) instance(o Observed, r router) (keepalived.VRRPInstance, error)
 			i.Peers = m.Applied.Peers
 		}
 	}
-	if i.Mode == vrrp.Unicast && d.mute && m.Applied.Routers[r.number].Mode != vrrp.Unicast {
-		return i, d.muteness(r.Run.Anchor.Is6())
-	}
-	return i, nil
+	return i
 }
 
 // instances are those of all virtual routers.

@@ -18,6 +18,14 @@ import (
 // Kubernetes compares it.
 const NoVirtualIP = "Please configure virtual ips"
 
+// refusal is the error of a status that keeps a unit from what it wants.
+func refusal(s juju.Status) error {
+	if s.Level == juju.Waiting {
+		return &Waiting{s.Message}
+	}
+	return &Blocked{s.Message}
+}
+
 // StatusOf turns an error that only the operator can mend into a status; false
 // for a fault, which Juju shows and retries.
 func StatusOf(err error) (juju.Status, bool) {
