@@ -99,7 +99,7 @@ func failover(r request) (map[string]string, error) {
 	if !want.Holds(r.obs.Machine) {
 		return nil, fmt.Errorf("cannot fail over: this unit holds nothing (%s)", status(r.obs).Message)
 	}
-	if want.Spread() {
+	if want.Spread {
 		return nil, errors.New("cannot fail over: with spread=true each virtual IP returns to its unit at once; pause keeps them away")
 	}
 	if want.Unmoved(r.obs.Machine) != "" {

@@ -88,7 +88,7 @@ func (d Desired) disputed(o Observed, state keepalived.InstanceState) bool {
 		return false
 	}
 	// With option spread a peer's reign may be another router's.
-	later := !d.spread && slices.ContainsFunc(d.peers, func(p peer) bool { return p.member.Since > reign })
+	later := !d.Spread && slices.ContainsFunc(d.peers, func(p peer) bool { return p.member.Since > reign })
 	return reign > d.told.Since || o.Event.Endpoint == endpoint.Cluster && later
 }
 

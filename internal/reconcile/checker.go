@@ -18,7 +18,7 @@ func (d Desired) checker() healthcheck.Config {
 	policy := d.options.Policy
 	policy.Mixed = one.Mixed()
 	// Every router has its home.
-	policy.Preempt = policy.Preempt || d.spread
+	policy.Preempt = policy.Preempt || d.Spread
 	c := healthcheck.Config{
 		Application: d.Layout.Application,
 		Policy:      policy,

@@ -151,7 +151,7 @@ func (d *Desired) claimRouter(o Observed, c Claim) error {
 			return theirs.Interface == c.Interface && theirs.VirtualRouterID == c.Router && theirs.Six == c.Six
 		}) {
 			value, used := fmt.Sprint(c.Router), "it"
-			if first := d.options.VirtualRouterID; first != c.Router && (d.spread || d.routers[0].Wanted.Spread) {
+			if first := d.options.VirtualRouterID; first != c.Router && (d.Spread || d.routers[0].Wanted.Spread) {
 				value, used = fmt.Sprint(first), value // the first of several
 			}
 			c.Refusal = &config.Invalid{Option: "router_id", Value: value,

@@ -114,9 +114,11 @@ type Desired struct {
 	chosenFor map[netip.Addr]string
 	// related tells that there is a peer relation.
 	related bool
-	// spread tells that each virtual IP has a virtual router, ends that there is to be one
-	// for all again, gathers that this unit is about to hold all of them for that.
-	spread, ends, gathers bool
+	// Spread tells that each virtual IP has a virtual router and returns to the unit whose
+	// turn it is, ends that there is to be one for all again, gathers that this unit is about
+	// to hold all of them for that.
+	Spread        bool
+	ends, gathers bool
 	// first are the parameters of the first of several.
 	first vrrp.Parameters
 	// leaving tells a unit whose peers are being taken away.

@@ -14,7 +14,7 @@ func (d Desired) base(r router) vrrp.Priority {
 	switch {
 	case r.Mixed():
 		return vrrp.MixedBase
-	case !d.spread:
+	case !d.Spread:
 		return vrrp.Base(d.rank)
 	case d.gathers:
 		return vrrp.Foremost

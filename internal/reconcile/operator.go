@@ -25,9 +25,6 @@ func (d Desired) Service(m Machine) netip.AddrPort {
 	return netip.AddrPortFrom(append(held(m, d.options.VirtualIPs), d.addresses()...)[0], uint16(d.options.Port))
 }
 
-// Spread tells that each virtual IP returns to the unit whose turn it is.
-func (d Desired) Spread() bool { return d.spread }
-
 // Successor tells whether another unit is there to take over what this unit gives up:
 // one that takes part, is healthy as far as it told, and is not lost. The error says
 // of each other unit why it is none.

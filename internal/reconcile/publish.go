@@ -32,7 +32,7 @@ func (d Desired) member(o Observed) endpoint.Member {
 					m.More = map[int]group.Word{}
 				}
 				m.More[r.number] = r.word(d.paused)
-			} else if d.spread {
+			} else if d.Spread {
 				m.Word.VirtualIPs = r.addresses()
 			}
 			if d.master(o.Machine, r) {

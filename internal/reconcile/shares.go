@@ -10,7 +10,7 @@ import (
 
 // roles is the unit's part in the elections. What is wrong in one comes first.
 func (d Desired) roles(m Machine) juju.Status {
-	if !d.spread {
+	if !d.Spread {
 		return d.role(m, d.routers[0])
 	}
 	var own, lost []netip.Addr

@@ -54,7 +54,7 @@ func (d *Desired) share(o Observed, one router) ([]router, error) {
 	}
 	next, aside := one.Next, one.Aside.Announcement()
 	d.first = one.Run
-	d.spread, d.gathers = true, next != nil && !next.Parameters.Spread
+	d.Spread, d.gathers = true, next != nil && !next.Parameters.Spread
 	d.ends = d.gathers || aside != nil && !aside.Parameters.Spread
 	var routers []router
 	ids := map[vrrp.VirtualRouterID]bool{}

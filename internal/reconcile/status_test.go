@@ -78,7 +78,7 @@ func (c circumstances) on(own string) {
 
 // spreadOut gives each virtual IP a router whose holder is unit 0, this one, or another.
 func (c circumstances) spreadOut(holders ...int) {
-	c.Desired.spread, c.Instances = true, nil
+	c.Desired.Spread, c.Instances = true, nil
 	vips, one := c.options.VirtualIPs, c.routers[0]
 	c.drop(0)
 	c.routers = nil
