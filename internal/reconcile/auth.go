@@ -51,11 +51,11 @@ func (d Desired) password(o Observed) (string, error) {
 			Must: "empty on Juju " + o.Event.Version + ", which has no secrets; a password in plain options is not offered"}
 	}
 	if o.Secret[passwordKey] == "" {
-		return "", &Blocked{fmt.Sprintf("option vrrp_auth_secret: cannot read key %s of %s: juju grant-secret %s %s",
+		return "", &Blocked{Message: fmt.Sprintf("option vrrp_auth_secret: cannot read key %s of %s: juju grant-secret %s %s",
 			passwordKey, uri, uri, d.Layout.Application)}
 	}
 	if !isPassword(o.Secret[passwordKey]) {
-		return "", &Blocked{"option vrrp_auth_secret: key " + passwordKey + " of " + uri +
+		return "", &Blocked{Message: "option vrrp_auth_secret: key " + passwordKey + " of " + uri +
 			" must be 1-8 letters, digits or ._+=/@-"}
 	}
 	return o.Secret[passwordKey], nil

@@ -195,7 +195,7 @@ func Decide(o Observed) (Desired, error) {
 		return d, nil
 	}
 	if o.Machine.Unread != nil {
-		return d, &Blocked{say(laterRecord, "APPLICATION", d.Layout.Application).Message}
+		return d, &Blocked{Message: say(laterRecord, "APPLICATION", d.Layout.Application).Message}
 	}
 	if o.Options.Fault != nil {
 		return d, o.Options.Fault

@@ -52,7 +52,7 @@ func (d Desired) chosen(o Observed, v netip.Addr) (string, error) {
 	}
 	name := d.best(o, v)
 	if !config.Interface(name) {
-		return inUse.Interface, &Blocked{"no interface for virtual IP " + v.String() +
+		return inUse.Interface, &Blocked{Message: "no interface for virtual IP " + v.String() +
 			": no subnet of this machine holds it and there is no default route; set option network_interface"}
 	}
 	return name, nil

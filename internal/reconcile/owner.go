@@ -77,7 +77,7 @@ func (d *Desired) refuseIntrusion(o Observed) error {
 	if o.Machine.Applied.Ours() || len(d.intruded) == 0 {
 		return nil // what is wrong is told in words of its own
 	}
-	return d.weigh(Claim{Refusal: &Blocked{d.intruded[0].say(ownerSets)}})
+	return d.weigh(Claim{Refusal: &Blocked{Message: d.intruded[0].say(ownerSets)}})
 }
 
 func (i intrusion) say(c condition) string {

@@ -183,7 +183,7 @@ func (d Desired) muteness(six bool) error {
 	if six {
 		kind = "link-local IPv6"
 	}
-	return &Blocked{"interface " + d.speaks + " has no " + kind + " address, which vrrp_mode=unicast needs"}
+	return &Blocked{Message: "interface " + d.speaks + " has no " + kind + " address, which vrrp_mode=unicast needs"}
 }
 
 // spoken is the interface of the instance in use, else that of the first virtual

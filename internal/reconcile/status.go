@@ -21,9 +21,9 @@ const NoVirtualIP = "Please configure virtual ips"
 // refusal is the error of a status that keeps a unit from what it wants.
 func refusal(s juju.Status) error {
 	if s.Level == juju.Waiting {
-		return &Waiting{s.Message}
+		return &Waiting{Message: s.Message}
 	}
-	return &Blocked{s.Message}
+	return &Blocked{Message: s.Message}
 }
 
 // StatusOf turns an error that only the operator can mend into a status; false

@@ -206,7 +206,7 @@ func TestEveryConditionHasItsWords(t *testing.T) {
 		"a peer's own address, as it says": {holdsAll, alsoOwn, 1, func(c circumstances) { c.peers[0].addresses = c.addresses() },
 			"active: VIP ready: holds " + one + "; keepalived/1 says that " + one + " is its own address: is it?"},
 		"an owner's setting": {holdsAll, alsoOwnerSets, 1, func(c circumstances) {
-			c.Desired.intruded = []intrusion{{"/etc/keepalived/a.conf", "net_namespace", "breaks them"}}
+			c.Desired.intruded = []intrusion{{file: "/etc/keepalived/a.conf", setting: "net_namespace", effect: "breaks them"}}
 		}, "active: VIP ready: holds " + one + "; /etc/keepalived/a.conf sets net_namespace, which breaks them: remove it"},
 		"a setting that drifted": {standbyOf, settingLost, 1, func(c circumstances) {
 			c.standby(heard)
