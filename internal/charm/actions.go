@@ -132,8 +132,8 @@ func (r request) count(name string, otherwise, low, high int) (int, error) {
 	return n, nil
 }
 
-// status returns what the unit's status would be now.
-func status(obs reconcile.Observed) juju.Status {
+// statusOf returns what the unit's status would be now.
+func statusOf(obs reconcile.Observed) juju.Status {
 	want, err := reconcile.Decide(obs)
 	if s, blocked := reconcile.StatusOf(err); blocked {
 		return s
@@ -152,7 +152,7 @@ var password = sync.OnceValue(func() *regexp.Regexp {
 
 func showConfiguration(r request) (map[string]string, error) {
 	files, l := r.obs.Machine.Files, r.layout()
-	results := map[string]string{"summary": "this unit has no configuration yet: " + status(r.obs).Message}
+	results := map[string]string{"summary": "this unit has no configuration yet: " + statusOf(r.obs).Message}
 	shown, room := []struct{ key, path string }{{"keepalived-conf", reconcile.MainFile}, {"checker", l.CheckerConfig()}, {"fragment", l.Fragment()}}, mostText
 	for n, s := range shown {
 		if text, there := files[s.path]; there && !(s.path == reconcile.MainFile && facts.Foreign(text)) {

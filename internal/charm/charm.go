@@ -128,12 +128,12 @@ func (o outcome) show(ev juju.Event, j Model, m Machine) error {
 			return err
 		}
 	}
-	return show(o.shown, j)
+	return setStatus(o.shown, j)
 }
 
-// show sets a status that is new: each is a write to the controller and a line in
+// setStatus sets a status that is new: each is a write to the controller and a line in
 // the history.
-func show(status juju.Status, j Model) error {
+func setStatus(status juju.Status, j Model) error {
 	shown, err := j.Status()
 	if err != nil || shown == status {
 		return err

@@ -11,7 +11,7 @@ import (
 func runChecks(r request) (map[string]string, error) {
 	l := r.layout()
 	if _, serves := r.obs.Machine.Files[l.CheckerConfig()]; !serves {
-		return nil, fmt.Errorf("cannot run the check: this unit serves nothing yet (%s)", status(r.obs).Message)
+		return nil, fmt.Errorf("cannot run the check: this unit serves nothing yet (%s)", statusOf(r.obs).Message)
 	}
 	once, err := r.m.Check(l)
 	if err != nil {

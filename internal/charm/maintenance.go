@@ -97,7 +97,7 @@ func failover(r request) (map[string]string, error) {
 		return nil, err
 	}
 	if !want.Holds(r.obs.Machine) {
-		return nil, fmt.Errorf("cannot fail over: this unit holds nothing (%s)", status(r.obs).Message)
+		return nil, fmt.Errorf("cannot fail over: this unit holds nothing (%s)", statusOf(r.obs).Message)
 	}
 	if want.Spread {
 		return nil, errors.New("cannot fail over: with spread=true each virtual IP returns to its unit at once; pause keeps them away")
@@ -216,7 +216,7 @@ func (r *request) look() {
 	}
 	r.said = end.does
 	// Juju 4 refuses to set it in an action: the next hook does.
-	if err := show(end.shown, r.j); err != nil {
+	if err := setStatus(end.shown, r.j); err != nil {
 		r.j.Log(err.Error())
 	}
 }
@@ -224,5 +224,5 @@ func (r *request) look() {
 // does is what the unit does now, by whatever options.
 func (r request) does() juju.Status {
 	r.obs.Refusal = nil
-	return status(r.obs)
+	return statusOf(r.obs)
 }

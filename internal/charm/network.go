@@ -21,7 +21,7 @@ func checkNetwork(r request) (map[string]string, error) {
 	if want, err := reconcile.Decide(withoutLook(r.obs)); err != nil {
 		return nil, err
 	} else if want.Mode != reconcile.Serving {
-		return nil, fmt.Errorf("cannot check the network: %s", status(r.obs).Message)
+		return nil, fmt.Errorf("cannot check the network: %s", statusOf(r.obs).Message)
 	}
 	if err := look(&r.obs, *reconcile.AskAll(withoutLook(r.obs)), r.j, r.m); err != nil {
 		return nil, err

@@ -98,7 +98,7 @@ func showStatus(r request) (map[string]string, error) {
 	m, now := r.obs.Machine, time.Now()
 	view := reconcile.Look(r.obs)
 	s := shown{
-		Summary: status(r.obs).Message, Unit: r.obs.Event.Unit.String(), Paused: m.Paused, Keepalived: m.Active,
+		Summary: statusOf(r.obs).Message, Unit: r.obs.Event.Unit.String(), Paused: m.Paused, Keepalived: m.Active,
 		HealthChecker: m.CheckerActive, Check: verdict(m.Check), Version: m.Version, Pending: []string{},
 		Instances: []shownInstance{}, Peers: []shownPeer{},
 	}
