@@ -30,8 +30,8 @@ func values() map[string][]any {
 	}
 }
 
-// step changes the world around the unit, as operators, peers and faults do.
-func step(s *charmtest.State, r *rand.Rand) {
+// stir changes the world around the unit, as operators, peers and faults do.
+func stir(s *charmtest.State, r *rand.Rand) {
 	peers := s.Juju.Relations[endpoint.Cluster]["cluster:1"]
 	switch r.IntN(9) {
 	case 0, 1, 2:
@@ -107,7 +107,7 @@ func TestTransitionsConverge(t *testing.T) {
 		s = run(t, s, "install")
 		for range 60 {
 			for range 1 + r.IntN(3) {
-				step(&s, r)
+				stir(&s, r)
 			}
 			hook := hooks[r.IntN(len(hooks))]
 			if s.Host.Stopped && hook != "stop" && hook != "remove" && r.IntN(3) > 0 {

@@ -13,12 +13,12 @@ import (
 
 const conf = "vrrp_instance charm_a { # x\n    interface eth0\n    virtual_router_id 23\n    priority 50\n    virtual_ipaddress {\n        10.0.0.1/32\n    }\n    virtual_ipaddress_excluded {\n        2001:db8::1/64 dev eth0\n    }\n}\n"
 
-func layout() reconcile.Layout { return reconcile.Layout{Application: "keepalived"} }
+func paths() reconcile.Layout { return reconcile.Layout{Application: "keepalived"} }
 
 func applied(t *testing.T, h *Host, steps ...reconcile.Step) {
 	t.Helper()
 	for _, s := range steps {
-		known, err := h.apply(layout(), s, false)
+		known, err := h.apply(paths(), s, false)
 		require.True(t, known)
 		require.NoError(t, err)
 	}
@@ -57,29 +57,29 @@ func TestEveryForgottenFollowUpShows(t *testing.T) {
 	h := NewHost("10.0.0.9/24")
 	applied(t, &h, reconcile.Step{Action: reconcile.Write, Files: []reconcile.File{{Path: reconcile.SysctlFile, Content: "net.ipv4.ip_nonlocal_bind = 1\n"}}})
 	require.Len(t, h.Stale("keepalived"), 1)
-	applied(t, &h, reconcile.Step{Action: reconcile.Write, Files: []reconcile.File{{Path: layout().CheckerUnit(), Content: "[Service]\n"}, {Path: layout().CheckerConfig(), Content: "{}"}}})
+	applied(t, &h, reconcile.Step{Action: reconcile.Write, Files: []reconcile.File{{Path: paths().CheckerUnit(), Content: "[Service]\n"}, {Path: paths().CheckerConfig(), Content: "{}"}}})
 	require.Len(t, h.Stale("keepalived"), 2)
 	applied(t, &h, reconcile.Step{Action: reconcile.Owe, FollowUps: []reconcile.FollowUp{reconcile.RestartChecker}})
 	require.Len(t, h.Stale("keepalived"), 3)
-	_, err := h.apply(layout(), reconcile.Step{Action: reconcile.Do, FollowUps: []reconcile.FollowUp{reconcile.RestartChecker}}, false)
+	_, err := h.apply(paths(), reconcile.Step{Action: reconcile.Do, FollowUps: []reconcile.FollowUp{reconcile.RestartChecker}}, false)
 	require.ErrorContains(t, err, "unit read false", "a service starts only from what systemd has read")
 	h.Charm = "charm 1"
 	applied(t, &h, reconcile.Step{Action: reconcile.InstallBinary},
 		reconcile.Step{Action: reconcile.Do, FollowUps: []reconcile.FollowUp{reconcile.DaemonReload, reconcile.ApplySysctl, reconcile.RestartChecker}})
 	require.Empty(t, h.Stale("keepalived"))
-	applied(t, &h, reconcile.Step{Action: reconcile.Write, Files: []reconcile.File{{Path: layout().CheckerConfig(), Content: "{ }"}}})
+	applied(t, &h, reconcile.Step{Action: reconcile.Write, Files: []reconcile.File{{Path: paths().CheckerConfig(), Content: "{ }"}}})
 	require.Len(t, h.Stale("keepalived"), 1)
 }
 
 func TestAHolderHasTheAddressesThatItsDaemonRead(t *testing.T) {
 	h := NewHost("10.0.0.9/24")
 	h.Keepalived = Daemon{Running: true, Loaded: conf}
-	m := h.observe(layout())
+	m := h.observe(paths())
 	require.Len(t, m.Instances, 1)
 	assert.EqualValues(t, "BACKUP", m.Instances[0].State.String())
 	assert.Len(t, m.Interfaces[1].Addresses, 2)
 	h.Holds = true
-	m = h.observe(layout())
+	m = h.observe(paths())
 	assert.EqualValues(t, "MASTER", m.Instances[0].State.String())
 	assert.EqualValues(t, 23, m.Instances[0].VirtualRouterID)
 	assert.EqualValues(t, 254, m.Instances[0].Effective)
@@ -91,10 +91,10 @@ func TestAHolderHasTheAddressesThatItsDaemonRead(t *testing.T) {
 
 func TestAnUnknownStepIsNoStep(t *testing.T) {
 	h := NewHost("10.0.0.9/24")
-	known, err := h.apply(layout(), reconcile.Step{Action: "dance"}, false)
+	known, err := h.apply(paths(), reconcile.Step{Action: "dance"}, false)
 	require.False(t, known)
 	require.Error(t, err)
-	_, err = h.apply(layout(), reconcile.Step{Action: reconcile.Do, FollowUps: []reconcile.FollowUp{"dance"}}, false)
+	_, err = h.apply(paths(), reconcile.Step{Action: reconcile.Do, FollowUps: []reconcile.FollowUp{"dance"}}, false)
 	require.Error(t, err)
 }
 

@@ -87,7 +87,7 @@ func (d Desired) estranged(m Machine, r router, state keepalived.InstanceState) 
 	}
 	c, ours := vrrp.Read(state.MasterPriority)
 	return d.related && ours && state.State == keepalived.Backup && !r.Mixed() &&
-		!slices.ContainsFunc(r.peers, func(p peer) bool { return p.Serves && r.turn(p.rank) == c.Rank })
+		!slices.ContainsFunc(r.peers, func(p peer) bool { return p.Serves && r.turns.of(p.rank) == c.Rank })
 }
 
 // untoldPeers are units in the peer relation that have told nothing themselves yet,

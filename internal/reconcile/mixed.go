@@ -21,7 +21,7 @@ func (d Desired) base(r router) vrrp.Priority {
 	case d.leaving:
 		return vrrp.Base(vrrp.Ranks - 1) // its peers are unknown to it by now
 	}
-	return vrrp.Base(r.turn(d.rank))
+	return vrrp.Base(r.turns.of(d.rank))
 }
 
 // python is what the Python charm's file says or, once that is replaced, what this unit

@@ -20,7 +20,8 @@ type router struct {
 	told  group.Word
 	peers []peer
 	group.Decision
-	turns
+	// turns is the order in which units take it over.
+	turns turns
 	// instance is how keepalived is to run it.
 	instance keepalived.VRRPInstance
 }
@@ -97,7 +98,7 @@ func (r router) holder(m Machine, state keepalived.InstanceState) (juju.Unit, bo
 		return juju.Unit{}, false
 	}
 	for _, p := range r.peers {
-		if r.turn(p.rank) == c.Rank && !p.impersonated(m.Check.Heard, state) {
+		if r.turns.of(p.rank) == c.Rank && !p.impersonated(m.Check.Heard, state) {
 			return p.unit, true
 		}
 	}

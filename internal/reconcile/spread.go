@@ -193,8 +193,8 @@ func (d Desired) turnsOf(k int) turns {
 	return turns{ranks[k%len(ranks)], k/len(ranks)%2 > 0}
 }
 
-// turn is the place of a rank in that order.
-func (t turns) turn(r vrrp.Rank) vrrp.Rank {
+// of is the place of a rank in that order.
+func (t turns) of(r vrrp.Rank) vrrp.Rank {
 	if t.reverse {
 		return (t.home - r + vrrp.Ranks) % vrrp.Ranks
 	}

@@ -90,7 +90,7 @@ func (c circumstances) spreadOut(holders ...int) {
 			c.Interfaces[1].Addresses = append(c.Interfaces[1].Addresses, vips[k].Prefix)
 		} else {
 			state.State = keepalived.Backup
-			state.MasterPriority = vrrp.Base(r.turn(vrrp.Rank(holder))) + vrrp.HealthyWeight
+			state.MasterPriority = vrrp.Base(r.turns.of(vrrp.Rank(holder))) + vrrp.HealthyWeight
 		}
 		c.Instances = append(c.Instances, state)
 		c.routers = append(c.routers, r)
