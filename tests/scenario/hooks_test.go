@@ -99,7 +99,7 @@ func (d *deployment) interruptedInstall(t *testing.T, vip, former string) {
 			require.NoError(t, err)
 			require.NoError(t, row.interrupt(t, ids[0]))
 			unit := d.unitOn(t, ids[0])
-			limited, cancel := context.WithTimeout(d.ctx, time.Minute)
+			limited, cancel := context.WithTimeout(d.ctx, 4*time.Minute) // apt, and a look in each of its hooks
 			defer cancel()
 			require.NoError(t, d.Model.Wait(limited, "the new unit to serve", func(s controller.Snapshot) bool {
 				u, ok := s.Unit(unit)
