@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"keepalived-charm/internal/conflict"
+	"keepalived-charm/internal/decidetest"
 	"keepalived-charm/internal/facts"
 	"keepalived-charm/internal/keepalived"
 	"keepalived-charm/internal/reconcile"
@@ -16,8 +17,8 @@ import (
 // serving is a unit that serves what observed is about to.
 func serving(t *testing.T) reconcile.Observed {
 	t.Helper()
-	o := observed()
-	o.Machine.Applied = record(t, o)
+	o := decidetest.Observed()
+	o.Machine.Applied = decidetest.Record(t, o)
 	return o
 }
 
@@ -80,13 +81,13 @@ func TestWhatIsHeldIsKeptAndWhatIsNewIsRefused(t *testing.T) {
 			[]string{vip + ": held", id + ": held"}},
 	} {
 		t.Run(claim, func(t *testing.T) {
-			o := observed()
+			o := decidetest.Observed()
 			c.change(&o)
-			d, _ := reconcile.Decide(typed(o))
+			d, _ := reconcile.Decide(decidetest.Typed(o))
 			require.Equal(t, c.begins, claims(d), "a unit that serves nothing yet")
 			o = serving(t)
 			c.change(&o)
-			d, _ = reconcile.Decide(typed(o))
+			d, _ = reconcile.Decide(decidetest.Typed(o))
 			require.Equal(t, c.serves, claims(d), "a unit that serves")
 		})
 	}
@@ -96,11 +97,11 @@ func TestWhatIsHeldIsKeptAndWhatIsNewIsRefused(t *testing.T) {
 func TestAUnitGoesOnBesideWhatSpeaksAgainstIt(t *testing.T) {
 	o := serving(t)
 	o.Machine.Others = []facts.Other{{Owner: "application other", Claims: []keepalived.Claim{{Interface: "eth0", VirtualRouterID: 23}}}}
-	d, err := desire(o)
+	d, err := decidetest.Desire(o)
 	require.NoError(t, err)
 	require.Contains(t, d.Files, d.Layout.Fragment())
 	require.Equal(t, "10.10.74.250", d.Publish["website:3"]["hostname"], "clients are told")
-	require.Contains(t, d.Shown(typed(o)).String(), `blocked: option router_id is "23", must be another one, application other uses it on interface eth0; meanwhile `)
+	require.Contains(t, d.Shown(decidetest.Typed(o)).String(), `blocked: option router_id is "23", must be another one, application other uses it on interface eth0; meanwhile `)
 	var says []string
 	for _, s := range reconcile.Plan(d, o) {
 		says = append(says, string(s.Action))

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"keepalived-charm/internal/applied"
+	"keepalived-charm/internal/decidetest"
 	"keepalived-charm/internal/group"
 	"keepalived-charm/internal/reconcile"
 	"keepalived-charm/internal/vrrp"
@@ -28,14 +29,14 @@ func TestAUnitLeftAloneWaitsForAHolderThatDeparts(t *testing.T) {
 		"for nobody else":        {reconcile.Heard{Instance: "charm_keepalived", Address: netip.MustParseAddr("10.10.74.99"), Speaks: true}, "virtual_router_id 51\n", ""},
 		"in this virtual router": {reconcile.Heard{Instance: "charm_keepalived_1", Address: departed, Speaks: true}, "virtual_router_id 51\n", "10.10.74.12"},
 	} {
-		o := observed()
+		o := decidetest.Observed()
 		o.Options.Raw["router_id"] = 51
 		o.Machine.Applied = applied.Record{Routers: map[int]applied.Router{0: {Parameters: runs, Link: "eth0"}},
 			Addresses: map[netip.Addr]applied.Place{netip.MustParseAddr("10.10.74.250"): {Interface: "eth0", Bits: 32}}}
 		o.Machine.Check.Heard = []reconcile.Heard{c.heard}
 		told := &o.Relations[2].Told
 		told.Lists, told.Word = []netip.Addr{departed}, group.Word{Serves: true, Runs: runs}
-		d, err := desire(o)
+		d, err := decidetest.Desire(o)
 		require.NoError(t, err, claim)
 		require.Contains(t, d.Files[d.Layout.Fragment()], c.id, claim)
 		require.Equal(t, c.listed, d.Publish["cluster:1"]["lists"], claim)

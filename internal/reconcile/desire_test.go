@@ -1,7 +1,6 @@
 package reconcile_test
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -12,10 +11,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/juju/charm/v12/hooks"
 	"github.com/stretchr/testify/require"
 
 	"keepalived-charm/internal/config"
+	"keepalived-charm/internal/decidetest"
 	"keepalived-charm/internal/endpoint"
 	"keepalived-charm/internal/facts"
 	"keepalived-charm/internal/healthcheck"
@@ -31,42 +30,9 @@ func read(t testing.TB, name string) string {
 	return string(text)
 }
 
-// observed is a unit that is about to serve 10.10.74.250.
-func observed() reconcile.Observed {
-	return reconcile.Observed{
-		Event: juju.Event{
-			Name: "config-changed", Hook: hooks.ConfigChanged,
-			Unit:      juju.Unit{Application: "keepalived", Number: 0},
-			Principal: juju.Unit{Application: "haproxy", Number: 0},
-		},
-		Options: config.Given{Raw: map[string]any{"virtual_ip": "10.10.74.250", "port": json.Number("443")}},
-		Relations: []reconcile.Relation{
-			{ID: "website:3", Endpoint: endpoint.Website, Own: juju.Databag{"ingress-address": "10.10.74.11"}},
-			{ID: "loadbalancer:4", Endpoint: endpoint.LoadBalancer, Own: juju.Databag{}},
-			{ID: "cluster:1", Endpoint: endpoint.Cluster, Own: juju.Databag{}, Told: endpoint.Member{Rank: -1}, Members: map[juju.Unit]facts.Member{}},
-		},
-		Ingress: []string{"10.10.74.11"},
-		Machine: reconcile.Machine{
-			Version: "2.2.7",
-			Interfaces: []reconcile.Interface{{Name: "eth0", Up: true,
-				Addresses: []netip.Prefix{netip.MustParsePrefix("10.10.74.11/24")}}},
-			DefaultInterface4: "eth0",
-		},
-	}
-}
-
-// typed reads the options, which tests change as Juju gives them.
-func typed(o reconcile.Observed) reconcile.Observed {
-	o.Options = config.Read(o.Options.Raw)
-	return o
-}
-
-// desire is Desire by the options as they are now.
-func desire(o reconcile.Observed) (reconcile.Desired, error) { return reconcile.Desire(typed(o)) }
-
 // TestEveryFileOfAServingUnit compares all files with their golden ones.
 func TestEveryFileOfAServingUnit(t *testing.T) {
-	d, err := desire(observed())
+	d, err := decidetest.Desire(decidetest.Observed())
 	require.NoError(t, err)
 	names := []string{}
 	for _, path := range slices.Sorted(maps.Keys(d.Files)) {
@@ -99,9 +65,9 @@ func knownGood(t *testing.T, options map[string]any) map[string]string {
 	for n := range parsed.VirtualIPs {
 		list += fmt.Sprintf("10.10.%d.%d ", 74+n/200, 20+n%200)
 	}
-	o := observed()
+	o := decidetest.Observed()
 	o.Options.Raw = map[string]any{"virtual_ip": list}
-	d, err := desire(o)
+	d, err := decidetest.Desire(o)
 	require.NoError(t, err)
 	return d.Files
 }
@@ -129,7 +95,7 @@ func FuzzDesire(f *testing.F) {
 	kinds := []string{"tcp", "http", "https", "unit", "none"}
 	f.Fuzz(func(t *testing.T, vip, hostname, iface, target string, port, id int, interval float64,
 		principal, rank, addresses, kernelName, kernelAddress, ingress, conf, runs string) {
-		o := observed()
+		o := decidetest.Observed()
 		o.Options.Raw = map[string]any{"virtual_ip": vip, "vip_hostname": hostname, "network_interface": iface,
 			"healthcheck_target": target, "healthcheck_type": kinds[len(target)%len(kinds)],
 			"healthcheck_path": "/" + hostname, "healthcheck_host": hostname, "port": port, "advert_interval": interval, "router_id": id}
@@ -150,7 +116,7 @@ func FuzzDesire(f *testing.F) {
 		o.Machine = o.Machine.Understood(reconcile.Layout{Application: "keepalived"})
 		o.Machine.Instances = []keepalived.InstanceState{{Name: conf, Interface: kernelName, MasterPriority: 254}}
 		o.Machine.Check = reconcile.CheckResult{Known: true, Reason: hostname}
-		d, err := desire(o)
+		d, err := decidetest.Desire(o)
 		if err != nil {
 			s, mendable := reconcile.StatusOf(err)
 			require.True(t, mendable, "a fault: %v", err)
@@ -179,7 +145,7 @@ func FuzzDesire(f *testing.F) {
 		// A second pass over its own result changes no file.
 		o.Machine.Files = maps.Clone(d.Files)
 		o.Machine = o.Machine.Understood(d.Layout)
-		again, err := desire(o)
+		again, err := decidetest.Desire(o)
 		require.NoError(t, err)
 		require.Equal(t, d.Files, again.Files)
 		for id, bag := range d.Publish {

@@ -4,6 +4,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -106,8 +107,10 @@ func TestTheCoreReadsNoClock(t *testing.T) {
 			if strings.HasSuffix(name, "_test.go") {
 				continue
 			}
+			text, err := os.ReadFile(name)
+			require.NoError(t, err)
 			for _, call := range []string{"time.Now(", "time.Since(", "time.Sleep(", "rand."} {
-				require.NotContains(t, read(t, name), call, name)
+				require.NotContains(t, string(text), call, name)
 			}
 		}
 	}

@@ -3,6 +3,8 @@ package reconcile_test
 import (
 	"testing"
 
+	"keepalived-charm/internal/decidetest"
+
 	"github.com/stretchr/testify/require"
 )
 
@@ -12,9 +14,9 @@ func TestAnActionIsNamedAsTheJujuAtHandRunsIt(t *testing.T) {
 		"3.5.4":  "paused, takes no VIP: juju run keepalived/0 resume",
 		"":       "paused, takes no VIP: juju run keepalived/0 resume",
 	} {
-		o := observed()
+		o := decidetest.Observed()
 		o.Event.Version, o.Machine.Paused = version, true
-		d, err := desire(o)
+		d, err := decidetest.Desire(o)
 		require.NoError(t, err)
 		require.Equal(t, want, d.Status(o.Machine).Message, version)
 	}

@@ -7,20 +7,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"keepalived-charm/internal/applied"
+	"keepalived-charm/internal/decidetest"
 	"keepalived-charm/internal/endpoint"
 	"keepalived-charm/internal/facts"
-	"keepalived-charm/internal/reconcile"
 )
-
-// record is that of a unit that serves as it wants to.
-func record(t *testing.T, o reconcile.Observed) applied.Record {
-	t.Helper()
-	d, err := desire(o)
-	require.NoError(t, err)
-	r, err := applied.Decode(d.Files[d.Layout.Record()])
-	require.NoError(t, err)
-	return r
-}
 
 // TestPeersSendWhereKeepalivedListens: in unicast mode that is at the first address
 // that the kernel lists for the interface, where keepalived binds its socket.
@@ -45,16 +35,16 @@ func TestPeersSendWhereKeepalivedListens(t *testing.T) {
 			"fd00:74::250", []string{"fd00:74::11"}, []string{"fd00:74::11/64", "fe80::11/64"}, "fe80::11"},
 	} {
 		t.Run(claim, func(t *testing.T) {
-			o := observed()
+			o := decidetest.Observed()
 			o.Options.Raw["vrrp_mode"], o.Options.Raw["virtual_ip"] = "unicast", c.vip
 			o.Ingress, o.Machine.Interfaces[0].Addresses = c.ingress, nil
 			for _, a := range c.kernel {
 				o.Machine.Interfaces[0].Addresses = append(o.Machine.Interfaces[0].Addresses, netip.MustParsePrefix(a))
 			}
-			text, err := record(t, observed()).Encode()
+			text, err := decidetest.Record(t, decidetest.Observed()).Encode()
 			require.NoError(t, err)
 			o.Machine.Configured = facts.Read(facts.Texts{Runs: applied.Texts{Record: text}})
-			d, err := desire(o)
+			d, err := decidetest.Desire(o)
 			require.NoError(t, err)
 			require.Equal(t, c.want, endpoint.ReadMember(d.Publish["cluster:1"]).Address.String())
 		})

@@ -10,6 +10,7 @@ import (
 
 	"keepalived-charm/internal/applied"
 	"keepalived-charm/internal/config"
+	"keepalived-charm/internal/decidetest"
 	"keepalived-charm/internal/endpoint"
 	"keepalived-charm/internal/facts"
 	"keepalived-charm/internal/group"
@@ -21,7 +22,7 @@ import (
 
 // spreading is a unit whose virtual IPs are shared out, and what it runs.
 func spreading(vips string, runs applied.Record) reconcile.Observed {
-	o := observed()
+	o := decidetest.Observed()
 	o.Options.Raw["virtual_ip"], o.Options.Raw["spread"] = vips, true
 	o.Machine.DefaultInterface6 = "eth0"
 	o.Machine.Applied = runs
@@ -31,7 +32,7 @@ func spreading(vips string, runs applied.Record) reconcile.Observed {
 // routers lists the virtual IPs of each instance that a unit is to have.
 func routers(t *testing.T, o reconcile.Observed) (list []string) {
 	t.Helper()
-	d, err := desire(o)
+	d, err := decidetest.Desire(o)
 	require.NoError(t, err)
 	for _, c := range keepalived.Claims(d.Files[d.Layout.Fragment()]) {
 		words := []string{c.Name + " " + fmt.Sprint(c.VirtualRouterID)}
@@ -47,7 +48,7 @@ func routers(t *testing.T, o reconcile.Observed) (list []string) {
 
 func TestEachVirtualIPHasAnInstance(t *testing.T) {
 	const a, b, c, d = "10.10.74.250", "10.10.74.251", "10.10.74.252", "10.10.74.253"
-	three, none := record(t, spreading(a+" "+b+" "+c, applied.Record{})), applied.Record{}
+	three, none := decidetest.Record(t, spreading(a+" "+b+" "+c, applied.Record{})), applied.Record{}
 	for claim, s := range map[string]struct {
 		vips string
 		runs applied.Record
@@ -87,7 +88,7 @@ func running(t *testing.T, id int, spread bool, vip string) group.Word {
 func TestVirtualRouterIDsThatRunOutAreRefused(t *testing.T) {
 	o := spreading("10.10.74.250 10.10.74.251 10.10.74.252", applied.Record{})
 	o.Options.Raw["router_id"] = 254
-	_, err := desire(o)
+	_, err := decidetest.Desire(o)
 	var invalid *config.Invalid
 	require.ErrorAs(t, err, &invalid)
 	require.Equal(t, `option router_id is "254", must be 253 at most: spread gives each virtual IP a virtual router ID, counting up to 255`, err.Error())
@@ -95,9 +96,9 @@ func TestVirtualRouterIDsThatRunOutAreRefused(t *testing.T) {
 
 // TestOneVirtualRouterIsAsEver: without spread nothing tells of it.
 func TestOneVirtualRouterIsAsEver(t *testing.T) {
-	o := observed()
+	o := decidetest.Observed()
 	o.Options.Raw["virtual_ip"] = "10.10.74.250 10.10.74.251"
-	d, err := desire(o)
+	d, err := decidetest.Desire(o)
 	require.NoError(t, err)
 	for path, text := range d.Files {
 		if path == d.Layout.Record() {

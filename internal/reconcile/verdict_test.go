@@ -8,6 +8,7 @@ import (
 	"github.com/juju/charm/v12/hooks"
 	"github.com/stretchr/testify/require"
 
+	"keepalived-charm/internal/decidetest"
 	"keepalived-charm/internal/endpoint"
 	"keepalived-charm/internal/facts"
 	"keepalived-charm/internal/healthcheck"
@@ -18,7 +19,7 @@ import (
 
 // withPeer is observed with one peer that serves and says this of its check.
 func withPeer(healthy string, check reconcile.CheckResult) reconcile.Observed {
-	o := observed()
+	o := decidetest.Observed()
 	o.Machine.Check = check
 	o.Relations[2].Members[juju.Unit{Application: "keepalived", Number: 1}] = facts.ReadMember(juju.Databag{
 		"principal": "haproxy/1", "rank": "1", "healthy": healthy,
@@ -44,7 +45,7 @@ func TestTheVerdictIsTold(t *testing.T) {
 			c.event.Unit, c.event.Principal = o.Event.Unit, o.Event.Principal
 			o.Event = c.event
 			o.Relations[2].Own = juju.Databag{"healthy": c.own}
-			d, err := desire(o)
+			d, err := decidetest.Desire(o)
 			require.NoError(t, err)
 			d.TellVerdict(o)
 			require.Equal(t, c.want, d.Publish[o.Relations[2].ID]["healthy"])
@@ -54,7 +55,7 @@ func TestTheVerdictIsTold(t *testing.T) {
 		o := withPeer("true", reconcile.CheckResult{})
 		o.Options.Raw["virtual_ip"] = ""
 		o.Relations[2].Own = juju.Databag{"healthy": "true"}
-		d, err := desire(o)
+		d, err := decidetest.Desire(o)
 		require.NoError(t, err)
 		d.TellVerdict(o)
 		value, told := d.Publish[o.Relations[2].ID]["healthy"]
@@ -86,7 +87,7 @@ func TestACheckThatFailsEverywhereQuestionsItsTarget(t *testing.T) {
 			for k, v := range c.options {
 				o.Options.Raw[k] = v
 			}
-			d, err := desire(o)
+			d, err := decidetest.Desire(o)
 			require.NoError(t, err)
 			o.Machine.Instances = []keepalived.InstanceState{{Name: d.Layout.Instance(), State: keepalived.Backup}}
 			message := d.Status(o.Machine).Message
@@ -101,9 +102,9 @@ func TestACheckThatFailsEverywhereQuestionsItsTarget(t *testing.T) {
 func TestTheCAIsAFileThatTheCheckerReads(t *testing.T) {
 	ca, err := os.ReadFile("testdata/ca.pem")
 	require.NoError(t, err)
-	o := observed()
+	o := decidetest.Observed()
 	o.Options.Raw["healthcheck_type"], o.Options.Raw["healthcheck_ca"], o.Options.Raw["status_notifications"] = "https", string(ca), false
-	d, err := desire(o)
+	d, err := decidetest.Desire(o)
 	require.NoError(t, err)
 	require.Equal(t, string(ca), d.Files[d.Layout.CheckerCA()])
 	c, err := healthcheck.Parse([]byte(d.Files[d.Layout.CheckerConfig()]))
@@ -121,7 +122,7 @@ func TestTheCAIsAFileThatTheCheckerReads(t *testing.T) {
 	require.Equal(t, []string{"owe restart-checker", "write " + d.Layout.CheckerCA(), "do restart-checker"}, said)
 
 	o.Options.Raw["healthcheck_type"] = "tcp"
-	d, err = desire(o)
+	d, err = decidetest.Desire(o)
 	require.NoError(t, err)
 	require.NotContains(t, d.Files, d.Layout.CheckerCA())
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"keepalived-charm/internal/decidetest"
 	"keepalived-charm/internal/endpoint"
 	"keepalived-charm/internal/facts"
 	"keepalived-charm/internal/juju"
@@ -30,7 +31,7 @@ func TestAUnitThatIsKeptOutNamesWhomItWaitsFor(t *testing.T) {
 			"waits for keepalived/1 to run the same"},
 	} {
 		t.Run(claim, func(t *testing.T) {
-			o := observed()
+			o := decidetest.Observed()
 			o.Options.Raw["vrrp_mode"], o.Planned = c.mode, 2
 			if c.bag != nil {
 				if c.runs != "" {
@@ -38,7 +39,7 @@ func TestAUnitThatIsKeptOutNamesWhomItWaitsFor(t *testing.T) {
 				}
 				o.Relations[2].Members[peer] = facts.ReadMember(c.bag)
 			}
-			d, err := desire(o)
+			d, err := decidetest.Desire(o)
 			require.NoError(t, err)
 			o.Machine.Instances = []keepalived.InstanceState{{Name: d.Layout.Instance(), Interface: "eth0", State: keepalived.Fault}}
 			require.Equal(t, "waiting: takes no part yet, "+c.want, d.Status(o.Machine).String())
