@@ -71,10 +71,17 @@ func (v View) lead(d Decision) Decision {
 		d.Run = d.Wanted
 		return d
 	}
-	own := v.announce(d.Wanted)
+	var own *Announcement
+	if !v.unread() { // who cannot be read may not be able to read one either
+		own = v.announce(d.Wanted)
+	}
 	if leader := v.leader(d.Wanted, own); leader != own {
 		// Of two that hold, the later one changes over; the other lets go.
 		d.State, d.Aside = StandsBy, leader.Aside()
+		return d
+	}
+	if own == nil {
+		d.Waits = v.unreadUnits()
 		return d
 	}
 	d.State, d.Next = Announcing, own

@@ -44,12 +44,16 @@ func TestWhatAUnitDecides(t *testing.T) {
 			v.Told.Next, v.Peers[0].Aside = &own, own.Aside()
 		}, group.Changing, wanted, ""},
 
-		"a peer that cannot be read is waited for": {func(v *group.View) {
+		"a peer that cannot be read is waited for, as it may not be able to read an announcement": {func(v *group.View) {
 			v.Wanted, v.Holds, v.Peers[0].Runs = wanted, true, vrrp.Parameters{}
-		}, group.Announcing, old, ""},
+		}, group.Holding, old, ""},
 		"also where units that understand each other need no care": {func(v *group.View) {
 			v.Wanted.Interval, v.Holds, v.Peers[0].Runs = time.Second, true, vrrp.Parameters{}
-		}, group.Announcing, old, ""},
+		}, group.Holding, old, ""},
+		"a second holder lets go beside it all the same": {func(v *group.View) {
+			v.Wanted, v.Holds, v.Peers[0].Next, v.Peers[0].Announces = wanted, true, &announcement, true
+			v.Peers = append(v.Peers, group.Peer{Unit: name(2), Word: group.Word{Serves: true}})
+		}, group.StandsBy, old, announcement.Aside()},
 		"and does not keep a standby out": {func(v *group.View) { v.Peers[0].Runs = vrrp.Parameters{} }, group.Following, old, ""},
 		"nor one that stands aside for it, as it may change still": {func(v *group.View) {
 			v.Told.Aside, v.Stands = announcement.Aside(), announcement.Aside()

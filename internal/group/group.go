@@ -187,8 +187,17 @@ func (v View) joined(p vrrp.Parameters) bool {
 }
 
 // unread tells that some peer says what cannot be read.
-func (v View) unread() bool {
-	return slices.ContainsFunc(v.Peers, func(p Peer) bool { return p.serves() && p.Unread() })
+func (v View) unread() bool { return len(v.unreadUnits()) > 0 }
+
+// unreadUnits are the peers that say what cannot be read.
+func (v View) unreadUnits() []juju.Unit {
+	var units []juju.Unit
+	for _, p := range v.serving() {
+		if p.Unread() {
+			units = append(units, p.Unit)
+		}
+	}
+	return units
 }
 
 // announced tells that some peer is about to change over.

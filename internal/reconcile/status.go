@@ -253,9 +253,9 @@ func progress(a group.Decision) string {
 	if a.Next != nil {
 		// This unit counts too: it waits for the others.
 		message += say(changingReady, "COUNT", fmt.Sprint(a.Ready+1), "ALL", fmt.Sprint(a.Others+1)).Message
-		if len(a.Waits) > 0 {
-			message += say(changingWaits, "UNIT", named(a.Waits)).Message
-		}
+	}
+	if len(a.Waits) > 0 && a.Aside == "" {
+		message += say(changingWaits, "UNIT", named(a.Waits)).Message
 	}
 	return message
 }

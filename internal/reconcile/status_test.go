@@ -255,6 +255,9 @@ func TestEveryConditionHasItsWords(t *testing.T) {
 			c.routers[0].Decision = group.Decision{Moving: true, Wanted: vrrp.Parameters{VirtualRouterID: 51}, Next: &group.Announcement{}, Others: 1,
 				Waits: []juju.Unit{{Application: "keepalived", Number: 1}}}
 		}, "active: VIP ready: holds " + one + "; moving to virtual router ID 51, 1 of 2 units ready, waiting for keepalived/1"},
+		"a change that a unit holds up which cannot be read": {holdsAll, changingWaits, 1, func(c circumstances) {
+			c.routers[0].Decision = group.Decision{Moving: true, Wanted: vrrp.Parameters{VirtualRouterID: 51}, Waits: []juju.Unit{{Application: "keepalived", Number: 1}}}
+		}, "active: VIP ready: holds " + one + "; moving to virtual router ID 51, waiting for keepalived/1"},
 		"a change that waits": {holdsAll, changingUpgraded, 1, func(c circumstances) {
 			c.routers[0].Decision = group.Decision{Moving: true, Wanted: vrrp.Parameters{Version: 3}, Planned: 3, Upgraded: 1}
 		}, "active: VIP ready: holds " + one + "; moving to VRRP version 3 once all units are upgraded, 1 of 3 are"},
