@@ -50,6 +50,16 @@ type Config struct {
 	History string `json:"history,omitempty"`
 }
 
+// Version is that of the configuration files that this revision of the charm writes; it
+// reads none of a later one. The first ones had no number.
+const Version = 1
+
+// file is the file, as it is written.
+type file struct {
+	Version int `json:"version"`
+	Config
+}
+
 // Pending is the name of the empty file that says that there are news.
 const Pending = "pending"
 
@@ -99,12 +109,19 @@ func (d *Duration) UnmarshalText(text []byte) error {
 // Parse reads a configuration: JSON without unknown keys, valid as Validate
 // defines it.
 func Parse(data []byte) (Config, error) {
+	var of struct {
+		Version int `json:"version"`
+	}
+	if err := json.Unmarshal(data, &of); err == nil && of.Version > Version {
+		return Config{}, fmt.Errorf("it is of version %d, this revision of the charm reads version %d", of.Version, Version)
+	}
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.DisallowUnknownFields()
-	var c Config
-	if err := decoder.Decode(&c); err != nil {
+	var f file
+	if err := decoder.Decode(&f); err != nil {
 		return Config{}, err
 	}
+	c := f.Config
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
 		return Config{}, errors.New("there is more than one JSON value")
 	}
@@ -120,7 +137,7 @@ func (c Config) Marshal() ([]byte, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	data, err := json.MarshalIndent(c, "", "  ")
+	data, err := json.MarshalIndent(file{Version, c}, "", "  ")
 	if err != nil {
 		return nil, err
 	}

@@ -32,6 +32,7 @@ func sample() healthcheck.Config {
 }
 
 const sampleText = `{
+  "version": 1,
   "application": "keepalived",
   "instances": [
     {
@@ -99,6 +100,7 @@ func TestEveryCheckTypeHasAValidForm(t *testing.T) {
 
 func TestParseNamesWhatIsWrong(t *testing.T) {
 	for _, c := range []struct{ old, text, message string }{
+		{`"version": 1`, `"version": 2, "colour": "red"`, `it is of version 2, this revision of the charm reads version 1`},
 		{`"peers": true`, `"peer": true`, `json: unknown field "peer"`},
 		{"}\n", "} {}", "there is more than one JSON value"},
 		{`"keepalived",`, `"a b",`, `application "a b" is not a plain name`},
