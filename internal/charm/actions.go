@@ -11,16 +11,19 @@ import (
 	"strings"
 	"sync"
 
+	"keepalived-charm/internal/decide"
 	"keepalived-charm/internal/facts"
 	"keepalived-charm/internal/juju"
-	"keepalived-charm/internal/reconcile"
+	"keepalived-charm/internal/layout"
+	"keepalived-charm/internal/show"
+	"keepalived-charm/internal/status"
 )
 
 // request is one run of an action.
 type request struct {
 	// obs is what the unit goes by, configured what its options are: the same unless
 	// these cannot be used.
-	obs, configured reconcile.Observed
+	obs, configured facts.Observed
 	j               Model
 	m               Machine
 	parameters      map[string]any
@@ -29,8 +32,8 @@ type request struct {
 }
 
 // layout is where the unit keeps its files.
-func (r request) layout() reconcile.Layout {
-	return reconcile.Layout{Application: r.obs.Event.Unit.Application}
+func (r request) layout() layout.Layout {
+	return layout.Layout{Application: r.obs.Event.Unit.Application}
 }
 
 // actions is the table of actions.yaml. An error fails the action with its text;
@@ -133,15 +136,15 @@ func (r request) count(name string, otherwise, low, high int) (int, error) {
 }
 
 // statusOf returns what the unit's status would be now.
-func statusOf(obs reconcile.Observed) juju.Status {
-	want, err := reconcile.Decide(obs)
-	if s, blocked := reconcile.StatusOf(err); blocked {
+func statusOf(obs facts.Observed) juju.Status {
+	want, err := decide.Decide(obs)
+	if s, blocked := status.Of(err); blocked {
 		return s
 	}
 	if err != nil {
 		return juju.Status{Level: juju.Waiting, Message: err.Error()}
 	}
-	return want.Shown(obs)
+	return show.Shown(want, obs)
 }
 
 // password is what get-configuration hides: the rest of a line, wherever in it the word
@@ -153,16 +156,16 @@ var password = sync.OnceValue(func() *regexp.Regexp {
 func showConfiguration(r request) (map[string]string, error) {
 	files, l := r.obs.Machine.Files, r.layout()
 	results := map[string]string{"summary": "this unit has no configuration yet: " + statusOf(r.obs).Message}
-	shown, room := []struct{ key, path string }{{"keepalived-conf", reconcile.MainFile}, {"checker", l.CheckerConfig()}, {"fragment", l.Fragment()}}, mostText
+	shown, room := []struct{ key, path string }{{"keepalived-conf", layout.MainFile}, {"checker", l.CheckerConfig()}, {"fragment", l.Fragment()}}, mostText
 	for n, s := range shown {
-		if text, there := files[s.path]; there && !(s.path == reconcile.MainFile && facts.Foreign(text)) {
+		if text, there := files[s.path]; there && !(s.path == layout.MainFile && facts.Foreign(text)) {
 			var took int
 			results[s.key], took = clip(password().ReplaceAllString(text, "${1}********"), s.path, room/(len(shown)-n))
 			room -= took
 		}
 	}
 	if _, there := files[l.Fragment()]; there {
-		results["summary"] = strings.Join([]string{reconcile.MainFile, l.Fragment(), l.CheckerConfig()}, ", ")
+		results["summary"] = strings.Join([]string{layout.MainFile, l.Fragment(), l.CheckerConfig()}, ", ")
 	}
 	return results, nil
 }

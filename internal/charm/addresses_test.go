@@ -8,12 +8,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"keepalived-charm/internal/charmtest"
-	"keepalived-charm/internal/reconcile"
+	"keepalived-charm/internal/facts"
+	"keepalived-charm/internal/step"
 )
 
 // interfaceWith is an interface that works, with addresses.
-func interfaceWith(name string, addresses ...string) reconcile.Interface {
-	i := reconcile.Interface{Name: name, Up: true}
+func interfaceWith(name string, addresses ...string) facts.Interface {
+	i := facts.Interface{Name: name, Up: true}
 	for _, a := range addresses {
 		i.Addresses = append(i.Addresses, netip.MustParsePrefix(a))
 	}
@@ -21,7 +22,7 @@ func interfaceWith(name string, addresses ...string) reconcile.Interface {
 }
 
 // plus gives a machine more interfaces.
-func plus(s charmtest.State, more ...reconcile.Interface) charmtest.State {
+func plus(s charmtest.State, more ...facts.Interface) charmtest.State {
 	return with(s, func(s *charmtest.State) { s.Host.Interfaces = append(s.Host.Interfaces, more...) })
 }
 
@@ -69,7 +70,7 @@ func TestTheInterfaceOfTheDefaultRouteStaysWhenOneOfTheSubnetComes(t *testing.T)
 
 func TestTheFirstChoiceOfAnInterface(t *testing.T) {
 	const far = "10.10.76.250"
-	of := func(name, kind, address string) reconcile.Interface {
+	of := func(name, kind, address string) facts.Interface {
 		i := interfaceWith(name, address)
 		i.Kind = kind
 		return i
@@ -79,18 +80,18 @@ func TestTheFirstChoiceOfAnInterface(t *testing.T) {
 	silent := of("kube-ipvs0", "dummy", "10.10.76.99/24")
 	silent.NoARP = true
 	for claim, c := range map[string]struct {
-		there []reconcile.Interface
+		there []facts.Interface
 		want  string
 	}{
-		"the smallest subnet":             {[]reconcile.Interface{interfaceWith("eth1", "10.10.76.11/24"), interfaceWith("eth2", "10.10.0.11/16")}, "eth1"},
-		"the first by name of two":        {[]reconcile.Interface{interfaceWith("eth2", "10.10.76.12/24"), interfaceWith("eth1", "10.10.76.11/24")}, "eth1"},
-		"no bridge beside one":            {[]reconcile.Interface{of("br0", "bridge", "10.10.76.249/28"), interfaceWith("eth1", "10.10.76.11/24")}, "eth1"},
-		"a bridge alone":                  {[]reconcile.Interface{of("br0", "bridge", "10.10.76.249/28")}, "br0"},
-		"a vlan":                          {[]reconcile.Interface{of("eth0.7", "vlan", "10.10.76.249/28")}, "eth0.7"},
-		"the pair of a container":         {[]reconcile.Interface{of("eth1", "veth", "10.10.76.11/24")}, "eth1"},
-		"none that is down beside one":    {[]reconcile.Interface{down, interfaceWith("eth1", "10.10.76.11/24")}, "eth1"},
-		"one that is down, before others": {[]reconcile.Interface{down}, "eth8"},
-		"the default route before a container engine's": {[]reconcile.Interface{of("docker0", "bridge", "10.10.76.1/24"), of("lxdbr0", "bridge", "10.10.76.1/24"),
+		"the smallest subnet":             {[]facts.Interface{interfaceWith("eth1", "10.10.76.11/24"), interfaceWith("eth2", "10.10.0.11/16")}, "eth1"},
+		"the first by name of two":        {[]facts.Interface{interfaceWith("eth2", "10.10.76.12/24"), interfaceWith("eth1", "10.10.76.11/24")}, "eth1"},
+		"no bridge beside one":            {[]facts.Interface{of("br0", "bridge", "10.10.76.249/28"), interfaceWith("eth1", "10.10.76.11/24")}, "eth1"},
+		"a bridge alone":                  {[]facts.Interface{of("br0", "bridge", "10.10.76.249/28")}, "br0"},
+		"a vlan":                          {[]facts.Interface{of("eth0.7", "vlan", "10.10.76.249/28")}, "eth0.7"},
+		"the pair of a container":         {[]facts.Interface{of("eth1", "veth", "10.10.76.11/24")}, "eth1"},
+		"none that is down beside one":    {[]facts.Interface{down, interfaceWith("eth1", "10.10.76.11/24")}, "eth1"},
+		"one that is down, before others": {[]facts.Interface{down}, "eth8"},
+		"the default route before a container engine's": {[]facts.Interface{of("docker0", "bridge", "10.10.76.1/24"), of("lxdbr0", "bridge", "10.10.76.1/24"),
 			of("br-0123456789ab", "bridge", "10.10.76.1/24"), of("wg0", "wireguard", "10.10.76.1/24"), of("vxlan.calico", "vxlan", "10.10.76.1/24"), silent}, "eth0"},
 	} {
 		s := run(t, plus(with(charmtest.NewState(0), func(s *charmtest.State) { s.Juju.Options["virtual_ip"] = far }), c.there...), "install", "config-changed")
@@ -149,12 +150,12 @@ func TestAVirtualIPThatGoesTakesNoOtherAlong(t *testing.T) {
 func TestAnAddressThatWasLostIsPutBack(t *testing.T) {
 	s := with(holdingThese(t, vip+",10.10.74.251"), func(s *charmtest.State) { s.Host.Lost = []netip.Addr{netip.MustParseAddr("10.10.74.251")} })
 	out := charmtest.Run(t, "update-status", s)
-	require.Equal(t, []reconcile.Action{reconcile.Restore}, actions(out.Steps))
+	require.Equal(t, []step.Action{step.Restore}, actions(out.Steps))
 	require.Equal(t, "active: VIP ready: holds "+vip+", 10.10.74.251", out.Juju.Status.String())
 	require.Empty(t, out.Stale())
 }
 
-func actions(steps []reconcile.Step) (list []reconcile.Action) {
+func actions(steps []step.Step) (list []step.Action) {
 	for _, s := range steps {
 		list = append(list, s.Action)
 	}
@@ -164,7 +165,7 @@ func actions(steps []reconcile.Step) (list []reconcile.Action) {
 // TestCopiesOfOthersAreLeftAlone: kube-proxy in IPVS mode keeps each service's address
 // on an interface that does not answer ARP.
 func TestCopiesOfOthersAreLeftAlone(t *testing.T) {
-	copies := reconcile.Interface{Name: "kube-ipvs0", Kind: "dummy", NoARP: true, Addresses: []netip.Prefix{netip.MustParsePrefix(vip + "/32")}}
+	copies := facts.Interface{Name: "kube-ipvs0", Kind: "dummy", NoARP: true, Addresses: []netip.Prefix{netip.MustParsePrefix(vip + "/32")}}
 	for _, holds := range []bool{true, false} {
 		s := charmtest.NewState(0)
 		s.Juju.Options["virtual_ip"], s.Host.Holds = vip, holds
@@ -181,7 +182,7 @@ func TestCopiesOfOthersAreLeftAlone(t *testing.T) {
 				s.Host.Stray = []netip.Addr{netip.MustParseAddr(vip)}
 			}
 		}))
-		require.Equal(t, map[bool][]reconcile.Action{true: {reconcile.Restore}, false: {reconcile.Flush}}[holds], actions(out.Steps))
+		require.Equal(t, map[bool][]step.Action{true: {step.Restore}, false: {step.Flush}}[holds], actions(out.Steps))
 	}
 	dummy := run(t, option(plus(holdingThese(t, vip), copies), "network_interface", "kube-ipvs0"), "config-changed")
 	require.Contains(t, dummy.Host.Keepalived.Loaded, vip+"/32 dev kube-ipvs0\n")

@@ -12,7 +12,7 @@ import (
 
 	"keepalived-charm/internal/charmtest"
 	"keepalived-charm/internal/endpoint"
-	"keepalived-charm/internal/reconcile"
+	"keepalived-charm/internal/step"
 )
 
 // three is a group of three units that serve; the first one holds.
@@ -119,14 +119,14 @@ func (g units) see(n int) {
 
 func TestAHolderAlonePinsItsAddressesWhileItChanges(t *testing.T) {
 	out := charmtest.Run(t, "config-changed", option(serving(t), "router_id", 51))
-	var actions []reconcile.Action
+	var actions []step.Action
 	for _, s := range out.Steps {
 		actions = append(actions, s.Action)
 	}
-	pin := slices.Index(actions, reconcile.Pin)
+	pin := slices.Index(actions, step.Pin)
 	require.Positive(t, pin)
-	require.Less(t, pin, slices.Index(actions, reconcile.Write), "pinned before the configuration changes")
+	require.Less(t, pin, slices.Index(actions, step.Write), "pinned before the configuration changes")
 	last := out.Steps[len(out.Steps)-1]
-	require.Equal(t, []reconcile.FollowUp{reconcile.Unpin}, last.FollowUps)
+	require.Equal(t, []step.FollowUp{step.Unpin}, last.FollowUps)
 	require.Empty(t, out.Host.Pinned)
 }

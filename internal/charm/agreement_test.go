@@ -13,8 +13,8 @@ import (
 
 	"keepalived-charm/internal/charmtest"
 	"keepalived-charm/internal/endpoint"
+	"keepalived-charm/internal/facts"
 	"keepalived-charm/internal/juju"
-	"keepalived-charm/internal/reconcile"
 )
 
 // rest lets every hook run, and the ones that update-status brings, until
@@ -153,7 +153,7 @@ func TestAChangeOfTheInterfaceIsAgreedOn(t *testing.T) {
 		r := rand.New(rand.NewPCG(seed, 6))
 		c := newCluster(t, 3)
 		for _, n := range c.Nodes {
-			n.Host.Interfaces = append(n.Host.Interfaces, reconcile.Interface{Name: "eth1", Up: true, Addresses: n.Host.Interfaces[1].Addresses})
+			n.Host.Interfaces = append(n.Host.Interfaces, facts.Interface{Name: "eth1", Up: true, Addresses: n.Host.Interfaces[1].Addresses})
 		}
 		for _, name := range []string{"eth1", ""} {
 			gaps := c.Gaps

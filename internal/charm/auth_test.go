@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"keepalived-charm/internal/charmtest"
-	"keepalived-charm/internal/reconcile"
+	"keepalived-charm/internal/layout"
 )
 
 const secret = "secret:9m4e2mr0ui3e8a215n4g"
@@ -38,7 +38,7 @@ func TestAPasswordIsHiddenWhereverItStands(t *testing.T) {
 		"auth_pass hunter2", "\tauth_pass\thunter2", "authentication { auth_pass hunter2", "@host auth_pass hunter2", "@^host  auth_pass \"hunter2 hunter2\"",
 		"authentication { auth_type PASS auth_pass hunter2 }", "auth_pass \\\n  hunter2",
 	} {
-		s := with(serving(t), func(s *charmtest.State) { s.Host.Files[reconcile.MainFile] += "by hand {\n" + line + "\nafter it\n}\n" })
+		s := with(serving(t), func(s *charmtest.State) { s.Host.Files[layout.MainFile] += "by hand {\n" + line + "\nafter it\n}\n" })
 		for _, shown := range []string{"keepalived-conf", "json"} {
 			text := act(t, "get-configuration", s).Juju.Results[shown]
 			require.NotContains(t, text, "hunter2", line)
@@ -49,7 +49,7 @@ func TestAPasswordIsHiddenWhereverItStands(t *testing.T) {
 
 func TestAConfigurationOfTheMachinesOwnerIsNotShown(t *testing.T) {
 	s := charmtest.NewState(0)
-	s.Host.Installed, s.Host.Files[reconcile.MainFile] = true, before
+	s.Host.Installed, s.Host.Files[layout.MainFile] = true, before
 	for claim, s := range map[string]charmtest.State{
 		"before the charm serves": s,
 		"beside it":               charmtest.Run(t, "config-changed", option(s, "virtual_ip", vip)).State,

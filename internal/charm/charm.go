@@ -13,9 +13,16 @@ import (
 
 	"keepalived-charm/internal/checker"
 	"keepalived-charm/internal/conflict"
+	"keepalived-charm/internal/decide"
+	"keepalived-charm/internal/facts"
 	"keepalived-charm/internal/history"
 	"keepalived-charm/internal/juju"
-	"keepalived-charm/internal/reconcile"
+	"keepalived-charm/internal/layout"
+	"keepalived-charm/internal/plan"
+	"keepalived-charm/internal/render"
+	"keepalived-charm/internal/show"
+	"keepalived-charm/internal/status"
+	"keepalived-charm/internal/step"
 )
 
 // Model is what a hook asks of Juju.
@@ -39,8 +46,8 @@ type Model interface {
 
 // Machine is the machine that a hook looks at and changes.
 type Machine interface {
-	Observe(reconcile.Layout) (reconcile.Machine, error)
-	Apply(reconcile.Layout, reconcile.Step) error
+	Observe(layout.Layout) (facts.Machine, error)
+	Apply(layout.Layout, step.Step) error
 	// Tell has Apply say for which program a step waits, whenever that changes; empty: for
 	// none any more.
 	Tell(waits func(holder string))
@@ -53,16 +60,16 @@ type Machine interface {
 	// does in the end.
 	Watch(netip.AddrPort) func() (silent time.Duration, answers bool)
 	// Check runs the check of the service once, as the health checker does.
-	Check(reconcile.Layout) (checker.Once, error)
+	Check(layout.Layout) (checker.Once, error)
 	// History returns the unit's journal, oldest entry first.
-	History(reconcile.Layout) ([]history.Entry, error)
+	History(layout.Layout) ([]history.Entry, error)
 	// Unreachable returns those of the peers' addresses at which nothing answers but a
 	// proxy, which has none of the link-layer addresses told for them.
 	Unreachable(addresses []netip.Addr, macs map[netip.Addr][]string) ([]netip.Addr, error)
 	// Look listens and asks on the segments that the question names.
 	Look(conflict.Question) (conflict.Look, error)
 	// Remind leaves word that Juju is to run Refresh once the hook has ended.
-	Remind(reconcile.Layout) error
+	Remind(layout.Layout) error
 }
 
 // Run carries out one event. An error is a fault, which Juju shows and retries;
@@ -89,16 +96,16 @@ func Refresh(ev juju.Event, j Model, m Machine) error {
 	if err != nil {
 		return err
 	}
-	if _, serves := obs.Machine.Files[(reconcile.Layout{Application: ev.Unit.Application}).Fragment()]; !serves {
+	if _, serves := obs.Machine.Files[(layout.Layout{Application: ev.Unit.Application}).Fragment()]; !serves {
 		return nil
 	}
 	end, err := pass(obs, j, m)
 	if err != nil {
 		return err
 	}
-	if reconcile.Passing(end.does) {
+	if status.Passing(end.does) {
 		// Nobody would tell of what comes of it.
-		if err := m.Apply(reconcile.Layout{Application: ev.Unit.Application}, reconcile.Step{Action: reconcile.Await}); err != nil {
+		if err := m.Apply(layout.Layout{Application: ev.Unit.Application}, step.Step{Action: step.Await}); err != nil {
 			return err
 		}
 		if obs, err = observe(ev, j, m); err != nil {
@@ -112,19 +119,19 @@ func Refresh(ev juju.Event, j Model, m Machine) error {
 }
 
 // passAndShow sets the status last.
-func passAndShow(obs reconcile.Observed, j Model, m Machine) error {
+func passAndShow(obs facts.Observed, j Model, m Machine) error {
 	end, err := pass(obs, j, m)
 	if err != nil {
 		return err
 	}
-	end.again = end.again || reconcile.Overwrites(obs)
+	end.again = end.again || decide.Overwrites(obs)
 	return end.show(obs.Event, j, m)
 }
 
 // show sets the status, and has Juju run Refresh where the unit has to look again.
 func (o outcome) show(ev juju.Event, j Model, m Machine) error {
 	if o.again {
-		if err := m.Remind(reconcile.Layout{Application: ev.Unit.Application}); err != nil {
+		if err := m.Remind(layout.Layout{Application: ev.Unit.Application}); err != nil {
 			return err
 		}
 	}
@@ -158,13 +165,13 @@ func idle(h hooks.Kind) bool {
 
 // pass brings the unit from what was observed to what is wanted. Options that cannot
 // be used change nothing: the unit goes on by those that it used last.
-func pass(obs reconcile.Observed, j Model, m Machine) (outcome, error) {
+func pass(obs facts.Observed, j Model, m Machine) (outcome, error) {
 	obs, err := usable(obs, j, m)
 	if err != nil {
 		return outcome{}, err
 	}
 	end, err := reach(obs, j, m)
-	if _, refused := reconcile.StatusOf(err); refused {
+	if _, refused := status.Of(err); refused {
 		// keepalived may refuse what this charm takes for good.
 		before, found, fault := retreat(obs, err, j, m)
 		if fault != nil {
@@ -175,7 +182,7 @@ func pass(obs reconcile.Observed, j Model, m Machine) (outcome, error) {
 			end, err = reach(before, j, m)
 		}
 	}
-	if refusal, refused := reconcile.StatusOf(err); refused {
+	if refusal, refused := status.Of(err); refused {
 		return outcome{shown: refusal, does: refusal}, nil
 	}
 	return end, err
@@ -191,11 +198,11 @@ type outcome struct {
 }
 
 // reach plans, applies and publishes.
-func reach(obs reconcile.Observed, j Model, m Machine) (outcome, error) {
-	want, err := reconcile.Desire(obs)
-	steps := reconcile.Settle(obs, err)
+func reach(obs facts.Observed, j Model, m Machine) (outcome, error) {
+	want, err := render.Desire(obs)
+	steps := plan.Settle(obs, err)
 	if err == nil {
-		steps = reconcile.Plan(want, obs)
+		steps = plan.Steps(want, obs)
 	}
 	if applyErr := apply(&obs, steps, j, m); applyErr != nil {
 		err = applyErr
@@ -205,7 +212,7 @@ func reach(obs reconcile.Observed, j Model, m Machine) (outcome, error) {
 	}
 	if obs.Unfinished() {
 		// As if the hook had been killed: the next one goes on.
-		return outcome{shown: want.Shown(obs), does: want.Status(obs.Machine), again: obs.Machine.NotifierActive}, nil
+		return outcome{shown: show.Shown(want, obs), does: show.Status(want, obs.Machine), again: obs.Machine.NotifierActive}, nil
 	}
 	want.TellVerdict(obs)
 	for _, r := range obs.Relations {
@@ -220,22 +227,22 @@ func reach(obs reconcile.Observed, j Model, m Machine) (outcome, error) {
 			return outcome{}, err
 		}
 	}
-	return outcome{shown: want.Shown(obs), does: want.Status(obs.Machine), again: want.LooksAgain(obs.Machine) && obs.Machine.NotifierActive}, nil
+	return outcome{shown: show.Shown(want, obs), does: show.Status(want, obs.Machine), again: want.LooksAgain(obs.Machine) && obs.Machine.NotifierActive}, nil
 }
 
 // told returns the error of a step. A fault of apt is told as well: of a hook that fails
 // juju status knows the name alone, juju show-status-log has both.
-func told(s reconcile.Step, err error, j Model) error {
-	if _, shows := reconcile.StatusOf(err); s.Action != reconcile.InstallPackage || shows {
+func told(s step.Step, err error, j Model) error {
+	if _, shows := status.Of(err); s.Action != step.InstallPackage || shows {
 		return err
 	}
-	return errors.Join(err, j.SetStatus(reconcile.InstallFails(err)))
+	return errors.Join(err, j.SetStatus(status.InstallFails(err)))
 }
 
 // apply carries out the plan; the first fault ends it. It reads the machine again
 // when it changed something.
-func apply(obs *reconcile.Observed, steps []reconcile.Step, j Model, m Machine) error {
-	layout := reconcile.Layout{Application: obs.Event.Unit.Application}
+func apply(obs *facts.Observed, steps []step.Step, j Model, m Machine) error {
+	layout := layout.Layout{Application: obs.Event.Unit.Application}
 	if len(steps) == 0 {
 		return nil
 	}
@@ -245,13 +252,13 @@ func apply(obs *reconcile.Observed, steps []reconcile.Step, j Model, m Machine) 
 	}
 	j.Log("changing this machine: " + strings.Join(said, "; "))
 	for _, s := range steps {
-		if s.Action == reconcile.InstallPackage {
-			if err := j.SetStatus(reconcile.Installing(s.Action, "")); err != nil {
+		if s.Action == step.InstallPackage {
+			if err := j.SetStatus(status.Installing(s.Action, "")); err != nil {
 				return err
 			}
 		}
 		m.Tell(func(holder string) {
-			if err := j.SetStatus(reconcile.Installing(s.Action, holder)); err != nil {
+			if err := j.SetStatus(status.Installing(s.Action, holder)); err != nil {
 				j.Log(err.Error()) // the step goes on
 			}
 		})

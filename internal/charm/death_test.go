@@ -9,7 +9,7 @@ import (
 	"keepalived-charm/internal/charmtest"
 	"keepalived-charm/internal/endpoint"
 	"keepalived-charm/internal/juju"
-	"keepalived-charm/internal/reconcile"
+	"keepalived-charm/internal/layout"
 )
 
 // transition is a hook with the states it starts from.
@@ -23,14 +23,14 @@ func transitions(t *testing.T) map[string]transition {
 	foreign := charmtest.NewState(0)
 	foreign.Juju.Options["virtual_ip"] = vip
 	foreign.Host.Installed = true
-	foreign.Host.Files[reconcile.MainFile] = "vrrp_instance SOMEBODY {\n interface eth0\n virtual_router_id 9\n}\n"
-	foreign.Host.Keepalived = charmtest.Daemon{Running: true, Loaded: foreign.Host.Files[reconcile.MainFile]}
+	foreign.Host.Files[layout.MainFile] = "vrrp_instance SOMEBODY {\n interface eth0\n virtual_router_id 9\n}\n"
+	foreign.Host.Keepalived = charmtest.Daemon{Running: true, Loaded: foreign.Host.Files[layout.MainFile]}
 	took := run(t, foreign, "config-changed")
 	python := charmtest.NewState(0)
 	python.Juju.Options["virtual_ip"] = "10.10.74.250/24"
 	python.Host.Installed, python.Host.Holds = true, true
-	python.Host.Files[reconcile.MainFile] = "vrrp_script chk_svc_port {\n}\nvrrp_instance VI_1 {\n interface eth0\n virtual_ipaddress {\n 10.10.74.250/24\n }\n}"
-	python.Host.Keepalived = charmtest.Daemon{Running: true, Loaded: python.Host.Files[reconcile.MainFile]}
+	python.Host.Files[layout.MainFile] = "vrrp_script chk_svc_port {\n}\nvrrp_instance VI_1 {\n interface eth0\n virtual_ipaddress {\n 10.10.74.250/24\n }\n}"
+	python.Host.Keepalived = charmtest.Daemon{Running: true, Loaded: python.Host.Files[layout.MainFile]}
 	two := with(s, addNeighbour)
 	several := run(t, option(s, "virtual_ip", "10.10.74.250 10.10.74.251"), "config-changed")
 	spread := run(t, option(several, "spread", true), "config-changed")
@@ -69,7 +69,7 @@ func transitions(t *testing.T) map[string]transition {
 // addNeighbour puts another serving application of the charm on the machine.
 func addNeighbour(s *charmtest.State) {
 	const fragment = "vrrp_instance charm_other {\n    interface eth0\n    virtual_router_id 77\n    virtual_ipaddress {\n        10.10.74.77/32\n    }\n}\n"
-	other := reconcile.Layout{Application: "other"}
+	other := layout.Layout{Application: "other"}
 	s.Host.Files[other.Fragment()] = fragment
 	s.Host.Files[other.CheckerConfig()] = "{}\n"
 	s.Host.Files[other.Binary()] = "charm 0"
@@ -161,8 +161,8 @@ func TestADebtIsPaidWhateverComesNext(t *testing.T) {
 func effective(s charmtest.State) string {
 	s = s.Clone()
 	if _, serves := s.Host.Files[s.Layout().Fragment()]; !serves {
-		for _, p := range append(s.Host.Below(s.Layout().Run()), s.Host.Below(reconcile.StateRoot)...) {
-			if p != reconcile.StateRoot+"/installed-package" {
+		for _, p := range append(s.Host.Below(s.Layout().Run()), s.Host.Below(layout.StateRoot)...) {
+			if p != layout.StateRoot+"/installed-package" {
 				delete(s.Host.Files, p)
 			}
 		}
@@ -173,10 +173,10 @@ func effective(s charmtest.State) string {
 func TestANeighbourStaysUntouched(t *testing.T) {
 	s := with(serving(t), addNeighbour)
 	require.Empty(t, s.Host.Stale("other"))
-	other := reconcile.Layout{Application: "other"}
+	other := layout.Layout{Application: "other"}
 	neighbour := func(s charmtest.State) string {
 		text := fmt.Sprint(s.Host.Checkers["other"], s.Host.Stale("other"), s.Host.Installed, s.Host.Keepalived.Running, s.Host.Settings)
-		for _, p := range append(s.Host.Below(other.State()), append(s.Host.Below(other.Run()), other.Fragment(), other.DropIn(), other.CheckerUnit(), reconcile.SysctlFile, reconcile.MainFile)...) {
+		for _, p := range append(s.Host.Below(other.State()), append(s.Host.Below(other.Run()), other.Fragment(), other.DropIn(), other.CheckerUnit(), layout.SysctlFile, layout.MainFile)...) {
 			text += p + "\n" + s.Host.Files[p]
 		}
 		return text

@@ -9,7 +9,7 @@ import (
 
 	"keepalived-charm/internal/group"
 	"keepalived-charm/internal/history"
-	"keepalived-charm/internal/reconcile"
+	"keepalived-charm/internal/show"
 )
 
 const (
@@ -33,7 +33,7 @@ func showHistory(r request) (map[string]string, error) {
 	history.Explain(entries)
 	kept := len(entries)
 	entries = entries[max(0, kept-limit):]
-	view := reconcile.Look(r.obs)
+	view := show.NewView(r.obs)
 	var lines []string
 	size := 0
 	for n := len(entries) - 1; n >= 0; n-- {
@@ -80,7 +80,7 @@ func line(e history.Entry) string {
 }
 
 // named puts units' names in the place of their addresses.
-func named(view reconcile.View, text string) string {
+func named(view show.View, text string) string {
 	words := strings.Split(readable(text), " ")
 	for n, w := range words {
 		bare := strings.TrimRight(w, ",;:")

@@ -9,8 +9,9 @@ import (
 
 	"keepalived-charm/internal/charmtest"
 	"keepalived-charm/internal/endpoint"
+	"keepalived-charm/internal/facts"
 	"keepalived-charm/internal/juju"
-	"keepalived-charm/internal/reconcile"
+	"keepalived-charm/internal/layout"
 )
 
 // with returns a changed copy.
@@ -42,7 +43,7 @@ func serving(t *testing.T) charmtest.State {
 	s.Juju.Relate(endpoint.LoadBalancer, "loadbalancer:4", juju.Unit{Application: "master"})
 	s.Juju.Relate(endpoint.LBSink, "lb-sink:5", juju.Unit{Application: "lb"})
 	s.Host.Holds = true
-	s.Host.Check = reconcile.CheckResult{Known: true, Healthy: true}
+	s.Host.Check = facts.CheckResult{Known: true, Healthy: true}
 	return run(t, s, "install", "config-changed", "start", "update-status")
 }
 
@@ -58,7 +59,7 @@ func TestALifeInJujusOrder(t *testing.T) {
 		"config-changed", "start", "juju-info-relation-joined", "juju-info-relation-changed", "update-status"} {
 		s = charmtest.Run(t, hook, s).State
 		require.Equal(t, noVIP, s.Juju.Status.String(), hook)
-		require.Empty(t, s.Host.Files[reconcile.MainFile], "no configuration without a virtual IP")
+		require.Empty(t, s.Host.Files[layout.MainFile], "no configuration without a virtual IP")
 	}
 	require.True(t, s.Host.Installed)
 	require.Equal(t, "2.2.7", s.Juju.Version)
@@ -152,7 +153,7 @@ func TestARemovedUnitLeavesTheMachineAsItWas(t *testing.T) {
 		"a preinstalled package stays": func(h *charmtest.Host) { h.Installed = true },
 		"a foreign configuration comes back byte for byte": func(h *charmtest.Host) {
 			h.Installed = true
-			h.Files[reconcile.MainFile] = foreign
+			h.Files[layout.MainFile] = foreign
 			h.Keepalived = charmtest.Daemon{Running: true, Loaded: foreign}
 		},
 		"settings of the kernel come back": func(h *charmtest.Host) { h.Settings["net.ipv4.ip_nonlocal_bind"] = "1" },
@@ -162,11 +163,11 @@ func TestARemovedUnitLeavesTheMachineAsItWas(t *testing.T) {
 			change(&before.Host)
 			s := option(before, "virtual_ip", vip)
 			s = run(t, s, "install", "config-changed", "start", "update-status")
-			require.Equal(t, strings.Contains(before.Host.Files[reconcile.MainFile], "SOMEBODY"),
+			require.Equal(t, strings.Contains(before.Host.Files[layout.MainFile], "SOMEBODY"),
 				strings.Contains(s.Host.Keepalived.Loaded, "SOMEBODY"), "it goes on beside the charm's")
 			require.Empty(t, s.Stale())
 			idle := run(t, option(s, "virtual_ip", ""), "config-changed")
-			require.Equal(t, before.Host.Files[reconcile.MainFile], idle.Host.Files[reconcile.MainFile])
+			require.Equal(t, before.Host.Files[layout.MainFile], idle.Host.Files[layout.MainFile])
 			require.Empty(t, idle.Stale())
 			assert.Equal(t, before.Host.String(), run(t, idle, "stop", "remove").Host.String())
 			assert.Equal(t, before.Host.String(), run(t, s, "stop", "remove").Host.String())
@@ -180,17 +181,17 @@ func TestTheFilesOfThePythonCharmAreTakenOver(t *testing.T) {
 	s := charmtest.NewState(0)
 	s.Juju.Options["virtual_ip"] = "10.10.74.250/24"
 	s.Host.Installed, s.Host.Holds = true, true
-	s.Host.Files[reconcile.MainFile] = python
-	s.Host.Files[reconcile.SysctlFile] = "\nnet.ipv4.ip_nonlocal_bind=1\n"
+	s.Host.Files[layout.MainFile] = python
+	s.Host.Files[layout.SysctlFile] = "\nnet.ipv4.ip_nonlocal_bind=1\n"
 	s.Host.Keepalived = charmtest.Daemon{Running: true, Loaded: python}
 	s.Juju.Ingress = []string{vip, "10.10.74.11"}
 	out := charmtest.Run(t, "upgrade-charm", s)
 	assert.Equal(t, "active: VIP ready: holds 10.10.74.250", out.Juju.Status.String(), "the address it holds is no address of its own")
 	assert.Equal(t, [2]int{0, 1}, [2]int{out.Host.Keepalived.Starts, out.Host.Keepalived.Reloads})
 	assert.Empty(t, out.Stale())
-	assert.NotContains(t, out.Host.Files, reconcile.ForeignFile)
-	assert.NotContains(t, run(t, out.State, "stop", "remove").Host.Files, reconcile.MainFile)
-	assert.NotContains(t, run(t, option(s, "virtual_ip", ""), "upgrade-charm").Host.Files, reconcile.SysctlFile)
+	assert.NotContains(t, out.Host.Files, layout.ForeignFile)
+	assert.NotContains(t, run(t, out.State, "stop", "remove").Host.Files, layout.MainFile)
+	assert.NotContains(t, run(t, option(s, "virtual_ip", ""), "upgrade-charm").Host.Files, layout.SysctlFile)
 }
 
 func TestAnyHookRunTwicePlansNothingTheSecondTime(t *testing.T) {

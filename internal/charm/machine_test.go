@@ -8,15 +8,17 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"keepalived-charm/internal/charmtest"
-	"keepalived-charm/internal/reconcile"
+	"keepalived-charm/internal/facts"
+	"keepalived-charm/internal/layout"
+	"keepalived-charm/internal/step"
 )
 
 // owned is a machine with a keepalived.conf of its owner, before any hook.
 func owned(settings string) charmtest.State {
 	s := option(charmtest.NewState(0), "virtual_ip", vip)
-	s.Host.Installed, s.Host.Files[reconcile.MainFile] = true, settings+before
+	s.Host.Installed, s.Host.Files[layout.MainFile] = true, settings+before
 	s.Host.Keepalived = charmtest.Daemon{Running: true, Loaded: settings + before}
-	s.Host.Holds, s.Host.Check = true, reconcile.CheckResult{Known: true, Healthy: true}
+	s.Host.Holds, s.Host.Check = true, facts.CheckResult{Known: true, Healthy: true}
 	return s
 }
 
@@ -34,11 +36,11 @@ func TestASettingOfTheOwnerBlocksOnlyAUnitThatHasNotBegun(t *testing.T) {
 			out := charmtest.Run(t, "config-changed", s)
 			require.Equal(t, "blocked: /etc/keepalived/keepalived.conf sets "+effect+": remove it", out.Juju.Status.String())
 			require.Equal(t, s.Host.Keepalived, out.Host.Keepalived)
-			out.Host.Files[reconcile.MainFile] = before
+			out.Host.Files[layout.MainFile] = before
 			begun := charmtest.Run(t, "update-status", out.State)
 			require.Equal(t, "active: VIP ready: holds "+vip, begun.Juju.Status.String())
 			// The same comes later: the unit goes on and says so.
-			begun.Host.Files[reconcile.ForeignFile] = setting + "\n" + before
+			begun.Host.Files[layout.ForeignFile] = setting + "\n" + before
 			later := charmtest.Run(t, "update-status", begun.State)
 			require.Equal(t, "active: VIP ready: holds "+vip+"; /etc/keepalived/keepalived.conf.before-charm sets "+effect+": remove it", later.Juju.Status.String())
 			network := act(t, "check-network", later.State)
@@ -73,7 +75,7 @@ func TestAddressesThatAnInstanceOfBeforeLeftInThePacketFilterAreAdmitted(t *test
 	s.Host.Filtered = []netip.Addr{other, netip.MustParseAddr(vip)}
 	s.Host.Files[s.Layout().Fragment()] = strings.ReplaceAll(s.Host.Files[s.Layout().Fragment()], "    strict_mode off\n", "")
 	out := charmtest.Run(t, "upgrade-charm", s)
-	require.Equal(t, reconcile.Admit, out.Steps[len(out.Steps)-1].Action)
+	require.Equal(t, step.Admit, out.Steps[len(out.Steps)-1].Action)
 	require.Equal(t, []netip.Addr{other}, out.Host.Filtered)
 	require.Equal(t, "active: VIP ready: holds "+vip, out.Juju.Status.String())
 	require.Empty(t, charmtest.Run(t, "update-status", out.State).Steps)

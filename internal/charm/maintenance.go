@@ -8,8 +8,10 @@ import (
 	"strings"
 	"time"
 
+	"keepalived-charm/internal/decide"
 	"keepalived-charm/internal/juju"
-	"keepalived-charm/internal/reconcile"
+	"keepalived-charm/internal/show"
+	"keepalived-charm/internal/step"
 )
 
 // These actions wait for what VRRP does, with this patience.
@@ -27,7 +29,7 @@ func pause(r request) (map[string]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot pause: %w", err)
 	}
-	want, err := reconcile.Decide(r.obs)
+	want, err := decide.Decide(r.obs)
 	if err != nil {
 		return nil, err
 	}
@@ -44,7 +46,7 @@ func pause(r request) (map[string]string, error) {
 		}
 	}
 	held := want.Holds(r.obs.Machine)
-	gap, err := r.change(reconcile.Pause, held)
+	gap, err := r.change(step.Pause, held)
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +69,7 @@ func resume(r request) (map[string]string, error) {
 	if !r.obs.Machine.Paused {
 		return map[string]string{"summary": "this unit is not paused"}, nil
 	}
-	if _, err := r.change(reconcile.Resume, false); err != nil {
+	if _, err := r.change(step.Resume, false); err != nil {
 		return nil, err
 	}
 	summary := "resumed: " + r.said.Message
@@ -79,11 +81,11 @@ func resume(r request) (map[string]string, error) {
 
 // restart restarts keepalived; a holder hands over first.
 func restart(r request) (map[string]string, error) {
-	want, err := reconcile.Decide(r.obs)
+	want, err := decide.Decide(r.obs)
 	if err != nil {
 		return nil, err
 	}
-	gap, err := r.change(reconcile.Restart, want.Holds(r.obs.Machine))
+	gap, err := r.change(step.Restart, want.Holds(r.obs.Machine))
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +94,7 @@ func restart(r request) (map[string]string, error) {
 
 // failover hands the virtual IPs to another unit.
 func failover(r request) (map[string]string, error) {
-	want, err := reconcile.Decide(r.obs)
+	want, err := decide.Decide(r.obs)
 	if err != nil {
 		return nil, err
 	}
@@ -102,10 +104,10 @@ func failover(r request) (map[string]string, error) {
 	if want.Spread {
 		return nil, errors.New("cannot fail over: with spread=true each virtual IP returns to its unit at once; pause keeps them away")
 	}
-	if want.Unmoved(r.obs.Machine) != "" {
+	if show.Unmoved(want, r.obs.Machine) != "" {
 		r.look() // a pass may mend it
-		r.await(hearLimit, func() bool { return want.Unmoved(r.obs.Machine) != "" })
-		if why := want.Unmoved(r.obs.Machine); why != "" {
+		r.await(hearLimit, func() bool { return show.Unmoved(want, r.obs.Machine) != "" })
+		if why := show.Unmoved(want, r.obs.Machine); why != "" {
 			return nil, fmt.Errorf("cannot fail over: %s", why)
 		}
 	}
@@ -119,7 +121,7 @@ func failover(r request) (map[string]string, error) {
 	if asked.Returns(r.obs.Machine) {
 		return nil, errors.New("cannot fail over: with preempt=true the virtual IPs return to this unit at once, it ranks highest; pause keeps them away")
 	}
-	gap, err := r.change(reconcile.HandOver, true)
+	gap, err := r.change(step.HandOver, true)
 	if err != nil {
 		return nil, err
 	}
@@ -133,20 +135,20 @@ func failover(r request) (map[string]string, error) {
 
 // asked is what is wanted as far as peers count whose machines answer now. What the
 // others told last may be old: a dead machine withdraws nothing.
-func (r request) asked() (reconcile.Desired, error) {
-	silent, err := r.m.Unreachable(reconcile.Near(r.obs), reconcile.MACs(r.obs))
+func (r request) asked() (decide.Desired, error) {
+	silent, err := r.m.Unreachable(decide.Near(r.obs), decide.MACs(r.obs))
 	if err != nil {
-		return reconcile.Desired{}, err
+		return decide.Desired{}, err
 	}
 	obs := r.obs
 	obs.Machine.Unreachable = slices.Concat(obs.Machine.Unreachable, silent)
-	return reconcile.Decide(obs)
+	return decide.Decide(obs)
 }
 
 // holders names who has the virtual IPs now.
 func (r *request) holders() string {
 	var names []string
-	for _, i := range reconcile.Look(r.obs).Instances {
+	for _, i := range show.NewView(r.obs).Instances {
 		if name := cmp.Or(i.Holder, "unknown"); !slices.Contains(names, name) {
 			names = append(names, name)
 		}
@@ -157,8 +159,8 @@ func (r *request) holders() string {
 // change carries out an operator's step and then what every hook does. When the
 // virtual IPs leave this unit it tells for how long nobody answered at the first,
 // as seen from here. An error is the step's, which then changed nothing.
-func (r *request) change(action reconcile.Action, leaving bool) (string, error) {
-	want, err := reconcile.Decide(r.obs)
+func (r *request) change(action step.Action, leaving bool) (string, error) {
+	want, err := decide.Decide(r.obs)
 	if err == nil && r.obs.Machine.Stopped {
 		err = errors.New("this unit has been stopped: Juju removes it")
 	}
@@ -172,7 +174,7 @@ func (r *request) change(action reconcile.Action, leaving bool) (string, error) 
 	if leaving {
 		end = r.m.Watch(want.Service(r.obs.Machine))
 	}
-	if err := r.m.Apply(r.layout(), reconcile.Step{Action: action}); err != nil {
+	if err := r.m.Apply(r.layout(), step.Step{Action: action}); err != nil {
 		end()
 		return "", err
 	}

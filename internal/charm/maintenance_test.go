@@ -9,7 +9,7 @@ import (
 
 	"keepalived-charm/internal/charmtest"
 	"keepalived-charm/internal/juju"
-	"keepalived-charm/internal/reconcile"
+	"keepalived-charm/internal/layout"
 )
 
 // holding gives a serving holder one peer that serves, healthy or not.
@@ -136,9 +136,9 @@ func TestAPauseSurvivesEverythingButResumeAndRemoval(t *testing.T) {
 	s.Juju.Parameters = nil
 	resumed := act(t, "resume", s)
 	require.NotContains(t, resumed.Host.Checkers["keepalived"].Config, "aside")
-	require.NotContains(t, resumed.Host.Files, reconcile.Layout{Application: "keepalived"}.Paused())
+	require.NotContains(t, resumed.Host.Files, layout.Layout{Application: "keepalived"}.Paused())
 	require.Contains(t, act(t, "resume", resumed.State).Juju.Results["summary"], "not paused")
-	require.Empty(t, run(t, s, "stop", "remove").Host.Below(reconcile.StateRoot))
+	require.Empty(t, run(t, s, "stop", "remove").Host.Below(layout.StateRoot))
 }
 
 func TestARestartIsARestart(t *testing.T) {

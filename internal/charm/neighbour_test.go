@@ -6,7 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"keepalived-charm/internal/charmtest"
-	"keepalived-charm/internal/reconcile"
+	"keepalived-charm/internal/layout"
 )
 
 // before is somebody's own keepalived.conf.
@@ -22,7 +22,7 @@ const before = `vrrp_instance mine {
 // TestAFileOfTheOwnersBesideTheFragmentsIsNoApplication: the charm leaves as if it were not
 // there, and yields to what it says.
 func TestAFileOfTheOwnersBesideTheFragmentsIsNoApplication(t *testing.T) {
-	const stray = reconcile.FragmentDir + "/90-mine.conf"
+	const stray = layout.FragmentDir + "/90-mine.conf"
 	before := charmtest.NewState(0)
 	before.Host.Files[stray] = "vrrp_instance MINE {\n    interface eth0\n    virtual_router_id 99\n    virtual_ipaddress {\n        10.10.74.99/32\n    }\n}\n"
 	s := run(t, option(before, "virtual_ip", vip), "install", "config-changed", "start")
@@ -46,7 +46,7 @@ func TestAClashWithANeighbourBlocksTheSecondAndNamesTheFirst(t *testing.T) {
 		{"virtual_ip", "10.10.74.251", `blocked: option virtual_ip is "10.10.74.251", must be a free address, 10.10.74.251 belongs to application other; meanwhile VIP ready: holds 10.10.74.250`},
 	} {
 		s := with(serving(t), func(s *charmtest.State) {
-			s.Host.Files[reconcile.Layout{Application: "other"}.Fragment()] = "# Written by the Juju charm keepalived for application other.\nvrrp_instance charm_other {\ninterface eth0\nvirtual_router_id 77\n" +
+			s.Host.Files[layout.Layout{Application: "other"}.Fragment()] = "# Written by the Juju charm keepalived for application other.\nvrrp_instance charm_other {\ninterface eth0\nvirtual_router_id 77\n" +
 				"virtual_ipaddress {\n169.254.77.112/32 dev lo\n}\nvirtual_ipaddress_excluded {\n10.10.74.251/32 dev eth0\n}\n}\n"
 		})
 		out := charmtest.Run(t, "config-changed", option(s, c.option, c.value))
@@ -105,16 +105,16 @@ func TestWhatAUnitCouldNeverRunIsNeitherAnnouncedNorWaitedFor(t *testing.T) {
 
 func TestAConfigurationFromBeforeGoesOnAndComesBack(t *testing.T) {
 	s := charmtest.NewState(0)
-	s.Host.Installed, s.Host.Files[reconcile.MainFile] = true, before
+	s.Host.Installed, s.Host.Files[layout.MainFile] = true, before
 	s.Host.Keepalived = charmtest.Daemon{Running: true, Loaded: before}
 	out := charmtest.Run(t, "config-changed", option(s, "virtual_ip", "10.10.74.250"))
-	require.Equal(t, before, out.Host.Files[reconcile.ForeignFile])
+	require.Equal(t, before, out.Host.Files[layout.ForeignFile])
 	require.Contains(t, out.Host.Keepalived.Loaded, "vrrp_instance mine")
 	require.Contains(t, out.Host.Keepalived.Loaded, "vrrp_instance charm_keepalived")
 	require.NotContains(t, out.Host.Keepalived.Loaded, "script_user", "its scripts keep their own rules")
 	require.Zero(t, out.Host.Keepalived.Starts, "it never stopped")
 	gone := charmtest.Run(t, "remove", charmtest.Run(t, "stop", out.State).State)
-	require.Equal(t, before, gone.Host.Files[reconcile.MainFile])
+	require.Equal(t, before, gone.Host.Files[layout.MainFile])
 	require.Equal(t, before, gone.Host.Keepalived.Loaded)
 	require.True(t, gone.Host.Keepalived.Running)
 	require.Zero(t, gone.Host.Keepalived.Starts)
@@ -122,9 +122,9 @@ func TestAConfigurationFromBeforeGoesOnAndComesBack(t *testing.T) {
 
 func TestAClashWithAConfigurationFromBeforeBlocks(t *testing.T) {
 	s := charmtest.NewState(0)
-	s.Host.Installed, s.Host.Files[reconcile.MainFile] = true, before
+	s.Host.Installed, s.Host.Files[layout.MainFile] = true, before
 	out := charmtest.Run(t, "config-changed", option(option(s, "virtual_ip", "10.10.74.250"), "router_id", 90))
 	require.Equal(t, `blocked: option router_id is "90", must be another one, the keepalived.conf from before the charm uses it on interface eth0`,
 		out.Juju.Status.String())
-	require.Equal(t, before, out.Host.Files[reconcile.MainFile])
+	require.Equal(t, before, out.Host.Files[layout.MainFile])
 }

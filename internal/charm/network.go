@@ -7,26 +7,28 @@ import (
 	"strings"
 
 	"keepalived-charm/internal/conflict"
+	"keepalived-charm/internal/decide"
 	"keepalived-charm/internal/endpoint"
-	"keepalived-charm/internal/reconcile"
+	"keepalived-charm/internal/facts"
+	"keepalived-charm/internal/show"
 )
 
 // checkNetwork looks for everything that can be wrong on the network. What it finds
 // is in the unit's status too, and a unit that a conflict had kept out goes on when
 // it is gone.
 func checkNetwork(r request) (map[string]string, error) {
-	if _, err := reconcile.Decide(withoutLook(r.configured)); err == nil {
+	if _, err := decide.Decide(withoutLook(r.configured)); err == nil {
 		r.obs = r.configured // a conflict may be all that is in the way
 	}
-	if want, err := reconcile.Decide(withoutLook(r.obs)); err != nil {
+	if want, err := decide.Decide(withoutLook(r.obs)); err != nil {
 		return nil, err
-	} else if want.Mode != reconcile.Serving {
+	} else if want.Mode != decide.Serving {
 		return nil, fmt.Errorf("cannot check the network: %s", statusOf(r.obs).Message)
 	}
-	if err := look(&r.obs, *reconcile.AskAll(withoutLook(r.obs)), r.j, r.m); err != nil {
+	if err := look(&r.obs, *decide.AskAll(withoutLook(r.obs)), r.j, r.m); err != nil {
 		return nil, err
 	}
-	report, err := reconcile.Report(r.obs)
+	report, err := show.Report(r.obs)
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +53,7 @@ func checkNetwork(r request) (map[string]string, error) {
 
 // look looks at the network; what cannot be looked at is no fault of the hook's. Who
 // is heard may be a unit that Juju has yet to tell of.
-func look(obs *reconcile.Observed, q conflict.Question, j Model, m Machine) error {
+func look(obs *facts.Observed, q conflict.Question, j Model, m Machine) error {
 	l, err := m.Look(q)
 	if err != nil {
 		return err
@@ -67,21 +69,21 @@ func look(obs *reconcile.Observed, q conflict.Question, j Model, m Machine) erro
 }
 
 // withoutLook is what was observed before anybody looked at the network.
-func withoutLook(obs reconcile.Observed) reconcile.Observed {
+func withoutLook(obs facts.Observed) facts.Observed {
 	obs.Look = nil
 	return obs
 }
 
 // shownReport is the action check-network for programs.
 type shownReport struct {
-	reconcile.NetworkReport
+	show.NetworkReport
 	// LeftOut counts what had no room, by the name of the list.
 	LeftOut map[string]int `json:"left-out"`
 }
 
 // fit shortens the lists of a report to what fits into arguments together, what is
 // wrong first, and tells how many things it left out.
-func fit(r *reconcile.NetworkReport) map[string]int {
+func fit(r *show.NetworkReport) map[string]int {
 	left, room := map[string]int{}, mostText
 	r.Faults = first(r.Faults, "faults", &room, left)
 	r.Conflicts = first(r.Conflicts, "conflicts", &room, left)

@@ -12,8 +12,10 @@ import (
 
 	"keepalived-charm/internal/charmtest"
 	"keepalived-charm/internal/conflict"
+	"keepalived-charm/internal/facts"
 	"keepalived-charm/internal/juju"
-	"keepalived-charm/internal/reconcile"
+	"keepalived-charm/internal/layout"
+	"keepalived-charm/internal/show"
 	"keepalived-charm/internal/vrrp"
 )
 
@@ -160,7 +162,7 @@ func TestAStrangerThatTookTheVirtualRouterIsToldWithoutAHookThatIsDue(t *testing
 	takes.Version, takes.Priority, takes.Addresses = 3, theirs, []netip.Addr{netip.MustParseAddr("10.10.74.222")}
 	s = network(with(s, func(s *charmtest.State) {
 		s.Host.Heard = theirs
-		s.Host.Check.Heard = []reconcile.Heard{{Instance: "charm_keepalived", Address: stranger.Address, Priority: theirs, Foreign: true, Speaks: true}}
+		s.Host.Check.Heard = []facts.Heard{{Instance: "charm_keepalived", Address: stranger.Address, Priority: theirs, Foreign: true, Speaks: true}}
 	}), takes)
 	out := charmtest.Run(t, charmtest.Refresh, s)
 	require.Equal(t, 1, out.Looks)
@@ -181,7 +183,7 @@ func TestASecondHolderIsToldUntilItIsGone(t *testing.T) {
 	require.Equal(t, 1, out.Looks, "a unit that has just become MASTER looks")
 	const too = "; keepalived/1 holds " + vip + " too, its advertisements do not arrive here: allow IP protocol 112 between the machines"
 	require.Contains(t, out.Juju.Status.Message, too)
-	l := reconcile.Layout{Application: "keepalived"}
+	l := layout.Layout{Application: "keepalived"}
 	require.Equal(t, too[2:]+"\n", out.Host.Files[l.Conflicts()])
 	require.True(t, out.Host.Reminded, "it looks again soon")
 	out = charmtest.Run(t, "update-status", out.State)
@@ -214,7 +216,7 @@ func TestCheckNetworkTellsWhatIsWrong(t *testing.T) {
 	require.Equal(t, vip+" on eth0: this unit and "+named+" have it, subnet 10.10.74.0/24", out.Juju.Results["virtual-ips"])
 	require.Contains(t, out.Juju.Results["virtual-routers"], "24: version 2, priority 100, every 1s, from "+named)
 	require.Contains(t, out.Juju.Status.Message, "; router_id 23 is used by "+named+" too: try juju config keepalived router_id=25; 1 more: juju run keepalived/0 check-network")
-	var report reconcile.NetworkReport
+	var report show.NetworkReport
 	require.NoError(t, json.Unmarshal([]byte(out.Juju.Results["json"]), &report))
 	require.Contains(t, out.Juju.Results["json"], `"left-out":{}`)
 	require.Equal(t, 25, report.FreeRouterID)
@@ -261,7 +263,7 @@ func TestHoweverMuchIsWrongTheResultsFitIntoArguments(t *testing.T) {
 	require.Regexp(t, `^1500 conflicts, the first: virtual_ip 10.10.80.1 `, r["summary"])
 	require.Regexp(t, `(?s)^virtual_ip 10.10.80.1 .*\nand \d+ more$`, r["conflicts"])
 	var report struct {
-		reconcile.NetworkReport
+		show.NetworkReport
 		LeftOut map[string]int `json:"left-out"`
 	}
 	require.NoError(t, json.Unmarshal([]byte(r["json"]), &report))

@@ -4,20 +4,22 @@ import (
 	"github.com/juju/charm/v12/hooks"
 
 	"keepalived-charm/internal/config"
+	"keepalived-charm/internal/decide"
 	"keepalived-charm/internal/endpoint"
 	"keepalived-charm/internal/facts"
 	"keepalived-charm/internal/juju"
-	"keepalived-charm/internal/reconcile"
+	"keepalived-charm/internal/layout"
+	"keepalived-charm/internal/status"
 )
 
 // observe reads everything a decision may depend on, once.
-func observe(ev juju.Event, j Model, m Machine) (reconcile.Observed, error) {
-	obs := reconcile.Observed{Event: ev}
+func observe(ev juju.Event, j Model, m Machine) (facts.Observed, error) {
+	obs := facts.Observed{Event: ev}
 	var err error
-	if obs.Machine, err = m.Observe(reconcile.Layout{Application: ev.Unit.Application}); err != nil {
+	if obs.Machine, err = m.Observe(layout.Layout{Application: ev.Unit.Application}); err != nil {
 		return obs, err
 	}
-	if !reconcile.NeedsModel(obs) {
+	if !decide.NeedsModel(obs) {
 		return obs, nil
 	}
 	options, err := j.Options()
@@ -41,8 +43,8 @@ func observe(ev juju.Event, j Model, m Machine) (reconcile.Observed, error) {
 }
 
 // complete reads what depends on the options.
-func complete(obs *reconcile.Observed, j Model, m Machine) error {
-	if uri := reconcile.NeedsSecret(*obs); uri != "" {
+func complete(obs *facts.Observed, j Model, m Machine) error {
+	if uri := decide.NeedsSecret(*obs); uri != "" {
 		var err error
 		if obs.Secret, err = j.Secret(uri); err != nil {
 			// Not granted, removed, misspelt: the operator's to mend, not a fault.
@@ -51,18 +53,18 @@ func complete(obs *reconcile.Observed, j Model, m Machine) error {
 		}
 	}
 	var err error
-	if reconcile.NeedsPlanned(*obs) {
+	if decide.NeedsPlanned(*obs) {
 		if obs.Planned, err = j.PlannedUnits(endpoint.JujuInfo, obs.Event.Principal.Application); err != nil {
 			return err
 		}
 	}
 	obs.Machine.Unreachable = nil
-	if waitedFor := reconcile.Probe(*obs); len(waitedFor) > 0 {
-		if obs.Machine.Unreachable, err = m.Unreachable(waitedFor, reconcile.MACs(*obs)); err != nil {
+	if waitedFor := decide.Probe(*obs); len(waitedFor) > 0 {
+		if obs.Machine.Unreachable, err = m.Unreachable(waitedFor, decide.MACs(*obs)); err != nil {
 			return err
 		}
 	}
-	if ask := reconcile.Ask(*obs); ask != nil {
+	if ask := decide.Ask(*obs); ask != nil {
 		err = look(obs, *ask, j, m)
 	}
 	return err
@@ -70,9 +72,9 @@ func complete(obs *reconcile.Observed, j Model, m Machine) error {
 
 // usable returns what was observed, with the options that the unit used last in the
 // place of those that cannot be used.
-func usable(obs reconcile.Observed, j Model, m Machine) (reconcile.Observed, error) {
-	_, err := reconcile.Decide(obs)
-	if _, refused := reconcile.StatusOf(err); !refused {
+func usable(obs facts.Observed, j Model, m Machine) (facts.Observed, error) {
+	_, err := decide.Decide(obs)
+	if _, refused := status.Of(err); !refused {
 		return obs, nil // a fault shows again
 	}
 	before, found, err := retreat(obs, err, j, m)
@@ -84,30 +86,30 @@ func usable(obs reconcile.Observed, j Model, m Machine) (reconcile.Observed, err
 
 // retreat goes back to the options that the unit took last; false when it took none,
 // or cannot use them any more.
-func retreat(obs reconcile.Observed, refusal error, j Model, m Machine) (reconcile.Observed, bool, error) {
+func retreat(obs facts.Observed, refusal error, j Model, m Machine) (facts.Observed, bool, error) {
 	before, found := obs.Before(refusal)
 	for ; found; before, found = before.Before(refusal) {
 		if err := complete(&before, j, m); err != nil {
 			return obs, false, err
 		}
-		if _, err := reconcile.Decide(before); err == nil {
+		if _, err := decide.Decide(before); err == nil {
 			return before, true, nil
 		}
 	}
 	return obs, false, nil
 }
 
-func observeEndpoint(ev juju.Event, j Model, name string) ([]reconcile.Relation, error) {
+func observeEndpoint(ev juju.Event, j Model, name string) ([]facts.Relation, error) {
 	ids, err := j.Relations(name)
 	if err != nil {
 		return nil, err
 	}
-	var relations []reconcile.Relation
+	var relations []facts.Relation
 	for _, id := range ids {
 		if ev.Hook == hooks.RelationBroken && ev.Relation == id {
 			continue // Juju 2.9 still lists it
 		}
-		r := reconcile.Relation{ID: id, Endpoint: name}
+		r := facts.Relation{ID: id, Endpoint: name}
 		if r.Own, err = j.Databag(id, ev.Unit); err != nil {
 			return nil, err
 		}

@@ -12,8 +12,8 @@ import (
 	"keepalived-charm/internal/charmtest"
 	"keepalived-charm/internal/conflict"
 	"keepalived-charm/internal/endpoint"
+	"keepalived-charm/internal/facts"
 	"keepalived-charm/internal/juju"
-	"keepalived-charm/internal/reconcile"
 )
 
 // TestABadOptionBlocksAndChangesNothing tries bad values on a unit that serves
@@ -117,7 +117,7 @@ func TestTheUnitsOwnAddressIsRefusedInWhateverOrderItIsListed(t *testing.T) {
 
 func TestAnAddressOnAnyInterfaceIsTheUnitsOwn(t *testing.T) {
 	s := serving(t)
-	s.Host.Interfaces = append(s.Host.Interfaces, reconcile.Interface{Name: "eth1", Up: true,
+	s.Host.Interfaces = append(s.Host.Interfaces, facts.Interface{Name: "eth1", Up: true,
 		Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.7/24")}})
 	out := charmtest.Run(t, "config-changed", option(s, "virtual_ip", "192.0.2.7"))
 	require.Contains(t, out.Juju.Status.Message, "192.0.2.7 is the own address of keepalived/0")
@@ -170,9 +170,9 @@ func TestTheFirstAndLastAddressOfOtherSubnetsMayBeHosts(t *testing.T) {
 func TestTheInterfaceIsChosenBySubnetThenByDefaultRoute(t *testing.T) {
 	s := charmtest.NewState(0)
 	s.Host.Interfaces = append(s.Host.Interfaces,
-		reconcile.Interface{Name: "wide0", Up: true, Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.7/16")}},
-		reconcile.Interface{Name: "eth1", Up: true, Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.7/24"), netip.MustParsePrefix("2001:db8::7/64")}},
-		reconcile.Interface{Name: `bad"name`, Up: true, Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.8/28")}})
+		facts.Interface{Name: "wide0", Up: true, Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.7/16")}},
+		facts.Interface{Name: "eth1", Up: true, Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.7/24"), netip.MustParsePrefix("2001:db8::7/64")}},
+		facts.Interface{Name: `bad"name`, Up: true, Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.8/28")}})
 	for _, c := range []struct{ vip, iface, want, anchor string }{
 		{"10.10.74.250", "", "eth0", "10.10.74.250/32"},
 		{"192.0.2.9/24", "", "eth1", "192.0.2.9/32"},
@@ -218,7 +218,7 @@ func TestStatusTellsTheTruth(t *testing.T) {
 		"holder":  {func(*charmtest.State) {}, "active: VIP ready: holds 10.10.74.250"},
 		"standby": {func(s *charmtest.State) { s.Host.Holds = false }, "active: VIP ready: standby for 10.10.74.250"},
 		"a failing check": {func(s *charmtest.State) {
-			s.Host.Check = reconcile.CheckResult{Known: true, Reason: "connection refused"}
+			s.Host.Check = facts.CheckResult{Known: true, Reason: "connection refused"}
 		}, "active: VIP ready: holds 10.10.74.250; check fails here: connection refused: juju run keepalived/0 run-checks"},
 		"keepalived runs something else": {func(s *charmtest.State) { s.Host.Keepalived.Loaded = "" },
 			"waiting: keepalived does not run this unit's VRRP instance: see journalctl -u keepalived"},
@@ -232,7 +232,7 @@ func TestStatusTellsTheTruth(t *testing.T) {
 func TestASpaceOfEndpointClusterChoosesTheInterfaceThatNoSubnetDoes(t *testing.T) {
 	s := option(charmtest.NewState(0), "virtual_ip", "198.51.100.9")
 	s.Host.Interfaces = append(s.Host.Interfaces,
-		reconcile.Interface{Name: "eth1", Up: true, Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.7/24")}})
+		facts.Interface{Name: "eth1", Up: true, Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.7/24")}})
 	require.Contains(t, run(t, s, "config-changed").Host.Keepalived.Loaded, "198.51.100.9/32 dev eth0\n", "the default route's")
 	s.Juju.Interface, s.Juju.Ingress, s.Juju.Bind = "eth1", []string{"192.0.2.7"}, []string{"192.0.2.7"}
 	require.Contains(t, run(t, s, "config-changed").Host.Keepalived.Loaded, "198.51.100.9/32 dev eth1\n", "the space's")

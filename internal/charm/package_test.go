@@ -9,7 +9,7 @@ import (
 	"keepalived-charm/internal/charmtest"
 	"keepalived-charm/internal/endpoint"
 	"keepalived-charm/internal/juju"
-	"keepalived-charm/internal/reconcile"
+	"keepalived-charm/internal/layout"
 )
 
 func TestWhoHasAptsLockIsNamed(t *testing.T) {
@@ -112,7 +112,7 @@ func TestAMaskedServiceThatEndedIsNamed(t *testing.T) {
 	require.True(t, back.Host.Keepalived.Running)
 	require.Contains(t, back.Juju.Status.Message, "VIP ready")
 	gone := charmtest.Run(t, "remove", run(t, again.State, "stop"))
-	require.Empty(t, gone.Host.Below(reconcile.StateRoot))
+	require.Empty(t, gone.Host.Below(layout.StateRoot))
 }
 
 func TestADisabledServiceIsEnabledAgain(t *testing.T) {

@@ -12,7 +12,9 @@ import (
 
 	"keepalived-charm/internal/charmtest"
 	"keepalived-charm/internal/endpoint"
-	"keepalived-charm/internal/reconcile"
+	"keepalived-charm/internal/facts"
+	"keepalived-charm/internal/layout"
+	"keepalived-charm/internal/step"
 )
 
 // pythonConf is the Python charm's keepalived.conf.
@@ -41,8 +43,8 @@ func python(n int) charmtest.State {
 	s.Juju.Planned = 3
 	s.Juju.Options["virtual_ip"] = "10.10.74.250/24"
 	s.Host.Installed, s.Host.Leftovers = true, true
-	s.Host.Files[reconcile.MainFile] = pythonConf
-	s.Host.Files[reconcile.SysctlFile] = "\nnet.ipv4.ip_nonlocal_bind=1\n"
+	s.Host.Files[layout.MainFile] = pythonConf
+	s.Host.Files[layout.SysctlFile] = "\nnet.ipv4.ip_nonlocal_bind=1\n"
 	s.Host.Settings["net.ipv4.ip_nonlocal_bind"] = "1"
 	s.Host.Keepalived = charmtest.Daemon{Running: true, Loaded: pythonConf}
 	return s
@@ -140,7 +142,7 @@ func TestWhatThePythonCharmLeftIsRemovedOnce(t *testing.T) {
 		"without an option": option(python(0), "virtual_ip", ""),
 	} {
 		out := charmtest.Run(t, "upgrade-charm", s)
-		require.Equal(t, reconcile.RemoveLeftovers, out.Steps[len(out.Steps)-1].Action, claim)
+		require.Equal(t, step.RemoveLeftovers, out.Steps[len(out.Steps)-1].Action, claim)
 		require.Empty(t, charmtest.Run(t, "config-changed", out.State).Steps, claim)
 	}
 }
@@ -148,7 +150,7 @@ func TestWhatThePythonCharmLeftIsRemovedOnce(t *testing.T) {
 func TestAHolderThatIsTakenOverPinsItsAddresses(t *testing.T) {
 	for holds, want := range map[bool]bool{true: true, false: false} {
 		out := charmtest.Run(t, "upgrade-charm", with(python(0), func(s *charmtest.State) { s.Host.Holds = holds }))
-		pinned := slices.ContainsFunc(out.Steps, func(s reconcile.Step) bool { return s.Action == reconcile.Pin })
+		pinned := slices.ContainsFunc(out.Steps, func(s step.Step) bool { return s.Action == step.Pin })
 		require.Equal(t, want, pinned)
 		require.Empty(t, out.Host.Pinned)
 	}
@@ -158,7 +160,7 @@ func TestAHolderThatIsTakenOverPinsItsAddresses(t *testing.T) {
 // route, whatever subnet holds the address.
 func TestTheInterfaceOfThePythonCharmIsKeptUntilAllMove(t *testing.T) {
 	s := python(0)
-	s.Host.Interfaces = append(s.Host.Interfaces, reconcile.Interface{Name: "eth1", Up: true,
+	s.Host.Interfaces = append(s.Host.Interfaces, facts.Interface{Name: "eth1", Up: true,
 		Addresses: []netip.Prefix{netip.MustParsePrefix("10.10.74.99/28"), netip.MustParsePrefix("10.10.74.249/29")}})
 	s = run(t, s, "upgrade-charm", "config-changed")
 	require.Contains(t, s.Host.Keepalived.Loaded, "    interface eth0\n")
@@ -170,7 +172,7 @@ func TestTheInterfaceOfThePythonCharmIsKeptUntilAllMove(t *testing.T) {
 
 func TestAllAddressesOfThePythonCharmAreAdvertised(t *testing.T) {
 	s := option(python(0), "virtual_ip", "10.10.74.250/24\n10.10.74.251/24")
-	s.Host.Files[reconcile.MainFile] = strings.Replace(pythonConf, "10.10.74.250/24", "10.10.74.250/24\n10.10.74.251/24", 1)
+	s.Host.Files[layout.MainFile] = strings.Replace(pythonConf, "10.10.74.250/24", "10.10.74.250/24\n10.10.74.251/24", 1)
 	for _, hook := range []string{"upgrade-charm", "config-changed"} {
 		s = run(t, s, hook)
 		require.Contains(t, s.Host.Keepalived.Loaded, "    virtual_ipaddress {\n        10.10.74.250/32 dev eth0\n        10.10.74.251/32 dev eth0\n    }\n    track_file")
@@ -182,7 +184,7 @@ func TestAllAddressesOfThePythonCharmAreAdvertised(t *testing.T) {
 func TestBesideThePythonCharmAnIPv6AddressIsAdvertisedAsItDoes(t *testing.T) {
 	const six = "2001:db8::250/64"
 	s := option(python(0), "virtual_ip", six)
-	s.Host.Files[reconcile.MainFile] = strings.Replace(pythonConf, vip+"/24", six, 1)
+	s.Host.Files[layout.MainFile] = strings.Replace(pythonConf, vip+"/24", six, 1)
 	s.Host.DefaultInterface6, s.Host.Holds = "eth0", true
 	s = run(t, s, "upgrade-charm", "config-changed")
 	for _, line := range []string{"version 3\n", "virtual_router_id 23\n", "advert_int 1\n", "priority 100\n",

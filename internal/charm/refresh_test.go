@@ -9,7 +9,7 @@ import (
 	"keepalived-charm/internal/charmtest"
 	"keepalived-charm/internal/endpoint"
 	"keepalived-charm/internal/juju"
-	"keepalived-charm/internal/reconcile"
+	"keepalived-charm/internal/step"
 	"keepalived-charm/internal/vrrp"
 )
 
@@ -97,7 +97,7 @@ func TestARefreshWaitsForWhatIsOverInAMoment(t *testing.T) {
 	s := serving(t)
 	s.Host.Holds, s.Host.Heard = false, 0
 	out := charmtest.Run(t, charmtest.Refresh, s)
-	require.Equal(t, []reconcile.Step{{Action: reconcile.Await}}, out.Steps)
+	require.Equal(t, []step.Step{{Action: step.Await}}, out.Steps)
 	require.Empty(t, charmtest.Run(t, "update-status", s).Steps, "a hook goes on")
 }
 

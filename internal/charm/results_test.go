@@ -17,9 +17,10 @@ import (
 	"keepalived-charm/internal/charm"
 	"keepalived-charm/internal/charmtest"
 	"keepalived-charm/internal/checker"
+	"keepalived-charm/internal/facts"
 	"keepalived-charm/internal/history"
 	"keepalived-charm/internal/juju"
-	"keepalived-charm/internal/reconcile"
+	"keepalived-charm/internal/layout"
 )
 
 // documented returns the keys that docs/actions.md lists, by action and key, with
@@ -53,13 +54,13 @@ func documented(t *testing.T) map[string]map[string]bool {
 func circumstances(t *testing.T) map[string]charmtest.State {
 	holder := holding(t, "true")
 	holder.Host.Once = checker.Once{Type: "tcp", Target: "localhost:443", Passes: true, DurationMS: 0.4}
-	holder.Host.Check.Heard = []reconcile.Heard{{Instance: "charm_keepalived", Address: netip.MustParseAddr("10.10.74.12"), Priority: 203, Last: time.Now()}}
+	holder.Host.Check.Heard = []facts.Heard{{Instance: "charm_keepalived", Address: netip.MustParseAddr("10.10.74.12"), Priority: 203, Last: time.Now()}}
 	holder.Host.Journal = []history.Entry{{Time: time.Now(), Event: history.BecameHolder, Cause: "10.10.74.12 handed over (priority 0)", Peer: "10.10.74.12"}}
 	return map[string]charmtest.State{
 		"holder":  holder,
 		"standby": with(holder, func(s *charmtest.State) { s.Host.Holds = false }),
 		"sick": with(holder, func(s *charmtest.State) {
-			s.Host.Check = reconcile.CheckResult{Known: true, Reason: "refused"}
+			s.Host.Check = facts.CheckResult{Known: true, Reason: "refused"}
 			s.Host.Once = checker.Once{Type: "tcp", Target: "localhost:443", Reason: "refused"}
 		}),
 		"alone":            with(serving(t), func(s *charmtest.State) { s.Host.Once = holder.Host.Once }),
@@ -125,7 +126,7 @@ func TestTheConfigurationIsShownAsFarAsItHasRoom(t *testing.T) {
 	require.Equal(t, s.Host.Files[l.Fragment()], whole["fragment"], "what has room is whole")
 	line := "# é \"<&>\" \\ " + strings.Repeat("x", 50) + "\n"
 	for claim, grown := range map[string]map[string]string{
-		"all grew":         {l.Fragment(): s.Host.Files[l.Fragment()] + strings.Repeat(line, 9000), l.CheckerConfig(): strings.Repeat(line, 5000), reconcile.MainFile: s.Host.Files[reconcile.MainFile] + strings.Repeat(line, 5000)},
+		"all grew":         {l.Fragment(): s.Host.Files[l.Fragment()] + strings.Repeat(line, 9000), l.CheckerConfig(): strings.Repeat(line, 5000), layout.MainFile: s.Host.Files[layout.MainFile] + strings.Repeat(line, 5000)},
 		"the fragment":     {l.Fragment(): s.Host.Files[l.Fragment()] + strings.Repeat(line, 1300)},
 		"a line for a man": {l.Fragment(): strings.Repeat("x", 1<<20)},
 		"bytes of no text": {l.Fragment(): strings.Repeat("\xff\x00\n", 50_000)},

@@ -9,7 +9,7 @@ import (
 	"keepalived-charm/internal/charmtest"
 	"keepalived-charm/internal/endpoint"
 	"keepalived-charm/internal/juju"
-	"keepalived-charm/internal/reconcile"
+	"keepalived-charm/internal/layout"
 )
 
 // beside is another unit of the application, of another principal, on the same machine.
@@ -93,13 +93,13 @@ func TestAUnitWhoseOwnerLeftWithoutAHookIsNoOwner(t *testing.T) {
 // TestWhatALaterRevisionWroteForAllStays: two applications of different revisions share the
 // machine, and would each write it anew in every hook.
 func TestWhatALaterRevisionWroteForAllStays(t *testing.T) {
-	for _, path := range []string{reconcile.MainFile, reconcile.SysctlFile} {
+	for _, path := range []string{layout.MainFile, layout.SysctlFile} {
 		s := serving(t)
 		require.Contains(t, s.Host.Files[path], "# Format 1\n")
 		write := func(format string) charmtest.State {
 			return with(s, func(s *charmtest.State) {
 				s.Host.Files[path] = strings.ReplaceAll(s.Host.Files[path], "# Format 1\n", format) + "# more\n"
-				if path == reconcile.MainFile {
+				if path == layout.MainFile {
 					s.Host.Keepalived.Loaded = s.Host.Files[path] + s.Host.Files[s.Layout().Fragment()]
 				}
 			})

@@ -9,8 +9,10 @@ import (
 	"strings"
 	"time"
 
+	"keepalived-charm/internal/decide"
+	"keepalived-charm/internal/facts"
 	"keepalived-charm/internal/juju"
-	"keepalived-charm/internal/reconcile"
+	"keepalived-charm/internal/show"
 )
 
 // mostVIPs is how many virtual IPs get keys of their own; the key json lists all.
@@ -82,7 +84,7 @@ func yes(b bool) string {
 }
 
 // verdict is the health checker's word.
-func verdict(c reconcile.CheckResult) string {
+func verdict(c facts.CheckResult) string {
 	switch {
 	case c.Silent:
 		return "no verdict: the health checker is silent"
@@ -96,7 +98,7 @@ func verdict(c reconcile.CheckResult) string {
 
 func showStatus(r request) (map[string]string, error) {
 	m, now := r.obs.Machine, time.Now()
-	view := reconcile.Look(r.obs)
+	view := show.NewView(r.obs)
 	s := shown{
 		Summary: statusOf(r.obs).Message, Unit: r.obs.Event.Unit.String(), Paused: m.Paused, Keepalived: m.Active,
 		HealthChecker: m.CheckerActive, Check: verdict(m.Check), Version: m.Version, Pending: []string{},
@@ -115,7 +117,7 @@ func showStatus(r request) (map[string]string, error) {
 	return results, attach(results, s)
 }
 
-func showInstance(i reconcile.InstanceView, now time.Time) shownInstance {
+func showInstance(i show.InstanceView, now time.Time) shownInstance {
 	s := shownInstance{Name: i.Name, Interface: i.Interface, VirtualRouterID: int(i.VirtualRouterID), Role: i.Role,
 		Holder: cmp.Or(i.Holder, "unknown"), Priority: int(i.Priority), VIPs: []shownVIP{}, Heard: []shownHeard{}}
 	if !i.Since.IsZero() {
@@ -144,9 +146,9 @@ func (h shownHeard) String() string {
 }
 
 // showPeers tells what each peer told, and whether its machine answers now.
-func (r request) showPeers(s *shown, view reconcile.View, now time.Time) error {
+func (r request) showPeers(s *shown, view show.View, now time.Time) error {
 	asked := view.OnLink(r.obs.Machine)
-	silent, err := r.m.Unreachable(asked, reconcile.MACs(r.obs))
+	silent, err := r.m.Unreachable(asked, decide.MACs(r.obs))
 	if err != nil {
 		return err
 	}
@@ -199,7 +201,7 @@ func (s shown) flat() map[string]string {
 			results[key+"-role"], results[key+"-holder"] = i.Role, i.Holder
 			results[key+"-present"], results[key+"-check"] = yes(v.Present), s.Check
 			results[key+"-heard"] = i.heard()
-			if i.Role != reconcile.RoleUnknown {
+			if i.Role != show.RoleUnknown {
 				results[key+"-priority"], results[key+"-since"] = strconv.Itoa(i.Priority), i.Since.Format(time.RFC3339)
 				results[key+"-interface"] = i.Interface
 			}

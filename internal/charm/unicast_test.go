@@ -13,13 +13,13 @@ import (
 	"keepalived-charm/internal/healthcheck"
 	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/keepalived"
-	"keepalived-charm/internal/reconcile"
+	"keepalived-charm/internal/layout"
 )
 
 // waits tells what a unit's health checker keeps it out of the election for.
 func waits(t *testing.T, s charmtest.State) string {
 	t.Helper()
-	c, err := healthcheck.Parse([]byte(s.Host.Files[reconcile.Layout{Application: "keepalived"}.CheckerConfig()]))
+	c, err := healthcheck.Parse([]byte(s.Host.Files[layout.Layout{Application: "keepalived"}.CheckerConfig()]))
 	require.NoError(t, err)
 	return group.Aside(c.Aside()).String()
 }
@@ -49,7 +49,7 @@ func pair(t *testing.T) units {
 
 // sends is the list of addresses in a unit's configuration.
 func sends(s charmtest.State) []netip.Addr {
-	return keepalived.Peers(s.Host.Files[reconcile.Layout{Application: "keepalived"}.Fragment()])
+	return keepalived.Peers(s.Host.Files[layout.Layout{Application: "keepalived"}.Fragment()])
 }
 
 func TestAUnicastUnitThatLeavesSendsToItsPeersUntilItStops(t *testing.T) {

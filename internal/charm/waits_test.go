@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"keepalived-charm/internal/charmtest"
-	"keepalived-charm/internal/reconcile"
+	"keepalived-charm/internal/facts"
 )
 
 // TestAUnitThatHoldsAChangeUpIsNamed: it says itself what is wrong, and the others go on
@@ -15,7 +15,7 @@ import (
 func TestAUnitThatHoldsAChangeUpIsNamed(t *testing.T) {
 	const second = "eth1"
 	attach := func(n *charmtest.Node) {
-		n.Host.Interfaces = append(n.Host.Interfaces, reconcile.Interface{Name: second, Up: true, Addresses: n.Host.Interfaces[1].Addresses})
+		n.Host.Interfaces = append(n.Host.Interfaces, facts.Interface{Name: second, Up: true, Addresses: n.Host.Interfaces[1].Addresses})
 	}
 	for claim, end := range map[string]func(*charmtest.Cluster, *charmtest.Node){
 		"removed":  func(c *charmtest.Cluster, n *charmtest.Node) { c.Remove(n) },

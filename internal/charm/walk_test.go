@@ -10,8 +10,10 @@ import (
 
 	"keepalived-charm/internal/charmtest"
 	"keepalived-charm/internal/endpoint"
+	"keepalived-charm/internal/facts"
 	"keepalived-charm/internal/juju"
-	"keepalived-charm/internal/reconcile"
+	"keepalived-charm/internal/layout"
+	"keepalived-charm/internal/status"
 )
 
 // values that the walk gives to options; bad ones are among them.
@@ -84,7 +86,7 @@ func files(s charmtest.State) string {
 	s = s.Clone()
 	if !s.Host.Keepalived.Running {
 		s.Host.Installed = false
-		delete(s.Host.Files, reconcile.StateRoot+"/installed-package")
+		delete(s.Host.Files, layout.StateRoot+"/installed-package")
 	}
 	s.Host.Settings, s.Juju = nil, charmtest.Juju{Unit: s.Juju.Unit}
 	return effective(s)
@@ -102,7 +104,7 @@ func TestTransitionsConverge(t *testing.T) {
 		r := rand.New(rand.NewPCG(seed, 3))
 		s := charmtest.NewState(0)
 		s.Juju.Relate(endpoint.LoadBalancer, "loadbalancer:4")
-		s.Host.Interfaces = append(s.Host.Interfaces, reconcile.Interface{Name: "eth1", Up: true,
+		s.Host.Interfaces = append(s.Host.Interfaces, facts.Interface{Name: "eth1", Up: true,
 			Addresses: []netip.Prefix{netip.MustParsePrefix("2001:db8::7/64")}})
 		s = run(t, s, "install")
 		for range 60 {
@@ -131,7 +133,7 @@ func TestTransitionsConverge(t *testing.T) {
 			last := s
 			out := charmtest.Run(t, hook, s)
 			s = out.State
-			if s.Juju.Status.Level == juju.Blocked && !strings.HasPrefix(s.Juju.Status.Message, reconcile.NoVirtualIP) {
+			if s.Juju.Status.Level == juju.Blocked && !strings.HasPrefix(s.Juju.Status.Message, status.NoVirtualIP) {
 				blocked++
 				// What was good goes on, whatever earlier hooks left undone of it.
 				if good := last.Host.Files[s.Layout().Record()]; good != "" {

@@ -13,9 +13,12 @@ import (
 	"time"
 
 	"keepalived-charm/internal/checker"
+	"keepalived-charm/internal/facts"
 	"keepalived-charm/internal/healthcheck"
 	"keepalived-charm/internal/history"
-	"keepalived-charm/internal/reconcile"
+	"keepalived-charm/internal/layout"
+	"keepalived-charm/internal/status"
+	"keepalived-charm/internal/step"
 )
 
 // machine lets one hook see and change the state's host (charm.Machine).
@@ -23,7 +26,7 @@ type machine struct {
 	t     testing.TB
 	host  *Host
 	life  *life
-	steps *[]reconcile.Step
+	steps *[]step.Step
 	looks *int
 	// waits is told for whom a step waits.
 	waits func(holder string)
@@ -31,14 +34,14 @@ type machine struct {
 	rested time.Duration
 }
 
-func (m *machine) Observe(l reconcile.Layout) (reconcile.Machine, error) {
+func (m *machine) Observe(l layout.Layout) (facts.Machine, error) {
 	if m.life.dead {
-		return reconcile.Machine{}, errDied
+		return facts.Machine{}, errDied
 	}
 	return m.host.observe(l), nil
 }
 
-func (m *machine) Remind(reconcile.Layout) error {
+func (m *machine) Remind(layout.Layout) error {
 	if m.life.dead {
 		return errDied
 	}
@@ -48,10 +51,10 @@ func (m *machine) Remind(reconcile.Layout) error {
 
 func (m *machine) Tell(waits func(holder string)) { m.waits = waits }
 
-func (m *machine) Apply(l reconcile.Layout, s reconcile.Step) error {
+func (m *machine) Apply(l layout.Layout, s step.Step) error {
 	*m.steps = append(*m.steps, s)
 	return m.life.step(func(amid bool) error {
-		if s.Action == reconcile.InstallPackage || s.Action == reconcile.RemovePackage {
+		if s.Action == step.InstallPackage || s.Action == step.RemovePackage {
 			if m.host.Holder != "" && m.waits != nil {
 				m.waits(m.host.Holder)
 				m.waits("")
@@ -74,9 +77,9 @@ func (m *machine) Watch(netip.AddrPort) func() (time.Duration, bool) {
 	return func() (time.Duration, bool) { return 50 * time.Millisecond, true }
 }
 
-func (m *machine) Check(reconcile.Layout) (checker.Once, error) { return m.host.Once, nil }
+func (m *machine) Check(layout.Layout) (checker.Once, error) { return m.host.Once, nil }
 
-func (m *machine) History(reconcile.Layout) ([]history.Entry, error) {
+func (m *machine) History(layout.Layout) ([]history.Entry, error) {
 	return slices.Clone(m.host.Journal), nil
 }
 
@@ -90,65 +93,65 @@ func (m *machine) Unreachable(asked []netip.Addr, macs map[netip.Addr][]string) 
 }
 
 // apply carries out a step, or half of it.
-func (h *Host) apply(l reconcile.Layout, s reconcile.Step, amid bool) (known bool, err error) {
+func (h *Host) apply(l layout.Layout, s step.Step, amid bool) (known bool, err error) {
 	files, follow := s.Files, s.FollowUps
 	if amid {
 		files, follow = files[:len(files)/2], follow[:len(follow)/2]
 	}
 	switch s.Action {
-	case reconcile.InstallPackage:
+	case step.InstallPackage:
 		return true, h.installPackage(amid)
-	case reconcile.RemovePackage:
+	case step.RemovePackage:
 		h.removePackage(amid)
-	case reconcile.Test:
+	case step.Test:
 		return true, h.test(s.Files)
-	case reconcile.End, reconcile.Begin:
-		h.Stopped = s.Action == reconcile.End
-	case reconcile.Owe:
+	case step.End, step.Begin:
+		h.Stopped = s.Action == step.End
+	case step.Owe:
 		for _, f := range follow {
 			h.Files[path.Join(l.Owed(), string(f))] = ""
 		}
-	case reconcile.Forget:
+	case step.Forget:
 		for _, f := range follow {
 			delete(h.Files, path.Join(l.Owed(), string(f)))
 		}
-	case reconcile.InstallBinary:
+	case step.InstallBinary:
 		if !amid {
 			h.Files[l.Binary()] = h.Charm
 		}
-	case reconcile.Write:
+	case step.Write:
 		if h.Full {
 			return true, errFull
 		}
 		h.write(files)
-	case reconcile.Do:
+	case step.Do:
 		return true, h.do(l, s.FollowUps, amid)
-	case reconcile.Pause, reconcile.Resume, reconcile.HandOver, reconcile.Restart:
+	case step.Pause, step.Resume, step.HandOver, step.Restart:
 		return true, h.operate(l, s.Action)
-	case reconcile.Await:
-	case reconcile.Flush:
+	case step.Await:
+	case step.Flush:
 		h.Stray = nil
-	case reconcile.Admit:
+	case step.Admit:
 		h.Filtered = slices.DeleteFunc(h.Filtered, func(a netip.Addr) bool { return slices.Contains(s.Addresses, a) })
-	case reconcile.Restore:
+	case step.Restore:
 		h.restore(s.Addresses)
-	case reconcile.Pin:
+	case step.Pin:
 		h.Pinned = slices.Clone(s.Addresses)
 		if amid {
 			h.Pinned = h.Pinned[:len(h.Pinned)/2]
 		}
-	case reconcile.StopKeepalived:
+	case step.StopKeepalived:
 		h.Keepalived.Running, h.Keepalived.Loaded = false, ""
-	case reconcile.StopChecker:
+	case step.StopChecker:
 		return true, h.stopChecker(l, amid)
-	case reconcile.StopNotifier:
+	case step.StopNotifier:
 		delete(h.Notifiers, l.Application)
 		if !amid {
 			delete(h.Files, h.notifierWanted(l))
 		}
-	case reconcile.RemoveLeftovers:
+	case step.RemoveLeftovers:
 		h.Leftovers = h.Leftovers && amid
-	case reconcile.RemoveState:
+	case step.RemoveState:
 		h.removeBelow(l.Run())
 		if !amid {
 			h.removeBelow(l.State())
@@ -159,7 +162,7 @@ func (h *Host) apply(l reconcile.Layout, s reconcile.Step, amid bool) (known boo
 	return true, nil
 }
 
-func (h *Host) write(files []reconcile.File) {
+func (h *Host) write(files []step.File) {
 	for _, f := range files {
 		if f.Remove {
 			delete(h.Files, f.Path)
@@ -177,9 +180,9 @@ func (h *Host) removeBelow(dir string) {
 func (h *Host) installPackage(amid bool) error {
 	switch {
 	case h.Held:
-		return reconcile.PackageHeld()
+		return status.PackageHeld()
 	case h.Gone:
-		return reconcile.NoPackage("Unable to locate package keepalived")
+		return status.NoPackage("Unable to locate package keepalived")
 	}
 	h.Files[installedMark] = ""
 	if h.Offline {
@@ -195,33 +198,33 @@ func (h *Host) removePackage(amid bool) {
 		h.Keepalived.Running, h.Keepalived.Loaded = false, ""
 	}
 	if !amid {
-		h.removeBelow(reconcile.StateRoot)
+		h.removeBelow(layout.StateRoot)
 	}
 }
 
 // test refuses what Refuse says, and a virtual router ID that two instances of
 // one interface share, as keepalived does.
-func (h *Host) test(files []reconcile.File) error {
+func (h *Host) test(files []step.File) error {
 	after := h.clone()
 	after.write(files)
 	text := after.composed()
 	if h.Refuse != "" && strings.Contains(text, h.Refuse) {
-		return &reconcile.Blocked{Message: "keepalived refuses the configuration: " + h.Refuse}
+		return &status.Blocked{Message: "keepalived refuses the configuration: " + h.Refuse}
 	}
 	seen := map[string]string{}
 	for _, i := range instances(text) {
 		key := fmt.Sprint(i.id, " on ", i.iface)
 		if seen[key] != "" {
-			return &reconcile.Blocked{Message: "keepalived refuses the configuration: virtual router ID " + key + " belongs to " + seen[key]}
+			return &status.Blocked{Message: "keepalived refuses the configuration: virtual router ID " + key + " belongs to " + seen[key]}
 		}
 		seen[key] = i.name
 	}
 	return nil
 }
 
-func (h *Host) do(l reconcile.Layout, list []reconcile.FollowUp, amid bool) error {
+func (h *Host) do(l layout.Layout, list []step.FollowUp, amid bool) error {
 	for _, f := range list {
-		if f == reconcile.Unpin && h.Slow {
+		if f == step.Unpin && h.Slow {
 			continue
 		}
 		if err := h.followUp(l, f); err != nil || amid {
@@ -232,17 +235,17 @@ func (h *Host) do(l reconcile.Layout, list []reconcile.FollowUp, amid bool) erro
 	return nil
 }
 
-func (h *Host) followUp(l reconcile.Layout, f reconcile.FollowUp) error {
+func (h *Host) followUp(l layout.Layout, f step.FollowUp) error {
 	switch f {
-	case reconcile.DaemonReload:
+	case step.DaemonReload:
 		h.Units = h.unitFiles()
-	case reconcile.ApplySysctl:
+	case step.ApplySysctl:
 		return h.applySettings()
-	case reconcile.Reload:
+	case step.Reload:
 		return h.reload(l)
-	case reconcile.RestartChecker:
+	case step.RestartChecker:
 		return h.restartChecker(l)
-	case reconcile.StartNotifier:
+	case step.StartNotifier:
 		for _, file := range l.NotifierFiles() {
 			if _, read := h.Units[file]; !read {
 				return fmt.Errorf("cannot restart %s: systemd has not read %s", l.NotifierUnit(), file)
@@ -250,7 +253,7 @@ func (h *Host) followUp(l reconcile.Layout, f reconcile.FollowUp) error {
 		}
 		h.Files[h.notifierWanted(l)] = "-> " + l.NotifierUnit()
 		h.Notifiers[l.Application] = true
-	case reconcile.Unpin:
+	case step.Unpin:
 		h.Pinned = nil
 	default:
 		return fmt.Errorf("unknown follow-up %q", f)
@@ -260,7 +263,7 @@ func (h *Host) followUp(l reconcile.Layout, f reconcile.FollowUp) error {
 
 // reload has the daemon read its files, or starts it. The packaged service does
 // not start without a configuration.
-func (h *Host) reload(l reconcile.Layout) error {
+func (h *Host) reload(l layout.Layout) error {
 	if !h.Installed {
 		return fmt.Errorf("cannot reload-or-restart: keepalived.service not found")
 	}
@@ -281,7 +284,7 @@ func (h *Host) reload(l reconcile.Layout) error {
 		return errMasked
 	case h.Keepalived.Running:
 		h.Keepalived.Reloads++
-	case h.Files[reconcile.MainFile] == "":
+	case h.Files[layout.MainFile] == "":
 		return nil
 	default:
 		h.Keepalived.Running = true
@@ -292,15 +295,15 @@ func (h *Host) reload(l reconcile.Layout) error {
 	return nil
 }
 
-func (h *Host) wanted(l reconcile.Layout) string {
+func (h *Host) wanted(l layout.Layout) string {
 	return unitDir + "multi-user.target.wants/" + l.CheckerService()
 }
 
-func (h *Host) notifierWanted(l reconcile.Layout) string {
+func (h *Host) notifierWanted(l layout.Layout) string {
 	return unitDir + "paths.target.wants/" + l.NotifierUnit()
 }
 
-func (h *Host) restartChecker(l reconcile.Layout) error {
+func (h *Host) restartChecker(l layout.Layout) error {
 	c := h.Checkers[l.Application]
 	_, unit := h.Units[l.CheckerUnit()]
 	config, configured := h.Files[l.CheckerConfig()]
@@ -314,7 +317,7 @@ func (h *Host) restartChecker(l reconcile.Layout) error {
 	return nil
 }
 
-func (h *Host) stopChecker(l reconcile.Layout, amid bool) error {
+func (h *Host) stopChecker(l layout.Layout, amid bool) error {
 	c := h.Checkers[l.Application]
 	c.Running, c.Config, c.Binary = false, "", ""
 	if !amid {
@@ -334,18 +337,18 @@ func (h *Host) powerOff() {
 	for application, c := range h.Checkers {
 		h.Checkers[application] = Checker{Enabled: c.Enabled, Starts: c.Starts}
 	}
-	h.removeBelow(reconcile.RunRoot)
+	h.removeBelow(layout.RunRoot)
 }
 
 // boot starts what is installed and enabled.
 func (h *Host) boot() {
 	h.Units = h.unitFiles()
-	if h.Installed && !h.Masked && !h.Disabled && h.Files[reconcile.MainFile] != "" {
+	if h.Installed && !h.Masked && !h.Disabled && h.Files[layout.MainFile] != "" {
 		h.Keepalived.Running, h.Keepalived.Loaded = true, h.composed()
 		h.Keepalived.Starts++
 	}
 	for application, c := range h.Checkers {
-		l := reconcile.Layout{Application: application}
+		l := layout.Layout{Application: application}
 		if c.Enabled {
 			h.Checkers[application] = Checker{Running: true, Enabled: true, Starts: c.Starts + 1,
 				Binary: h.Files[l.Binary()], Config: h.Files[l.CheckerConfig()]}
@@ -363,7 +366,7 @@ func (h *Host) applySettings() error {
 			return err
 		}
 	}
-	text, ours := h.Files[reconcile.SysctlFile]
+	text, ours := h.Files[layout.SysctlFile]
 	if !ours {
 		maps.Copy(h.Settings, before)
 		return nil

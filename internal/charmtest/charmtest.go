@@ -12,7 +12,8 @@ import (
 	"keepalived-charm/internal/charm"
 	"keepalived-charm/internal/endpoint"
 	"keepalived-charm/internal/juju"
-	"keepalived-charm/internal/reconcile"
+	"keepalived-charm/internal/layout"
+	"keepalived-charm/internal/step"
 )
 
 // State is all that one unit's hooks see and change.
@@ -43,8 +44,8 @@ func (s State) Clone() State { return State{Juju: s.Juju.clone(), Host: s.Host.c
 func (s State) String() string { return s.Juju.String() + s.Host.String() }
 
 // Layout is the unit's layout of files.
-func (s State) Layout() reconcile.Layout {
-	return reconcile.Layout{Application: s.Juju.Unit.Application}
+func (s State) Layout() layout.Layout {
+	return layout.Layout{Application: s.Juju.Unit.Application}
 }
 
 // Stale lists where what runs differs from the unit's files; see Host.Stale.
@@ -75,7 +76,7 @@ type Out struct {
 	// Err is the fault with which the hook ended; nothing is published then.
 	Err error
 	// Steps are the steps that were carried out.
-	Steps []reconcile.Step
+	Steps []step.Step
 	// Looks counts the looks at the network.
 	Looks int
 	// Calls counts the hook tools that the real model would have started.

@@ -8,14 +8,15 @@ import (
 
 	"keepalived-charm/internal/endpoint"
 	"keepalived-charm/internal/juju"
-	"keepalived-charm/internal/reconcile"
+	"keepalived-charm/internal/layout"
+	"keepalived-charm/internal/step"
 )
 
 const conf = "vrrp_instance charm_a { # x\n    interface eth0\n    virtual_router_id 23\n    priority 50\n    virtual_ipaddress {\n        10.0.0.1/32\n    }\n    virtual_ipaddress_excluded {\n        2001:db8::1/64 dev eth0\n    }\n}\n"
 
-func paths() reconcile.Layout { return reconcile.Layout{Application: "keepalived"} }
+func paths() layout.Layout { return layout.Layout{Application: "keepalived"} }
 
-func applied(t *testing.T, h *Host, steps ...reconcile.Step) {
+func applied(t *testing.T, h *Host, steps ...step.Step) {
 	t.Helper()
 	for _, s := range steps {
 		known, err := h.apply(paths(), s, false)
@@ -42,12 +43,12 @@ func TestACloneSharesNothing(t *testing.T) {
 func TestAForgottenReloadShows(t *testing.T) {
 	h := NewHost("10.0.0.9/24")
 	h.Installed = true
-	applied(t, &h, reconcile.Step{Action: reconcile.Write, Files: []reconcile.File{{Path: reconcile.MainFile, Content: conf}}})
+	applied(t, &h, step.Step{Action: step.Write, Files: []step.File{{Path: layout.MainFile, Content: conf}}})
 	require.Empty(t, h.Stale("keepalived"), "a daemon that does not run has read nothing wrong")
-	reload := reconcile.Step{Action: reconcile.Do, FollowUps: []reconcile.FollowUp{reconcile.Reload}}
+	reload := step.Step{Action: step.Do, FollowUps: []step.FollowUp{step.Reload}}
 	applied(t, &h, reload)
 	require.Empty(t, h.Stale("keepalived"))
-	applied(t, &h, reconcile.Step{Action: reconcile.Write, Files: []reconcile.File{{Path: reconcile.MainFile, Content: "other\n"}}})
+	applied(t, &h, step.Step{Action: step.Write, Files: []step.File{{Path: layout.MainFile, Content: "other\n"}}})
 	require.Len(t, h.Stale("keepalived"), 1)
 	applied(t, &h, reload)
 	require.Empty(t, h.Stale("keepalived"))
@@ -55,19 +56,19 @@ func TestAForgottenReloadShows(t *testing.T) {
 
 func TestEveryForgottenFollowUpShows(t *testing.T) {
 	h := NewHost("10.0.0.9/24")
-	applied(t, &h, reconcile.Step{Action: reconcile.Write, Files: []reconcile.File{{Path: reconcile.SysctlFile, Content: "net.ipv4.ip_nonlocal_bind = 1\n"}}})
+	applied(t, &h, step.Step{Action: step.Write, Files: []step.File{{Path: layout.SysctlFile, Content: "net.ipv4.ip_nonlocal_bind = 1\n"}}})
 	require.Len(t, h.Stale("keepalived"), 1)
-	applied(t, &h, reconcile.Step{Action: reconcile.Write, Files: []reconcile.File{{Path: paths().CheckerUnit(), Content: "[Service]\n"}, {Path: paths().CheckerConfig(), Content: "{}"}}})
+	applied(t, &h, step.Step{Action: step.Write, Files: []step.File{{Path: paths().CheckerUnit(), Content: "[Service]\n"}, {Path: paths().CheckerConfig(), Content: "{}"}}})
 	require.Len(t, h.Stale("keepalived"), 2)
-	applied(t, &h, reconcile.Step{Action: reconcile.Owe, FollowUps: []reconcile.FollowUp{reconcile.RestartChecker}})
+	applied(t, &h, step.Step{Action: step.Owe, FollowUps: []step.FollowUp{step.RestartChecker}})
 	require.Len(t, h.Stale("keepalived"), 3)
-	_, err := h.apply(paths(), reconcile.Step{Action: reconcile.Do, FollowUps: []reconcile.FollowUp{reconcile.RestartChecker}}, false)
+	_, err := h.apply(paths(), step.Step{Action: step.Do, FollowUps: []step.FollowUp{step.RestartChecker}}, false)
 	require.ErrorContains(t, err, "unit read false", "a service starts only from what systemd has read")
 	h.Charm = "charm 1"
-	applied(t, &h, reconcile.Step{Action: reconcile.InstallBinary},
-		reconcile.Step{Action: reconcile.Do, FollowUps: []reconcile.FollowUp{reconcile.DaemonReload, reconcile.ApplySysctl, reconcile.RestartChecker}})
+	applied(t, &h, step.Step{Action: step.InstallBinary},
+		step.Step{Action: step.Do, FollowUps: []step.FollowUp{step.DaemonReload, step.ApplySysctl, step.RestartChecker}})
 	require.Empty(t, h.Stale("keepalived"))
-	applied(t, &h, reconcile.Step{Action: reconcile.Write, Files: []reconcile.File{{Path: paths().CheckerConfig(), Content: "{ }"}}})
+	applied(t, &h, step.Step{Action: step.Write, Files: []step.File{{Path: paths().CheckerConfig(), Content: "{ }"}}})
 	require.Len(t, h.Stale("keepalived"), 1)
 }
 
@@ -91,10 +92,10 @@ func TestAHolderHasTheAddressesThatItsDaemonRead(t *testing.T) {
 
 func TestAnUnknownStepIsNoStep(t *testing.T) {
 	h := NewHost("10.0.0.9/24")
-	known, err := h.apply(paths(), reconcile.Step{Action: "dance"}, false)
+	known, err := h.apply(paths(), step.Step{Action: "dance"}, false)
 	require.False(t, known)
 	require.Error(t, err)
-	_, err = h.apply(paths(), reconcile.Step{Action: reconcile.Do, FollowUps: []reconcile.FollowUp{"dance"}}, false)
+	_, err = h.apply(paths(), step.Step{Action: step.Do, FollowUps: []step.FollowUp{"dance"}}, false)
 	require.Error(t, err)
 }
 

@@ -10,9 +10,11 @@ import (
 
 	"keepalived-charm/internal/checker"
 	"keepalived-charm/internal/conflict"
+	"keepalived-charm/internal/facts"
 	"keepalived-charm/internal/history"
 	"keepalived-charm/internal/keepalived"
-	"keepalived-charm/internal/reconcile"
+	"keepalived-charm/internal/layout"
+	"keepalived-charm/internal/step"
 	"keepalived-charm/internal/vrrp"
 )
 
@@ -59,7 +61,7 @@ type Host struct {
 	Charm string
 	// Interfaces holds the machine's own addresses; what the daemon adds is not
 	// among them.
-	Interfaces []reconcile.Interface
+	Interfaces []facts.Interface
 	// DefaultInterface4 and 6 carry the default routes.
 	DefaultInterface4, DefaultInterface6 string
 	// Holds tells that this machine wins every election it takes part in.
@@ -73,7 +75,7 @@ type Host struct {
 	// Since and Heard are of all.
 	Roles map[string]Role
 	// Check is the health checker's verdict.
-	Check reconcile.CheckResult
+	Check facts.CheckResult
 	// Once is how a check ends that is run now.
 	Once checker.Once
 	// Journal is the unit's history.
@@ -140,8 +142,8 @@ type Checker struct {
 }
 
 const (
-	installedMark = reconcile.StateRoot + "/installed-package"
-	settingsKept  = reconcile.StateRoot + "/sysctl-before.json"
+	installedMark = layout.StateRoot + "/installed-package"
+	settingsKept  = layout.StateRoot + "/sysctl-before.json"
 	unitDir       = "/etc/systemd/system/"
 )
 
@@ -153,7 +155,7 @@ func NewHost(address string) Host {
 		Units:    map[string]string{},
 		Settings: map[string]string{"net.ipv4.conf.all.promote_secondaries": "0", "net.ipv4.ip_nonlocal_bind": "0", "net.ipv6.ip_nonlocal_bind": "0"},
 		Charm:    "charm 1",
-		Interfaces: []reconcile.Interface{
+		Interfaces: []facts.Interface{
 			{Name: "lo", Up: true, Addresses: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/8"), netip.MustParsePrefix("::1/128")}},
 			{Name: "eth0", MAC: macOf(netip.MustParsePrefix(address).Addr()), Up: true, Addresses: []netip.Prefix{netip.MustParsePrefix(address), netip.MustParsePrefix("fe80::11/64")}},
 		},
@@ -208,7 +210,7 @@ func indent(text string) string {
 // Stale lists where what runs differs from an application's files, and what is
 // owed; nothing for a machine that is as its files say.
 func (h Host) Stale(application string) []string {
-	l := reconcile.Layout{Application: application}
+	l := layout.Layout{Application: application}
 	var list []string
 	differs := func(what string, loaded, wanted any) {
 		if loaded != wanted {
@@ -223,7 +225,7 @@ func (h Host) Stale(application string) []string {
 		differs("health checker's binary", c.Binary, h.Files[l.Binary()])
 	}
 	differs("systemd", fmt.Sprint(h.Units), fmt.Sprint(h.unitFiles()))
-	if text, ok := h.Files[reconcile.SysctlFile]; ok {
+	if text, ok := h.Files[layout.SysctlFile]; ok {
 		for name, value := range settings(text) {
 			differs("kernel setting "+name, h.Settings[name], value)
 		}
@@ -245,15 +247,15 @@ func (h Host) Stale(application string) []string {
 
 // composed is what keepalived would read now.
 func (h Host) composed() string {
-	text := h.Files[reconcile.MainFile]
-	if strings.Contains(text, "include "+reconcile.ForeignFile) {
-		text += h.Files[reconcile.ForeignFile]
+	text := h.Files[layout.MainFile]
+	if strings.Contains(text, "include "+layout.ForeignFile) {
+		text += h.Files[layout.ForeignFile]
 	}
-	if !strings.Contains(text, "include "+reconcile.FragmentDir) {
+	if !strings.Contains(text, "include "+layout.FragmentDir) {
 		return text
 	}
 	for _, p := range slices.Sorted(maps.Keys(h.Files)) {
-		if path.Dir(p) == reconcile.FragmentDir {
+		if path.Dir(p) == layout.FragmentDir {
 			text += h.Files[p]
 		}
 	}
@@ -270,8 +272,8 @@ func (h Host) unitFiles() map[string]string {
 	return units
 }
 
-func (h Host) owed(l reconcile.Layout) []reconcile.FollowUp {
-	return slices.DeleteFunc(reconcile.FollowUps(), func(f reconcile.FollowUp) bool {
+func (h Host) owed(l layout.Layout) []step.FollowUp {
+	return slices.DeleteFunc(step.FollowUps(), func(f step.FollowUp) bool {
 		_, owed := h.Files[path.Join(l.Owed(), string(f))]
 		return !owed
 	})
@@ -283,9 +285,9 @@ const inotifyLimit = 128
 // included are the files that a configuration from before the charm includes by name.
 func (h Host) included() map[string]string {
 	files := map[string]string{}
-	for _, text := range []string{h.Files[reconcile.ForeignFile], h.Files[reconcile.MainFile]} {
+	for _, text := range []string{h.Files[layout.ForeignFile], h.Files[layout.MainFile]} {
 		for _, name := range keepalived.Includes(text) {
-			if more, ok := h.Files[name]; ok && name != reconcile.ForeignFile {
+			if more, ok := h.Files[name]; ok && name != layout.ForeignFile {
 				files[name] = more
 			}
 		}
@@ -294,16 +296,16 @@ func (h Host) included() map[string]string {
 }
 
 // observe is what a hook sees of the machine.
-func (h Host) observe(l reconcile.Layout) reconcile.Machine {
+func (h Host) observe(l layout.Layout) facts.Machine {
 	h = h.clone()
-	m := reconcile.Machine{
+	m := facts.Machine{
 		Files: map[string]string{}, Neighbours: map[string]string{},
 		Active: h.Keepalived.Running, CheckerActive: h.Checkers[l.Application].Running, NotifierActive: h.Notifiers[l.Application],
 		BinaryCurrent: h.Files[l.Binary()] == h.Charm, Owed: h.owed(l), Interfaces: h.Interfaces, Leftovers: h.Leftovers, Stopped: h.Stopped, OwnerGone: h.OwnerGone,
 		DefaultInterface4: h.DefaultInterface4, DefaultInterface6: h.DefaultInterface6, Check: h.Check, Filtered: h.Filtered, Included: h.included(),
 		Tracks: map[string]int{},
 	}
-	for name, value := range settings(h.Files[reconcile.SysctlFile]) {
+	for name, value := range settings(h.Files[layout.SysctlFile]) {
 		if is, there := h.Settings[name]; there && is != value {
 			m.Drifted = append(m.Drifted, name)
 			if slices.Contains(h.Fixed, name) {
@@ -332,8 +334,8 @@ func (h Host) observe(l reconcile.Layout) reconcile.Machine {
 	for p, text := range h.Files {
 		application := strings.TrimSuffix(path.Base(p), ".conf")
 		switch {
-		case path.Dir(p) != reconcile.FragmentDir || application == l.Application:
-		case reconcile.IsFragment(application, text) || len(h.Below(reconcile.Layout{Application: application}.State())) > 0:
+		case path.Dir(p) != layout.FragmentDir || application == l.Application:
+		case facts.IsFragment(application, text) || len(h.Below(layout.Layout{Application: application}.State())) > 0:
 			m.Neighbours[application] = text
 		default:
 			m.Included[p] = text

@@ -7,8 +7,8 @@ import (
 	"strconv"
 	"strings"
 
+	"keepalived-charm/internal/facts"
 	"keepalived-charm/internal/keepalived"
-	"keepalived-charm/internal/reconcile"
 	"keepalived-charm/internal/vrrp"
 )
 
@@ -110,7 +110,7 @@ func (i instance) report(holds bool, heard vrrp.Priority) keepalived.InstanceSta
 }
 
 // hold puts the addresses on their interfaces, but for those that are lost.
-func (i instance) hold(interfaces []reconcile.Interface, lost []netip.Addr) {
+func (i instance) hold(interfaces []facts.Interface, lost []netip.Addr) {
 	for n := range interfaces {
 		for _, a := range i.addresses {
 			if interfaces[n].Name == cmp.Or(a.dev, i.iface) && !slices.Contains(lost, a.Addr()) {

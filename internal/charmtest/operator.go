@@ -3,7 +3,8 @@ package charmtest
 import (
 	"errors"
 
-	"keepalived-charm/internal/reconcile"
+	"keepalived-charm/internal/layout"
+	"keepalived-charm/internal/step"
 )
 
 var (
@@ -12,21 +13,21 @@ var (
 )
 
 // operate carries out an operator's step.
-func (h *Host) operate(l reconcile.Layout, a reconcile.Action) error {
+func (h *Host) operate(l layout.Layout, a step.Action) error {
 	switch a {
-	case reconcile.Pause:
+	case step.Pause:
 		if h.Full {
 			return errFull
 		}
 		h.Files[l.Paused()] = ""
 		h.yield()
-	case reconcile.Resume:
+	case step.Resume:
 		delete(h.Files, l.Paused())
-	case reconcile.HandOver:
+	case step.HandOver:
 		if !h.yield() {
 			return errors.New("cannot hand over: no other unit took the virtual IPs")
 		}
-	case reconcile.Restart:
+	case step.Restart:
 		if h.Masked {
 			return errMasked
 		}

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"keepalived-charm/internal/applied"
-	"keepalived-charm/internal/reconcile"
+	"keepalived-charm/internal/layout"
 )
 
 // answering answers clients that ask who has addresses which are on the loopback
@@ -17,7 +17,7 @@ import (
 type answering []io.Closer
 
 // answer answers for addresses from now on, and for no others any more.
-func (h *Host) answer(l reconcile.Layout, addresses []netip.Addr) {
+func (h *Host) answer(l layout.Layout, addresses []netip.Addr) {
 	before := h.answers
 	h.answers = answerFor(h.applied(l).Addresses, addresses)
 	for _, conn := range before {

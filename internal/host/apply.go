@@ -9,12 +9,13 @@ import (
 	"syscall"
 
 	"keepalived-charm/internal/healthcheck"
-	"keepalived-charm/internal/reconcile"
+	"keepalived-charm/internal/layout"
+	"keepalived-charm/internal/step"
 	"keepalived-charm/internal/vrrp"
 )
 
 // Apply carries out one step of a plan. Every step may be carried out again.
-func (h *Host) Apply(l reconcile.Layout, s reconcile.Step) error {
+func (h *Host) Apply(l layout.Layout, s step.Step) error {
 	if err := h.apply(l, s); err != nil {
 		return err
 	}
@@ -22,69 +23,69 @@ func (h *Host) Apply(l reconcile.Layout, s reconcile.Step) error {
 	return nil
 }
 
-func (h *Host) apply(l reconcile.Layout, s reconcile.Step) error {
+func (h *Host) apply(l layout.Layout, s step.Step) error {
 	switch s.Action {
-	case reconcile.End:
+	case step.End:
 		return h.end()
-	case reconcile.Begin:
+	case step.Begin:
 		return h.begin()
-	case reconcile.InstallPackage:
+	case step.InstallPackage:
 		return h.installPackage()
-	case reconcile.RemovePackage:
+	case step.RemovePackage:
 		return h.removePackage(l)
-	case reconcile.Owe:
+	case step.Owe:
 		for _, f := range s.FollowUps {
 			if err := h.write(filepath.Join(l.Owed(), string(f)), "", 0o600); err != nil {
 				return err
 			}
 		}
 		return nil
-	case reconcile.InstallBinary:
+	case step.InstallBinary:
 		return h.installBinary(l)
-	case reconcile.Test:
+	case step.Test:
 		return h.test(l, s.Files)
-	case reconcile.Write:
+	case step.Write:
 		return h.put(l, s.Files)
-	case reconcile.Do:
+	case step.Do:
 		if err := h.sweep(l); err != nil {
 			return err
 		}
 		return h.followUps(l, s.FollowUps)
-	case reconcile.Forget:
+	case step.Forget:
 		return h.forget(l, s.FollowUps)
-	case reconcile.Flush:
+	case step.Flush:
 		return h.flushStray(l, s.Addresses)
-	case reconcile.Admit:
+	case step.Admit:
 		return h.admit(s.Addresses)
-	case reconcile.Restore:
+	case step.Restore:
 		return h.putBack(l, s.Addresses)
-	case reconcile.Pin:
+	case step.Pin:
 		return h.pin(l, s.Addresses)
-	case reconcile.Pause:
+	case step.Pause:
 		return h.pause(l)
-	case reconcile.Resume:
+	case step.Resume:
 		return h.remove(l.Paused())
-	case reconcile.HandOver:
+	case step.HandOver:
 		return h.handOver(l)
-	case reconcile.Restart:
+	case step.Restart:
 		return systemctl("restart", keepalivedService)
-	case reconcile.Await:
+	case step.Await:
 		return h.awaitElection(l, startPatience)
-	case reconcile.StopKeepalived:
+	case step.StopKeepalived:
 		return stop(keepalivedService)
-	case reconcile.StopChecker:
+	case step.StopChecker:
 		return h.stopChecker(l)
-	case reconcile.StopNotifier:
+	case step.StopNotifier:
 		return h.stopNotifier(l)
-	case reconcile.RemoveState:
+	case step.RemoveState:
 		return h.removeState(l)
-	case reconcile.RemoveLeftovers:
+	case step.RemoveLeftovers:
 		return h.removeLeftovers()
 	}
 	return fmt.Errorf("cannot %s: this machine knows no such step", s.Action)
 }
 
-func (h *Host) put(l reconcile.Layout, files []reconcile.File) error {
+func (h *Host) put(l layout.Layout, files []step.File) error {
 	for _, f := range files {
 		h.noteParameters(l, f)
 		if err := h.takeOver(f); err != nil {
@@ -107,7 +108,7 @@ func (h *Host) put(l reconcile.Layout, files []reconcile.File) error {
 }
 
 // followUps does what is owed and only then forgets it.
-func (h *Host) followUps(l reconcile.Layout, list []reconcile.FollowUp) error {
+func (h *Host) followUps(l layout.Layout, list []step.FollowUp) error {
 	for _, f := range list {
 		err := h.followUp(l, f)
 		if errors.Is(err, errLater) {
@@ -116,14 +117,14 @@ func (h *Host) followUps(l reconcile.Layout, list []reconcile.FollowUp) error {
 		if err != nil {
 			return err
 		}
-		if err := h.forget(l, []reconcile.FollowUp{f}); err != nil {
+		if err := h.forget(l, []step.FollowUp{f}); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (h *Host) forget(l reconcile.Layout, list []reconcile.FollowUp) error {
+func (h *Host) forget(l layout.Layout, list []step.FollowUp) error {
 	for _, f := range list {
 		if err := h.remove(filepath.Join(l.Owed(), string(f))); err != nil {
 			return err
@@ -132,13 +133,13 @@ func (h *Host) forget(l reconcile.Layout, list []reconcile.FollowUp) error {
 	return nil
 }
 
-func (h *Host) followUp(l reconcile.Layout, f reconcile.FollowUp) error {
+func (h *Host) followUp(l layout.Layout, f step.FollowUp) error {
 	switch f {
-	case reconcile.DaemonReload:
+	case step.DaemonReload:
 		return systemctl("daemon-reload")
-	case reconcile.ApplySysctl:
+	case step.ApplySysctl:
 		return h.applySysctl()
-	case reconcile.Reload:
+	case step.Reload:
 		if err := h.prepare(l); err != nil {
 			return err
 		}
@@ -149,14 +150,14 @@ func (h *Host) followUp(l reconcile.Layout, f reconcile.FollowUp) error {
 			return err
 		}
 		return h.awaitElection(l, 0)
-	case reconcile.RestartChecker:
+	case step.RestartChecker:
 		if err := h.startChecker(l); err != nil {
 			return err
 		}
 		// It may have let the unit take part again.
 		return h.awaitElection(l, 0)
 	}
-	if f == reconcile.StartNotifier {
+	if f == step.StartNotifier {
 		found, err := show(l.NotifierUnit())
 		if err != nil {
 			return err
@@ -166,7 +167,7 @@ func (h *Host) followUp(l reconcile.Layout, f reconcile.FollowUp) error {
 		}
 		return systemctl("restart", l.NotifierUnit())
 	}
-	if f == reconcile.Unpin {
+	if f == step.Unpin {
 		return h.unpin(l)
 	}
 	return fmt.Errorf("cannot do %q: this machine knows no such follow-up", f)
@@ -174,7 +175,7 @@ func (h *Host) followUp(l reconcile.Layout, f reconcile.FollowUp) error {
 
 // prepare makes the track files before keepalived looks for them. A unit that
 // serves nothing (any more) has no configuration and needs none.
-func (h *Host) prepare(l reconcile.Layout) error {
+func (h *Host) prepare(l layout.Layout) error {
 	text, err := os.ReadFile(h.path(l.CheckerConfig()))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -208,12 +209,12 @@ func (h *Host) prepare(l reconcile.Layout) error {
 // the next reload (measured: 2.2.7, 2.3.3), and that of a neighbour whose hook died is
 // read at this reload. A file may come later: it is what tells a neighbour of a boot.
 func (h *Host) makePlaces() error {
-	fragments, err := h.neighbours(reconcile.Layout{})
+	fragments, err := h.neighbours(layout.Layout{})
 	if err != nil {
 		return err
 	}
 	for application := range fragments {
-		l := reconcile.Layout{Application: application}
+		l := layout.Layout{Application: application}
 		if err := os.MkdirAll(h.path(l.Run()), 0o700); err != nil {
 			return fmt.Errorf("cannot make the directory of %s: %w", l.TrackFile(), err)
 		}
@@ -244,7 +245,7 @@ func makeTrackFile(path string, adjustment int) error {
 	return nil
 }
 
-func (h *Host) installBinary(l reconcile.Layout) error {
+func (h *Host) installBinary(l layout.Layout) error {
 	program, err := os.ReadFile(h.self)
 	if err != nil {
 		return fmt.Errorf("cannot read the charm's binary: %w", err)
@@ -254,7 +255,7 @@ func (h *Host) installBinary(l reconcile.Layout) error {
 
 // removeState removes the application's directories, and those that it shared
 // once they are empty.
-func (h *Host) removeState(l reconcile.Layout) error {
+func (h *Host) removeState(l layout.Layout) error {
 	if err := h.sweep(l); err != nil {
 		return err
 	}
@@ -263,7 +264,7 @@ func (h *Host) removeState(l reconcile.Layout) error {
 			return fmt.Errorf("cannot remove %s: %w", dir, err)
 		}
 	}
-	for _, dir := range []string{reconcile.RunRoot, reconcile.FragmentDir, filepath.Dir(l.DropIn())} {
+	for _, dir := range []string{layout.RunRoot, layout.FragmentDir, filepath.Dir(l.DropIn())} {
 		err := os.Remove(h.path(dir))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTEMPTY) {
 			return fmt.Errorf("cannot remove %s: %w", dir, err)

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"keepalived-charm/internal/keepalived"
-	"keepalived-charm/internal/reconcile"
+	"keepalived-charm/internal/layout"
 	"keepalived-charm/internal/vrrp"
 )
 
@@ -29,7 +29,7 @@ const startPatience = 500 * time.Millisecond
 // the status would have to say so. A standby that hears nobody takes over after
 // three advertisement intervals (RFC 9568 section 6.1, Active_Down_Interval).
 // With patience it also waits for a daemon that does not answer yet.
-func (h *Host) awaitElection(l reconcile.Layout, patience time.Duration) error {
+func (h *Host) awaitElection(l layout.Layout, patience time.Duration) error {
 	record := h.applied(l)
 	if !record.Serves() {
 		return nil
@@ -52,7 +52,7 @@ func (h *Host) awaitElection(l reconcile.Layout, patience time.Duration) error {
 
 // undecided tells that an instance has yet to find out who holds. One in the FAULT state
 // that its track file does not keep there has just been let in again.
-func (h *Host) undecided(l reconcile.Layout, i keepalived.InstanceState) bool {
+func (h *Host) undecided(l layout.Layout, i keepalived.InstanceState) bool {
 	switch i.State {
 	case keepalived.Init:
 		return true
@@ -74,7 +74,7 @@ func sameAddresses(read, written []netip.Addr) bool {
 }
 
 // own asks the daemon for the application's instances; none when there is no answer.
-func (h *Host) own(l reconcile.Layout) ([]keepalived.InstanceState, error) {
+func (h *Host) own(l layout.Layout) ([]keepalived.InstanceState, error) {
 	found, err := services(l)
 	if err != nil || found[keepalivedService].state != "active" {
 		return nil, err
@@ -83,14 +83,14 @@ func (h *Host) own(l reconcile.Layout) ([]keepalived.InstanceState, error) {
 }
 
 // others lists the interfaces whose addresses are not the charm's business, by index.
-func (h *Host) others(l reconcile.Layout) (map[int]bool, error) {
+func (h *Host) others(l layout.Layout) (map[int]bool, error) {
 	return others(h.applied(l).Uses)
 }
 
 // flushStray removes addresses that the unit has without being MASTER. It asks
 // again first: they are the unit's if it has become MASTER since. On the loopback
 // device only anchors are keepalived's.
-func (h *Host) flushStray(l reconcile.Layout, stray []netip.Addr) error {
+func (h *Host) flushStray(l layout.Layout, stray []netip.Addr) error {
 	instances, err := h.own(l)
 	if err != nil {
 		return err
@@ -130,7 +130,7 @@ func (h *Host) flushStray(l reconcile.Layout, stray []netip.Addr) error {
 // putBack puts addresses back that keepalived takes for there, as it would: where the
 // installed configuration has them. It asks again before, and after: another unit may
 // have taken over meanwhile.
-func (h *Host) putBack(l reconcile.Layout, lost []netip.Addr) error {
+func (h *Host) putBack(l layout.Layout, lost []netip.Addr) error {
 	placed := h.applied(l).Addresses
 	mine := func() ([]netip.Addr, error) {
 		instances, err := h.own(l)

@@ -7,8 +7,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"keepalived-charm/internal/facts"
 	"keepalived-charm/internal/host"
-	"keepalived-charm/internal/reconcile"
+	"keepalived-charm/internal/step"
 )
 
 // TestTheNoteOfAnEndOutlivesTheRemovalOfEverythingElse and is in the way of no other unit.
@@ -16,15 +17,15 @@ func TestTheNoteOfAnEndOutlivesTheRemovalOfEverythingElse(t *testing.T) {
 	m := newMachine(t)
 	require.False(t, m.observe().Stopped)
 	before := m.files()
-	m.apply(reconcile.Step{Action: reconcile.End})
-	m.apply(reconcile.Step{Action: reconcile.End})
+	m.apply(step.Step{Action: step.End})
+	m.apply(step.Step{Action: step.End})
 	require.Equal(t, before, m.files(), "it is in the charm's directory")
 	require.True(t, m.observe().Stopped)
-	m.apply(reconcile.Step{Action: reconcile.RemoveState})
+	m.apply(step.Step{Action: step.RemoveState})
 	require.True(t, m.observe().Stopped)
 	require.False(t, newMachine(t).observe().Stopped, "another charm's directory")
-	m.apply(reconcile.Step{Action: reconcile.Begin})
-	m.apply(reconcile.Step{Action: reconcile.Begin})
+	m.apply(step.Step{Action: step.Begin})
+	m.apply(step.Step{Action: step.Begin})
 	require.False(t, m.observe().Stopped)
 }
 
@@ -36,7 +37,7 @@ func TestAUnitIsGoneWithItsAgent(t *testing.T) {
 	for _, unit := range []string{"unit-keepalived-0", "unit-keepalived-1"} {
 		require.NoError(t, os.MkdirAll(filepath.Join(agents, unit, "charm"), 0o755))
 	}
-	seen := func(self string) reconcile.Machine {
+	seen := func(self string) facts.Machine {
 		seen, err := host.New(m.root, self).Observe(m.l)
 		require.NoError(t, err)
 		return seen

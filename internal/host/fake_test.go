@@ -20,8 +20,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"keepalived-charm/internal/applied"
+	"keepalived-charm/internal/facts"
 	"keepalived-charm/internal/host"
-	"keepalived-charm/internal/reconcile"
+	"keepalived-charm/internal/layout"
+	"keepalived-charm/internal/step"
 	"keepalived-charm/internal/vrrp"
 )
 
@@ -286,12 +288,12 @@ type machine struct {
 	programs
 	t    *testing.T
 	root string
-	l    reconcile.Layout
+	l    layout.Layout
 }
 
 func newMachine(t *testing.T) machine {
 	t.Helper()
-	m := machine{programs: programs{t.TempDir()}, t: t, root: t.TempDir(), l: reconcile.Layout{Application: "keepalived"}}
+	m := machine{programs: programs{t.TempDir()}, t: t, root: t.TempDir(), l: layout.Layout{Application: "keepalived"}}
 	self, err := os.Executable()
 	require.NoError(t, err)
 	for _, name := range []string{"systemctl", "keepalived", "apt-get", "dpkg", "dpkg-deb", "dpkg-query", "daemon", "holder"} {
@@ -334,14 +336,14 @@ func (m machine) text(path string) string {
 	return string(text)
 }
 
-func (m machine) observe() reconcile.Machine {
+func (m machine) observe() facts.Machine {
 	m.t.Helper()
 	seen, err := m.Observe(m.l)
 	require.NoError(m.t, err)
 	return seen
 }
 
-func (m machine) apply(s reconcile.Step) {
+func (m machine) apply(s step.Step) {
 	m.t.Helper()
 	require.NoError(m.t, m.Apply(m.l, s))
 }

@@ -8,9 +8,10 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/google/renameio/v2"
+	"keepalived-charm/internal/layout"
+	"keepalived-charm/internal/step"
 
-	"keepalived-charm/internal/reconcile"
+	"github.com/google/renameio/v2"
 )
 
 // write replaces a file in one step: a reader sees the old or the new content,
@@ -29,9 +30,9 @@ func (h *Host) write(path, content string, mode fs.FileMode) error {
 
 // sweep removes what writes of an application's files left that were killed:
 // renameio's drafts, named as the file with a dot before and a number behind.
-func (h *Host) sweep(l reconcile.Layout) error {
+func (h *Host) sweep(l layout.Layout) error {
 	files := append(l.Files(), l.Binary(), l.Paused(), pinned(l), settingsBefore, installedMark, installingMark)
-	for _, f := range reconcile.FollowUps() {
+	for _, f := range step.FollowUps() {
 		files = append(files, filepath.Join(l.Owed(), string(f)))
 	}
 	for _, f := range files {
@@ -52,9 +53,9 @@ func (h *Host) sweep(l reconcile.Layout) error {
 // moves gives a keepalived.conf from before the charm its other name, when that is
 // all there is to do: on the way in and on the way out. One that the machine's
 // owner changed meanwhile, or a file system without links, is for write.
-func (h *Host) moves(f reconcile.File) bool {
+func (h *Host) moves(f step.File) bool {
 	other := map[string]string{
-		reconcile.ForeignFile: reconcile.MainFile, reconcile.MainFile: reconcile.ForeignFile,
+		layout.ForeignFile: layout.MainFile, layout.MainFile: layout.ForeignFile,
 	}[f.Path]
 	if other == "" {
 		return false
@@ -81,10 +82,10 @@ func (h *Host) remove(path string) error {
 // mode is 0640 for what only root needs to read, and 0600 for what nobody else may: the
 // record holds the password.
 func mode(path string) fs.FileMode {
-	if filepath.Base(path) == filepath.Base(reconcile.Layout{}.Record()) && strings.HasPrefix(path, reconcile.StateRoot) {
+	if filepath.Base(path) == filepath.Base(layout.Layout{}.Record()) && strings.HasPrefix(path, layout.StateRoot) {
 		return 0o600
 	}
-	if strings.HasPrefix(path, reconcile.ConfigDir) || strings.HasPrefix(path, reconcile.StateRoot) {
+	if strings.HasPrefix(path, layout.ConfigDir) || strings.HasPrefix(path, layout.StateRoot) {
 		return 0o640
 	}
 	return 0o644

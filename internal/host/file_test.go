@@ -5,31 +5,32 @@ import (
 	"path/filepath"
 	"testing"
 
+	"keepalived-charm/internal/layout"
+	"keepalived-charm/internal/step"
+
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"keepalived-charm/internal/reconcile"
 )
 
-func file(path, content string) []reconcile.File {
-	return []reconcile.File{{Path: path, Content: content}}
+func file(path, content string) []step.File {
+	return []step.File{{Path: path, Content: content}}
 }
 
 func TestFilesAreWrittenAsAWholeAndNoWiderThanNeeded(t *testing.T) {
 	m := newMachine(t)
 	for path, mode := range map[string]os.FileMode{
-		reconcile.MainFile: 0o640, m.l.Fragment(): 0o640, m.l.CheckerConfig(): 0o640, m.l.Record(): 0o600,
-		reconcile.SysctlFile: 0o644, m.l.CheckerUnit(): 0o644, m.l.DropIn(): 0o644,
+		layout.MainFile: 0o640, m.l.Fragment(): 0o640, m.l.CheckerConfig(): 0o640, m.l.Record(): 0o600,
+		layout.SysctlFile: 0o644, m.l.CheckerUnit(): 0o644, m.l.DropIn(): 0o644,
 	} {
 		for _, content := range []string{"first\n", "second\n"} {
-			m.apply(reconcile.Step{Action: reconcile.Write, Files: file(path, content)})
+			m.apply(step.Step{Action: step.Write, Files: file(path, content)})
 			assert.Equal(t, content, m.observe().Files[path])
 			info, err := os.Stat(m.in(path))
 			require.NoError(t, err)
 			assert.Equal(t, mode, info.Mode(), path)
 		}
-		m.apply(reconcile.Step{Action: reconcile.Write, Files: []reconcile.File{{Path: path, Remove: true}}})
-		m.apply(reconcile.Step{Action: reconcile.Write, Files: []reconcile.File{{Path: path, Remove: true}}})
+		m.apply(step.Step{Action: step.Write, Files: []step.File{{Path: path, Remove: true}}})
+		m.apply(step.Step{Action: step.Write, Files: []step.File{{Path: path, Remove: true}}})
 		assert.NotContains(t, m.observe().Files, path)
 	}
 	assert.Empty(t, m.files(), "no temporary file stays")
@@ -38,9 +39,9 @@ func TestFilesAreWrittenAsAWholeAndNoWiderThanNeeded(t *testing.T) {
 func TestAConfigurationFromBeforeTheCharmStaysTheVerySameFile(t *testing.T) {
 	m := newMachine(t)
 	const text = "# somebody's\n"
-	m.put(reconcile.MainFile, text)
-	require.NoError(t, os.Chmod(m.in(reconcile.MainFile), 0o604))
-	before, err := os.Stat(m.in(reconcile.MainFile))
+	m.put(layout.MainFile, text)
+	require.NoError(t, os.Chmod(m.in(layout.MainFile), 0o604))
+	before, err := os.Stat(m.in(layout.MainFile))
 	require.NoError(t, err)
 	same := func(path string) {
 		t.Helper()
@@ -49,19 +50,19 @@ func TestAConfigurationFromBeforeTheCharmStaysTheVerySameFile(t *testing.T) {
 		require.True(t, os.SameFile(before, now), "owner, mode and all else are those of the same file")
 		require.Equal(t, os.FileMode(0o604), now.Mode())
 	}
-	arrive := reconcile.Step{Action: reconcile.Write, Files: []reconcile.File{
-		{Path: reconcile.ForeignFile, Content: text}, {Path: reconcile.MainFile, Content: "ours\n"}}}
-	leave := reconcile.Step{Action: reconcile.Write, Files: []reconcile.File{
-		{Path: reconcile.MainFile, Content: text}, {Path: reconcile.ForeignFile, Remove: true}}}
-	m.apply(reconcile.Step{Action: reconcile.Write, Files: arrive.Files[:1]}) // killed, and again
+	arrive := step.Step{Action: step.Write, Files: []step.File{
+		{Path: layout.ForeignFile, Content: text}, {Path: layout.MainFile, Content: "ours\n"}}}
+	leave := step.Step{Action: step.Write, Files: []step.File{
+		{Path: layout.MainFile, Content: text}, {Path: layout.ForeignFile, Remove: true}}}
+	m.apply(step.Step{Action: step.Write, Files: arrive.Files[:1]}) // killed, and again
 	m.apply(arrive)
-	same(reconcile.ForeignFile)
-	require.Equal(t, "ours\n", m.text(reconcile.MainFile))
-	m.put(reconcile.MainFile+".link", "left by a killed hook")
-	m.apply(reconcile.Step{Action: reconcile.Write, Files: leave.Files[:1]})
+	same(layout.ForeignFile)
+	require.Equal(t, "ours\n", m.text(layout.MainFile))
+	m.put(layout.MainFile+".link", "left by a killed hook")
+	m.apply(step.Step{Action: step.Write, Files: leave.Files[:1]})
 	m.apply(leave)
-	same(reconcile.MainFile)
-	require.Equal(t, []string{reconcile.MainFile}, m.files(), "nothing else is left")
+	same(layout.MainFile)
+	require.Equal(t, []string{layout.MainFile}, m.files(), "nothing else is left")
 }
 
 func TestWhatAKilledWriteLeftIsSwept(t *testing.T) {
@@ -70,7 +71,7 @@ func TestWhatAKilledWriteLeftIsSwept(t *testing.T) {
 	for _, name := range []string{".keepalived.conf4711", ".keepalived.conf.swp", "keepalived.conf4711"} {
 		m.put(filepath.Join(dir, name), "x")
 	}
-	m.apply(reconcile.Step{Action: reconcile.Do, FollowUps: []reconcile.FollowUp{reconcile.DaemonReload}})
+	m.apply(step.Step{Action: step.Do, FollowUps: []step.FollowUp{step.DaemonReload}})
 	require.NoFileExists(t, m.in(filepath.Join(dir, ".keepalived.conf4711")))
 	require.FileExists(t, m.in(filepath.Join(dir, ".keepalived.conf.swp")), "an editor's is none of ours")
 	require.FileExists(t, m.in(filepath.Join(dir, "keepalived.conf4711")))

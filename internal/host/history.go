@@ -14,16 +14,17 @@ import (
 	"keepalived-charm/internal/checker"
 	"keepalived-charm/internal/healthcheck"
 	"keepalived-charm/internal/history"
-	"keepalived-charm/internal/reconcile"
+	"keepalived-charm/internal/layout"
+	"keepalived-charm/internal/step"
 )
 
 // History returns the unit's journal, oldest entry first.
-func (h *Host) History(l reconcile.Layout) ([]history.Entry, error) {
+func (h *Host) History(l layout.Layout) ([]history.Entry, error) {
 	return history.Read(h.path(l.History()))
 }
 
 // note writes to the journal. What cannot be noted keeps nothing from happening.
-func (h *Host) note(l reconcile.Layout, event history.Event, cause string) {
+func (h *Host) note(l layout.Layout, event history.Event, cause string) {
 	noteIn(h.path(l.History()), history.Entry{Event: event, Cause: cause})
 }
 
@@ -35,10 +36,10 @@ func noteIn(dir string, e history.Entry) {
 }
 
 // noteAction notes what an operator asked for.
-func (h *Host) noteAction(l reconcile.Layout, a reconcile.Action) {
-	event, asked := map[reconcile.Action]history.Event{
-		reconcile.Pause: history.Paused, reconcile.Resume: history.Resumed,
-		reconcile.HandOver: history.FailoverAsked, reconcile.Restart: history.RestartAsked,
+func (h *Host) noteAction(l layout.Layout, a step.Action) {
+	event, asked := map[step.Action]history.Event{
+		step.Pause: history.Paused, step.Resume: history.Resumed,
+		step.HandOver: history.FailoverAsked, step.Restart: history.RestartAsked,
 	}[a]
 	if asked {
 		h.note(l, event, "action of an operator")
@@ -46,7 +47,7 @@ func (h *Host) noteAction(l reconcile.Layout, a reconcile.Action) {
 }
 
 // noteParameters notes that a record to be written changes what all units share.
-func (h *Host) noteParameters(l reconcile.Layout, f reconcile.File) {
+func (h *Host) noteParameters(l layout.Layout, f step.File) {
 	if f.Path != l.Record() || f.Remove {
 		return
 	}
@@ -116,7 +117,7 @@ func readChecker(path string) (healthcheck.Config, error) {
 
 // Check runs the unit's check once, as the health checker runs it: in a process
 // that gives root up. What a child needs no controller for it does not get.
-func (h *Host) Check(l reconcile.Layout) (checker.Once, error) {
+func (h *Host) Check(l layout.Layout) (checker.Once, error) {
 	cmd := exec.Command(h.self, "check", "--config", h.path(l.CheckerConfig()))
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C"}
 	cmd.WaitDelay = time.Second

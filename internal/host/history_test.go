@@ -9,12 +9,13 @@ import (
 
 	"keepalived-charm/internal/applied"
 	"keepalived-charm/internal/history"
-	"keepalived-charm/internal/reconcile"
+	"keepalived-charm/internal/layout"
+	"keepalived-charm/internal/step"
 	"keepalived-charm/internal/vrrp"
 )
 
 // events are what a unit's journal says happened, with the causes.
-func events(t *testing.T, h *Host, l reconcile.Layout) []string {
+func events(t *testing.T, h *Host, l layout.Layout) []string {
 	t.Helper()
 	entries, err := h.History(l)
 	require.NoError(t, err)
@@ -26,22 +27,22 @@ func events(t *testing.T, h *Host, l reconcile.Layout) []string {
 }
 
 func TestWhatAnOperatorAsksForIsNoted(t *testing.T) {
-	h, l := New(t.TempDir(), ""), reconcile.Layout{Application: "keepalived"}
+	h, l := New(t.TempDir(), ""), layout.Layout{Application: "keepalived"}
 	require.Empty(t, events(t, h, l))
-	require.NoError(t, h.Apply(l, reconcile.Step{Action: reconcile.Pause}))
-	require.NoError(t, h.Apply(l, reconcile.Step{Action: reconcile.Resume}))
+	require.NoError(t, h.Apply(l, step.Step{Action: step.Pause}))
+	require.NoError(t, h.Apply(l, step.Step{Action: step.Resume}))
 	require.Equal(t, []string{"paused: action of an operator", "resumed: action of an operator"}, events(t, h, l))
 }
 
 func TestAHistoryThatCannotBeWrittenKeepsNothingFromHappening(t *testing.T) {
-	h, l := New(t.TempDir(), ""), reconcile.Layout{Application: "keepalived"}
+	h, l := New(t.TempDir(), ""), layout.Layout{Application: "keepalived"}
 	require.NoError(t, h.write(l.History(), "a file where the directory goes", 0o600))
-	require.NoError(t, h.Apply(l, reconcile.Step{Action: reconcile.Pause}))
+	require.NoError(t, h.Apply(l, step.Step{Action: step.Pause}))
 	require.FileExists(t, h.path(l.Paused()))
 }
 
 func TestChangedParametersAreNoted(t *testing.T) {
-	h, l := New(t.TempDir(), ""), reconcile.Layout{Application: "keepalived"}
+	h, l := New(t.TempDir(), ""), layout.Layout{Application: "keepalived"}
 	for _, parameters := range []string{
 		"version=3 mode=multicast vrid=23 interval=200ms anchor=169.254.23.112",
 		"version=3 mode=multicast vrid=23 interval=200ms anchor=169.254.23.112",
@@ -51,7 +52,7 @@ func TestChangedParametersAreNoted(t *testing.T) {
 		require.True(t, ok)
 		text, err := applied.Record{Routers: map[int]applied.Router{0: {Parameters: p}}}.Encode()
 		require.NoError(t, err)
-		require.NoError(t, h.Apply(l, reconcile.Step{Action: reconcile.Write, Files: []reconcile.File{{Path: l.Record(), Content: text}}}))
+		require.NoError(t, h.Apply(l, step.Step{Action: step.Write, Files: []step.File{{Path: l.Record(), Content: text}}}))
 	}
 	require.Equal(t, []string{"parameters changed: mode=multicast is now mode=unicast, vrid=23 is now vrid=24"}, events(t, h, l))
 }

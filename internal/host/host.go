@@ -15,7 +15,9 @@ import (
 	"time"
 
 	"keepalived-charm/internal/applied"
-	"keepalived-charm/internal/reconcile"
+	"keepalived-charm/internal/facts"
+	"keepalived-charm/internal/layout"
+	"keepalived-charm/internal/step"
 )
 
 // Host is a machine whose file system begins at a root directory.
@@ -56,8 +58,8 @@ func lastLine(s string) string {
 }
 
 // Observe reads the state of the machine as one application sees it.
-func (h *Host) Observe(l reconcile.Layout) (reconcile.Machine, error) {
-	m := reconcile.Machine{Version: h.version()}
+func (h *Host) Observe(l layout.Layout) (facts.Machine, error) {
+	m := facts.Machine{Version: h.version()}
 	var err error
 	if m.Files, err = h.read(l.Files()); err != nil {
 		return m, err
@@ -89,13 +91,13 @@ func (h *Host) Observe(l reconcile.Layout) (reconcile.Machine, error) {
 	maps.Copy(m.Included, owners)
 	m = m.Understood(l) // of all that was read, what the owner includes too
 	m.Filtered = h.filtered()
-	m.Drifted, m.Fixed = h.drifted(m.Files[reconcile.SysctlFile])
+	m.Drifted, m.Fixed = h.drifted(m.Files[layout.SysctlFile])
 	return m, h.observeElection(l, daemon, &m)
 }
 
 // observeElection reads the network and asks the daemon, again while they do not
 // fit together: one of them is older than the other.
-func (h *Host) observeElection(l reconcile.Layout, daemon service, m *reconcile.Machine) error {
+func (h *Host) observeElection(l layout.Layout, daemon service, m *facts.Machine) error {
 	const tries = 4
 	for n := range tries {
 		m.Interfaces = nil
@@ -119,7 +121,7 @@ func (h *Host) observeElection(l reconcile.Layout, daemon service, m *reconcile.
 }
 
 // Remind leaves the notifier a file of news.
-func (h *Host) Remind(l reconcile.Layout) error {
+func (h *Host) Remind(l layout.Layout) error {
 	return h.write(l.Pending()[1], "", 0o600)
 }
 
@@ -140,7 +142,7 @@ func (h *Host) read(paths []string) (map[string]string, error) {
 }
 
 // neighbours returns the fragments of other applications.
-func (h *Host) neighbours(l reconcile.Layout) (map[string]string, error) {
+func (h *Host) neighbours(l layout.Layout) (map[string]string, error) {
 	fragments, _, err := h.beside(l)
 	return fragments, err
 }
@@ -148,15 +150,15 @@ func (h *Host) neighbours(l reconcile.Layout) (map[string]string, error) {
 // beside returns the fragments of other applications, by application, and what else
 // keepalived reads beside them, by path: files of the machine's owner. An application has
 // a directory of its own, or made its fragment known in the first line.
-func (h *Host) beside(l reconcile.Layout) (fragments, owners map[string]string, err error) {
+func (h *Host) beside(l layout.Layout) (fragments, owners map[string]string, err error) {
 	const longest = 16 << 20
-	paths, err := filepath.Glob(h.path(reconcile.FragmentDir, "*.conf"))
+	paths, err := filepath.Glob(h.path(layout.FragmentDir, "*.conf"))
 	if err != nil {
-		return nil, nil, fmt.Errorf("cannot list %s: %w", reconcile.FragmentDir, err)
+		return nil, nil, fmt.Errorf("cannot list %s: %w", layout.FragmentDir, err)
 	}
 	fragments, owners = map[string]string{}, map[string]string{}
 	for _, p := range paths {
-		other := reconcile.Layout{Application: strings.TrimSuffix(filepath.Base(p), ".conf")}
+		other := layout.Layout{Application: strings.TrimSuffix(filepath.Base(p), ".conf")}
 		if other.Application == l.Application {
 			continue
 		}
@@ -166,7 +168,7 @@ func (h *Host) beside(l reconcile.Layout) (fragments, owners map[string]string, 
 			return nil, nil, fmt.Errorf("cannot read %s: %w", other.Fragment(), err)
 		case err != nil:
 			// Nor does keepalived read what is no file.
-		case applies || reconcile.IsFragment(other.Application, text):
+		case applies || facts.IsFragment(other.Application, text):
 			fragments[other.Application] = text
 		default:
 			owners[other.Fragment()] = text
@@ -176,17 +178,17 @@ func (h *Host) beside(l reconcile.Layout) (fragments, owners map[string]string, 
 }
 
 // applied is what an application runs, nothing when that is not known.
-func (h *Host) applied(l reconcile.Layout) applied.Record {
+func (h *Host) applied(l layout.Layout) applied.Record {
 	files, err := h.read([]string{l.Record(), l.Fragment()})
 	if err != nil {
 		return applied.Record{}
 	}
-	return reconcile.Machine{Files: files}.Understood(l).Applied
+	return facts.Machine{Files: files}.Understood(l).Applied
 }
 
-func (h *Host) owed(l reconcile.Layout) []reconcile.FollowUp {
-	var owed []reconcile.FollowUp
-	for _, f := range reconcile.FollowUps() {
+func (h *Host) owed(l layout.Layout) []step.FollowUp {
+	var owed []step.FollowUp
+	for _, f := range step.FollowUps() {
 		if _, err := os.Stat(h.path(l.Owed(), string(f))); err == nil {
 			owed = append(owed, f)
 		}

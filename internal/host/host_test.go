@@ -12,10 +12,13 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"keepalived-charm/internal/facts"
 	"keepalived-charm/internal/keepalived"
+	"keepalived-charm/internal/layout"
 	"keepalived-charm/internal/needs"
 	"keepalived-charm/internal/poll"
-	"keepalived-charm/internal/reconcile"
+	"keepalived-charm/internal/status"
+	"keepalived-charm/internal/step"
 )
 
 func TestAnEmptyMachine(t *testing.T) {
@@ -45,17 +48,17 @@ func TestARefusedConfigurationLeavesTheLiveFilesUntouched(t *testing.T) {
 	} {
 		t.Run(claim, func(t *testing.T) {
 			m := newMachine(t)
-			m.put(reconcile.MainFile, "old main\n")
+			m.put(layout.MainFile, "old main\n")
 			m.put(m.l.Fragment(), "old fragment\n")
 			before := m.files()
 			m.set(t, "refusal", c.refusal)
 			m.set(t, "status", c.status)
-			err := m.Apply(m.l, reconcile.Step{Action: reconcile.Test, Files: file(m.l.Fragment(), "new fragment\n")})
-			var blocked *reconcile.Blocked
+			err := m.Apply(m.l, step.Step{Action: step.Test, Files: file(m.l.Fragment(), "new fragment\n")})
+			var blocked *status.Blocked
 			require.ErrorAs(t, err, &blocked)
 			assert.Equal(t, "keepalived refuses the configuration, the last good one stays: "+c.want, err.Error())
 			assert.Equal(t, before, m.files())
-			assert.Equal(t, "old main\n", m.text(reconcile.MainFile))
+			assert.Equal(t, "old main\n", m.text(layout.MainFile))
 			assert.Equal(t, "old fragment\n", m.text(m.l.Fragment()))
 		})
 	}
@@ -63,22 +66,22 @@ func TestARefusedConfigurationLeavesTheLiveFilesUntouched(t *testing.T) {
 
 func TestWhatKeepalivedRemarksOnAConfigurationThatItPassesIsNoRefusal(t *testing.T) {
 	m := newMachine(t)
-	m.put(reconcile.MainFile, "include "+reconcile.FragmentDir+"/*.conf\n")
+	m.put(layout.MainFile, "include "+layout.FragmentDir+"/*.conf\n")
 	m.set(t, "refusal", "(FILE) Note: something")
-	m.apply(reconcile.Step{Action: reconcile.Test, Files: file(m.l.Fragment(), "new fragment\n")})
+	m.apply(step.Step{Action: step.Test, Files: file(m.l.Fragment(), "new fragment\n")})
 }
 
 // TestTheTestMakesTheTrackFilesThatItNames: from 2.2.8 on keepalived refuses a track file
 // whose directory is missing, as on a machine that has served nothing since its boot.
 func TestTheTestMakesTheTrackFilesThatItNames(t *testing.T) {
 	m := newMachine(t)
-	tracked := func(l reconcile.Layout) string { return "track_file x {\n    file \"" + l.TrackFile() + "\"\n}\n" }
-	other := reconcile.Layout{Application: "other"}
+	tracked := func(l layout.Layout) string { return "track_file x {\n    file \"" + l.TrackFile() + "\"\n}\n" }
+	other := layout.Layout{Application: "other"}
 	m.put(other.Fragment(), tracked(other))
 	before := m.files()
-	test := reconcile.Step{Action: reconcile.Test, Files: []reconcile.File{
-		{Path: reconcile.MainFile, Content: "include " + reconcile.FragmentDir + "/*.conf\n"},
-		{Path: m.l.Fragment(), Content: tracked(m.l) + tracked(reconcile.Layout{Application: m.l.Application, Router: 2})},
+	test := step.Step{Action: step.Test, Files: []step.File{
+		{Path: layout.MainFile, Content: "include " + layout.FragmentDir + "/*.conf\n"},
+		{Path: m.l.Fragment(), Content: tracked(m.l) + tracked(layout.Layout{Application: m.l.Application, Router: 2})},
 	}}
 	m.apply(test)
 	assert.Equal(t, before, m.files(), "the test leaves nothing")
@@ -92,15 +95,15 @@ func TestTheTestMakesTheTrackFilesThatItNames(t *testing.T) {
 }
 
 func TestWhatKeepalivedSaysOfAConfigurationFromBeforeTheCharmRefusesNothing(t *testing.T) {
-	for place, ours := range map[string]string{reconcile.MainFile: "", reconcile.ForeignFile: "include " + reconcile.FragmentDir + "/*.conf\n"} {
+	for place, ours := range map[string]string{layout.MainFile: "", layout.ForeignFile: "include " + layout.FragmentDir + "/*.conf\n"} {
 		m := newMachine(t)
 		m.put(place, "odd script\n")
 		if ours != "" {
 			m.put(m.l.Fragment(), "old fragment\n")
 		}
 		for fragment, refused := range map[string]string{"vrrp_instance x\n": "", "odd fragment\n": "warning: odd fragment"} {
-			err := m.Apply(m.l, reconcile.Step{Action: reconcile.Test, Files: []reconcile.File{
-				{Path: reconcile.MainFile, Content: "include " + reconcile.ForeignFile + "\ninclude " + reconcile.FragmentDir + "/*.conf\n"},
+			err := m.Apply(m.l, step.Step{Action: step.Test, Files: []step.File{
+				{Path: layout.MainFile, Content: "include " + layout.ForeignFile + "\ninclude " + layout.FragmentDir + "/*.conf\n"},
 				{Path: m.l.Fragment(), Content: fragment},
 			}})
 			assert.Contains(t, m.says("tested"), "odd script")
@@ -115,12 +118,12 @@ func TestWhatKeepalivedSaysOfAConfigurationFromBeforeTheCharmRefusesNothing(t *t
 
 func TestTheTestSeesTheWholeConfigurationToCome(t *testing.T) {
 	m := newMachine(t)
-	other := reconcile.Layout{Application: "other"}
-	m.put(reconcile.MainFile, "old main\n")
+	other := layout.Layout{Application: "other"}
+	m.put(layout.MainFile, "old main\n")
 	m.put(other.Fragment(), "neighbour\n")
-	m.apply(reconcile.Step{Action: reconcile.Test, Files: []reconcile.File{
-		{Path: reconcile.ForeignFile, Content: "foreign\n"},
-		{Path: reconcile.MainFile, Content: "new main\ninclude " + reconcile.FragmentDir + "/*.conf\n"},
+	m.apply(step.Step{Action: step.Test, Files: []step.File{
+		{Path: layout.ForeignFile, Content: "foreign\n"},
+		{Path: layout.MainFile, Content: "new main\ninclude " + layout.FragmentDir + "/*.conf\n"},
 		{Path: m.l.Fragment(), Content: "new fragment\n"},
 	}})
 	tested := m.says("tested")
@@ -129,17 +132,17 @@ func TestTheTestSeesTheWholeConfigurationToCome(t *testing.T) {
 	}
 	assert.NotContains(t, tested, "old main")
 	assert.NotContains(t, tested, "foreign")
-	assert.NotContains(t, tested, reconcile.FragmentDir+"/", "the candidate includes candidates")
-	m.apply(reconcile.Step{Action: reconcile.Test, Files: []reconcile.File{
-		{Path: reconcile.MainFile, Content: "include " + reconcile.FragmentDir + "/*.conf\n"}, {Path: other.Fragment(), Remove: true}}})
+	assert.NotContains(t, tested, layout.FragmentDir+"/", "the candidate includes candidates")
+	m.apply(step.Step{Action: step.Test, Files: []step.File{
+		{Path: layout.MainFile, Content: "include " + layout.FragmentDir + "/*.conf\n"}, {Path: other.Fragment(), Remove: true}}})
 	assert.NotContains(t, m.says("tested"), "neighbour", "what goes is not tested")
 }
 
 func TestAKeepalivedThatCannotBeRunIsAFaultNotARefusal(t *testing.T) {
 	m := newMachine(t)
 	require.NoError(t, os.Remove(m.programs.path("keepalived")))
-	err := m.Apply(m.l, reconcile.Step{Action: reconcile.Test, Files: file(m.l.Fragment(), "x")})
-	var blocked *reconcile.Blocked
+	err := m.Apply(m.l, step.Step{Action: step.Test, Files: file(m.l.Fragment(), "x")})
+	var blocked *status.Blocked
 	require.Error(t, err)
 	require.NotErrorAs(t, err, &blocked)
 	require.ErrorContains(t, err, "cannot test the configuration: ")
@@ -147,25 +150,25 @@ func TestAKeepalivedThatCannotBeRunIsAFaultNotARefusal(t *testing.T) {
 
 func TestWhatIsOwedOutlivesTheHookAndIsPaidOnce(t *testing.T) {
 	m := newMachine(t)
-	m.apply(reconcile.Step{Action: reconcile.Owe, FollowUps: []reconcile.FollowUp{reconcile.Reload, reconcile.DaemonReload}})
-	want := []reconcile.FollowUp{reconcile.DaemonReload, reconcile.Reload}
+	m.apply(step.Step{Action: step.Owe, FollowUps: []step.FollowUp{step.Reload, step.DaemonReload}})
+	want := []step.FollowUp{step.DaemonReload, step.Reload}
 	require.Equal(t, want, m.observe().Owed, "in the order in which they are due")
 	m.set(t, "failing", "reload-or-restart")
-	pay := reconcile.Step{Action: reconcile.Do, FollowUps: []reconcile.FollowUp{reconcile.Reload}}
+	pay := step.Step{Action: step.Do, FollowUps: []step.FollowUp{step.Reload}}
 	err := m.Apply(m.l, pay)
 	require.EqualError(t, err, "cannot reload-or-restart keepalived.service: systemctl reload-or-restart: exit status 1: Failed to reload-or-restart: Access denied")
 	require.Equal(t, want, m.observe().Owed, "a reload that failed is still owed")
 	m.set(t, "failing", "")
 	m.apply(pay)
 	require.Equal(t, want[:1], m.observe().Owed)
-	m.apply(reconcile.Step{Action: reconcile.Forget, FollowUps: want})
+	m.apply(step.Step{Action: step.Forget, FollowUps: want})
 	require.Empty(t, m.observe().Owed)
 }
 
 func TestAServiceThatIsStillStartingIsStartedAnew(t *testing.T) {
 	m := newMachine(t)
 	m.set(t, "keepalived.service", "activating 12")
-	m.apply(reconcile.Step{Action: reconcile.Do, FollowUps: []reconcile.FollowUp{reconcile.Reload}})
+	m.apply(step.Step{Action: step.Do, FollowUps: []step.FollowUp{step.Reload}})
 	require.Contains(t, m.calls(), "systemctl restart keepalived.service")
 }
 
@@ -173,7 +176,7 @@ func TestAServiceThatIsStillStartingIsStartedAnew(t *testing.T) {
 func TestAMaskedServiceThatRunsReadsItsConfiguration(t *testing.T) {
 	m := newMachine(t)
 	m.start(t.TempDir())
-	reload := reconcile.Step{Action: reconcile.Do, FollowUps: []reconcile.FollowUp{reconcile.Reload}}
+	reload := step.Step{Action: step.Do, FollowUps: []step.FollowUp{step.Reload}}
 	for file, runtime := range map[string]bool{"masked": false, "masked-runtime": true} {
 		m.set(t, "keepalived.service.file", file)
 		seen := m.observe()
@@ -193,11 +196,11 @@ func TestAServiceThatCannotBeEnabledServesToday(t *testing.T) {
 	m.set(t, "keepalived.service.file", "disabled")
 	require.True(t, m.observe().Disabled)
 	m.set(t, "failing", "enable reset-failed")
-	m.apply(reconcile.Step{Action: reconcile.Owe, FollowUps: []reconcile.FollowUp{reconcile.Reload}})
-	err := m.Apply(m.l, reconcile.Step{Action: reconcile.Do, FollowUps: []reconcile.FollowUp{reconcile.Reload}})
+	m.apply(step.Step{Action: step.Owe, FollowUps: []step.FollowUp{step.Reload}})
+	err := m.Apply(m.l, step.Step{Action: step.Do, FollowUps: []step.FollowUp{step.Reload}})
 	require.ErrorContains(t, err, "cannot enable --quiet keepalived.service: ")
 	require.Contains(t, m.calls(), "systemctl reload-or-restart keepalived.service")
-	require.Equal(t, []reconcile.FollowUp{reconcile.Reload}, m.observe().Owed)
+	require.Equal(t, []step.FollowUp{step.Reload}, m.observe().Owed)
 }
 
 // TestWhatIsEnabledIsNotEnabledAgain: it would have systemd read all units.
@@ -209,7 +212,7 @@ func TestWhatIsEnabledIsNotEnabledAgain(t *testing.T) {
 		for _, name := range services {
 			m.set(t, name+".file", state)
 		}
-		m.apply(reconcile.Step{Action: reconcile.Do, FollowUps: []reconcile.FollowUp{reconcile.Reload, reconcile.RestartChecker, reconcile.StartNotifier}})
+		m.apply(step.Step{Action: step.Do, FollowUps: []step.FollowUp{step.Reload, step.RestartChecker, step.StartNotifier}})
 		for _, call := range m.calls() {
 			if strings.HasPrefix(call, "systemctl enable ") {
 				times++
@@ -224,7 +227,7 @@ func TestWhatIsEnabledIsNotEnabledAgain(t *testing.T) {
 func TestAReloadMakesTheTrackFileFirstAndKeepsItsValue(t *testing.T) {
 	m := newMachine(t)
 	m.put(m.l.CheckerConfig(), checkerConfig(t, m.l.TrackFile()))
-	reload := reconcile.Step{Action: reconcile.Do, FollowUps: []reconcile.FollowUp{reconcile.Reload}}
+	reload := step.Step{Action: step.Do, FollowUps: []step.FollowUp{step.Reload}}
 	m.apply(reload)
 	require.Equal(t, "0    \n", m.text(m.l.TrackFile()))
 	require.Equal(t, []string{"systemctl show --property=Id,ActiveState,MainPID,UnitFileState keepalived.service", "systemctl enable --quiet keepalived.service",
@@ -234,7 +237,7 @@ func TestAReloadMakesTheTrackFileFirstAndKeepsItsValue(t *testing.T) {
 	require.Equal(t, "204  \n", m.text(m.l.TrackFile()))
 	m.put(m.l.CheckerConfig(), "{")
 	require.ErrorContains(t, m.Apply(m.l, reload), "cannot read "+m.l.CheckerConfig())
-	m.apply(reconcile.Step{Action: reconcile.Write, Files: []reconcile.File{{Path: m.l.CheckerConfig(), Remove: true}}})
+	m.apply(step.Step{Action: step.Write, Files: []step.File{{Path: m.l.CheckerConfig(), Remove: true}}})
 	m.apply(reload)
 }
 
@@ -242,10 +245,10 @@ func TestAReloadMakesTheTrackFileFirstAndKeepsItsValue(t *testing.T) {
 // whatever became of their hooks. The files would hide a boot.
 func TestAReloadMakesThePlacesOfNeighboursTrackFiles(t *testing.T) {
 	m := newMachine(t)
-	other := reconcile.Layout{Application: "other"}
+	other := layout.Layout{Application: "other"}
 	m.put(other.Fragment(), "x")
 	m.put(other.Binary(), "")
-	m.apply(reconcile.Step{Action: reconcile.Do, FollowUps: []reconcile.FollowUp{reconcile.Reload}})
+	m.apply(step.Step{Action: step.Do, FollowUps: []step.FollowUp{step.Reload}})
 	require.DirExists(t, m.in(other.Run()))
 	require.NoFileExists(t, m.in(other.TrackFile()))
 	info, err := os.Stat(m.in(other.Run()))
@@ -255,36 +258,36 @@ func TestAReloadMakesThePlacesOfNeighboursTrackFiles(t *testing.T) {
 
 func TestFollowUpsCallSystemd(t *testing.T) {
 	m := newMachine(t)
-	for f, want := range map[reconcile.FollowUp][]string{
-		reconcile.DaemonReload: {"systemctl daemon-reload"},
-		reconcile.RestartChecker: {"systemctl show --property=Id,ActiveState,MainPID,UnitFileState keepalived-checker-keepalived.service keepalived-yield-keepalived.service",
+	for f, want := range map[step.FollowUp][]string{
+		step.DaemonReload: {"systemctl daemon-reload"},
+		step.RestartChecker: {"systemctl show --property=Id,ActiveState,MainPID,UnitFileState keepalived-checker-keepalived.service keepalived-yield-keepalived.service",
 			"systemctl enable --quiet keepalived-checker-keepalived.service", "systemctl restart keepalived-checker-keepalived.service"},
 	} {
-		m.apply(reconcile.Step{Action: reconcile.Do, FollowUps: []reconcile.FollowUp{f}})
+		m.apply(step.Step{Action: step.Do, FollowUps: []step.FollowUp{f}})
 		require.Equal(t, want, m.calls())
 	}
-	m.apply(reconcile.Step{Action: reconcile.StopKeepalived})
+	m.apply(step.Step{Action: step.StopKeepalived})
 	require.Equal(t, []string{"systemctl stop keepalived.service", "systemctl reset-failed keepalived.service"}, m.calls())
-	m.apply(reconcile.Step{Action: reconcile.StopChecker})
+	m.apply(step.Step{Action: step.StopChecker})
 	require.Equal(t, []string{"systemctl stop keepalived-checker-keepalived.service",
 		"systemctl reset-failed keepalived-checker-keepalived.service"}, m.calls(), "what has no unit file cannot be disabled")
 	m.put(m.l.CheckerUnit(), "[Service]\n")
 	m.put(m.l.YieldUnit(), "[Service]\n")
-	m.apply(reconcile.Step{Action: reconcile.Do, FollowUps: []reconcile.FollowUp{reconcile.RestartChecker}})
+	m.apply(step.Step{Action: step.Do, FollowUps: []step.FollowUp{step.RestartChecker}})
 	require.Equal(t, []string{"systemctl enable --quiet keepalived-yield-keepalived.service",
 		"systemctl start --no-block keepalived-yield-keepalived.service"}, m.calls()[3:])
-	m.apply(reconcile.Step{Action: reconcile.StopChecker})
+	m.apply(step.Step{Action: step.StopChecker})
 	require.Equal(t, []string{"systemctl disable --quiet --now keepalived-yield-keepalived.service",
 		"systemctl reset-failed keepalived-yield-keepalived.service",
 		"systemctl disable --quiet --now keepalived-checker-keepalived.service",
 		"systemctl reset-failed keepalived-checker-keepalived.service"}, m.calls(), "others take over first")
 	m.set(t, "failing", "reset-failed")
-	m.apply(reconcile.Step{Action: reconcile.StopNotifier})
+	m.apply(step.Step{Action: step.StopNotifier})
 	require.Equal(t, []string{"systemctl stop keepalived-notifier-keepalived.path keepalived-notifier-keepalived.service",
 		"systemctl reset-failed keepalived-notifier-keepalived.path keepalived-notifier-keepalived.service"}, m.calls(),
 		"what failed is forgotten; systemd refuses that of a unit that it has not loaded")
-	require.ErrorContains(t, m.Apply(m.l, reconcile.Step{Action: "dance"}), "knows no such step")
-	require.ErrorContains(t, m.Apply(m.l, reconcile.Step{Action: reconcile.Do, FollowUps: []reconcile.FollowUp{"dance"}}), "knows no such follow-up")
+	require.ErrorContains(t, m.Apply(m.l, step.Step{Action: "dance"}), "knows no such step")
+	require.ErrorContains(t, m.Apply(m.l, step.Step{Action: step.Do, FollowUps: []step.FollowUp{"dance"}}), "knows no such follow-up")
 }
 
 func TestKernelSettingsComeAndGo(t *testing.T) {
@@ -292,13 +295,13 @@ func TestKernelSettingsComeAndGo(t *testing.T) {
 	const v4, v6 = "/proc/sys/net/ipv4/ip_nonlocal_bind", "/proc/sys/net/ipv6/ip_nonlocal_bind"
 	m.put(v4, "0\n")
 	// No file at all, as without IPv6; a setting that may not be written is the same.
-	m.put(reconcile.SysctlFile, "# comment\nnet.ipv4.ip_nonlocal_bind = 1\nnet.ipv6.ip_nonlocal_bind = 1\n")
-	set := reconcile.Step{Action: reconcile.Do, FollowUps: []reconcile.FollowUp{reconcile.ApplySysctl}}
+	m.put(layout.SysctlFile, "# comment\nnet.ipv4.ip_nonlocal_bind = 1\nnet.ipv6.ip_nonlocal_bind = 1\n")
+	set := step.Step{Action: step.Do, FollowUps: []step.FollowUp{step.ApplySysctl}}
 	m.apply(set)
 	m.apply(set)
 	require.Equal(t, "1", m.text(v4))
 	require.NoFileExists(t, m.in(v6))
-	m.apply(reconcile.Step{Action: reconcile.Write, Files: []reconcile.File{{Path: reconcile.SysctlFile, Remove: true}}})
+	m.apply(step.Step{Action: step.Write, Files: []step.File{{Path: layout.SysctlFile, Remove: true}}})
 	m.apply(set)
 	require.Equal(t, "0", m.text(v4), "as it was before the charm, however often it was set")
 }
@@ -306,14 +309,14 @@ func TestKernelSettingsComeAndGo(t *testing.T) {
 // TestThePythonCharmsSettingsGoAsWell: its file was there before, and is no owner's.
 func TestThePythonCharmsSettingsGoAsWell(t *testing.T) {
 	const setting = "/proc/sys/net/ipv4/ip_nonlocal_bind"
-	ours := reconcile.File{Path: reconcile.SysctlFile, Content: "net.ipv4.ip_nonlocal_bind = 1\n"}
+	ours := step.File{Path: layout.SysctlFile, Content: "net.ipv4.ip_nonlocal_bind = 1\n"}
 	for claim, c := range map[string]struct {
 		found, want string
-		steps       []reconcile.File
+		steps       []step.File
 	}{
-		"the Python charm's file, replaced":           {"\nnet.ipv4.ip_nonlocal_bind=1\n", "0", []reconcile.File{ours, ours, {Path: ours.Path, Remove: true}}},
-		"the Python charm's file, removed at once":    {"\nnet.ipv4.ip_nonlocal_bind=1", "0", []reconcile.File{{Path: ours.Path, Remove: true}}},
-		"no file, the owner set it in some other way": {"", "1", []reconcile.File{ours, {Path: ours.Path, Remove: true}}},
+		"the Python charm's file, replaced":           {"\nnet.ipv4.ip_nonlocal_bind=1\n", "0", []step.File{ours, ours, {Path: ours.Path, Remove: true}}},
+		"the Python charm's file, removed at once":    {"\nnet.ipv4.ip_nonlocal_bind=1", "0", []step.File{{Path: ours.Path, Remove: true}}},
+		"no file, the owner set it in some other way": {"", "1", []step.File{ours, {Path: ours.Path, Remove: true}}},
 	} {
 		t.Run(claim, func(t *testing.T) {
 			m := newMachine(t)
@@ -322,8 +325,8 @@ func TestThePythonCharmsSettingsGoAsWell(t *testing.T) {
 				m.put(ours.Path, c.found)
 			}
 			for _, f := range c.steps {
-				m.apply(reconcile.Step{Action: reconcile.Write, Files: []reconcile.File{f}})
-				m.apply(reconcile.Step{Action: reconcile.Do, FollowUps: []reconcile.FollowUp{reconcile.ApplySysctl}})
+				m.apply(step.Step{Action: step.Write, Files: []step.File{f}})
+				m.apply(step.Step{Action: step.Do, FollowUps: []step.FollowUp{step.ApplySysctl}})
 			}
 			require.Equal(t, c.want, strings.TrimSpace(m.text(setting)))
 		})
@@ -333,7 +336,7 @@ func TestThePythonCharmsSettingsGoAsWell(t *testing.T) {
 func TestTheBinaryIsCopiedAndComparedByContent(t *testing.T) {
 	m := newMachine(t)
 	require.False(t, m.observe().BinaryCurrent)
-	m.apply(reconcile.Step{Action: reconcile.InstallBinary})
+	m.apply(step.Step{Action: step.InstallBinary})
 	require.True(t, m.observe().BinaryCurrent)
 	info, err := os.Stat(m.in(m.l.Binary()))
 	require.NoError(t, err)
@@ -347,14 +350,14 @@ func TestTheBinaryIsCopiedAndComparedByContent(t *testing.T) {
 // TestAFileOfTheOwnersBesideTheFragmentsIsNoApplication: keepalived reads it all the same.
 func TestAFileOfTheOwnersBesideTheFragmentsIsNoApplication(t *testing.T) {
 	m := newMachine(t)
-	m.put(reconcile.MainFile, "include "+reconcile.FragmentDir+"/*.conf\n")
+	m.put(layout.MainFile, "include "+layout.FragmentDir+"/*.conf\n")
 	m.put(m.l.Fragment(), "ours\n")
-	const stray, saved = reconcile.FragmentDir + "/90-mine.conf", reconcile.FragmentDir + "/keepalived-old.conf"
+	const stray, saved = layout.FragmentDir + "/90-mine.conf", layout.FragmentDir + "/keepalived-old.conf"
 	m.put(stray, "global_defs {\n}\n")
 	m.put(saved, "# Written by the Juju charm keepalived for application keepalived.\n")
-	require.NoError(t, os.Mkdir(m.in(reconcile.FragmentDir+"/dir.conf"), 0o755))
-	require.NoError(t, syscall.Mkfifo(m.in(reconcile.FragmentDir+"/pipe.conf"), 0o600))
-	lb := reconcile.Layout{Application: "lb"}
+	require.NoError(t, os.Mkdir(m.in(layout.FragmentDir+"/dir.conf"), 0o755))
+	require.NoError(t, syscall.Mkfifo(m.in(layout.FragmentDir+"/pipe.conf"), 0o600))
+	lb := layout.Layout{Application: "lb"}
 	m.put(lb.Fragment(), "# Written by the Juju charm keepalived for application lb.\n")
 	seen := m.observe()
 	require.Equal(t, map[string]string{"lb": m.text(lb.Fragment())}, seen.Neighbours)
@@ -364,42 +367,42 @@ func TestAFileOfTheOwnersBesideTheFragmentsIsNoApplication(t *testing.T) {
 		files = append(files, other.File)
 	}
 	require.Contains(t, files, stray, "it is understood as well")
-	m.apply(reconcile.Step{Action: reconcile.Test, Files: file(m.l.Fragment(), "new fragment\n")})
+	m.apply(step.Step{Action: step.Test, Files: file(m.l.Fragment(), "new fragment\n")})
 	require.Contains(t, m.says("tested"), "global_defs {", "what keepalived will read is tested with the rest")
-	m.apply(reconcile.Step{Action: reconcile.Do, FollowUps: []reconcile.FollowUp{reconcile.Reload}})
-	require.NoDirExists(t, m.in(reconcile.Layout{Application: "90-mine"}.Run()))
+	m.apply(step.Step{Action: step.Do, FollowUps: []step.FollowUp{step.Reload}})
+	require.NoDirExists(t, m.in(layout.Layout{Application: "90-mine"}.Run()))
 	require.DirExists(t, m.in(lb.Run()))
 }
 
 // TestAConfigurationFromBeforeTheCharmIsOneBesideAnOwnersFile too.
 func TestAConfigurationFromBeforeTheCharmIsOneBesideAnOwnersFile(t *testing.T) {
 	m := newMachine(t)
-	m.put(reconcile.MainFile, "include /etc/keepalived/more\n")
+	m.put(layout.MainFile, "include /etc/keepalived/more\n")
 	m.put("/etc/keepalived/more", "vrrp_instance X {\n}\n")
-	m.put(reconcile.FragmentDir+"/90-mine.conf", "global_defs {\n}\n")
+	m.put(layout.FragmentDir+"/90-mine.conf", "global_defs {\n}\n")
 	require.Contains(t, m.observe().Included, "/etc/keepalived/more")
 }
 
 func TestNeighboursAreListedWithTheirFragments(t *testing.T) {
 	m := newMachine(t)
 	m.put(m.l.Fragment(), "ours\n")
-	m.put(reconcile.Layout{Application: "lb-two"}.Fragment(), "theirs\n")
-	m.put(reconcile.FragmentDir+"/note.txt", "x")
+	m.put(layout.Layout{Application: "lb-two"}.Fragment(), "theirs\n")
+	m.put(layout.FragmentDir+"/note.txt", "x")
 	require.Empty(t, m.observe().Neighbours, "files of the machine's owner")
-	m.put(reconcile.Layout{Application: "lb-two"}.CheckerConfig(), "{}")
+	m.put(layout.Layout{Application: "lb-two"}.CheckerConfig(), "{}")
 	require.Equal(t, map[string]string{"lb-two": "theirs\n"}, m.observe().Neighbours)
 }
 
 func TestRemovalLeavesWhatOthersUse(t *testing.T) {
 	m := newMachine(t)
-	other := reconcile.Layout{Application: "other"}
-	for _, l := range []reconcile.Layout{m.l, other} {
+	other := layout.Layout{Application: "other"}
+	for _, l := range []layout.Layout{m.l, other} {
 		m.put(l.Binary(), "x")
 		m.put(l.TrackFile(), "0\n")
 	}
 	m.put(other.Fragment(), "x")
-	m.apply(reconcile.Step{Action: reconcile.RemoveState})
-	m.apply(reconcile.Step{Action: reconcile.RemoveState})
+	m.apply(step.Step{Action: step.RemoveState})
+	m.apply(step.Step{Action: step.RemoveState})
 	require.Equal(t, []string{other.Fragment(), other.TrackFile(), other.Binary()}, m.files())
 	require.NoDirExists(t, m.in(m.l.State()))
 	require.NoDirExists(t, m.in(m.l.Run()))
@@ -483,7 +486,7 @@ func TestADaemonWithoutReportsIsNotSignalled(t *testing.T) {
 func TestAnOldVerdictIsNone(t *testing.T) {
 	m := newMachine(t)
 	now := time.Now().UTC().Format(time.RFC3339Nano)
-	for text, want := range map[string]reconcile.CheckResult{
+	for text, want := range map[string]facts.CheckResult{
 		`{"verdict":"healthy","written":"` + now + `"}`:                     {Known: true, Healthy: true},
 		`{"verdict":"sick","written":"` + now + `","last_error":"refused"}`: {Known: true, Reason: "refused"},
 		`{"verdict":"unknown","written":"` + now + `"}`:                     {},

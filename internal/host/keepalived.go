@@ -18,13 +18,15 @@ import (
 	"keepalived-charm/internal/applied"
 	"keepalived-charm/internal/facts"
 	"keepalived-charm/internal/keepalived"
-	"keepalived-charm/internal/reconcile"
+	"keepalived-charm/internal/layout"
+	"keepalived-charm/internal/status"
+	"keepalived-charm/internal/step"
 )
 
 // test has keepalived test the configuration as it would be with the given files
 // in place. Its exit status decides: what it remarks on a configuration that it
 // passes is for the log.
-func (h *Host) test(l reconcile.Layout, files []reconcile.File) error {
+func (h *Host) test(l layout.Layout, files []step.File) error {
 	candidate := filepath.Join(l.State(), "candidate")
 	defer os.RemoveAll(h.path(candidate))
 	if err := os.RemoveAll(h.path(candidate)); err != nil {
@@ -62,9 +64,9 @@ func (h *Host) test(l reconcile.Layout, files []reconcile.File) error {
 	if len(said) == 0 {
 		said = []string{exit.Error()}
 	}
-	said[0] = strings.ReplaceAll(said[0], h.path(candidate, trackFiles), reconcile.RunRoot)
-	return &reconcile.Blocked{Message: "keepalived refuses the configuration, the last good one stays: " +
-		strings.ReplaceAll(said[0], h.path(candidate), reconcile.ConfigDir)}
+	said[0] = strings.ReplaceAll(said[0], h.path(candidate, trackFiles), layout.RunRoot)
+	return &status.Blocked{Message: "keepalived refuses the configuration, the last good one stays: " +
+		strings.ReplaceAll(said[0], h.path(candidate), layout.ConfigDir)}
 }
 
 // trackFiles is where the track files of a candidate lie.
@@ -85,16 +87,16 @@ func configTest(path string) ([]string, error) {
 // foreign is where a configuration from before the charm lies now; empty when
 // there is none.
 func (h *Host) foreign() string {
-	files, err := h.read([]string{reconcile.MainFile, reconcile.ForeignFile})
+	files, err := h.read([]string{layout.MainFile, layout.ForeignFile})
 	if err != nil {
 		return ""
 	}
-	if _, ok := files[reconcile.ForeignFile]; ok {
-		return h.path(reconcile.ForeignFile)
+	if _, ok := files[layout.ForeignFile]; ok {
+		return h.path(layout.ForeignFile)
 	}
-	fragments, err := h.neighbours(reconcile.Layout{})
-	if err == nil && len(fragments) == 0 && facts.Foreign(files[reconcile.MainFile]) {
-		return h.path(reconcile.MainFile)
+	fragments, err := h.neighbours(layout.Layout{})
+	if err == nil && len(fragments) == 0 && facts.Foreign(files[layout.MainFile]) {
+		return h.path(layout.MainFile)
 	}
 	return ""
 }
@@ -110,7 +112,7 @@ func (h *Host) included() map[string]string {
 		}
 		path := strings.TrimPrefix(pending[0], strings.TrimSuffix(h.root, "/"))
 		text, err := readUpTo(pending[0], longest)
-		if _, known := files[path]; known || err != nil || strings.HasPrefix(path, reconcile.FragmentDir+"/") {
+		if _, known := files[path]; known || err != nil || strings.HasPrefix(path, layout.FragmentDir+"/") {
 			continue
 		}
 		files[path] = text
@@ -125,8 +127,8 @@ func (h *Host) included() map[string]string {
 			pending = append(pending, found[:min(len(found), most)]...)
 		}
 	}
-	delete(files, reconcile.MainFile)
-	delete(files, reconcile.ForeignFile)
+	delete(files, layout.MainFile)
+	delete(files, layout.ForeignFile)
 	return files
 }
 
@@ -146,7 +148,7 @@ func readUpTo(path string, limit int64) (string, error) {
 
 // tracks reads the track files of an application's instances. One that is not there
 // says nothing.
-func (h *Host) tracks(l reconcile.Layout, r applied.Record) map[string]int {
+func (h *Host) tracks(l layout.Layout, r applied.Record) map[string]int {
 	values := map[string]int{}
 	for number := range r.Routers {
 		if value, err := h.trackValue(l.At(number).TrackFile()); err == nil {
@@ -158,8 +160,8 @@ func (h *Host) tracks(l reconcile.Layout, r applied.Record) map[string]int {
 
 // compose writes the whole configuration below a candidate directory: the files
 // to come, and the neighbours' fragments and the owner's files as they are.
-func (h *Host) compose(l reconcile.Layout, candidate string, files []reconcile.File) (string, error) {
-	texts, err := h.read([]string{reconcile.MainFile, l.Fragment()})
+func (h *Host) compose(l layout.Layout, candidate string, files []step.File) (string, error) {
+	texts, err := h.read([]string{layout.MainFile, l.Fragment()})
 	if err != nil {
 		return "", err
 	}
@@ -169,7 +171,7 @@ func (h *Host) compose(l reconcile.Layout, candidate string, files []reconcile.F
 	}
 	maps.Copy(texts, owners)
 	for application, text := range neighbours {
-		texts[reconcile.Layout{Application: application}.Fragment()] = text
+		texts[layout.Layout{Application: application}.Fragment()] = text
 	}
 	for _, f := range files {
 		texts[f.Path] = f.Content
@@ -177,14 +179,14 @@ func (h *Host) compose(l reconcile.Layout, candidate string, files []reconcile.F
 			delete(texts, f.Path)
 		}
 	}
-	delete(texts, reconcile.ForeignFile)
+	delete(texts, layout.ForeignFile)
 	for path, text := range texts {
-		relative := strings.TrimPrefix(path, reconcile.ConfigDir)
-		if path == reconcile.MainFile {
+		relative := strings.TrimPrefix(path, layout.ConfigDir)
+		if path == layout.MainFile {
 			if kept := h.foreign(); kept != "" {
-				text = strings.ReplaceAll(text, "include "+reconcile.ForeignFile+"\n", "include "+kept+"\n")
+				text = strings.ReplaceAll(text, "include "+layout.ForeignFile+"\n", "include "+kept+"\n")
 			}
-			text = strings.ReplaceAll(text, reconcile.FragmentDir, h.path(candidate, strings.TrimPrefix(reconcile.FragmentDir, reconcile.ConfigDir)))
+			text = strings.ReplaceAll(text, layout.FragmentDir, h.path(candidate, strings.TrimPrefix(layout.FragmentDir, layout.ConfigDir)))
 		}
 		if text, err = h.standIns(candidate, text); err != nil {
 			return "", err
@@ -193,7 +195,7 @@ func (h *Host) compose(l reconcile.Layout, candidate string, files []reconcile.F
 			return "", err
 		}
 	}
-	return filepath.Join(candidate, filepath.Base(reconcile.MainFile)), nil
+	return filepath.Join(candidate, filepath.Base(layout.MainFile)), nil
 }
 
 // standIns gives a candidate track files of its own: from 2.2.8 on keepalived refuses a
@@ -201,7 +203,7 @@ func (h *Host) compose(l reconcile.Layout, candidate string, files []reconcile.F
 // a boot, are made when keepalived starts. So a test leaves nothing that could be taken
 // for the sign of a start.
 func (h *Host) standIns(candidate, text string) (string, error) {
-	const named = `file "` + reconcile.RunRoot + "/"
+	const named = `file "` + layout.RunRoot + "/"
 	place := filepath.Join(candidate, trackFiles)
 	for line := range strings.Lines(text) {
 		name, found := strings.CutPrefix(strings.TrimSpace(line), named)

@@ -12,13 +12,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"keepalived-charm/internal/healthcheck"
+	"keepalived-charm/internal/layout"
 	"keepalived-charm/internal/needs"
-	"keepalived-charm/internal/reconcile"
+	"keepalived-charm/internal/step"
 )
 
 func TestSettingsThatDriftedAreSeenAndPutBack(t *testing.T) {
 	m := newMachine(t)
-	m.put(reconcile.SysctlFile, "net.ipv4.ip_nonlocal_bind = 1\nnet.ipv6.ip_nonlocal_bind = 1\n")
+	m.put(layout.SysctlFile, "net.ipv4.ip_nonlocal_bind = 1\nnet.ipv6.ip_nonlocal_bind = 1\n")
 	m.put("/proc/sys/net/ipv4/ip_nonlocal_bind", "1\n")
 	seen := m.observe()
 	require.Empty(t, seen.Drifted, "a kernel without IPv6 has no setting for it")
@@ -26,14 +27,14 @@ func TestSettingsThatDriftedAreSeenAndPutBack(t *testing.T) {
 	seen = m.observe()
 	require.Equal(t, []string{"net.ipv4.ip_nonlocal_bind"}, seen.Drifted)
 	require.Empty(t, seen.Fixed)
-	m.apply(reconcile.Step{Action: reconcile.Do, FollowUps: []reconcile.FollowUp{reconcile.ApplySysctl}})
+	m.apply(step.Step{Action: step.Do, FollowUps: []step.FollowUp{step.ApplySysctl}})
 	require.Empty(t, m.observe().Drifted)
 }
 
 func TestReadOnlySettingsAreTold(t *testing.T) {
 	needs.Root(t)
 	m := newMachine(t)
-	m.put(reconcile.SysctlFile, "net.ipv4.ip_nonlocal_bind = 1\n")
+	m.put(layout.SysctlFile, "net.ipv4.ip_nonlocal_bind = 1\n")
 	m.put("/proc/sys/net/ipv4/ip_nonlocal_bind", "0\n")
 	runtime.LockOSThread() // the thread ends with the test
 	require.NoError(t, unix.Unshare(unix.CLONE_NEWNS))
@@ -49,7 +50,7 @@ func TestReadOnlySettingsAreTold(t *testing.T) {
 
 func TestWhatTheOwnersConfigurationIncludesIsRead(t *testing.T) {
 	m := newMachine(t)
-	m.put(reconcile.MainFile, "include more.d/*.conf\ninclude /etc/other.conf\ninclude keepalived.conf\ninclude charm.d/*.conf\ninclude missing\n")
+	m.put(layout.MainFile, "include more.d/*.conf\ninclude /etc/other.conf\ninclude keepalived.conf\ninclude charm.d/*.conf\ninclude missing\n")
 	m.put("/etc/keepalived/more.d/a.conf", "include b\n")
 	m.put("/etc/keepalived/more.d/b", "global_defs {\nvrrp_strict\n}\n")
 	m.put("/etc/other.conf", "include /etc/other.conf\n")
@@ -58,7 +59,7 @@ func TestWhatTheOwnersConfigurationIncludesIsRead(t *testing.T) {
 		"/etc/keepalived/more.d/b":      "global_defs {\nvrrp_strict\n}\n",
 		"/etc/other.conf":               "include /etc/other.conf\n",
 	}, m.observe().Included)
-	m.put(reconcile.MainFile, "# Written by the Juju charm keepalived\ninclude /etc/other.conf\n")
+	m.put(layout.MainFile, "# Written by the Juju charm keepalived\ninclude /etc/other.conf\n")
 	require.Empty(t, m.observe().Included)
 }
 
@@ -85,7 +86,7 @@ func TestAddressesAreTakenOutOfThePacketFilterOfKeepalived(t *testing.T) {
 	require.NoError(t, unix.Unshare(unix.CLONE_NEWNET))
 	m := newMachine(t)
 	require.Empty(t, m.observe().Filtered)
-	m.apply(reconcile.Step{Action: reconcile.Admit, Addresses: []netip.Addr{netip.MustParseAddr("10.0.0.1")}})
+	m.apply(step.Step{Action: step.Admit, Addresses: []netip.Addr{netip.MustParseAddr("10.0.0.1")}})
 	conn := &nftables.Conn{}
 	for family, kind := range map[nftables.TableFamily]nftables.SetDatatype{nftables.TableFamilyIPv4: nftables.TypeIPAddr, nftables.TableFamilyIPv6: nftables.TypeIP6Addr} {
 		for _, name := range []string{"keepalived", "mine"} {
@@ -102,7 +103,7 @@ func TestAddressesAreTakenOutOfThePacketFilterOfKeepalived(t *testing.T) {
 	require.NoError(t, conn.Flush())
 	barred := m.observe().Filtered
 	require.ElementsMatch(t, []netip.Addr{netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2"), netip.MustParseAddr("2001:db8::1")}, barred)
-	m.apply(reconcile.Step{Action: reconcile.Admit, Addresses: []netip.Addr{netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("10.0.0.9")}})
+	m.apply(step.Step{Action: step.Admit, Addresses: []netip.Addr{netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("10.0.0.9")}})
 	require.Equal(t, []netip.Addr{netip.MustParseAddr("10.0.0.2")}, m.observe().Filtered)
 	mine, err := conn.GetSetElements(&nftables.Set{Table: &nftables.Table{Name: "mine", Family: nftables.TableFamilyIPv4}, Name: "vips"})
 	require.NoError(t, err)

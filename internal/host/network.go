@@ -6,14 +6,14 @@ import (
 	"net/netip"
 	"slices"
 
+	"keepalived-charm/internal/facts"
+
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
-
-	"keepalived-charm/internal/reconcile"
 )
 
 // observeNetwork reads interfaces, addresses and default routes from the kernel.
-func observeNetwork(m *reconcile.Machine) error {
+func observeNetwork(m *facts.Machine) error {
 	links, err := netlink.LinkList()
 	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
 		return fmt.Errorf("cannot list network interfaces: %w", err)
@@ -35,7 +35,7 @@ func observeNetwork(m *reconcile.Machine) error {
 	for _, l := range links {
 		at := l.Attrs()
 		names[at.Index] = at.Name
-		m.Interfaces = append(m.Interfaces, reconcile.Interface{
+		m.Interfaces = append(m.Interfaces, facts.Interface{
 			Name:      at.Name,
 			MAC:       at.HardwareAddr.String(),
 			Kind:      kind(l),

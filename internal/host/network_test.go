@@ -6,10 +6,10 @@ import (
 	"testing"
 	"time"
 
+	"keepalived-charm/internal/step"
+
 	"github.com/stretchr/testify/require"
 	"github.com/vishvananda/netlink"
-
-	"keepalived-charm/internal/reconcile"
 )
 
 // TestCopiesOfOthersStay: on an interface without ARP an address is the charm's only
@@ -42,11 +42,11 @@ func TestCopiesOfOthersStay(t *testing.T) {
 		require.Equal(t, i.Name == "kube-ipvs0", i.NoARP, i.Name)
 		require.Equal(t, i.Name != "lo", i.Kind == "bridge", i.Name)
 	}
-	m.apply(reconcile.Step{Action: reconcile.Flush, Addresses: []netip.Addr{vip}})
+	m.apply(step.Step{Action: step.Flush, Addresses: []netip.Addr{vip}})
 	require.Equal(t, map[string]bool{"eth0": false, "kube-ipvs0": true}, has())
 	m.serves(200*time.Millisecond, "kube-ipvs0", vip)
 	put()
-	m.apply(reconcile.Step{Action: reconcile.Flush, Addresses: []netip.Addr{vip}})
+	m.apply(step.Step{Action: step.Flush, Addresses: []netip.Addr{vip}})
 	require.Equal(t, map[string]bool{"eth0": false, "kube-ipvs0": false}, has(), "where the operator says so it is ours")
 }
 
@@ -58,7 +58,7 @@ func TestOnlyAMasterGetsBackWhatWasLost(t *testing.T) {
 	for state, want := range map[int]int{1: 0, 2: 1} { // BACKUP, MASTER
 		m.set(t, "report", fmt.Sprintf(`[{"data":{"iname":"charm_keepalived","state":%d,"vips":["10.10.74.250 dev eth0 scope global"]}}]`, state))
 		for range 2 {
-			m.apply(reconcile.Step{Action: reconcile.Restore, Addresses: []netip.Addr{netip.MustParseAddr("10.10.74.250")}})
+			m.apply(step.Step{Action: step.Restore, Addresses: []netip.Addr{netip.MustParseAddr("10.10.74.250")}})
 		}
 		list, err := netlink.AddrList(eth0, netlink.FAMILY_V4)
 		require.NoError(t, err)

@@ -8,7 +8,7 @@ import (
 
 	"keepalived-charm/internal/checker"
 	"keepalived-charm/internal/healthcheck"
-	"keepalived-charm/internal/reconcile"
+	"keepalived-charm/internal/layout"
 )
 
 // pausedText makes the mark of a paused unit need room: an empty file finds a place
@@ -18,7 +18,7 @@ const pausedText = "The action pause keeps this unit out of the election until r
 // pause marks the unit as paused and yields what it holds; the pass that follows keeps
 // it out. The mark comes first, so a disk that does not take it keeps everything as it
 // is, and a hook after this one was killed goes on. A unit that cannot yield releases.
-func (h *Host) pause(l reconcile.Layout) error {
+func (h *Host) pause(l layout.Layout) error {
 	if err := h.write(l.Paused(), pausedText, 0o600); err != nil {
 		return err
 	}
@@ -31,7 +31,7 @@ func (h *Host) pause(l reconcile.Layout) error {
 // handOver yields what this unit holds. What it cannot yield the health checker
 // releases, which a healthy standby makes short. Where it could and nobody came, a
 // release would be an outage.
-func (h *Host) handOver(l reconcile.Layout) error {
+func (h *Host) handOver(l layout.Layout) error {
 	r, err := h.reign(l.CheckerConfig())
 	if err != nil {
 		return err

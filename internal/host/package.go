@@ -15,20 +15,21 @@ import (
 	"syscall"
 	"time"
 
-	"keepalived-charm/internal/reconcile"
+	"keepalived-charm/internal/layout"
+	"keepalived-charm/internal/status"
 )
 
 // installedMark remembers that the charm installed the package, with what of
 // addressProtocols was not there before, installingMark that it has begun to: a program
 // that lies there then says nothing, the package may be half unpacked.
 const (
-	installedMark  = reconcile.StateRoot + "/installed-package"
-	installingMark = reconcile.StateRoot + "/installing-package"
+	installedMark  = layout.StateRoot + "/installed-package"
+	installingMark = layout.StateRoot + "/installing-package"
 )
 
 // configOpts is a file of the package, a conffile, without which Debian's keepalived 2.3
 // ends at once, whatever it is asked. Once it is deleted dpkg leaves it so.
-const configOpts = reconcile.ConfigDir + "/keepalived.config-opts"
+const configOpts = layout.ConfigDir + "/keepalived.config-opts"
 
 // addressProtocols is what keepalived 2.3.2 and later make as they start, for ip(8) to name
 // the protocol of their addresses, and no removal of the package takes away; inner ones
@@ -80,7 +81,7 @@ func (h *Host) installPackage() error {
 		return err
 	}
 	if out, err := run("keepalived", "--version"); err != nil && !h.mended() {
-		return reconcile.ProgramFails(cmp.Or(lastLine(out), err.Error()))
+		return status.ProgramFails(cmp.Or(lastLine(out), err.Error()))
 	}
 	return nil
 }
@@ -174,10 +175,10 @@ var noPackage = sync.OnceValue(func() *regexp.Regexp {
 // such as lists that could not be brought up to date.
 func refused(err, updateErr error) error {
 	if strings.Contains(err.Error(), "E: Held packages were changed") {
-		return reconcile.PackageHeld()
+		return status.PackageHeld()
 	}
 	if m := noPackage().FindStringSubmatch(err.Error()); m != nil && updateErr == nil {
-		return reconcile.NoPackage(m[1])
+		return status.NoPackage(m[1])
 	}
 	return nil
 }
@@ -210,8 +211,8 @@ func (h *Host) mendingApt(deadline time.Time, args ...string) error {
 // removePackage removes the package when the charm installed it, and the last
 // directory of the charm; what it depends on stays, as apt leaves it. Another
 // application that serves nothing just now, but did, does so in its turn.
-func (h *Host) removePackage(l reconcile.Layout) error {
-	entries, err := os.ReadDir(h.path(reconcile.StateRoot))
+func (h *Host) removePackage(l layout.Layout) error {
+	entries, err := os.ReadDir(h.path(layout.StateRoot))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("cannot look for other applications: %w", err)
 	}
@@ -228,8 +229,8 @@ func (h *Host) removePackage(l reconcile.Layout) error {
 			return err
 		}
 	}
-	if err := os.RemoveAll(h.path(reconcile.StateRoot)); err != nil {
-		return fmt.Errorf("cannot remove %s: %w", reconcile.StateRoot, err)
+	if err := os.RemoveAll(h.path(layout.StateRoot)); err != nil {
+		return fmt.Errorf("cannot remove %s: %w", layout.StateRoot, err)
 	}
 	return nil
 }

@@ -9,24 +9,26 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"keepalived-charm/internal/layout"
 	"keepalived-charm/internal/needs"
-	"keepalived-charm/internal/reconcile"
+	"keepalived-charm/internal/status"
+	"keepalived-charm/internal/step"
 )
 
 func TestOnlyAPackageThatTheCharmInstalledIsRemoved(t *testing.T) {
 	m := newMachine(t)
 	m.put(m.l.Binary(), "x")
-	m.apply(reconcile.Step{Action: reconcile.RemovePackage})
+	m.apply(step.Step{Action: step.RemovePackage})
 	require.Empty(t, m.says("calls"))
-	require.NoDirExists(t, m.in(reconcile.StateRoot))
-	m.apply(reconcile.Step{Action: reconcile.InstallPackage})
+	require.NoDirExists(t, m.in(layout.StateRoot))
+	m.apply(step.Step{Action: step.InstallPackage})
 	calls := m.calls()
 	require.Len(t, calls, 4)
 	require.Contains(t, calls[2], "--no-install-recommends install keepalived")
-	m.apply(reconcile.Step{Action: reconcile.RemovePackage})
+	m.apply(step.Step{Action: step.RemovePackage})
 	require.Contains(t, m.calls()[0], "purge keepalived")
-	require.NoDirExists(t, m.in(reconcile.StateRoot))
-	m.apply(reconcile.Step{Action: reconcile.RemovePackage})
+	require.NoDirExists(t, m.in(layout.StateRoot))
+	m.apply(step.Step{Action: step.RemovePackage})
 	require.Empty(t, m.says("calls"))
 }
 
@@ -40,12 +42,12 @@ func TestAPackageFromBeforeTheCharmIsNeverRemoved(t *testing.T) {
 			m := newMachine(t)
 			m.set(t, "package", state)
 			for range 2 {
-				m.apply(reconcile.Step{Action: reconcile.InstallPackage})
+				m.apply(step.Step{Action: step.InstallPackage})
 			}
 			m.calls()
-			m.apply(reconcile.Step{Action: reconcile.RemovePackage})
+			m.apply(step.Step{Action: step.RemovePackage})
 			require.Equal(t, removed, strings.Contains(m.says("calls"), "purge keepalived"))
-			require.NoDirExists(t, m.in(reconcile.StateRoot))
+			require.NoDirExists(t, m.in(layout.StateRoot))
 		})
 	}
 }
@@ -53,32 +55,32 @@ func TestAPackageFromBeforeTheCharmIsNeverRemoved(t *testing.T) {
 func TestWithoutDpkgsWordNothingIsInstalled(t *testing.T) {
 	m := newMachine(t)
 	require.NoError(t, os.Remove(m.programs.path("dpkg-query")))
-	require.ErrorContains(t, m.Apply(m.l, reconcile.Step{Action: reconcile.InstallPackage}), "cannot ask for the package: dpkg-query --show: ")
+	require.ErrorContains(t, m.Apply(m.l, step.Step{Action: step.InstallPackage}), "cannot ask for the package: dpkg-query --show: ")
 	require.Empty(t, m.files())
 }
 
 func TestThePackageStaysForAnApplicationThatServesNothingJustNow(t *testing.T) {
 	m := newMachine(t)
-	other := reconcile.Layout{Application: "lb-two"}
-	m.apply(reconcile.Step{Action: reconcile.InstallPackage})
+	other := layout.Layout{Application: "lb-two"}
+	m.apply(step.Step{Action: step.InstallPackage})
 	m.put(other.Binary(), "x")
 	m.calls()
-	m.apply(reconcile.Step{Action: reconcile.RemoveState})
-	m.apply(reconcile.Step{Action: reconcile.RemovePackage})
+	m.apply(step.Step{Action: step.RemoveState})
+	m.apply(step.Step{Action: step.RemovePackage})
 	require.Empty(t, m.says("calls"))
 	m.l = other
-	m.apply(reconcile.Step{Action: reconcile.RemoveState})
-	m.apply(reconcile.Step{Action: reconcile.RemovePackage})
+	m.apply(step.Step{Action: step.RemoveState})
+	m.apply(step.Step{Action: step.RemovePackage})
 	require.Contains(t, m.calls()[0], "purge keepalived", "the last one removes it")
-	require.NoDirExists(t, m.in(reconcile.StateRoot))
+	require.NoDirExists(t, m.in(layout.StateRoot))
 }
 
 func TestStalePackageListsDoNotMatterAMissingPackageDoes(t *testing.T) {
 	m := newMachine(t)
 	m.set(t, "apt-fails", "update")
-	m.apply(reconcile.Step{Action: reconcile.InstallPackage})
+	m.apply(step.Step{Action: step.InstallPackage})
 	m.set(t, "apt-fails", "install")
-	err := m.Apply(m.l, reconcile.Step{Action: reconcile.InstallPackage})
+	err := m.Apply(m.l, step.Step{Action: step.InstallPackage})
 	require.EqualError(t, err, "cannot install keepalived: apt-get -q: exit status 100: E: Unable to fetch some archives, maybe run apt-get update or try with --fix-missing?")
 }
 
@@ -95,16 +97,16 @@ func TestWhatAptRefusesIsTheOperatorsToMend(t *testing.T) {
 			m := newMachine(t)
 			m.set(t, "apt-fails", "install")
 			m.set(t, "apt-says", said)
-			err := m.Apply(m.l, reconcile.Step{Action: reconcile.InstallPackage})
-			status, refused := reconcile.StatusOf(err)
+			err := m.Apply(m.l, step.Step{Action: step.InstallPackage})
+			status, refused := status.Of(err)
 			require.True(t, refused, "%v", err)
 			require.Equal(t, "blocked: "+want, status.String())
 			require.Empty(t, m.files())
 			m.set(t, "package", "installed")
 			m.set(t, "apt-fails", "")
-			m.apply(reconcile.Step{Action: reconcile.InstallPackage})
+			m.apply(step.Step{Action: step.InstallPackage})
 			m.calls()
-			m.apply(reconcile.Step{Action: reconcile.RemovePackage})
+			m.apply(step.Step{Action: step.RemovePackage})
 			require.NotContains(t, m.says("calls"), "purge")
 		})
 	}
@@ -115,15 +117,15 @@ func TestAMissingPackageMayBeThereOnceTheListsAre(t *testing.T) {
 	m := newMachine(t)
 	require.NoError(t, os.Remove(m.programs.path("apt-get")))
 	require.NoError(t, os.WriteFile(m.programs.path("apt-get"), []byte("#!/bin/sh\necho E: Unable to locate package keepalived\nexit 100\n"), 0o755))
-	err := m.Apply(m.l, reconcile.Step{Action: reconcile.InstallPackage})
+	err := m.Apply(m.l, step.Step{Action: step.InstallPackage})
 	require.ErrorContains(t, err, "cannot install keepalived: ")
-	_, refused := reconcile.StatusOf(err)
+	_, refused := status.Of(err)
 	require.False(t, refused, "without lists nothing is known")
 }
 
 // TestWhoHasALockIsWaitedForAndNamed at every step that needs apt.
 func TestWhoHasALockIsWaitedForAndNamed(t *testing.T) {
-	for word, action := range map[string]reconcile.Action{"update": reconcile.InstallPackage, "install": reconcile.InstallPackage, "purge": reconcile.RemovePackage} {
+	for word, action := range map[string]step.Action{"update": step.InstallPackage, "install": step.InstallPackage, "purge": step.RemovePackage} {
 		t.Run(word, func(t *testing.T) {
 			m := newMachine(t)
 			m.put("/var/lib/keepalived-charm/installed-package", "")
@@ -134,7 +136,7 @@ func TestWhoHasALockIsWaitedForAndNamed(t *testing.T) {
 				told = append(told, holder)
 				release()
 			})
-			m.apply(reconcile.Step{Action: action})
+			m.apply(step.Step{Action: action})
 			require.Equal(t, []string{fmt.Sprintf("holder (pid %d)", pid), ""}, told)
 			require.Contains(t, m.says("calls"), word)
 		})
@@ -166,7 +168,7 @@ func TestTheMachinesOwnAptIsWaitedFor(t *testing.T) {
 		told = append(told, holder)
 		release()
 	})
-	err := m.Apply(m.l, reconcile.Step{Action: reconcile.InstallPackage})
+	err := m.Apply(m.l, step.Step{Action: step.InstallPackage})
 	require.Equal(t, []string{fmt.Sprintf("holder (pid %d)", pid), ""}, told, "%v", err)
 	require.EqualError(t, err, "keepalived cannot be installed: Unable to locate package keepalived: see apt-get install keepalived")
 }
@@ -174,11 +176,11 @@ func TestTheMachinesOwnAptIsWaitedFor(t *testing.T) {
 func TestAnInterruptedInstallationIsFinished(t *testing.T) {
 	m := newMachine(t)
 	m.set(t, "apt-fails", "install")
-	require.Error(t, m.Apply(m.l, reconcile.Step{Action: reconcile.InstallPackage}))
+	require.Error(t, m.Apply(m.l, step.Step{Action: step.InstallPackage}))
 	require.Empty(t, m.observe().Version, "the program is there, the package may be half unpacked")
 	m.set(t, "apt-fails", "")
 	m.set(t, "interrupted", "yes")
-	m.apply(reconcile.Step{Action: reconcile.InstallPackage})
+	m.apply(step.Step{Action: step.InstallPackage})
 	require.Equal(t, "2.2.7", m.observe().Version)
 }
 
@@ -194,7 +196,7 @@ func TestADeletedFileThatTheProgramNeedsIsBroughtBack(t *testing.T) {
 	m.set(t, "package", "installed")
 	m.set(t, "needs", m.in(configOpts))
 	require.Empty(t, m.observe().Version)
-	m.apply(reconcile.Step{Action: reconcile.InstallPackage})
+	m.apply(step.Step{Action: step.InstallPackage})
 	require.Equal(t, "2.2.7", m.observe().Version)
 	require.Equal(t, "--build=x86_64-linux-gnu", m.text(configOpts))
 	require.Equal(t, []string{configOpts}, m.files())
@@ -212,7 +214,7 @@ func TestADeletedFileIsMissingAfterAnInstallationToo(t *testing.T) {
 	m := newMachine(t)
 	m.set(t, "package", "config-files")
 	m.set(t, "needs", m.in(configOpts))
-	m.apply(reconcile.Step{Action: reconcile.InstallPackage})
+	m.apply(step.Step{Action: step.InstallPackage})
 	require.Equal(t, "2.2.7", m.observe().Version)
 	require.FileExists(t, m.in(configOpts))
 }
@@ -229,7 +231,7 @@ func TestAProgramThatDoesNotRunIsNamed(t *testing.T) {
 			m.set(t, "needs", m.in(configOpts))
 			damage(m)
 			for range 2 {
-				status, refused := reconcile.StatusOf(m.Apply(m.l, reconcile.Step{Action: reconcile.InstallPackage}))
+				status, refused := status.Of(m.Apply(m.l, step.Step{Action: step.InstallPackage}))
 				require.True(t, refused)
 				require.Equal(t, "blocked: keepalived is installed and does not run: Unable to read build config options file: see keepalived --version", status.String())
 			}
@@ -261,10 +263,10 @@ func TestWhatKeepalivedTellsIPGoesWithItsPackage(t *testing.T) {
 				m.put(path, text)
 			}
 			for range 2 {
-				m.apply(reconcile.Step{Action: reconcile.InstallPackage})
+				m.apply(step.Step{Action: step.InstallPackage})
 				m.put(addressProtocols, "18\tkeepalived\t# added by keepalived\n") // as the daemon does when it starts
 			}
-			m.apply(reconcile.Step{Action: reconcile.RemovePackage})
+			m.apply(step.Step{Action: step.RemovePackage})
 			require.ElementsMatch(t, c.left, m.files())
 			if len(c.left) == 0 {
 				require.NoDirExists(t, m.in("/etc/iproute2"))

@@ -9,16 +9,16 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/vishvananda/netlink"
+	"keepalived-charm/internal/layout"
 
-	"keepalived-charm/internal/reconcile"
+	"github.com/vishvananda/netlink"
 )
 
-func pinned(l reconcile.Layout) string { return filepath.Join(l.State(), "pinned") }
+func pinned(l layout.Layout) string { return filepath.Join(l.State(), "pinned") }
 
 // pin puts addresses on the loopback device. The list is written first, so that a
 // later hook finds what one that was killed left there.
-func (h *Host) pin(l reconcile.Layout, addresses []netip.Addr) error {
+func (h *Host) pin(l layout.Layout, addresses []netip.Addr) error {
 	var words []string
 	for _, a := range addresses {
 		words = append(words, a.String())

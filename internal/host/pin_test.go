@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"keepalived-charm/internal/needs"
-	"keepalived-charm/internal/reconcile"
+	"keepalived-charm/internal/step"
 )
 
 // inNamespace gives the test a network namespace of its own, with lo and a bridge
@@ -46,7 +46,7 @@ func TestPinnedAddressesStayUntilTheirInstanceIsMaster(t *testing.T) {
 	report(1, time.Now())
 	m.start(t.TempDir())
 	vip := netlink.Addr{IPNet: netlink.NewIPNet([]byte{10, 10, 74, 250})}
-	m.apply(reconcile.Step{Action: reconcile.Pin, Addresses: []netip.Addr{netip.MustParseAddr("10.10.74.250")}})
+	m.apply(step.Step{Action: step.Pin, Addresses: []netip.Addr{netip.MustParseAddr("10.10.74.250")}})
 	namespace, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	require.NoError(t, err)
 	defer namespace.Close()
@@ -65,7 +65,7 @@ func TestPinnedAddressesStayUntilTheirInstanceIsMaster(t *testing.T) {
 		early <- err
 	}()
 	began := time.Now()
-	m.apply(reconcile.Step{Action: reconcile.Do, FollowUps: []reconcile.FollowUp{reconcile.Unpin}})
+	m.apply(step.Step{Action: step.Do, FollowUps: []step.FollowUp{step.Unpin}})
 	require.Less(t, time.Since(began), 80*time.Second, "no longer than until it is MASTER")
 	require.NoError(t, <-early, "the address is pinned after 6.5 s")
 	left, err := netlink.AddrList(lo, netlink.FAMILY_V4)

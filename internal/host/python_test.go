@@ -10,7 +10,7 @@ import (
 
 	"keepalived-charm/internal/healthcheck"
 	"keepalived-charm/internal/host"
-	"keepalived-charm/internal/reconcile"
+	"keepalived-charm/internal/step"
 	"keepalived-charm/internal/vrrp"
 )
 
@@ -28,7 +28,7 @@ func TestOnlyWhatThePythonCharmLeftIsRemoved(t *testing.T) {
 	m.Host = host.New(m.root, self)
 	require.True(t, m.observe().Leftovers)
 	for range 2 {
-		m.apply(reconcile.Step{Action: reconcile.RemoveLeftovers})
+		m.apply(step.Step{Action: step.RemoveLeftovers})
 		require.False(t, m.observe().Leftovers)
 	}
 	require.FileExists(t, self)
@@ -58,7 +58,7 @@ func TestAUnitThatServesAlreadyCountsAsHealthyAtFirst(t *testing.T) {
 					Addresses: []netip.Addr{netip.MustParseAddr(c.address)}}}}.Marshal()
 			require.NoError(t, err)
 			m.put(m.l.CheckerConfig(), string(text))
-			m.apply(reconcile.Step{Action: reconcile.Do, FollowUps: []reconcile.FollowUp{reconcile.Reload}})
+			m.apply(step.Step{Action: step.Do, FollowUps: []step.FollowUp{step.Reload}})
 			require.Equal(t, c.want, m.text(m.l.TrackFile()))
 		})
 	}

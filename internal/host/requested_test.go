@@ -19,7 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"keepalived-charm/internal/needs"
-	"keepalived-charm/internal/reconcile"
+	"keepalived-charm/internal/step"
 )
 
 // question is an ARP request: who asks for which address.
@@ -115,7 +115,7 @@ func TestClientsFindAPinnedIPv4Address(t *testing.T) {
 	m := newMachine(t)
 	all := most(netip.MustParseAddr(vip))
 	m.serves(200*time.Millisecond, "eth0", all...)
-	m.apply(reconcile.Step{Action: reconcile.Pin, Addresses: all})
+	m.apply(step.Step{Action: step.Pin, Addresses: all})
 	require.NoError(t, netlink.AddrDel(eth0, plain(vip+"/32"))) // as keepalived does
 	for _, ignore := range []int{0, 1, 2, 3, 8} {
 		for announce := range 3 {
@@ -132,7 +132,7 @@ func TestClientsFindAPinnedIPv4Address(t *testing.T) {
 	setting(t, "arp_ignore", 1)
 	c.calm(at)
 
-	m.apply(reconcile.Step{Action: reconcile.Do, FollowUps: []reconcile.FollowUp{reconcile.Unpin}})
+	m.apply(step.Step{Action: step.Do, FollowUps: []step.FollowUp{step.Unpin}})
 	require.NoFileExists(t, m.in(filepath.Join(m.l.State(), "pinned")))
 	require.Empty(t, c.replies(question{client, vip}))
 }

@@ -14,7 +14,7 @@ import (
 	"keepalived-charm/internal/host"
 	"keepalived-charm/internal/needs"
 	"keepalived-charm/internal/poll"
-	"keepalived-charm/internal/reconcile"
+	"keepalived-charm/internal/step"
 )
 
 // TestTheDaemonIsNotAskedAllTheTime: each question is a line in its journal.
@@ -24,7 +24,7 @@ func TestTheDaemonIsNotAskedAllTheTime(t *testing.T) {
 	m.start(t.TempDir())
 	m.serves(200*time.Millisecond, "eth0", netip.MustParseAddr("10.10.74.251"))
 	begun := time.Now()
-	m.apply(reconcile.Step{Action: reconcile.Await}) // it never reads that address
+	m.apply(step.Step{Action: step.Await}) // it never reads that address
 	require.Greater(t, time.Since(begun), time.Second)
 	asked := strings.Count(m.says("calls"), "keepalived --signum=JSON")
 	require.Greater(t, asked, 1)

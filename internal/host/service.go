@@ -8,7 +8,7 @@ import (
 	"strings"
 	"syscall"
 
-	"keepalived-charm/internal/reconcile"
+	"keepalived-charm/internal/layout"
 )
 
 const keepalivedService = "keepalived.service"
@@ -37,7 +37,7 @@ func (s service) running() bool {
 }
 
 // services asks systemd for keepalived and an application's units, by name.
-func services(l reconcile.Layout) (map[string]service, error) {
+func services(l layout.Layout) (map[string]service, error) {
 	return show(keepalivedService, l.CheckerService(), l.NotifierUnit())
 }
 
@@ -149,7 +149,7 @@ func disable(name string) error {
 // startChecker starts the health checker anew, and has the unit yield before a
 // shutdown. That service waits for the end of a boot, no hook does. A unit that is
 // blocked since the charm was upgraded may not have it yet.
-func (h *Host) startChecker(l reconcile.Layout) error {
+func (h *Host) startChecker(l layout.Layout) error {
 	if err := h.remove(l.Booted()); err != nil {
 		return err
 	}
@@ -175,7 +175,7 @@ func (h *Host) startChecker(l reconcile.Layout) error {
 // stopChecker ends the health checker for good, once others hold what this unit
 // held; their unit files go next. systemd disables no service whose unit file is
 // missing.
-func (h *Host) stopChecker(l reconcile.Layout) error {
+func (h *Host) stopChecker(l layout.Layout) error {
 	if _, err := os.Stat(h.path(l.YieldUnit())); err == nil {
 		if err := disable(l.YieldService()); err != nil {
 			return err
@@ -189,7 +189,7 @@ func (h *Host) stopChecker(l reconcile.Layout) error {
 
 // stopNotifier ends the wait for news and what it may just do: nothing that waits
 // for this hook may outlive it.
-func (h *Host) stopNotifier(l reconcile.Layout) error {
+func (h *Host) stopNotifier(l layout.Layout) error {
 	if _, err := os.Stat(h.path(l.NotifierFiles()[0])); err == nil {
 		if err := systemctl("disable", "--quiet", l.NotifierUnit()); err != nil {
 			return err

@@ -17,7 +17,7 @@ import (
 
 	"keepalived-charm/internal/host"
 	"keepalived-charm/internal/needs"
-	"keepalived-charm/internal/reconcile"
+	"keepalived-charm/internal/step"
 )
 
 // client is another machine on the wire of eth0, in a network namespace of its own.
@@ -178,7 +178,7 @@ func TestClientsFindAPinnedIPv6Address(t *testing.T) {
 
 	m := newMachine(t)
 	m.serves(200*time.Millisecond, "eth0", netip.MustParseAddr(vip))
-	m.apply(reconcile.Step{Action: reconcile.Pin, Addresses: []netip.Addr{netip.MustParseAddr(vip)}})
+	m.apply(step.Step{Action: step.Pin, Addresses: []netip.Addr{netip.MustParseAddr(vip)}})
 	require.NoError(t, netlink.AddrDel(eth0, plain(vip+"/128"))) // as keepalived does
 	for range 3 {
 		c.reaches(at)
@@ -192,7 +192,7 @@ func TestClientsFindAPinnedIPv6Address(t *testing.T) {
 		c.reaches(at)
 	}()
 	later := host.New(m.root, "")
-	require.NoError(t, later.Apply(m.l, reconcile.Step{Action: reconcile.Do, FollowUps: []reconcile.FollowUp{reconcile.Unpin}}))
+	require.NoError(t, later.Apply(m.l, step.Step{Action: step.Do, FollowUps: []step.FollowUp{step.Unpin}}))
 	<-ended
 	require.NoFileExists(t, m.in(filepath.Join(m.l.State(), "pinned")))
 }

@@ -10,11 +10,12 @@ import (
 	"slices"
 	"strings"
 
-	"keepalived-charm/internal/reconcile"
+	"keepalived-charm/internal/layout"
+	"keepalived-charm/internal/step"
 )
 
 // settingsBefore keeps the kernel's settings as they were before the charm.
-const settingsBefore = reconcile.StateRoot + "/sysctl-before.json"
+const settingsBefore = layout.StateRoot + "/sysctl-before.json"
 
 // applySysctl gives the kernel the settings of the charm's own file and nothing
 // else; without the file it gives back what was there before. A setting that may
@@ -25,12 +26,12 @@ func (h *Host) applySysctl() error {
 	if err != nil {
 		return err
 	}
-	text, err := os.ReadFile(h.path(reconcile.SysctlFile))
+	text, err := os.ReadFile(h.path(layout.SysctlFile))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		want = before
 	case err != nil:
-		return fmt.Errorf("cannot read %s: %w", reconcile.SysctlFile, err)
+		return fmt.Errorf("cannot read %s: %w", layout.SysctlFile, err)
 	default:
 		want = parseSysctl(string(text))
 		if err := h.rememberSettings(want, before); err != nil {
@@ -69,9 +70,9 @@ func (h *Host) before() (map[string]string, error) {
 
 // takeOver remembers the kernel's defaults for what the Python charm's file set, before
 // that file changes: the kernel says by now what that charm made of them.
-func (h *Host) takeOver(f reconcile.File) error {
+func (h *Host) takeOver(f step.File) error {
 	text, err := os.ReadFile(h.path(f.Path))
-	if f.Path != reconcile.SysctlFile || err != nil || strings.TrimSpace(string(text)) != pythonSettings {
+	if f.Path != layout.SysctlFile || err != nil || strings.TrimSpace(string(text)) != pythonSettings {
 		return nil
 	}
 	before, err := h.before()

@@ -15,7 +15,7 @@ import (
 
 	"keepalived-charm/internal/applied"
 	"keepalived-charm/internal/keepalived"
-	"keepalived-charm/internal/reconcile"
+	"keepalived-charm/internal/layout"
 )
 
 const (
@@ -59,7 +59,7 @@ func electing(instances []keepalived.InstanceState, addresses []netip.Addr) bool
 // what this unit runs, and standbys that hear of it take part. Where
 // that takes longer than unpinMost, with advertisement intervals above 7 s, the addresses
 // stay, and the unit tells nothing until a later hook has taken them off.
-func (h *Host) unpin(l reconcile.Layout) error {
+func (h *Host) unpin(l layout.Layout) error {
 	addresses, err := h.readPinned(l)
 	if err != nil || addresses == nil {
 		return err
@@ -82,7 +82,7 @@ func (h *Host) unpin(l reconcile.Layout) error {
 }
 
 // readPinned lists what pin wrote down; nil when it has written nothing.
-func (h *Host) readPinned(l reconcile.Layout) ([]netip.Addr, error) {
+func (h *Host) readPinned(l layout.Layout) ([]netip.Addr, error) {
 	text, err := os.ReadFile(h.path(pinned(l)))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -101,7 +101,7 @@ func (h *Host) readPinned(l reconcile.Layout) ([]netip.Addr, error) {
 
 // awaitChange waits until keepalived has the addresses on another interface than lo, or
 // will not; false when neither is so after unpinMost.
-func (h *Host) awaitChange(l reconcile.Layout, addresses []netip.Addr, lo int) bool {
+func (h *Host) awaitChange(l layout.Layout, addresses []netip.Addr, lo int) bool {
 	limit := unpinLimit(h.applied(l))
 	for began, since := time.Now(), h.pinnedSince(l); ; h.Rest() {
 		waited, there := time.Since(began), h.elsewhere(l, addresses, lo)
@@ -123,7 +123,7 @@ func (h *Host) awaitChange(l reconcile.Layout, addresses []netip.Addr, lo int) b
 }
 
 // pinnedSince is when the addresses were pinned.
-func (h *Host) pinnedSince(l reconcile.Layout) time.Time {
+func (h *Host) pinnedSince(l layout.Layout) time.Time {
 	info, err := os.Stat(h.path(pinned(l)))
 	if err != nil {
 		return time.Time{}
@@ -150,7 +150,7 @@ func changedOver(instances []keepalived.InstanceState, addresses []netip.Addr, s
 }
 
 // elsewhere tells whether every address is also on another interface, one of keepalived's.
-func (h *Host) elsewhere(l reconcile.Layout, addresses []netip.Addr, than int) bool {
+func (h *Host) elsewhere(l layout.Layout, addresses []netip.Addr, than int) bool {
 	others, err := h.others(l)
 	if err != nil {
 		return false

@@ -11,14 +11,14 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/vishvananda/netlink"
+	"keepalived-charm/internal/layout"
 
-	"keepalived-charm/internal/reconcile"
+	"github.com/vishvananda/netlink"
 )
 
 // silentFile remembers which addresses did not answer last, for silentFor.
 const (
-	silentFile = reconcile.RunRoot + "/silent"
+	silentFile = layout.RunRoot + "/silent"
 	silentFor  = time.Minute
 )
 

@@ -10,7 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"keepalived-charm/internal/host"
-	"keepalived-charm/internal/reconcile"
+	"keepalived-charm/internal/layout"
+	"keepalived-charm/internal/step"
 )
 
 func TestAProgramThatDoesNotEndIsEnded(t *testing.T) {
@@ -49,7 +50,7 @@ func TestWhatAHookWaitsForIsAsLongAsDocumented(t *testing.T) {
 
 	m := newMachine(t)
 	m.start(t.TempDir())
-	m.put(reconcile.MainFile, "include "+reconcile.FragmentDir+"/*.conf\n")
+	m.put(layout.MainFile, "include "+layout.FragmentDir+"/*.conf\n")
 	m.put(m.l.CheckerUnit(), "x")
 	m.put(m.l.YieldUnit(), "x")
 	programs := func() (sum time.Duration) {
@@ -63,9 +64,9 @@ func TestWhatAHookWaitsForIsAsLongAsDocumented(t *testing.T) {
 	look := programs() + 4*host.ReportPatience // it asks again where answers do not fit together
 	// What a hook does that changes all there is, a unit that stands aside meanwhile
 	// included: its checker is started twice.
-	m.apply(reconcile.Step{Action: reconcile.Test, Files: file(m.l.Fragment(), "x\n")})
-	for _, f := range append(reconcile.FollowUps(), reconcile.RestartChecker) {
-		m.apply(reconcile.Step{Action: reconcile.Do, FollowUps: []reconcile.FollowUp{f}})
+	m.apply(step.Step{Action: step.Test, Files: file(m.l.Fragment(), "x\n")})
+	for _, f := range append(step.FollowUps(), step.RestartChecker) {
+		m.apply(step.Step{Action: step.Do, FollowUps: []step.FollowUp{f}})
 	}
 	const network = 2200 * time.Millisecond // reconcile's lookLong
 	changes := 2*look + programs() + host.AskLimit + network + 3*host.LongestElection + host.UnpinMost

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"keepalived-charm/internal/healthcheck"
-	"keepalived-charm/internal/reconcile"
+	"keepalived-charm/internal/layout"
 	"keepalived-charm/internal/vrrp"
 )
 
@@ -27,7 +27,7 @@ const longestYield = 10 * time.Second
 // release, with priority 0 on the wire, leaves them without an answer for the skew
 // time.
 func Yield(config string) error {
-	found, err := services(reconcile.Layout{})
+	found, err := services(layout.Layout{})
 	if err != nil || found[keepalivedService].pid == 0 {
 		return err // it has ended by itself, or was killed
 	}
@@ -66,7 +66,7 @@ func (h *Host) reign(config string) (reign, error) {
 	if err != nil {
 		return r, fmt.Errorf("cannot yield: %s: %w", config, err)
 	}
-	l := reconcile.Layout{Application: c.Application}
+	l := layout.Layout{Application: c.Application}
 	record := h.applied(l)
 	if !record.Serves() {
 		return r, nil

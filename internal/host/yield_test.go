@@ -13,8 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"keepalived-charm/internal/healthcheck"
+	"keepalived-charm/internal/layout"
 	"keepalived-charm/internal/needs"
-	"keepalived-charm/internal/reconcile"
+	"keepalived-charm/internal/step"
 	"keepalived-charm/internal/vrrp"
 )
 
@@ -42,7 +43,7 @@ func TestWhoYields(t *testing.T) {
 type holder struct {
 	*Host
 	t      *testing.T
-	l      reconcile.Layout
+	l      layout.Layout
 	lo     netlink.Link
 	anchor *netlink.Addr
 }
@@ -52,7 +53,7 @@ func newHolder(t *testing.T, interval string) holder {
 	needs.Root(t)
 	runtime.LockOSThread() // and never unlocked: the thread ends with the test
 	require.NoError(t, unix.Unshare(unix.CLONE_NEWNET))
-	m := holder{Host: New(t.TempDir(), ""), t: t, l: reconcile.Layout{Application: "keepalived"}}
+	m := holder{Host: New(t.TempDir(), ""), t: t, l: layout.Layout{Application: "keepalived"}}
 	var err error
 	m.lo, err = netlink.LinkByName("lo")
 	require.NoError(t, err)
@@ -164,14 +165,14 @@ func TestAHolderYields(t *testing.T) {
 func TestAHandOverWithoutASuccessorReleasesNothing(t *testing.T) {
 	m, calls := newHolder(t, "50ms"), signals(t, "kill")
 	m.hold()
-	require.EqualError(t, m.Apply(m.l, reconcile.Step{Action: reconcile.HandOver}),
+	require.EqualError(t, m.Apply(m.l, step.Step{Action: step.HandOver}),
 		"cannot hand over: no other unit took the virtual IPs within 400ms, this one holds them still")
 	require.Equal(t, "204  \n", m.says())
 	require.Empty(t, events(t, m.Host, m.l), "nothing happened")
 
 	m.advertise(patient)
 	gone := m.daemon()
-	require.NoError(t, m.Apply(m.l, reconcile.Step{Action: reconcile.HandOver}), "whether or not there is a health checker to release it")
+	require.NoError(t, m.Apply(m.l, step.Step{Action: step.HandOver}), "whether or not there is a health checker to release it")
 	gone()
 	require.Empty(t, calls())
 	require.Equal(t, []string{"failover asked for: action of an operator"}, events(t, m.Host, m.l))
@@ -180,16 +181,16 @@ func TestAHandOverWithoutASuccessorReleasesNothing(t *testing.T) {
 func TestAHandOverReleasesWhatCannotBeYielded(t *testing.T) {
 	const kill = "systemctl kill --kill-who=main --signal=10 keepalived-checker-keepalived.service\n"
 	m, calls := newHolder(t, "5s"), signals(t, "")
-	require.NoError(t, m.Apply(m.l, reconcile.Step{Action: reconcile.HandOver}))
+	require.NoError(t, m.Apply(m.l, step.Step{Action: step.HandOver}))
 	require.Empty(t, calls(), "a standby has nothing to release")
 	m.hold()
-	require.NoError(t, m.Apply(m.l, reconcile.Step{Action: reconcile.HandOver}))
+	require.NoError(t, m.Apply(m.l, step.Step{Action: step.HandOver}))
 	require.Equal(t, kill, calls(), "an interval too long to wait for")
 
 	m = newHolder(t, "50ms")
 	m.configure(vrrp.Policy{Mixed: true})
 	m.hold()
-	require.NoError(t, m.Apply(m.l, reconcile.Step{Action: reconcile.HandOver}))
+	require.NoError(t, m.Apply(m.l, step.Step{Action: step.HandOver}))
 	require.Equal(t, kill+kill, calls(), "units of the Python charm have no room to yield")
 	require.Equal(t, "204  \n", m.says())
 }
@@ -200,7 +201,7 @@ func TestAPauseThatCannotBeMarkedMovesNothing(t *testing.T) {
 	m.put(filepath.Join(m.l.Paused(), "in"), "the way\n")
 	before := time.Now().Add(-time.Hour).Truncate(time.Second)
 	require.NoError(t, os.Chtimes(m.path(m.l.TrackFile()), before, before))
-	require.ErrorContains(t, m.Apply(m.l, reconcile.Step{Action: reconcile.Pause}), "cannot write "+m.l.Paused())
+	require.ErrorContains(t, m.Apply(m.l, step.Step{Action: step.Pause}), "cannot write "+m.l.Paused())
 	track, err := os.Stat(m.path(m.l.TrackFile()))
 	require.NoError(t, err)
 	require.True(t, track.ModTime().Equal(before), "its priority was never lowered")
@@ -212,7 +213,7 @@ func TestAPauseIsMarkedBeforeAnythingMoves(t *testing.T) {
 	m := newHolder(t, patient)
 	m.hold()
 	gone := m.daemon()
-	require.NoError(t, m.Apply(m.l, reconcile.Step{Action: reconcile.Pause}))
+	require.NoError(t, m.Apply(m.l, step.Step{Action: step.Pause}))
 	gone()
 	text, err := os.ReadFile(m.path(m.l.Paused()))
 	require.NoError(t, err)

@@ -1,0 +1,122 @@
+package decide
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+
+	"keepalived-charm/internal/config"
+	"keepalived-charm/internal/facts"
+	"keepalived-charm/internal/group"
+	"keepalived-charm/internal/keepalived"
+	"keepalived-charm/internal/vrrp"
+)
+
+// decide is what this unit does about a virtual router (package group).
+func (d Desired) decide(o facts.Observed, number int) Router {
+	r := d.Router(number)
+	r.Decision = group.Decide(d.standing(o, r))
+	if r.Planned > 0 {
+		// keepalived takes an address away for a moment when its prefix length
+		// changes, and before 2.2.5 for seconds when a script goes.
+		r.Pin = r.Holds && !o.Machine.Applied.Ours()
+	}
+	return r
+}
+
+// standing is all that the decision depends on.
+func (d Desired) standing(o facts.Observed, r Router) group.View {
+	wanted := d.target(r.Number)
+	current, serves := o.Machine.Runs(r.Number)
+	v := group.View{
+		Unit: d.Unit, Runs: current, Serves: serves, Wanted: wanted, Starts: wanted, Told: r.told, Stands: o.Stands(d.Name(r)),
+		Grouped: d.Related, Departs: departs(o, current), Loses: o.Loses(), Hears: d.hearsDeparted(o, r),
+		Later:   r.Number > 0,
+		Planned: o.Planned, Python: d.pythonLeft(o, current),
+		Holds: serves && o.Machine.Has(current.Anchor), Reign: d.reign(o.Machine, r),
+		Fresh: d.unconfirmed, Ends: d.ends, Awaited: r.awaited(), Accepts: d.acceptable(o.Machine),
+		// Routers that are to end are silent by the time the first one changes.
+		Taken: (!current.Spread || wanted.Spread) && r.occupied(wanted.VirtualRouterID),
+	}
+	if r.Number > 0 {
+		// What all units run in the first router is agreed upon.
+		v.Starts = d.first
+		v.Starts.Spread = false
+		v.Starts.VirtualRouterID += vrrp.VirtualRouterID(r.Number)
+		v.Starts.Anchor = vrrp.Anchor(v.Starts.VirtualRouterID, d.first.Anchor.Is6())
+	}
+	gathers := current.Spread && !wanted.Spread
+	if gathers {
+		v.HoldsAll = o.Machine.HoldsAll()
+	}
+	for _, p := range r.Peers {
+		one := group.Peer{Unit: p.Unit, Word: p.Word, Lost: p.lost}
+		if gathers {
+			one.Elsewhere = slices.Collect(maps.Values(p.Member.More))
+		}
+		v.Peers = append(v.Peers, one)
+	}
+	return v
+}
+
+// departs tells a unit that is being taken out of a group of several. The peer relation
+// of one that comes from the Python charm is yet to come.
+func departs(o facts.Observed, current vrrp.Parameters) bool {
+	return o.Leaving() && current.Constant() && o.Installed().Peers
+}
+
+// hearsDeparted tells that a unit advertises which this one listed as a peer and which is
+// none any more.
+func (d Desired) hearsDeparted(o facts.Observed, r Router) bool {
+	return slices.ContainsFunc(o.Machine.Check.Heard, func(h facts.Heard) bool {
+		return h.Instance == d.Name(r) && h.Speaks && d.listed(h.Address.WithZone(""))
+	})
+}
+
+// listed tells the address of a unit that was a peer.
+func (d Desired) listed(a netip.Addr) bool {
+	return slices.Contains(d.told.Lists, a) && !slices.ContainsFunc(d.Peers, func(p Peer) bool { return slices.Contains(p.own(), a) })
+}
+
+// lists are the addresses of peers, those that have departed and hold still among them.
+func (d Desired) lists(o facts.Observed) []netip.Addr {
+	list := d.sendsTo(d.Routers[0].Run.Anchor.Is6())
+	for _, h := range o.Machine.Check.Heard {
+		if a := h.Address.WithZone(""); h.Speaks && d.listed(a) && !slices.Contains(list, a) {
+			list = append(list, a)
+		}
+	}
+	return list
+}
+
+// acceptable tells parameters that this unit may run on a peer's word: nothing a
+// peer says reaches the configuration unless the options could have said it.
+func (d Desired) acceptable(m facts.Machine) func(vrrp.Parameters) bool {
+	return func(p vrrp.Parameters) bool {
+		return d.sayable(p) && (p.Interface == "" || m.Exists(p.Interface))
+	}
+}
+
+func (d Desired) sayable(p vrrp.Parameters) bool {
+	known := p.Constant() || slices.ContainsFunc(d.Options.VirtualIPs, func(v config.VirtualIP) bool { return v.Addr() == p.Anchor })
+	step := 10 * time.Millisecond
+	if p.Version == 2 {
+		step = time.Second
+	}
+	return known && (p.Auth == "" || p.Auth == vrrp.Fingerprint(d.secret)) && p.Interval%step == 0 && p.Interval >= config.ShortestInterval && p.Interval <= config.LongestInterval
+}
+
+// reign is when this unit's instance became MASTER, in seconds since 1970.
+func (d Desired) reign(m facts.Machine, r Router) int64 {
+	if i, reported := d.State(m, r); reported {
+		return int64(i.LastTransition)
+	}
+	return 0
+}
+
+// master tells whether this unit's instance is MASTER.
+func (d Desired) master(m facts.Machine, r Router) bool {
+	i, _ := d.State(m, r)
+	return i.State == keepalived.Master
+}

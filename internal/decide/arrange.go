@@ -1,0 +1,186 @@
+package decide
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+
+	"keepalived-charm/internal/facts"
+	"keepalived-charm/internal/group"
+	"keepalived-charm/internal/keepalived"
+	"keepalived-charm/internal/status"
+	"keepalived-charm/internal/vrrp"
+)
+
+// arrange decides on everything that a serving unit needs.
+func (d *Desired) arrange(o facts.Observed) error {
+	if err := d.locate(o); err != nil {
+		return err
+	}
+	if err := d.refuseIntrusion(o); err != nil {
+		return err
+	}
+	if err := d.claimRouters(o); err != nil {
+		return err
+	}
+	for n := range d.Routers {
+		r := &d.Routers[n]
+		r.Instance = d.instance(o, *r)
+		if r.Aside = d.unready(o, *r); r.Aside != "" {
+			r.Waits = d.waitsFor(o, *r)
+		}
+	}
+	d.Watch = d.checker()
+	d.Watch.Deserted = d.deserted(o, d.Routers[0])
+	return nil
+}
+
+// unready returns what this unit stands aside for in a router; what it does not know
+// or hear yet is part of that.
+func (d Desired) unready(o facts.Observed, r Router) group.Aside {
+	switch a := r.Decision; {
+	case a.Aside != "" && a.Aside != group.Joins || a.Holds:
+		return a.Aside
+	case newcomer(o) && o.Planned > 1+len(d.Peers):
+		return group.Unknown
+	case d.deserted(o, r):
+		return group.Leaving
+	case d.unheard(r):
+		return group.Unheard
+	}
+	return r.Aside
+}
+
+// locate finds the interfaces of the virtual IPs, and where advertisements travel:
+// where the first virtual IP of their family is, those of all routers.
+func (d *Desired) locate(o facts.Observed) error {
+	one := d.Routers[0]
+	six := one.Run.Anchor.Is6()
+	d.chosenFor = map[netip.Addr]string{}
+	for _, v := range d.Options.VirtualIPs {
+		if err := d.claimAddress(o, v.Addr()); err != nil {
+			return err
+		}
+		name := d.chosenFor[v.Addr()]
+		if !slices.Contains(d.Links, name) {
+			d.Links = append(d.Links, name)
+		}
+		if d.Speaks == "" && v.Addr().Is6() == six {
+			d.Speaks = name
+		}
+	}
+	if d.Speaks == "" {
+		d.Speaks = d.spoken(o.Machine)
+	}
+	d.address = source(o.Machine, d.Speaks, six)
+	if d.mute = !d.address.IsValid(); d.mute {
+		d.address = d.told.Address // it may come back
+		if one.Run.Mode == vrrp.Unicast {
+			return d.weigh(Claim{Held: o.Machine.Applied.Routers[0].Mode == vrrp.Unicast, Refusal: d.muteness(six)})
+		}
+	}
+	return nil
+}
+
+// instance is the VRRP instance of a virtual router on this unit.
+func (d Desired) instance(o facts.Observed, r Router) keepalived.VRRPInstance {
+	m := o.Machine
+	i := keepalived.VRRPInstance{
+		Name:       d.Name(r),
+		Interface:  d.Speaks,
+		Parameters: r.Run,
+		Password:   d.runningPassword(m, r),
+		Priority:   d.base(r),
+		TrackFile:  d.Layout.At(r.Number).TrackFile(),
+		Also:       d.alsoAdvertised(m),
+		Peers:      d.sendsTo(r.Run.Anchor.Is6()),
+	}
+	for _, v := range r.VirtualIPs {
+		name := d.chosenFor[v.Addr()]
+		i.Addresses = append(i.Addresses, keepalived.VirtualAddress{Prefix: d.prefix(m, name, v.Prefix), Interface: name})
+	}
+	if len(i.Peers) == 0 {
+		i.Peers = []netip.Addr{d.address} // nobody else yet; an empty list would mean multicast
+		if !d.address.IsValid() {
+			i.Peers = m.Applied.Peers
+		}
+	}
+	return i
+}
+
+// VRRPInstances are those of all virtual routers.
+func (d Desired) VRRPInstances() []keepalived.VRRPInstance {
+	var all []keepalived.VRRPInstance
+	for _, r := range d.Routers {
+		all = append(all, r.Instance)
+	}
+	return all
+}
+
+// Placed are the virtual IPs with their interfaces.
+func (d Desired) Placed() []keepalived.VirtualAddress {
+	var all []keepalived.VirtualAddress
+	for _, r := range d.Routers {
+		all = append(all, r.Instance.Addresses...)
+	}
+	return all
+}
+
+// muteness tells that unicast advertisements have no address to come from.
+func (d Desired) muteness(six bool) error {
+	kind := "IPv4"
+	if six {
+		kind = "link-local IPv6"
+	}
+	return &status.Blocked{Message: "interface " + d.Speaks + " has no " + kind + " address, which vrrp_mode=unicast needs"}
+}
+
+// spoken is the interface of the instance in use, else that of the first virtual
+// IP: while the last virtual IP of a family goes, the others still speak that family.
+func (d Desired) spoken(m facts.Machine) string {
+	for _, number := range slices.Sorted(maps.Keys(m.Applied.Routers)) {
+		if r := m.Applied.Routers[number]; !m.Applied.Python && m.Exists(r.Link) {
+			return r.Link
+		}
+	}
+	return d.Links[0]
+}
+
+// source is the address that keepalived sends unicast advertisements from and
+// listens on: of the interface's own addresses the kernel's first one for IPv4,
+// whichever Juju prefers, and the link-local one for IPv6 (keepalived.conf(5),
+// unicast_src_ip: naming another one would leave a daemon deaf that starts before the
+// address is there).
+func source(m facts.Machine, iface string, six bool) netip.Addr {
+	for _, i := range m.Interfaces {
+		if i.Name != iface {
+			continue
+		}
+		for _, p := range i.Addresses {
+			a := p.Addr().WithZone("")
+			if a.Is6() == six && a.IsLinkLocalUnicast() == six && !a.IsLoopback() {
+				return a
+			}
+		}
+	}
+	return netip.Addr{}
+}
+
+// prefix drops the prefix length of a virtual IP whose subnet the interface has
+// already: of two addresses of a subnet the kernel takes the later one for secondary,
+// which may become the unit's own, and what leaves from then on comes from the virtual
+// IP. What was dropped stays so while the option says the same: the unit's own address
+// may be away for a moment.
+func (d Desired) prefix(m facts.Machine, iface string, v netip.Prefix) netip.Prefix {
+	alone := netip.PrefixFrom(v.Addr(), v.Addr().BitLen())
+	was, placed := m.PlaceOf(v.Addr())
+	if placed && was.Interface == iface && was.Bits == alone.Bits() && d.asked[v] {
+		return alone
+	}
+	for _, i := range m.Interfaces {
+		if i.Name == iface && i.Subnet(v.Addr()) > 0 {
+			return alone
+		}
+	}
+	return v
+}

@@ -1,0 +1,104 @@
+package decide
+
+import (
+	"net/netip"
+	"slices"
+
+	"keepalived-charm/internal/facts"
+	"keepalived-charm/internal/group"
+	"keepalived-charm/internal/healthcheck"
+	"keepalived-charm/internal/step"
+)
+
+// checker is the health checker's configuration.
+func (d Desired) checker() healthcheck.Config {
+	one := d.Routers[0]
+	check := d.Options.Check.Check
+	if d.Options.Check.CA != "" {
+		check.CA = d.Layout.CheckerCA()
+	}
+	policy := d.Options.Policy
+	policy.Mixed = one.Mixed()
+	// Every router has its home.
+	policy.Preempt = policy.Preempt || d.Spread
+	c := healthcheck.Config{
+		Application: d.Layout.Application,
+		Policy:      policy,
+		// A unit that departs knows of no other any more, which are there all the same.
+		Peers:      len(d.Peers) > 0 || one.Planned > 1 || one.State == group.Departing,
+		StatusFile: d.Layout.StatusFile(),
+		Check:      check,
+		History:    d.Layout.History(),
+		Links:      d.Links,
+	}
+	if d.Options.Notify {
+		c.News = d.Layout.News()
+	}
+	if c.Peers && !d.Paused {
+		c.Booted = d.Layout.Booted()
+	}
+	for _, r := range d.Routers {
+		c.Instances = append(c.Instances, d.checked(r, c.Booted != ""))
+	}
+	return c
+}
+
+// checked is a VRRP instance as the health checker knows it.
+func (d Desired) checked(r Router, booted bool) healthcheck.Instance {
+	i := r.Instance
+	// The anchor tells who holds; the others are what a crashed daemon may leave.
+	h := healthcheck.Instance{Name: i.Name, TrackFile: i.TrackFile, VirtualRouterID: i.VirtualRouterID, Interface: "lo", Addresses: []netip.Addr{i.Anchor}}
+	for _, a := range i.Addresses {
+		if a.Addr() == i.Anchor {
+			h.Interface = a.Interface
+		} else {
+			h.Addresses = append(h.Addresses, a.Addr())
+		}
+	}
+	if h.Aside = string(r.Aside); d.Paused {
+		h.Aside = string(group.Paused) // even when nobody answers: no Watch
+		return h
+	}
+	if len(r.VirtualIPs) > 0 && (h.Aside != "" || booted) {
+		h.Watch = netip.AddrPortFrom(r.VirtualIPs[0].Addr(), uint16(d.Options.Port)).String()
+	}
+	return h
+}
+
+// Silences tells whether this unit begins, and whether it ends, to stand aside in some
+// router. between is the health checker's configuration with which it has begun and not
+// ended.
+func (d Desired) Silences(m facts.Machine) (begins, ends bool, between step.File) {
+	path := d.Layout.CheckerConfig()
+	if m.Checker == nil {
+		return d.silent(), false, between // it served nothing
+	}
+	was := *m.Checker
+	was.Instances = slices.Clone(was.Instances)
+	before := map[string]int{}
+	for n, i := range was.Instances {
+		before[i.Name] = n
+	}
+	for _, now := range d.Watch.Instances {
+		n, known := before[now.Name]
+		switch {
+		case !known:
+			begins = begins || now.Aside != ""
+		case now.Aside != "" && was.Instances[n].Aside == "":
+			begins = true
+			was.Instances[n].Aside, was.Instances[n].Watch = now.Aside, now.Watch
+		case now.Aside == "" && was.Instances[n].Aside != "":
+			ends = true
+		}
+	}
+	if !begins || !ends {
+		return begins, ends, between
+	}
+	text, err := was.Marshal()
+	return begins, ends && err == nil, step.File{Path: path, Content: string(text)}
+}
+
+// silent tells that this unit stands aside in some router.
+func (d Desired) silent() bool {
+	return d.AnyRouter(func(r Router) bool { return r.Aside != "" })
+}

@@ -1,0 +1,131 @@
+package decide
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"keepalived-charm/internal/config"
+	"keepalived-charm/internal/facts"
+	"keepalived-charm/internal/status"
+	"keepalived-charm/internal/vrrp"
+)
+
+// interfaceFor chooses the interface of a virtual IP, in whose subnets it must be an
+// address that a host can have. With the error comes the interface that it speaks against;
+// empty for none.
+func (d Desired) interfaceFor(o facts.Observed, v netip.Addr) (string, error) {
+	name, err := d.chosen(o, v)
+	if err != nil {
+		return name, err
+	}
+	for _, i := range o.Machine.Interfaces {
+		for _, p := range i.Addresses {
+			if why := config.NoHost(netip.PrefixFrom(v, p.Bits())); i.Name == name && why != "" && p.Contains(v) {
+				return name, &config.Invalid{Option: "virtual_ip", Value: o.Options.Written("virtual_ip"),
+					Must: "a free host address, " + v.String() + " is " + why}
+			}
+		}
+	}
+	return name, nil
+}
+
+// chosen is the interface of a virtual IP: the one that the units agreed on; else the one
+// in use, as long as it is there; else the one that suits best. The one in use stays
+// whatever else comes and goes, as units that put an address on different interfaces do
+// not hear each other.
+func (d Desired) chosen(o facts.Observed, v netip.Addr) (string, error) {
+	m := o.Machine
+	if name := d.pythonInterface(m); name != "" {
+		return name, nil
+	}
+	inUse, used := m.PlaceOf(v)
+	if name := d.Options.Interface; name != "" && name != inUse.Interface && !m.Exists(name) {
+		return "", &config.Invalid{Option: "network_interface", Value: name, Must: "an interface of this machine" + names(m)}
+	}
+	if name := d.Routers[0].Run.Interface; name != "" {
+		return name, nil
+	}
+	if was := d.Routers[0].Was; used && (was == vrrp.Parameters{} || was.Constant()) && was.Interface == "" && m.Keeps(inUse.Interface, v) {
+		return inUse.Interface, nil
+	}
+	name := d.best(o, v)
+	if !config.Interface(name) {
+		return inUse.Interface, &status.Blocked{Message: "no interface for virtual IP " + v.String() +
+			": no subnet of this machine holds it and there is no default route; set option network_interface"}
+	}
+	return name, nil
+}
+
+// best chooses an interface for a virtual IP that has none yet: of those that have it
+// in a subnet the one that suits best, by the longest prefix; that of the default route
+// comes before those that do not suit.
+func (d Desired) best(o facts.Observed, v netip.Addr) string {
+	m := o.Machine
+	fallback := fallback(o, v.Is6())
+	var found []facts.Interface
+	for _, i := range m.Interfaces {
+		if config.Interface(i.Name) && i.Subnet(v) > 0 {
+			found = append(found, i)
+		}
+	}
+	if len(found) == 0 {
+		return fallback
+	}
+	chosen := slices.MinFunc(found, func(a, b facts.Interface) int {
+		return cmp.Or(
+			m.Suits(a)-m.Suits(b),
+			b.Subnet(v)-a.Subnet(v),
+			preferred(b.Name == fallback, slices.Contains(o.Bound, b.Name))-preferred(a.Name == fallback, slices.Contains(o.Bound, a.Name)),
+			strings.Compare(a.Name, b.Name))
+	})
+	if m.Suits(chosen) == facts.Unsuited && fallback != "" {
+		return fallback
+	}
+	return chosen.Name
+}
+
+// preferred counts what speaks for an interface.
+func preferred(reasons ...bool) (n int) {
+	for _, r := range reasons {
+		if r {
+			n++
+		}
+	}
+	return n
+}
+
+// fallback is the interface for a virtual IP that no subnet holds; may be empty.
+func fallback(o facts.Observed, six bool) string {
+	name := o.Machine.DefaultInterface4
+	if six {
+		name = o.Machine.DefaultInterface6
+	}
+	if name == "" || len(o.Bound) == 0 || slices.Contains(o.Bound, name) {
+		return name
+	}
+	for _, i := range o.Machine.Interfaces {
+		if slices.Contains(o.Bound, i.Name) && slices.ContainsFunc(i.Addresses, func(p netip.Prefix) bool {
+			return p.Addr().Is6() == six && !p.Addr().IsLinkLocalUnicast()
+		}) {
+			return i.Name
+		}
+	}
+	return name
+}
+
+// names lists the machine's interfaces for a status line, the first few.
+func names(m facts.Machine) string {
+	const most = 6
+	var names []string
+	for _, i := range m.Interfaces {
+		if config.Interface(i.Name) {
+			names = append(names, i.Name)
+		}
+	}
+	if len(names) > most {
+		names = append(names[:most], "...")
+	}
+	return " (" + strings.Join(names, ", ") + ")"
+}

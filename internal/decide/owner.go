@@ -1,0 +1,92 @@
+package decide
+
+import (
+	"net/netip"
+	"slices"
+	"strconv"
+
+	"keepalived-charm/internal/facts"
+	"keepalived-charm/internal/keepalived"
+	"keepalived-charm/internal/status"
+	"keepalived-charm/internal/vrrp"
+)
+
+// What the machine's owner sets in global_defs, or for all interfaces, reaches the
+// charm's instances. What an instance can say of itself the fragment says; what it
+// cannot, in every keepalived from 2.2.4 on, and what breaks an instance is here. The
+// rest of keepalived.conf(5) harms none: it is about mail, SNMP, D-Bus, scripts, other
+// kinds of instances, names, or how much of the machine keepalived gets.
+
+// Intrusion is a setting of the machine's owner that breaks virtual IPs.
+type Intrusion struct{ File, Setting, Effect string }
+
+// slowest is how long gratuitous ARP may be put off, in seconds for each message. At a
+// move there are five for each address.
+const slowest = 0.1
+
+// effect tells what a setting does to an instance; empty for nothing.
+func effect(s keepalived.Setting, run vrrp.Parameters) string {
+	value := ""
+	if len(s) > 1 {
+		value = s[1]
+	}
+	switch s[0] {
+	case "net_namespace":
+		return "puts the virtual IPs into another network namespace"
+	case "vrrp_mcast_group4", "vrrp_mcast_group6":
+		group, usual := "vrrp_mcast_group4", "224.0.0.18"
+		if run.Anchor.Is6() {
+			group, usual = "vrrp_mcast_group6", "ff02::12"
+		}
+		a, err := netip.ParseAddr(value)
+		if run.Mode == vrrp.Multicast && s[0] == group && err == nil && a != netip.MustParseAddr(usual) {
+			return "sends advertisements where other units do not listen"
+		}
+	case "v3_checksum_as_v2":
+		if run.Version == 3 && !run.Anchor.Is6() && !slices.Contains([]string{"off", "false", "no"}, value) {
+			return "makes advertisements that other units drop"
+		}
+	case "reload_check_config":
+		return "makes keepalived end or ignore changes when it reloads"
+	case "json_file_location":
+		return "hides keepalived's state from the charm"
+	case "vrrp_garp_interval", "vrrp_gna_interval", "garp_interval", "gna_interval":
+		if seconds, err := strconv.ParseFloat(value, 64); err == nil && seconds > slowest {
+			return "delays telling the network that virtual IPs moved"
+		}
+	}
+	return ""
+}
+
+// intrusions lists what breaks this unit's instances.
+func (d Desired) intrusions(m facts.Machine) []Intrusion {
+	var list []Intrusion
+	for _, other := range m.Others {
+		for _, s := range other.Settings {
+			if e := effect(s, d.Routers[0].Run); e != "" {
+				list = append(list, Intrusion{other.File, s[0], e})
+			}
+		}
+	}
+	return list
+}
+
+// refuseIntrusion keeps a unit that has not begun from serving where a setting of the
+// machine's owner would break its virtual IPs. One that serves goes on and says so.
+func (d *Desired) refuseIntrusion(o facts.Observed) error {
+	d.Intruded = d.intrusions(o.Machine)
+	if o.Machine.Applied.Ours() || len(d.Intruded) == 0 {
+		return nil // what is wrong is told in words of its own
+	}
+	return d.weigh(Claim{Refusal: &status.Blocked{Message: d.Intruded[0].Say(status.OwnerSets)}})
+}
+
+func (i Intrusion) Say(c status.Condition) string {
+	return status.Say(c, "FILE", i.File, "SETTING", i.Setting, "EFFECT", i.Effect).Message
+}
+
+// Dropped lists the virtual IPs whose packets keepalived's packet filter drops. The
+// charm's instances drop nothing, so an instance of before left them there.
+func (d Desired) Dropped(m facts.Machine) []netip.Addr {
+	return slices.DeleteFunc(d.Addresses(), func(a netip.Addr) bool { return !slices.Contains(m.Filtered, a) })
+}

@@ -1,0 +1,163 @@
+package decide
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/juju/charm/v12/hooks"
+
+	"keepalived-charm/internal/endpoint"
+	"keepalived-charm/internal/facts"
+	"keepalived-charm/internal/group"
+	"keepalived-charm/internal/juju"
+	"keepalived-charm/internal/vrrp"
+)
+
+// member is what this unit tells its peers.
+func (d Desired) member(o facts.Observed) endpoint.Member {
+	m := endpoint.Member{Principal: o.Event.Principal, Rank: int(d.rank)}
+	// Only what Juju lists: the kernel's may come and go, with a hook on every peer.
+	for _, a := range d.own {
+		if slices.Contains(o.Ingress, a.String()) {
+			m.Addresses = append(m.Addresses, a)
+		}
+	}
+	if d.Mode == Serving {
+		m.Address = d.address
+		m.Lists = d.lists(o)
+		m.MACs = d.macs(o.Machine)
+		m.Word = d.Routers[0].word(d.Paused)
+		m.Since = o.Told().Since
+		reign := int64(0)
+		for _, r := range d.Routers {
+			if r.Number > 0 {
+				if m.More == nil {
+					m.More = map[int]group.Word{}
+				}
+				m.More[r.Number] = r.word(d.Paused)
+			} else if d.Spread {
+				m.Word.VirtualIPs = r.Addresses()
+			}
+			if d.master(o.Machine, r) {
+				reign = max(reign, d.reign(o.Machine, r))
+			}
+		}
+		switch {
+		case reign > 0:
+			m.Since = d.since(o, reign)
+		case d.yielded(o, m.Since):
+			m.Since = 0
+		}
+	}
+	return m
+}
+
+// since is when this unit became the holder, as it tells its peers. keepalived counts a
+// reload as a transition, so what was told stands until a peer has told of a later one:
+// news of it would cost a hook on every peer.
+func (d Desired) since(o facts.Observed, reign int64) int64 {
+	told := o.Told().Since
+	if told == 0 || told > reign || slices.ContainsFunc(d.Peers, func(p Peer) bool { return p.Member.Since >= told }) {
+		return reign
+	}
+	return told
+}
+
+// yielded tells that this unit was holder since a time and is it no longer, as it
+// heard one that has been for longer: each was the only one that the other heard of.
+// Such a holder has no news, and without this unit's word the others would go on to
+// name this one. Where the next holder has not told of itself yet, they hear twice.
+func (d Desired) yielded(o facts.Observed, since int64) bool {
+	if since == 0 || !o.Machine.Check.Known || !o.Machine.Check.Healthy {
+		return false
+	}
+	for _, r := range d.Routers {
+		state, _ := d.State(o.Machine, r)
+		holder, known := r.Holder(o.Machine, state)
+		for _, p := range d.Peers {
+			if known && holder == p.Unit && p.Member.Since < since {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// unheard tells that a peer would not send its advertisements to this unit yet,
+// which would hear nothing from it and take the addresses.
+func (d Desired) unheard(r Router) bool {
+	return r.Run.Mode == vrrp.Unicast && slices.ContainsFunc(serving(r.Peers), func(p Peer) bool {
+		return !slices.Contains(p.lists, d.address)
+	})
+}
+
+// publish derives what to write on each relation.
+func (d Desired) publish(o facts.Observed) {
+	service := endpoint.Service{Hostname: d.Options.Hostname, Port: d.Options.Port}
+	for _, v := range d.Options.VirtualIPs {
+		service.Addresses = append(service.Addresses, v.Written)
+	}
+	for _, r := range o.Relations {
+		var want juju.Databag
+		switch r.Endpoint {
+		case endpoint.Website:
+			want = endpoint.HTTP(service, r.Own["ingress-address"])
+		case endpoint.LoadBalancer:
+			want = endpoint.PublicAddress(service)
+		case endpoint.Cluster:
+			want = d.member(o).Databag()
+		default:
+			continue
+		}
+		if len(service.Addresses) == 0 && r.Endpoint != endpoint.Cluster && r.Own["port"] == "" {
+			continue // nothing was published, so nothing is withdrawn
+		}
+		changes := endpoint.Changes(want, r.Own)
+		if r.Endpoint == endpoint.Cluster {
+			maps.Copy(changes, group.Former(want, r.Own))
+		}
+		if len(changes) > 0 {
+			d.Publish[r.ID] = changes
+		}
+	}
+}
+
+// Overwrites tells that Juju, at the end of this hook, puts the unit's own address in
+// the place of the virtual IP on website: it does so in config-changed, and takes a
+// value that is published again for no change (Juju source,
+// apiserver/facades/agent/uniter, updateUnitNetworkInfoOperation).
+func Overwrites(o facts.Observed) bool {
+	if o.Event.Hook != hooks.ConfigChanged || !o.Machine.NotifierActive {
+		return false
+	}
+	for _, r := range o.Relations {
+		if r.Endpoint == endpoint.Website && r.Own["port"] != "" && r.Own["private-address"] != r.Own["ingress-address"] {
+			return true
+		}
+	}
+	return false
+}
+
+// TellVerdict adds to what the peers are told what this unit's health checker
+// says, now that the machine is as wanted. Hooks of the peer relation tell nothing:
+// units whose services come and go would answer each other for ever.
+func (d *Desired) TellVerdict(o facts.Observed) {
+	if o.Event.Endpoint == endpoint.Cluster {
+		return
+	}
+	var healthy *bool
+	if d.Mode == Serving && o.Machine.Check.Known {
+		healthy = &o.Machine.Check.Healthy
+	}
+	for _, r := range o.Relations {
+		if r.Endpoint != endpoint.Cluster {
+			continue
+		}
+		if changes := endpoint.Changes(endpoint.Verdict(healthy), r.Own); len(changes) > 0 {
+			if d.Publish[r.ID] == nil {
+				d.Publish[r.ID] = juju.Databag{}
+			}
+			maps.Copy(d.Publish[r.ID], changes)
+		}
+	}
+}

@@ -1,0 +1,203 @@
+package decide
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+
+	"keepalived-charm/internal/config"
+	"keepalived-charm/internal/endpoint"
+	"keepalived-charm/internal/facts"
+	"keepalived-charm/internal/group"
+	"keepalived-charm/internal/vrrp"
+)
+
+// With option spread the group has several virtual routers, each with a VRRP
+// instance, an agreement and an election of its own. Number k carries the k-th
+// virtual IP and has the virtual router ID router_id + k; a virtual IP keeps its
+// number for as long as any unit serves it, whatever happens to the list. The j-th
+// IPv4 and the j-th IPv6 address share a router.
+//
+// Whether there is one router or several is a parameter of router 0, so units change
+// it together:
+//
+//   - To several: the holder has all virtual IPs. When the others stand aside it
+//     changes over under pinned addresses and holds each router. The others follow,
+//     and each takes by plain pre-emption what is its own.
+//   - To one: the holder of router 0 announces it and takes all routers, as it then
+//     has the highest base priority. A unit that stands aside for the announcement
+//     does so in every router that it has lost. When all have, the holder changes over.
+
+// wordOf is what a unit told of router k.
+func wordOf(m endpoint.Member, k int) group.Word {
+	if k == 0 {
+		return m.Word
+	}
+	return m.More[k]
+}
+
+// share divides the virtual IPs among routers and agrees on each; one is what there is
+// without option spread, and the first of several.
+func (d *Desired) share(o facts.Observed, one Router) ([]Router, error) {
+	one.VirtualIPs = d.Options.VirtualIPs
+	if !one.Run.Spread && !one.Wanted.Spread {
+		return []Router{one}, nil
+	}
+	numbers, err := d.numbers(o, one)
+	if err != nil || !one.Run.Spread {
+		return []Router{one}, err // what is wanted and cannot be is not announced
+	}
+	order := slices.Sorted(maps.Keys(numbers))
+	if one.Was.Constant() && one.Was.VirtualRouterID < d.Options.VirtualRouterID {
+		slices.Reverse(order) // the next one's virtual router ID becomes free first
+	}
+	next, aside := one.Next, one.Aside.Announcement()
+	d.first = one.Run
+	d.Spread, d.gathers = true, next != nil && !next.Parameters.Spread
+	d.ends = d.gathers || aside != nil && !aside.Parameters.Spread
+	var routers []Router
+	ids := map[vrrp.VirtualRouterID]bool{}
+	for _, k := range order {
+		r := one
+		if k > 0 {
+			r = d.decide(o, k)
+			r.Aside = cmp.Or(d.out(one, r.Holds), r.Aside)
+		}
+		r.VirtualIPs, r.Turns = numbers[k], d.TurnsOf(k)
+		id := r.Run.VirtualRouterID
+		taken := ids[id]
+		switch fresh := r.Was == (vrrp.Parameters{}); {
+		case fresh && k > 0 && (id > vrrp.LastVirtualRouterID || taken || !one.Pin && (r.occupied(id) || len(serving(r.Peers)) == 0 && d.unsettled(one))):
+			continue // the first router, or another, has yet to make room, or units would begin with different parameters
+		case taken:
+			r.Run, r.Pin, r.Moving = r.Was, false, true
+		}
+		ids[r.Run.VirtualRouterID] = true
+		routers = append(routers, r)
+	}
+	slices.SortFunc(routers, func(a, b Router) int { return a.Number - b.Number })
+	return routers, nil
+}
+
+// unsettled tells that units are about to change the parameters of the first router,
+// which a new one takes over.
+func (d Desired) unsettled(first Router) bool {
+	return first.Aside.Announcement() != nil ||
+		slices.ContainsFunc(serving(d.Peers), func(p Peer) bool { return !p.Unread() && p.Runs != d.first })
+}
+
+// out tells what this unit stands aside for in every router but the first; empty for
+// nothing.
+func (d Desired) out(first Router, holds bool) group.Aside {
+	// A unit that came back to units that have one router for all virtual IPs.
+	if slices.ContainsFunc(serving(d.Peers), func(p Peer) bool { return p.Aside == "" && !p.Unread() && !p.Runs.Spread }) {
+		return group.Agreed
+	}
+	if d.ends && !d.gathers && !holds {
+		return first.Aside
+	}
+	return ""
+}
+
+// room is what one virtual IP takes: a router and an address family.
+type room struct {
+	number int
+	six    bool
+}
+
+// rooms tells the router of each virtual IP that some unit has, and what is taken. Who
+// takes part in a router is believed first, who does not know its peers not at all: it
+// counts by itself. Units that run hooks for two changes of the list at the same time may
+// give a new virtual IP two routers, until each has seen what the others told; the lower
+// one stays.
+func (d Desired) rooms(o facts.Observed, first Router) (known map[netip.Addr]int, taken map[room]bool) {
+	known, taken = map[netip.Addr]int{}, map[room]bool{}
+	weak := map[netip.Addr]int{}
+	note := func(number int, r group.Word) {
+		where := known
+		switch r.Aside {
+		case "":
+		case group.Unknown:
+			return
+		default:
+			where = weak
+		}
+		for _, a := range r.VirtualIPs {
+			if before, ok := where[a]; !ok || number < before {
+				where[a] = number
+			}
+			taken[room{number, a.Is6()}] = true
+		}
+	}
+	if first.Was.Spread {
+		for a, p := range o.Machine.Applied.Addresses {
+			note(p.Router, group.Word{VirtualIPs: []netip.Addr{a}, Aside: wordOf(d.told, p.Router).Aside})
+		}
+	}
+	for _, p := range serving(d.Peers) {
+		note(0, p.Member.Word)
+		for number, r := range p.Member.More {
+			note(number, r)
+		}
+	}
+	for a, number := range weak {
+		if _, ok := known[a]; !ok {
+			known[a] = number
+		}
+	}
+	return known, taken
+}
+
+// numbers gives every virtual IP its router: the one that a unit has it in, or the
+// lowest without an address of its family.
+func (d Desired) numbers(o facts.Observed, first Router) (map[int][]config.VirtualIP, error) {
+	known, taken := d.rooms(o, first)
+	numbers := map[int][]config.VirtualIP{0: nil} // the first speaks for the unit
+	for _, v := range d.Options.VirtualIPs {
+		number, ok := known[v.Addr()]
+		for !ok && taken[room{number, v.Addr().Is6()}] {
+			number++
+		}
+		taken[room{number, v.Addr().Is6()}] = true
+		numbers[number] = append(numbers[number], v)
+	}
+	most := vrrp.LastVirtualRouterID - vrrp.VirtualRouterID(slices.Max(slices.Collect(maps.Keys(numbers))))
+	if most < 1 {
+		return nil, &config.Invalid{Option: "spread", Value: "true",
+			Must: fmt.Sprintf("false: it gives each virtual IP a virtual router ID, of which there are %d", vrrp.LastVirtualRouterID)}
+	}
+	if d.Options.VirtualRouterID > most {
+		return nil, &config.Invalid{Option: "router_id", Value: fmt.Sprint(d.Options.VirtualRouterID),
+			Must: fmt.Sprintf("%d at most: spread gives each virtual IP a virtual router ID, counting up to %d", most, vrrp.LastVirtualRouterID)}
+	}
+	return numbers, nil
+}
+
+// Turns is the order in which units take a router over. First comes its home: homes go
+// round the units of the group, whether those serve now or not. Every second round the
+// order is the reverse, so that what one unit had goes to several. The zero value is the
+// order of ranks, that of the one router without option spread.
+type Turns struct {
+	home    vrrp.Rank
+	reverse bool
+}
+
+// TurnsOf is the order of router k of several.
+func (d Desired) TurnsOf(k int) Turns {
+	ranks := []vrrp.Rank{d.rank}
+	for _, p := range d.Peers {
+		ranks = append(ranks, p.Rank)
+	}
+	slices.Sort(ranks)
+	return Turns{ranks[k%len(ranks)], k/len(ranks)%2 > 0}
+}
+
+// Of is the place of a rank in that order.
+func (t Turns) Of(r vrrp.Rank) vrrp.Rank {
+	if t.reverse {
+		return (t.home - r + vrrp.Ranks) % vrrp.Ranks
+	}
+	return (r - t.home + vrrp.Ranks) % vrrp.Ranks
+}

@@ -1,0 +1,113 @@
+package decide_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"keepalived-charm/internal/applied"
+	"keepalived-charm/internal/config"
+	"keepalived-charm/internal/decidetest"
+	"keepalived-charm/internal/endpoint"
+	"keepalived-charm/internal/facts"
+	"keepalived-charm/internal/group"
+	"keepalived-charm/internal/juju"
+	"keepalived-charm/internal/keepalived"
+	"keepalived-charm/internal/vrrp"
+)
+
+// spreading is a unit whose virtual IPs are shared out, and what it runs.
+func spreading(vips string, runs applied.Record) facts.Observed {
+	o := decidetest.Observed()
+	o.Options.Raw["virtual_ip"], o.Options.Raw["spread"] = vips, true
+	o.Machine.DefaultInterface6 = "eth0"
+	o.Machine.Applied = runs
+	return o
+}
+
+// routers lists the virtual IPs of each instance that a unit is to have.
+func routers(t *testing.T, o facts.Observed) (list []string) {
+	t.Helper()
+	d, err := decidetest.Desire(o)
+	require.NoError(t, err)
+	for _, c := range keepalived.Claims(d.Files[d.Layout.Fragment()]) {
+		words := []string{c.Name + " " + fmt.Sprint(c.VirtualRouterID)}
+		for _, a := range c.Addresses {
+			if !vrrp.IsAnchor(a) {
+				words = append(words, a.String())
+			}
+		}
+		list = append(list, strings.Join(words, " "))
+	}
+	return list
+}
+
+func TestEachVirtualIPHasAnInstance(t *testing.T) {
+	const a, b, c, d = "10.10.74.250", "10.10.74.251", "10.10.74.252", "10.10.74.253"
+	three, none := decidetest.Record(t, spreading(a+" "+b+" "+c, applied.Record{})), applied.Record{}
+	for claim, s := range map[string]struct {
+		vips string
+		runs applied.Record
+		want []string
+	}{
+		"in the operator's order": {c + " " + a, none, []string{"charm_keepalived 23 " + c, "charm_keepalived_1 24 " + a}},
+		"pairs of both families": {a + " 2001:db8::1 " + b + " 2001:db8::2 2001:db8::3", none,
+			[]string{"charm_keepalived 23 " + a + " 2001:db8::1", "charm_keepalived_1 24 " + b + " 2001:db8::2", "charm_keepalived_2 25 2001:db8::3"}},
+		"kept in another order":         {c + " " + b + " " + a, three, []string{"charm_keepalived 23 " + a, "charm_keepalived_1 24 " + b, "charm_keepalived_2 25 " + c}},
+		"kept when one goes":            {a + " " + c, three, []string{"charm_keepalived 23 " + a, "charm_keepalived_2 25 " + c}},
+		"kept when the first goes":      {b + " " + c, three, []string{"charm_keepalived 23", "charm_keepalived_1 24 " + b, "charm_keepalived_2 25 " + c}},
+		"another takes no place in use": {a + " " + b + " " + d, three, []string{"charm_keepalived 23 " + a, "charm_keepalived_1 24 " + b, "charm_keepalived_3 26 " + d}},
+	} {
+		t.Run(claim, func(t *testing.T) {
+			require.Equal(t, s.want, routers(t, spreading(s.vips, s.runs)))
+		})
+	}
+}
+
+func TestAPlaceThatAPeerUsesIsKept(t *testing.T) {
+	o := spreading("10.10.74.252 10.10.74.250", applied.Record{})
+	peer := endpoint.Member{Principal: juju.Unit{Application: "haproxy", Number: 1}, Rank: 1, Word: running(t, 23, true, "10.10.74.250"),
+		More: map[int]group.Word{2: running(t, 25, false, "10.10.74.252")}}
+	o.Relations[2].Members[juju.Unit{Application: "keepalived", Number: 1}] = facts.ReadMember(peer.Databag())
+	require.Equal(t, []string{"charm_keepalived 23 10.10.74.250", "charm_keepalived_2 25 10.10.74.252"}, routers(t, o))
+}
+
+// running is what a peer tells of a router.
+func running(t *testing.T, id int, spread bool, vip string) group.Word {
+	t.Helper()
+	p, ok := vrrp.ParseParameters(fmt.Sprintf("version=3 mode=multicast vrid=%d interval=200ms anchor=169.254.%d.112", id, id))
+	require.True(t, ok)
+	p.Spread = spread
+	return endpoint.ReadMember(juju.Databag{"protocol": "1", "vrrp": p.String(), "vips": vip}).Word
+}
+
+func TestVirtualRouterIDsThatRunOutAreRefused(t *testing.T) {
+	o := spreading("10.10.74.250 10.10.74.251 10.10.74.252", applied.Record{})
+	o.Options.Raw["router_id"] = 254
+	_, err := decidetest.Desire(o)
+	var invalid *config.Invalid
+	require.ErrorAs(t, err, &invalid)
+	require.Equal(t, `option router_id is "254", must be 253 at most: spread gives each virtual IP a virtual router ID, counting up to 255`, err.Error())
+}
+
+// TestOneVirtualRouterIsAsEver: without spread nothing tells of it.
+func TestOneVirtualRouterIsAsEver(t *testing.T) {
+	o := decidetest.Observed()
+	o.Options.Raw["virtual_ip"] = "10.10.74.250 10.10.74.251"
+	d, err := decidetest.Desire(o)
+	require.NoError(t, err)
+	for path, text := range d.Files {
+		if path == d.Layout.Record() {
+			continue // it lists all options
+		}
+		require.NotContains(t, text, "spread", path)
+		require.NotContains(t, text, "keepalived_1", path)
+	}
+	for key, value := range d.Publish["cluster:1"] {
+		require.NotContains(t, value, "spread")
+		require.False(t, slices.Contains([]string{"vips", "vrrp-1"}, key) && value != "", key)
+	}
+}

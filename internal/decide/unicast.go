@@ -1,0 +1,48 @@
+package decide
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/juju/charm/v12/hooks"
+
+	"keepalived-charm/internal/endpoint"
+	"keepalived-charm/internal/facts"
+	"keepalived-charm/internal/vrrp"
+)
+
+// sendsTo lists the addresses for unicast advertisements.
+func (d Desired) sendsTo(six bool) []netip.Addr {
+	var list []netip.Addr
+	add := func(a netip.Addr) {
+		if a.IsValid() && a != d.address && a.Is6() == six && !slices.Contains(list, a) {
+			list = append(list, a)
+		}
+	}
+	for _, p := range d.Peers {
+		add(p.Address)
+	}
+	for _, a := range d.former {
+		add(a)
+	}
+	return list
+}
+
+// formerly lists where this unit has sent its advertisements so far and goes on to
+// send them. From a unit that leaves, Juju takes its peers away one after the other
+// before it has the unit stop; a holder that they no longer heard would hold in
+// vain. Hooks that no leaving unit runs tell who the peers are.
+func formerly(o facts.Observed) []netip.Addr {
+	if o.Event.Endpoint == endpoint.Cluster && !o.Leaving() {
+		switch o.Event.Hook {
+		case hooks.RelationJoined, hooks.RelationChanged, hooks.RelationDeparted:
+			return nil
+		}
+	}
+	return o.Machine.Applied.Peers
+}
+
+// deserted tells that this unit may hear nothing any more from peers it had.
+func (d Desired) deserted(o facts.Observed, r Router) bool {
+	return r.Run.Mode == vrrp.Unicast && len(d.former) > 0 && o.Leaving()
+}

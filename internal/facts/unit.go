@@ -1,0 +1,165 @@
+package facts
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/juju/charm/v12/hooks"
+
+	"keepalived-charm/internal/applied"
+	"keepalived-charm/internal/config"
+	"keepalived-charm/internal/endpoint"
+	"keepalived-charm/internal/group"
+	"keepalived-charm/internal/healthcheck"
+	"keepalived-charm/internal/juju"
+	"keepalived-charm/internal/layout"
+)
+
+// Stands is what the installed configuration keeps an instance of this unit out for.
+func (o Observed) Stands(name string) group.Aside {
+	if o.Machine.Checker == nil {
+		return ""
+	}
+	for n := range o.Machine.Checker.Instances {
+		if i := &o.Machine.Checker.Instances[n]; i.Name == name {
+			return group.Aside(i.Aside)
+		}
+	}
+	return ""
+}
+
+// Installed is the health checker's configuration; empty where there is none.
+func (o Observed) Installed() healthcheck.Config {
+	if o.Machine.Checker == nil {
+		return healthcheck.Config{}
+	}
+	return *o.Machine.Checker
+}
+
+// Loses tells that this hook is about another unit that departs.
+func (o Observed) Loses() bool {
+	return o.Event.Hook == hooks.RelationDeparted && o.Event.Endpoint == endpoint.Cluster && o.Event.Departing != o.Event.Unit
+}
+
+// HoldsAll tells that the machine has every router's address.
+func (m Machine) HoldsAll() bool {
+	for _, r := range m.Applied.Routers {
+		if !m.Has(r.Anchor) {
+			return false
+		}
+	}
+	return true
+}
+
+// Stopped tells that the unit has run stop or remove. Juju stops no unit of a machine but
+// one that it removes, yet hooks may follow: the peer relation's broken, and whatever an
+// agent that was restarted begins with, start included after a reboot. Only install
+// begins a unit anew.
+func (o Observed) Stopped() bool { return o.Machine.Stopped && o.Event.Hook != hooks.Install }
+
+// Upgrades tells that the machine's base is being upgraded. A new charm is given another
+// chance, whatever became of that, and one that has ended needs no mark of it.
+func (o Observed) Upgrades() bool {
+	switch o.Event.Hook {
+	case hooks.PreSeriesUpgrade:
+		return true
+	case hooks.PostSeriesUpgrade, hooks.UpgradeCharm, hooks.Stop:
+		return false
+	}
+	_, marked := o.Machine.Files[o.Layout().Upgrading()]
+	return marked
+}
+
+func (o Observed) Layout() layout.Layout { return layout.Layout{Application: o.Event.Unit.Application} }
+
+// Floating tells the addresses that keepalived may have put on this machine:
+// those that this unit applied, those of neighbours and the Python charm included.
+// The daemon itself may hold others: those of files that were changed since it
+// read them.
+func (o Observed) Floating() map[netip.Addr]bool {
+	floating := maps.Clone(o.Machine.Placed)
+	if floating == nil {
+		floating = map[netip.Addr]bool{}
+	}
+	for _, i := range o.Machine.Instances {
+		for _, a := range i.Addresses {
+			floating[a] = true
+		}
+	}
+	return floating
+}
+
+// Without returns the interfaces without those addresses.
+func (m Machine) Without(floating map[netip.Addr]bool) []Interface {
+	var list []Interface
+	for _, i := range m.Interfaces {
+		i.Addresses = slices.DeleteFunc(slices.Clone(i.Addresses), func(p netip.Prefix) bool { return floating[p.Addr()] })
+		list = append(list, i)
+	}
+	return list
+}
+
+// Related tells whether there is a peer relation.
+func (o Observed) Related() bool {
+	return slices.ContainsFunc(o.Relations, func(r Relation) bool { return r.Endpoint == endpoint.Cluster })
+}
+
+// Told is what this unit told its peers before.
+func (o Observed) Told() endpoint.Member {
+	for _, r := range o.Relations {
+		if r.Endpoint == endpoint.Cluster {
+			return r.Told
+		}
+	}
+	return endpoint.Member{Rank: -1}
+}
+
+// Untold tells that this unit has told its peers nothing yet.
+func (o Observed) Untold() bool {
+	return slices.ContainsFunc(o.Relations, func(r Relation) bool {
+		return r.Endpoint == endpoint.Cluster && !r.Told.Serves
+	})
+}
+
+// Before returns what was observed with the options that the unit took last, in the
+// place of those that were refused; when these were refused, with those before; false
+// when there are none.
+func (o Observed) Before(refusal error) (Observed, bool) {
+	now, before := config.Effective(o.Options.Raw), o.Machine.Took
+	for n, took := range before {
+		if applied.Same(config.Effective(took.Raw), now) {
+			before = before[n+1:]
+			break
+		}
+	}
+	if len(before) > 0 {
+		if o.Refusal == nil {
+			o.Refusal = refusal
+		}
+		// The look was for what was refused.
+		o.Options, o.Look = before[0], nil
+		return o, true
+	}
+	return o, false
+}
+
+// Units of one application share its files on a machine, applications of this charm those
+// of all. The first unit to serve keeps the application's, the latest revision those of all.
+
+// Owner is the other unit of this application whose the application's files on this
+// machine are; false when they are this unit's, or nobody's.
+func (o Observed) Owner() (juju.Unit, bool) {
+	owner, err := juju.ParseUnit(strings.TrimSpace(o.Machine.Files[o.Layout().Owner()]))
+	us := o.Event.Unit
+	return owner, err == nil && owner.Application == us.Application && owner != us && !o.Machine.OwnerGone
+}
+
+// Leaving tells a unit whose peers are being taken away.
+func (o Observed) Leaving() bool {
+	inGroup := slices.ContainsFunc(o.Relations, func(r Relation) bool { return r.Endpoint == endpoint.Cluster })
+	departs := o.Event.Hook == hooks.RelationDeparted && o.Event.Endpoint == endpoint.Cluster && o.Event.Departing == o.Event.Unit
+	breaks := o.Event.Hook == hooks.RelationBroken && o.Event.Endpoint == endpoint.Cluster
+	return departs || breaks || !inGroup
+}
