@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"keepalived-charm/internal/show"
 )
 
 // runChecks runs the check now, and shows what the health checker last said.
@@ -25,7 +27,7 @@ func runChecks(r request) (map[string]string, error) {
 	results := map[string]string{
 		"type": string(once.Type), "target": cmp.Or(once.Target, "none"), "result": result, "exit": fmt.Sprint(exit),
 		"reason": reason, "duration-ms": fmt.Sprintf("%.1f", once.DurationMS),
-		"verdict": verdict(c), "verdict-since": stamp(c.Since), "in-a-row": fmt.Sprint(c.InARow), "held-back-until": stamp(c.HeldBack),
+		"verdict": show.Verdict(c), "verdict-since": stamp(c.Since), "in-a-row": fmt.Sprint(c.InARow), "held-back-until": stamp(c.HeldBack),
 	}
 	name := strings.TrimSpace(string(once.Type) + " " + once.Target)
 	results["summary"] = fmt.Sprintf("%s passes now, in %.1f ms", name, once.DurationMS)
@@ -34,9 +36,9 @@ func runChecks(r request) (map[string]string, error) {
 	} else if once.Found != "" {
 		results["summary"] += ": " + once.Found
 	}
-	results["summary"] += "; the health checker says: " + verdict(c)
+	results["summary"] += "; the health checker says: " + show.Verdict(c)
 	data := map[string]any{"checks": []any{map[string]any{"type": once.Type, "target": once.Target, "passes": once.Passes, "exit": exit,
-		"reason": once.Reason, "duration-ms": once.DurationMS, "verdict": verdict(c), "verdict-since": results["verdict-since"],
+		"reason": once.Reason, "duration-ms": once.DurationMS, "verdict": show.Verdict(c), "verdict-since": results["verdict-since"],
 		"in-a-row": c.InARow, "held-back-until": results["held-back-until"]}}}
 	return results, attach(results, data)
 }

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"keepalived-charm/internal/group"
 	"keepalived-charm/internal/history"
 	"keepalived-charm/internal/show"
 )
@@ -33,12 +32,12 @@ func showHistory(r request) (map[string]string, error) {
 	history.Explain(entries)
 	kept := len(entries)
 	entries = entries[max(0, kept-limit):]
-	view := show.NewView(r.obs)
+	election := r.election()
 	var lines []string
 	size := 0
 	for n := len(entries) - 1; n >= 0; n-- {
 		e := &entries[n]
-		e.Cause, e.Peer = named(view, e.Cause), named(view, e.Peer)
+		e.Cause, e.Peer = named(election, e.Cause), named(election, e.Peer)
 		lines = append([]string{line(*e)}, lines...)
 		// What JSON makes of an entry is longer.
 		if size += 2 * len(lines[0]); size > mostText {
@@ -80,26 +79,13 @@ func line(e history.Entry) string {
 }
 
 // named puts units' names in the place of their addresses.
-func named(view show.View, text string) string {
-	words := strings.Split(readable(text), " ")
+func named(election show.Election, text string) string {
+	words := strings.Split(show.Readable(text), " ")
 	for n, w := range words {
 		bare := strings.TrimRight(w, ",;:")
 		if a, err := netip.ParseAddr(bare); err == nil {
-			words[n] = cmp.Or(view.Name(a), bare) + w[len(bare):]
+			words[n] = cmp.Or(election.NameOf(a), bare) + w[len(bare):]
 		}
 	}
 	return strings.Join(words, " ")
-}
-
-// readable turns the announcement that a unit stands aside for into words.
-func readable(text string) string {
-	lead, aside := "", text
-	if before, after, led := strings.Cut(text, ": "); led {
-		lead, aside = before+": ", after
-	}
-	a := group.ParseAnnouncement(aside)
-	if a == nil {
-		return text
-	}
-	return fmt.Sprintf("%s%s changes over to %s", lead, a.Holder, a.Parameters)
 }

@@ -1,11 +1,9 @@
 package charm
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"keepalived-charm/internal/decide"
@@ -143,17 +141,6 @@ func (r request) asked() (decide.Desired, error) {
 	obs := r.obs
 	obs.Machine.Unreachable = slices.Concat(obs.Machine.Unreachable, silent)
 	return decide.Decide(obs)
-}
-
-// holders names who has the virtual IPs now.
-func (r *request) holders() string {
-	var names []string
-	for _, i := range show.NewView(r.obs).Instances {
-		if name := cmp.Or(i.Holder, "unknown"); !slices.Contains(names, name) {
-			names = append(names, name)
-		}
-	}
-	return strings.Join(names, " ")
 }
 
 // change carries out an operator's step and then what every hook does. When the
