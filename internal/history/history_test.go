@@ -2,6 +2,7 @@ package history
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -155,4 +156,17 @@ func TestAHistoryThatCannotBeWrittenIsAnErrorAndNothingElse(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, r.Close())
 	require.ErrorContains(t, r.Append(Entry{Event: Paused}), "cannot write the history")
+}
+
+// TestADirectoryAboveTheJournalIsNotItsOwn: whoever writes there first makes the same.
+func TestADirectoryAboveTheJournalIsNotItsOwn(t *testing.T) {
+	state := filepath.Join(t.TempDir(), "charm", "application")
+	r, err := Open(filepath.Join(state, "history", CharmFile))
+	require.NoError(t, err)
+	require.NoError(t, r.Close())
+	for path, mode := range map[string]fs.FileMode{state: 0o755, filepath.Join(state, "history"): 0o700} {
+		info, err := os.Stat(path)
+		require.NoError(t, err)
+		require.Equal(t, mode, info.Mode().Perm(), path)
+	}
 }
