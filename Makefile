@@ -177,7 +177,7 @@ bench: deps charm lab-command ## Measure outages in the lab, to build/bench: tab
 .PHONY: bench-hook
 bench-hook: ## Measure what hooks cost, as ratios in one run (docs/reference/cost.md; root)
 	@go test -count=1 -run '^$$' -bench '^(BenchmarkStart|BenchmarkHookFromStartToExit|BenchmarkManyVirtualIPs)$$' -benchtime 20x ./cmd/keepalived-charm
-	@go test -count=1 -run '^$$' -bench '^BenchmarkGrowth$$' ./internal/charm
+	@go test -count=1 -run '^$$' -bench '^BenchmarkGrowth$$' -benchtime 20x ./internal/charm
 
 .PHONY: chaos
 chaos: deps charm lab-command ## Break a deployment in every way, to build/chaos: what each fault costs (CHAOS_MINUTES=30 random ones more, CHAOS_SEED, ROWS=regexp; root)

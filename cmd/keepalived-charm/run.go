@@ -9,6 +9,7 @@ import (
 	"log"
 	"os"
 	"os/signal"
+	"runtime"
 	"strconv"
 	"syscall"
 
@@ -96,6 +97,9 @@ func hook(path string, args []string, getenv func(string) string, do func(juju.E
 	if err != nil {
 		return err
 	}
+	// A hook does one thing after the other: more processors would each have memory and
+	// threads of their own, for nothing.
+	runtime.GOMAXPROCS(1)
 	self, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("cannot find the charm's binary: %w", err)

@@ -26,8 +26,32 @@ func TestAHookStartsFewTools(t *testing.T) {
 		require.NotEmpty(t, out.Steps)
 		require.LessOrEqual(t, out.Calls, mostCalls+peers, "config-changed that changes everything, %d peers", peers)
 		idle := charmtest.Run(t, "update-status", run(t, s, "cluster-relation-changed"))
-		require.LessOrEqual(t, idle.Calls, 11+peers, "update-status, %d peers", peers)
+		require.LessOrEqual(t, idle.Calls, 10+peers, "update-status, %d peers", peers)
 	}
+}
+
+func TestTheVersionIsToldAgainWhenItIsAnother(t *testing.T) {
+	s := serving(t)
+	s.Juju.Version = ""
+	for _, c := range []struct {
+		claim, hook string
+		change      func(s *charmtest.State)
+		want        string
+	}{
+		{"it was told", "update-status", func(*charmtest.State) {}, ""},
+		{"the package was upgraded", "update-status", func(s *charmtest.State) { s.Host.Version = "2.3.3" }, "2.3.3"},
+		{"other hooks leave it to update-status", "config-changed", func(s *charmtest.State) { s.Host.Version = "2.3.4" }, ""},
+		{"the charm is another", "upgrade-charm", func(*charmtest.State) {}, "2.2.7"},
+		{"the machine was started", "start", func(*charmtest.State) {}, "2.2.7"},
+		{"it could not be noted", "update-status", func(s *charmtest.State) { s.Host.VersionTold = "" }, "2.2.7"},
+	} {
+		require.Equal(t, c.want, run(t, with(s, c.change), c.hook).Juju.Version, c.claim)
+	}
+	full := run(t, with(s, func(s *charmtest.State) { s.Host.Version, s.Host.Full = "2.3.3", true }), "update-status")
+	require.Equal(t, "2.3.3", full.Juju.Version)
+	require.Equal(t, "2.2.7", full.Host.VersionTold)
+	ended := run(t, s, "stop", "remove")
+	require.Empty(t, ended.Host.VersionTold)
 }
 
 // BenchmarkHookThatChangesNothing is update-status on a unit that serves, without

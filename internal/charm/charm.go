@@ -70,6 +70,8 @@ type Machine interface {
 	Look(conflict.Question) (conflict.Look, error)
 	// Remind leaves word that Juju is to run Refresh once the hook has ended.
 	Remind(layout.Layout) error
+	// NoteVersion notes the version that Juju was told for Observe to return, if it can.
+	NoteVersion(l layout.Layout, version string)
 }
 
 // Run carries out one event. An error is a fault, which Juju shows and retries;
@@ -149,13 +151,26 @@ func setStatus(status juju.Status, j Model) error {
 }
 
 // tellsVersion picks the hooks that show keepalived's version: those after which it
-// may be another one, and the regular one. Each hook tool costs.
-func tellsVersion(h hooks.Kind) bool {
+// may be another one, and the regular one where it is. Each hook tool costs.
+func tellsVersion(h hooks.Kind, another bool) bool {
 	switch h {
-	case hooks.Install, hooks.Start, hooks.UpgradeCharm, hooks.UpdateStatus, hooks.PostSeriesUpgrade:
+	case hooks.Install, hooks.Start, hooks.UpgradeCharm, hooks.PostSeriesUpgrade:
 		return true
 	}
-	return false
+	return h == hooks.UpdateStatus && another
+}
+
+// tellVersion notes what it told, which no hook tool tells.
+func tellVersion(obs facts.Observed, j Model, m Machine) error {
+	version := obs.Machine.Version
+	if version == "" || !tellsVersion(obs.Event.Hook, version != obs.Machine.VersionTold) {
+		return nil
+	}
+	if err := j.SetWorkloadVersion(version); err != nil {
+		return err
+	}
+	m.NoteVersion(layout.Layout{Application: obs.Event.Unit.Application}, version)
+	return nil
 }
 
 // idle tells hooks that bring nothing to do: some of Juju's, and all that are not known.
@@ -222,10 +237,8 @@ func reach(obs facts.Observed, j Model, m Machine) (outcome, error) {
 			}
 		}
 	}
-	if tellsVersion(obs.Event.Hook) && obs.Machine.Version != "" {
-		if err := j.SetWorkloadVersion(obs.Machine.Version); err != nil {
-			return outcome{}, err
-		}
+	if err := tellVersion(obs, j, m); err != nil {
+		return outcome{}, err
 	}
 	return outcome{shown: show.Shown(want, obs), does: show.Status(want, obs.Machine), again: want.LooksAgain(obs.Machine) && obs.Machine.NotifierActive}, nil
 }

@@ -49,6 +49,12 @@ func (m *machine) Remind(layout.Layout) error {
 	return nil
 }
 
+func (m *machine) NoteVersion(l layout.Layout, version string) {
+	if _, serves := m.host.Files[l.Record()]; serves && !m.host.Full && !m.life.dead {
+		m.host.VersionTold = version
+	}
+}
+
 func (m *machine) Tell(waits func(holder string)) { m.waits = waits }
 
 func (m *machine) Apply(l layout.Layout, s step.Step) error {
@@ -155,6 +161,7 @@ func (h *Host) apply(l layout.Layout, s step.Step, amid bool) (known bool, err e
 		h.removeBelow(l.Run())
 		if !amid {
 			h.removeBelow(l.State())
+			h.VersionTold = ""
 		}
 	default:
 		return false, fmt.Errorf("unknown step %q", s)

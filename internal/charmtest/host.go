@@ -1,6 +1,7 @@
 package charmtest
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -23,6 +24,10 @@ import (
 type Host struct {
 	// Installed tells that the keepalived package is there.
 	Installed bool
+	// Version is the package's; empty for 2.2.7.
+	Version string
+	// VersionTold is the one that was noted.
+	VersionTold string
 	// Holder is a program that has apt's locks, for as long as a hook waits; empty for none.
 	Holder string
 	// Held tells that apt is to leave the package as it is, Gone that no archive has it,
@@ -318,8 +323,9 @@ func (h Host) observe(l layout.Layout) facts.Machine {
 	_, m.Booted = h.Files[l.Booted()]
 	m.Masked, m.Disabled = h.Masked, h.Disabled && !h.Masked
 	if h.Installed {
-		m.Version = "2.2.7"
+		m.Version = cmp.Or(h.Version, "2.2.7")
 	}
+	m.VersionTold = h.VersionTold
 	for n := range m.Interfaces {
 		added := map[string][]netip.Addr{"lo": h.Pinned, "eth0": h.Stray}[m.Interfaces[n].Name]
 		for _, a := range added {

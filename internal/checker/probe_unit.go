@@ -88,16 +88,16 @@ func connectBus(ctx context.Context) (*dbus.Conn, error) {
 func (p *unitProber) activeState(ctx context.Context) (string, error) {
 	const get = "org.freedesktop.DBus.Properties.Get"
 	var state string
-	err := p.bus.Object("org.freedesktop.systemd1", unitPath(p.unit)).
+	err := p.bus.Object("org.freedesktop.systemd1", UnitPath(p.unit)).
 		CallWithContext(ctx, get, dbus.FlagNoAutoStart, "org.freedesktop.systemd1.Unit", "ActiveState").
 		Store(&state)
 	return state, err
 }
 
-// unitPath is the unit's object path: every byte but letters and digits, and a
+// UnitPath is the unit's object path: every byte but letters and digits, and a
 // leading digit, becomes an underscore and its hexadecimal code
 // (sd_bus_path_encode(3)).
-func unitPath(unit string) dbus.ObjectPath {
+func UnitPath(unit string) dbus.ObjectPath {
 	path := []byte("/org/freedesktop/systemd1/unit/")
 	for i := 0; i < len(unit); i++ {
 		c := unit[i]

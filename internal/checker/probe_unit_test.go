@@ -164,7 +164,7 @@ func TestUnitPathsAreEscapedAsSystemdDoes(t *testing.T) {
 		`dev-a\x2db.mount`:      "/org/freedesktop/systemd1/unit/dev_2da_5cx2db_2emount",
 		"postgresql@16.service": "/org/freedesktop/systemd1/unit/postgresql_4016_2eservice",
 	} {
-		require.Equal(t, path, unitPath(unit))
-		require.True(t, unitPath(unit).IsValid())
+		require.Equal(t, path, UnitPath(unit))
+		require.True(t, UnitPath(unit).IsValid())
 	}
 }

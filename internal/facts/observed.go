@@ -58,6 +58,8 @@ type Relation struct {
 type Machine struct {
 	// Version is keepalived's version, empty while it is not installed.
 	Version string
+	// VersionTold is the one that the unit told Juju last, empty where that is not known.
+	VersionTold string
 	// Files holds the content of those files of Layout.Files that exist.
 	Files map[string]string
 	// Configured is what they tell, with those of others; Understood reads it.

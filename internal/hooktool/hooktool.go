@@ -5,13 +5,17 @@ package hooktool
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"os/exec"
 	"slices"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"keepalived-charm/internal/juju"
 )
@@ -20,19 +24,36 @@ import (
 type Tools struct{}
 
 // run starts one tool. Its standard error, Juju's words on what is wrong, ends
-// the error.
+// the error. It goes to a file in memory: what Juju prints is then read here, without
+// goroutines between, and a hook starts a tool a dozen times.
 func run(stdin []byte, tool string, args ...string) ([]byte, error) {
+	fd, err := unix.MemfdCreate(tool, unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("memfd_create: %w", err)
+	}
+	errs := os.NewFile(uintptr(fd), tool)
+	defer errs.Close()
 	cmd := exec.Command(tool, args...)
-	cmd.Stdin = bytes.NewReader(stdin)
-	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	if err := cmd.Run(); err != nil {
-		if said := strings.TrimSpace(errs.String()); said != "" {
+	cmd.Stderr = errs
+	if stdin != nil {
+		cmd.Stdin = bytes.NewReader(stdin)
+	}
+	pipe, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	out, err := io.ReadAll(pipe)
+	if err := errors.Join(err, cmd.Wait()); err != nil {
+		text, _ := io.ReadAll(io.NewSectionReader(errs, 0, 1<<20))
+		if said := strings.TrimSpace(string(text)); said != "" {
 			return nil, fmt.Errorf("%s: %s", err, said)
 		}
 		return nil, err
 	}
-	return out.Bytes(), nil
+	return out, nil
 }
 
 // read runs a tool that prints JSON and decodes it into v.

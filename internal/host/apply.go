@@ -146,7 +146,7 @@ func (h *Host) followUp(l layout.Layout, f step.FollowUp) error {
 		if err := h.makePlaces(); err != nil {
 			return err
 		}
-		if err := reloadOrStart(keepalivedService); err != nil {
+		if err := h.reloadOrStart(keepalivedService); err != nil {
 			return err
 		}
 		return h.awaitElection(l, 0)
@@ -158,7 +158,7 @@ func (h *Host) followUp(l layout.Layout, f step.FollowUp) error {
 		return h.awaitElection(l, 0)
 	}
 	if f == step.StartNotifier {
-		found, err := show(l.NotifierUnit())
+		found, err := h.show(l.NotifierUnit())
 		if err != nil {
 			return err
 		}

@@ -75,11 +75,12 @@ func sameAddresses(read, written []netip.Addr) bool {
 
 // own asks the daemon for the application's instances; none when there is no answer.
 func (h *Host) own(l layout.Layout) ([]keepalived.InstanceState, error) {
-	found, err := services(l)
+	found, err := h.services(l)
 	if err != nil || found[keepalivedService].state != "active" {
 		return nil, err
 	}
-	return slices.DeleteFunc(h.instances(found[keepalivedService].pid), func(i keepalived.InstanceState) bool { return !l.Owns(i.Name) }), nil
+	daemon := found[keepalivedService]
+	return slices.DeleteFunc(h.instances(daemon.pid, h.program(l, daemon).Report), func(i keepalived.InstanceState) bool { return !l.Owns(i.Name) }), nil
 }
 
 // others lists the interfaces whose addresses are not the charm's business, by index.

@@ -10,6 +10,15 @@ func RunFor(longest time.Duration, program string, args ...string) (string, erro
 	return runFor(longest, "", program, args...)
 }
 
+// ErrSilent is what AskSystemd returns of a systemd that takes longer than it may.
+var ErrSilent = errSilent
+
+// AskSystemd asks systemd for units.
+func AskSystemd(limit time.Duration, socket string, units ...string) error {
+	_, err := askSystemd(limit, socket, units...)
+	return err
+}
+
 // The limits of everything else that a hook waits for.
 const (
 	QuickLimit, UnitLimit, JobLimit, AptLimit      = quickLimit, unitLimit, jobLimit, aptLimit

@@ -69,6 +69,10 @@ func TestMain(m *testing.M) {
 // before 2.2.7.
 func daemon() {
 	dir := os.Getenv("TMPDIR")
+	asked, err := os.OpenFile(programs{os.Getenv("FAKE_PROGRAMS")}.path("asked"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		panic(err)
+	}
 	if root := os.Getenv("FAKE_ROOT"); root != "" {
 		if err := syscall.Chroot(root); err != nil {
 			panic(err)
@@ -84,6 +88,9 @@ func daemon() {
 				panic(err)
 			}
 			continue
+		}
+		if _, err := asked.WriteString("."); err != nil {
+			panic(err)
 		}
 		name := filepath.Join(dir, "keepalived.json")
 		report := programs{os.Getenv("FAKE_PROGRAMS")}.says("report")

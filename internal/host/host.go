@@ -59,7 +59,7 @@ func lastLine(s string) string {
 
 // Observe reads the state of the machine as one application sees it.
 func (h *Host) Observe(l layout.Layout) (facts.Machine, error) {
-	m := facts.Machine{Version: h.version()}
+	var m facts.Machine
 	var err error
 	if m.Files, err = h.read(l.Files()); err != nil {
 		return m, err
@@ -69,6 +69,9 @@ func (h *Host) Observe(l layout.Layout) (facts.Machine, error) {
 		return m, err
 	}
 	m.Owed = h.owed(l)
+	if told, err := os.ReadFile(h.path(l.VersionTold())); err == nil {
+		m.VersionTold = string(told)
+	}
 	_, err = os.Stat(h.path(l.Booted()))
 	m.Booted = err == nil
 	_, err = os.Stat(h.path(l.Paused()))
@@ -77,11 +80,13 @@ func (h *Host) Observe(l layout.Layout) (facts.Machine, error) {
 	m.OwnerGone = h.left(m.Files[l.Owner()])
 	m.Leftovers = len(h.leftovers()) > 0
 	m.BinaryCurrent = sameBinary(h.self, h.path(l.Binary()))
-	found, err := services(l)
+	found, err := h.services(l)
 	if err != nil {
 		return m, err
 	}
 	daemon := found[keepalivedService]
+	program := h.program(l, daemon)
+	m.Version = program.Version
 	m.Active, m.CheckerActive = daemon.running(), found[l.CheckerService()].running()
 	m.Masked, m.MaskedRuntime = daemon.masked()
 	m.Disabled = daemon.file == "disabled"
@@ -92,12 +97,12 @@ func (h *Host) Observe(l layout.Layout) (facts.Machine, error) {
 	m = m.Understood(l) // of all that was read, what the owner includes too
 	m.Filtered = h.filtered()
 	m.Drifted, m.Fixed = h.drifted(m.Files[layout.SysctlFile])
-	return m, h.observeElection(l, daemon, &m)
+	return m, h.observeElection(l, daemon, program, &m)
 }
 
 // observeElection reads the network and asks the daemon, again while they do not
 // fit together: one of them is older than the other.
-func (h *Host) observeElection(l layout.Layout, daemon service, m *facts.Machine) error {
+func (h *Host) observeElection(l layout.Layout, daemon service, program program, m *facts.Machine) error {
 	const tries = 4
 	for n := range tries {
 		m.Interfaces = nil
@@ -107,7 +112,7 @@ func (h *Host) observeElection(l layout.Layout, daemon service, m *facts.Machine
 		if daemon.state == "active" {
 			// Before the daemon is asked: what is written later it may not have read.
 			m.Tracks = h.tracks(l, m.Applied)
-			m.Instances = h.instances(daemon.pid)
+			m.Instances = h.instances(daemon.pid, program.Report)
 		}
 		if m.Agreed(l) || n == tries-1 {
 			if m.Ignores(l) {
@@ -123,6 +128,14 @@ func (h *Host) observeElection(l layout.Layout, daemon service, m *facts.Machine
 // Remind leaves the notifier a file of news.
 func (h *Host) Remind(l layout.Layout) error {
 	return h.write(l.Pending()[1], "", 0o600)
+}
+
+// NoteVersion notes the version that Juju was told, at a unit that serves: elsewhere there
+// is no place for it. What cannot be noted is told again.
+func (h *Host) NoteVersion(l layout.Layout, version string) {
+	if missing(h.path(l.Record())) == nil {
+		_ = h.write(l.VersionTold(), version, 0o600)
+	}
 }
 
 // read returns the content of those files that exist.

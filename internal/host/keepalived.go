@@ -224,14 +224,12 @@ const reportPatience = time.Second
 
 // instances asks the daemon for its state. A daemon that cannot answer has none:
 // the status then says so, and the hook goes on.
-func (h *Host) instances(pid int) []keepalived.InstanceState {
-	out, err := run("keepalived", "--signum=JSON")
-	number, convErr := strconv.Atoi(strings.TrimSpace(out))
-	if err != nil || convErr != nil || pid == 0 {
-		return nil // built without JSON: the signal would kill it
+func (h *Host) instances(pid int, report syscall.Signal) []keepalived.InstanceState {
+	if pid == 0 || report == 0 {
+		return nil // built without JSON: a signal would kill it
 	}
 	reports := slices.DeleteFunc(reportFiles(pid), func(report string) bool { return !clearWay(report) })
-	if len(reports) == 0 || syscall.Kill(pid, syscall.Signal(number)) != nil {
+	if len(reports) == 0 || syscall.Kill(pid, report) != nil {
 		return nil
 	}
 	// The file stands there before it is written (measured: 2 ms, at worst 23).

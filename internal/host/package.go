@@ -234,21 +234,3 @@ func (h *Host) removePackage(l layout.Layout) error {
 	}
 	return nil
 }
-
-// version returns keepalived's version, empty when it is not installed, not to the end, or
-// so that it cannot be run: installPackage finds out.
-func (h *Host) version() string {
-	if _, err := os.Stat(h.path(installingMark)); err == nil {
-		return ""
-	}
-	out, err := run("keepalived", "--version")
-	if err != nil {
-		return ""
-	}
-	for _, word := range strings.Fields(out) {
-		if number, ok := strings.CutPrefix(word, "v"); ok {
-			return number
-		}
-	}
-	return ""
-}

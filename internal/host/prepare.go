@@ -95,7 +95,7 @@ func Rescue() error {
 // Orphaned takes away virtual IPs that a keepalived left behind for whose end systemd does
 // nothing, as its service is masked. Whatever starts or stops does that itself.
 func (h *Host) Orphaned(config string) error {
-	found, err := show(keepalivedService)
+	found, err := h.show(keepalivedService)
 	if err != nil || found[keepalivedService].running() {
 		return err
 	}

@@ -37,11 +37,19 @@ func (s service) running() bool {
 }
 
 // services asks systemd for keepalived and an application's units, by name.
-func services(l layout.Layout) (map[string]service, error) {
-	return show(keepalivedService, l.CheckerService(), l.NotifierUnit())
+func (h *Host) services(l layout.Layout) (map[string]service, error) {
+	return h.show(keepalivedService, l.CheckerService(), l.NotifierUnit())
 }
 
-func show(names ...string) (map[string]service, error) {
+// show asks systemd for units, by systemctl where it cannot be asked directly.
+func (h *Host) show(names ...string) (map[string]service, error) {
+	found, err := askSystemd(quickLimit, h.path(systemdSocket), names...)
+	if err == nil {
+		return found, nil
+	}
+	if errors.Is(err, errSilent) {
+		return nil, fmt.Errorf("cannot ask systemd for its services: %w", err)
+	}
 	out, err := run("systemctl", append([]string{"show", "--property=Id,ActiveState,MainPID,UnitFileState"}, names...)...)
 	if err != nil {
 		return nil, fmt.Errorf("cannot ask systemd for its services: %w", err)
@@ -87,8 +95,8 @@ func systemctl(args ...string) error {
 // service that failed too often may start again. One that is still starting is
 // started anew: keepalived without an instance never says that it is ready, and a
 // reload would wait for that.
-func reloadOrStart(name string) error {
-	found, err := show(name)
+func (h *Host) reloadOrStart(name string) error {
+	found, err := h.show(name)
 	if err != nil {
 		return err
 	}
@@ -153,7 +161,7 @@ func (h *Host) startChecker(l layout.Layout) error {
 	if err := h.remove(l.Booted()); err != nil {
 		return err
 	}
-	found, err := show(l.CheckerService(), l.YieldService())
+	found, err := h.show(l.CheckerService(), l.YieldService())
 	if err != nil {
 		return err
 	}

@@ -30,6 +30,7 @@ func TestWhatAHookWaitsForIsAsLongAsDocumented(t *testing.T) {
 	doc := string(text)
 	for row, limit := range map[string]time.Duration{
 		"| a program that answers at once":  host.QuickLimit,
+		"| systemd, asked for units":        host.QuickLimit,
 		"| systemd, to read":                host.UnitLimit,
 		"| a job of systemd's":              host.JobLimit,
 		"| keepalived's report":             host.ReportPatience,
@@ -71,7 +72,7 @@ func TestWhatAHookWaitsForIsAsLongAsDocumented(t *testing.T) {
 	const network = 2200 * time.Millisecond // reconcile's lookLong
 	changes := 2*look + programs() + host.AskLimit + network + 3*host.LongestElection + host.UnpinMost
 	for hook, longest := range map[string]time.Duration{"| one that changes nothing": look, "| one that changes everything": changes} {
-		want := fmt.Sprintf("%s | %.0f minutes |", hook, longest.Minutes()+0.5)
+		want := fmt.Sprintf("%s | %.0f minute", hook, longest.Minutes()+0.5)
 		require.Contains(t, doc, want, "%v", longest)
 	}
 	require.Contains(t, doc, fmt.Sprintf("installs keepalived | %.0f minutes more |", (host.InstallPatience+host.AptLimit).Minutes()))

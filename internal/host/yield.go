@@ -27,11 +27,12 @@ const longestYield = 10 * time.Second
 // release, with priority 0 on the wire, leaves them without an answer for the skew
 // time.
 func Yield(config string) error {
-	found, err := services(layout.Layout{})
+	h := New("/", "")
+	found, err := h.services(layout.Layout{})
 	if err != nil || found[keepalivedService].pid == 0 {
 		return err // it has ended by itself, or was killed
 	}
-	return New("/", "").yield(config)
+	return h.yield(config)
 }
 
 // yield does nothing where nobody can take over, and gives up when nobody does.

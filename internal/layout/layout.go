@@ -106,6 +106,9 @@ func (l Layout) Conflicts() string { return path.Join(l.State(), "conflicts") }
 // Owed is the directory that remembers follow-ups.
 func (l Layout) Owed() string { return path.Join(l.State(), "owed") }
 
+// VersionTold is keepalived's version as Juju was told it.
+func (l Layout) VersionTold() string { return path.Join(l.State(), "version-told") }
+
 // Run is what a reboot clears.
 func (l Layout) Run() string { return path.Join(RunRoot, l.Application) }
 

@@ -1,19 +1,24 @@
 // Command faketools stands in for the programs that a hook starts: Juju's hook
 // tools, systemctl and keepalived. Which one it is tells the name it was started
 // by; its state lies in /fake. As "measure" it runs a program and prints what that
-// cost.
+// cost, as keepalived without arguments it is the daemon.
 package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
+	"github.com/vishvananda/netlink"
 	"gopkg.in/yaml.v3"
 )
 
@@ -22,6 +27,9 @@ func main() {
 	if name == "measure" {
 		measure(args)
 		return
+	}
+	if name == "keepalived" && len(args) == 0 {
+		daemon()
 	}
 	answer(name, args)
 	log(name, args)
@@ -41,8 +49,19 @@ func answer(name string, args []string) {
 	case "systemctl":
 		systemctl(args)
 	case "keepalived":
-		if args[0] == "--version" {
-			fmt.Println("Keepalived v2.2.7 (01/16,2022)")
+		switch args[0] {
+		case "--version":
+			fmt.Fprintln(os.Stderr, "Keepalived v2.2.7 (01/16,2022)")
+		case "--signum=JSON":
+			fmt.Println(int(reports))
+		}
+	case "status-set":
+		status, err := json.Marshal(map[string]any{"status": args[0], "message": args[1], "status-data": map[string]any{}})
+		if err == nil {
+			err = os.WriteFile("/fake/status-get", status, 0o600)
+		}
+		if err != nil {
+			fail(err)
 		}
 	default:
 		show(name)
@@ -94,22 +113,136 @@ func publish(relation string) {
 func systemctl(args []string) {
 	last := args[len(args)-1]
 	switch args[0] {
-	case "show":
-		for _, service := range args[2:] {
-			state := "inactive"
-			if _, err := os.Stat("/fake/active-" + service); err == nil {
-				state = "active"
-			}
-			fmt.Printf("MainPID=0\nId=%s\nActiveState=%s\n\n", service, state)
-		}
-	case "restart", "reload-or-restart":
-		if err := os.WriteFile("/fake/active-"+last, nil, 0o600); err != nil {
+	case "start", "restart", "reload-or-restart":
+		if err := start(last); err != nil {
 			fail(err)
 		}
 	case "stop":
-		if err := os.Remove("/fake/active-" + last); err != nil {
+		if err := os.Remove(active + last); err != nil {
 			fail(err)
 		}
+	}
+}
+
+// active begins the name of the file of a service that runs, with the ID of its process
+// where it has one.
+const active = "/fake/active-"
+
+// start starts a service, and has keepalived read its configuration when it runs.
+func start(service string) error {
+	if service != "keepalived.service" {
+		return os.WriteFile(active+service, nil, 0o600)
+	}
+	if text, err := os.ReadFile(active + service); err == nil {
+		pid, err := strconv.Atoi(string(text))
+		if err == nil {
+			err = syscall.Kill(pid, syscall.SIGHUP)
+		}
+		return err
+	}
+	cmd := exec.Command("/tools/keepalived")
+	cmd.Env = []string{}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	for range 1000 {
+		if _, err := os.Stat(active + service); err == nil {
+			return nil
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return errors.New("keepalived does not start")
+}
+
+// reports is the signal on which the daemon reports.
+const reports = syscall.Signal(36)
+
+// daemon is MASTER of every instance that was configured when it read its configuration
+// last, and holds its addresses.
+func daemon() {
+	signals := make(chan os.Signal, 10)
+	signal.Notify(signals, reports, syscall.SIGHUP)
+	report := configured()
+	started := active + "keepalived.service"
+	err := os.WriteFile(started+".new", []byte(strconv.Itoa(os.Getpid())), 0o600)
+	if err == nil {
+		err = os.Rename(started+".new", started)
+	}
+	for err == nil {
+		if <-signals == syscall.SIGHUP {
+			report = configured()
+			continue
+		}
+		err = os.WriteFile("/tmp/keepalived.json", report, 0o600)
+	}
+	fail(err)
+}
+
+// configured is the report on the charm's configuration.
+func configured() []byte {
+	text, err := os.ReadFile("/etc/keepalived/charm.d/keepalived.conf")
+	if err != nil {
+		fail(err)
+	}
+	since := float64(1_700_000_000) // the same after a reload
+	type data struct {
+		Name     string   `json:"iname"`
+		State    int      `json:"state"`
+		Base     int      `json:"base_priority"`
+		Now      int      `json:"effective_priority"`
+		Since    float64  `json:"last_transition"`
+		Virtual  []string `json:"vips"`
+		Excluded []string `json:"evips"`
+	}
+	type element struct {
+		Data data `json:"data"`
+	}
+	var list []*element
+	block := ""
+	for line := range strings.Lines(string(text)) {
+		words := append(strings.Fields(line), "", "")
+		switch {
+		case words[0] == "vrrp_instance":
+			list = append(list, &element{data{Name: words[1], State: 2, Since: since}})
+		case words[1] == "{":
+			block = words[0]
+		case words[0] == "}":
+			block = ""
+		case len(list) == 0:
+		case words[0] == "priority":
+			last := &list[len(list)-1].Data
+			last.Base, _ = strconv.Atoi(words[1])
+			last.Now = last.Base
+		case block == "virtual_ipaddress":
+			hold(words)
+			last := &list[len(list)-1].Data
+			last.Virtual = append(last.Virtual, strings.TrimSpace(line)+" set")
+		case block == "virtual_ipaddress_excluded":
+			hold(words)
+			last := &list[len(list)-1].Data
+			last.Excluded = append(last.Excluded, strings.TrimSpace(line)+" set")
+		}
+	}
+	report, err := json.Marshal(list)
+	if err != nil {
+		fail(err)
+	}
+	return report
+}
+
+// hold puts an address on its device: ADDRESS/BITS dev DEVICE.
+func hold(words []string) {
+	link, err := netlink.LinkByName(words[2])
+	if err != nil {
+		fail(err)
+	}
+	address, err := netlink.ParseAddr(words[0])
+	if err == nil {
+		err = netlink.AddrReplace(link, address)
+	}
+	if err != nil {
+		fail(err)
 	}
 }
 
