@@ -28,6 +28,8 @@ BUILD_FLAGS := -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSI
 # Packages whose tests wait for processes and the network: alone, before the others take
 # all processors.
 TIMED := ./internal/checker ./internal/history ./internal/host ./internal/notify ./internal/segment
+# Packages that start no goroutine and walk long: without -race.
+WALKING := ./internal/charm ./internal/group
 
 # The last line of a log of go test -v: how many tests there were.
 count = @printf '%s: %d passed, %d failed, %d skipped\n' '$(1)' \
@@ -67,13 +69,12 @@ test: deps keepaliveds unit lab-itself ## Unit, and the most important scenarios
 	@$(MAKE) lab-core BASE=bookworm SCENARIOS='$(CORE)|$(HOST)'
 	@$(MAKE) lab-core BASE=trixie SCENARIOS='$(VERSION_CORE)'
 
-# Package charm starts no goroutine, and its random walks are long: without -race.
 .PHONY: unit
 unit: lint ## Fast checks without root: gofmt, vet, staticcheck, tests with -race, fuzz seeds, golden files
 	@mkdir -p build
 	@{ go test -race -shuffle=on -count=1 -p 1 -v $(TIMED) && \
-		go test -race -shuffle=on -count=1 -v $$(go list ./... | grep -vxF "$$(go list $(TIMED) ./internal/charm)") && \
-		go test -shuffle=on -count=1 -v ./internal/charm; } \
+		go test -race -shuffle=on -count=1 -v $$(go list ./... | grep -vxF "$$(go list $(TIMED) $(WALKING))") && \
+		go test -shuffle=on -count=1 -v $(WALKING); } \
 		>build/unit.log 2>&1 || { tests/scripts/failures build/unit.log; exit 1; }
 	@grep -E '^ok ' build/unit.log
 	$(call count,unit)
@@ -103,8 +104,9 @@ lint: ## gofmt, vet and staticcheck over both modules
 	@cd tests && $(STATICCHECK) ./...
 
 .PHONY: model
-model: ## Walk every order of events for larger groups than unit does (package group): millions of states, some minutes
+model: ## Walk every order of events for larger groups than unit does (package group): millions of states; and 100 random ones of whole units (package charm, WALKS=N): some minutes
 	@MODEL=full go test -count=1 -v -timeout 60m -run TestEveryOrderOfEventsLeavesOneHolder ./internal/group | grep -vE '^=== '
+	@WALKS=$${WALKS:-100} go test -count=1 -timeout 60m ./internal/charm
 
 .PHONY: fuzz
 fuzz: ## Fuzz every parser for FUZZTIME each (default 30s)

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -26,37 +27,47 @@ import (
 	"keepalived-charm/internal/systemdtest"
 )
 
-// builds is where the binaries are that were built, by package and version.
-var builds string
+// version is that of the binary that most tests run.
+const version = "v1.2.3"
+
+// built are the binaries by package and version, in a directory that TestMain removes.
+var built = struct {
+	sync.Mutex
+	dir      string
+	binaries map[string]string
+}{binaries: map[string]string{}}
 
 func TestMain(m *testing.M) {
-	var err error
-	if builds, err = os.MkdirTemp("", "keepalived-charm-builds-"); err != nil {
+	dir, err := os.MkdirTemp("", "keepalived-charm-test-")
+	if err != nil {
 		panic(err)
 	}
+	built.dir = dir
 	status := m.Run()
-	if err := os.RemoveAll(builds); err != nil {
-		panic(err)
-	}
+	_ = os.RemoveAll(dir)
 	os.Exit(status)
 }
 
 // build compiles a package as the Makefile does, once.
 func build(t testing.TB, pkg, version string) string {
 	t.Helper()
-	binary := filepath.Join(builds, strings.ReplaceAll(pkg, "/", "_")+"-"+version)
-	if _, err := os.Stat(binary); err == nil {
+	built.Lock()
+	defer built.Unlock()
+	key := pkg + " " + version
+	if binary := built.binaries[key]; binary != "" {
 		return binary
 	}
+	binary := filepath.Join(built.dir, fmt.Sprint("binary", len(built.binaries)))
 	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -X main.version="+version, "-o", binary, pkg)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", out)
+	built.binaries[key] = binary
 	return binary
 }
 
 func TestAPersonIsToldWhatThisIs(t *testing.T) {
-	binary := build(t, ".", "v1.2.3")
+	binary := build(t, ".", version)
 	for _, c := range []struct {
 		args []string
 		want string
@@ -64,7 +75,7 @@ func TestAPersonIsToldWhatThisIs(t *testing.T) {
 	}{
 		{[]string{"--help"}, "Juju starts it as dispatch or hooks/NAME", false},
 		{[]string{"-h"}, "juju status keepalived", false},
-		{[]string{"--version"}, "v1.2.3\n", false},
+		{[]string{"--version"}, version + "\n", false},
 		{nil, "error: cannot run outside a Juju hook: see --help\n", true},
 		{[]string{"dance"}, `error: cannot do "dance": see ` + binary + " --help\n", true},
 		{[]string{"checker"}, "error: cannot run checker: it takes --config FILE and nothing else\n", true},
@@ -106,7 +117,7 @@ func TestTwoBuildsDifferInTheirFirstPage(t *testing.T) {
 		require.NoError(t, err)
 		return string(text[:4096])
 	}
-	require.NotEqual(t, page("v1.2.3"), page("v1.2.4"))
+	require.NotEqual(t, page(version), page("v1.2.4"))
 }
 
 // stage is a file system of its own in which the binary runs as a charm.
@@ -140,9 +151,9 @@ func newStage(t testing.TB) stage {
 	for _, dir := range []string{"proc", "dev", "tools", "fake", "tmp", "charm/hooks", "etc/keepalived", "etc/systemd/system", "etc/sysctl.d", "run/systemd", "var/lib"} {
 		require.NoError(t, os.MkdirAll(filepath.Join(s.root, dir), 0o755))
 	}
-	copyFile(t, build(t, ".", "v1"), filepath.Join(s.root, "charm/dispatch"))
-	copyFile(t, build(t, "./testdata/faketools", "v1"), filepath.Join(s.root, "tools/measure"))
-	copyFile(t, build(t, "./testdata/bare", "v1"), filepath.Join(s.root, "tools/bare"))
+	copyFile(t, build(t, ".", version), filepath.Join(s.root, "charm/dispatch"))
+	copyFile(t, build(t, "./testdata/faketools", version), filepath.Join(s.root, "tools/measure"))
+	copyFile(t, build(t, "./testdata/bare", version), filepath.Join(s.root, "tools/bare"))
 	for _, tool := range append(hookTools(), "systemctl", "keepalived") {
 		require.NoError(t, os.Symlink("measure", filepath.Join(s.root, "tools", tool)))
 	}

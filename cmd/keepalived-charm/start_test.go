@@ -43,7 +43,7 @@ func start(t testing.TB, env []string, program string, args ...string) (time.Dur
 // TestAProgramThatIsStartedForEveryHookStartsCheaply compares with a Go program that does
 // nothing, in things that a busy machine does not change.
 func TestAProgramThatIsStartedForEveryHookStartsCheaply(t *testing.T) {
-	binary, bare := build(t, ".", "v1"), build(t, "./testdata/bare", "v1")
+	binary, bare := build(t, ".", version), build(t, "./testdata/bare", version)
 	_, _, said := start(t, []string{"GODEBUG=inittrace=1"}, binary, "--version")
 	total, lines := 0, initBytes.FindAllStringSubmatch(said, -1)
 	require.NotEmpty(t, lines, said)
@@ -72,7 +72,7 @@ func TestAProgramThatIsStartedForEveryHookStartsCheaply(t *testing.T) {
 // BenchmarkStart is the processor time of --version in that of a Go program that does
 // nothing, the least of each.
 func BenchmarkStart(b *testing.B) {
-	binary, bare := build(b, ".", "v1"), build(b, "./testdata/bare", "v1")
+	binary, bare := build(b, ".", version), build(b, "./testdata/bare", version)
 	least := [2]time.Duration{time.Hour, time.Hour}
 	for b.Loop() {
 		for n, args := range [][]string{{bare}, {binary, "--version"}} {

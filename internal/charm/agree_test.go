@@ -59,7 +59,7 @@ func TestAChangeThatAllUnitsShareLeavesOneHolder(t *testing.T) {
 	} {
 		t.Run(claim, func(t *testing.T) {
 			t.Parallel()
-			for seed := range uint64(10) {
+			walks(4, func(seed uint64) {
 				r := rand.New(rand.NewPCG(seed, 4))
 				g := three(t)
 				before := talks(g.units[0])
@@ -102,7 +102,7 @@ func TestAChangeThatAllUnitsShareLeavesOneHolder(t *testing.T) {
 					assert.NotContains(t, g.units[n].Juju.Status.Message, "moving to", "seed %d, unit %d", seed, n)
 					require.NotEqual(t, before, talks(g.units[n]), "seed %d, unit %d", seed, n)
 				}
-			}
+			})
 		})
 	}
 }

@@ -3,10 +3,12 @@ package charm_test
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"slices"
 	"strconv"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -74,14 +76,36 @@ func clusterOptions() map[string]any {
 }
 
 func newCluster(t *testing.T, units int) *charmtest.Cluster {
-	c := charmtest.NewCluster(t, clusterOptions())
-	for range units {
-		c.Add()
-	}
-	rest(t, c)
-	agreed(t, c, "deployed")
-	return c
+	return deployed(t, units, nil)
 }
+
+// deployed is a copy of an application that was deployed once, with options beside the
+// usual ones.
+func deployed(t *testing.T, units int, options map[string]any) *charmtest.Cluster {
+	t.Helper()
+	deployments.Lock()
+	defer deployments.Unlock()
+	key := fmt.Sprint(units, options)
+	c := deployments.clusters[key]
+	if c == nil {
+		c = charmtest.NewCluster(t, clusterOptions())
+		maps.Copy(c.Options, options)
+		for range units {
+			c.Add()
+		}
+		rest(t, c)
+		if options == nil {
+			agreed(t, c, "deployed")
+		}
+		deployments.clusters[key] = c
+	}
+	return c.Clone(t)
+}
+
+var deployments = struct {
+	sync.Mutex
+	clusters map[string]*charmtest.Cluster
+}{clusters: map[string]*charmtest.Cluster{}}
 
 // work lets some units run the hooks they have to come.
 func work(c *charmtest.Cluster, nodes ...*charmtest.Node) {
@@ -149,7 +173,7 @@ func TestAfterAPowerCutOfAllOneServesWithoutAnyHook(t *testing.T) {
 // TestAChangeOfTheInterfaceIsAgreedOn: units that are on different networks do not hear
 // each other, so they change together, whatever the order of their hooks.
 func TestAChangeOfTheInterfaceIsAgreedOn(t *testing.T) {
-	for seed := range uint64(12) {
+	walks(4, func(seed uint64) {
 		r := rand.New(rand.NewPCG(seed, 6))
 		c := newCluster(t, 3)
 		for _, n := range c.Nodes {
@@ -171,7 +195,7 @@ func TestAChangeOfTheInterfaceIsAgreedOn(t *testing.T) {
 				require.Contains(t, n.Host.Keepalived.Loaded, "    interface "+cmp.Or(name, "eth0")+"\n", "seed %d\n%s", seed, c)
 			}
 		}
-	}
+	})
 }
 
 // later says what a unit publishes as a revision with the next protocol might.
@@ -190,7 +214,7 @@ func later(bag juju.Databag) juju.Databag {
 // options change. Nobody changes over without those whose words it cannot read.
 func TestAPeerOfALaterRevisionIsWaitedFor(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(12) {
+	walks(4, func(seed uint64) {
 		r := rand.New(rand.NewPCG(seed, 7))
 		c := newCluster(t, 3)
 		gaps := c.Gaps
@@ -223,22 +247,24 @@ func TestAPeerOfALaterRevisionIsWaitedFor(t *testing.T) {
 			agreed(t, c, fmt.Sprint("seed ", seed, ": all of one revision, ", turn.claim))
 		}
 		require.Equal(t, gaps, c.Gaps, "seed %d", seed)
-	}
+	})
 }
 
 // TestAChangeOverHasOneHolderWhateverTheOrderOfHooks walks random orders of
 // changes, hooks, deaths and returns. Its exceptions are the documented ones: a
 // fault that costs a failover by itself, and a hook that had read the world before
-// the fault and acts after it, until that unit's next hook. SEED=N shows one walk,
-// WALKS=N takes more.
+// the fault and acts after it, until that unit's next hook. SEED=N shows one walk.
 func TestAChangeOverHasOneHolderWhateverTheOrderOfHooks(t *testing.T) {
 	t.Parallel()
-	walks(40, func(seed uint64) { walk(t, seed, 150) })
+	walks(12, func(seed uint64) { walk(t, seed, 150) })
 }
 
-// walks takes as many walks as usual, or as the environment says.
-func walks(usual int, walk func(seed uint64)) {
-	from, count := 0, usual
+// walks takes some walks with seeds of their own, or as many as WALKS says; SEED is the only
+// one then. Package group walks every order of few events: these are a second opinion on
+// many, and make model takes many of them.
+func walks(usual int, walk func(seed uint64)) (count int) {
+	from := 0
+	count = usual
 	if n, err := strconv.Atoi(os.Getenv("WALKS")); err == nil {
 		count = n
 	}
@@ -248,6 +274,7 @@ func walks(usual int, walk func(seed uint64)) {
 	for seed := from; seed < from+count; seed++ {
 		walk(uint64(seed))
 	}
+	return count
 }
 
 // walk lets events happen in random order.

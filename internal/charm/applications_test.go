@@ -148,7 +148,7 @@ func TestTwoApplicationsDoNotTakeEachOthersUnitsForTheirOwn(t *testing.T) {
 		"one virtual IP":        {"virtual_ip": vip, "router_id": 24},
 	} {
 		t.Run(claim, func(t *testing.T) {
-			for seed := range uint64(8) {
+			walks(4, func(seed uint64) {
 				r := rand.New(rand.NewPCG(seed, 6))
 				s := newSite(2+r.IntN(2), map[string]map[string]any{appA: {"virtual_ip": vip}, appB: b})
 				var order []juju.Unit
@@ -172,7 +172,7 @@ func TestTwoApplicationsDoNotTakeEachOthersUnitsForTheirOwn(t *testing.T) {
 					require.Equal(t, want, j.Status.Level, "seed %d, order %v\n%s", seed, order, s)
 				}
 				require.Len(t, s.holds, 1, "seed %d\n%s", seed, s)
-			}
+			})
 		})
 	}
 }

@@ -89,20 +89,39 @@ func TestAHookKilledAnywhereAndRetriedConverges(t *testing.T) {
 			t.Parallel()
 			clean := charmtest.Run(t, tr.hook, tr.from)
 			// One hook later Juju's and the charm's view of private-address agree.
-			want := settled(t, tr.hook, clean.State)
+			want := settled(t, tr.hook, clean.State).String()
+			left := leftovers{}
+			converges := func(died charmtest.State, claim string) {
+				if !left.news(died) {
+					return
+				}
+				again := charmtest.Run(t, tr.hook, died)
+				require.Equal(t, clean.Host.String(), again.Host.String(), claim)
+				require.Empty(t, again.Stale(), claim)
+				require.Equal(t, want, settled(t, tr.hook, again.State).String(), claim)
+			}
 			for _, death := range deaths(clean) {
 				died := charmtest.RunHook(t, charmtest.Hook{Name: tr.hook, Death: death}, tr.from)
 				require.Error(t, died.Err, "%+v", death)
-				again := charmtest.Run(t, tr.hook, died.State)
-				require.Equal(t, clean.Host.String(), again.Host.String(), "%+v", death)
-				require.Empty(t, again.Stale(), "%+v", death)
-				require.Equal(t, want.String(), settled(t, tr.hook, again.State).String(), "%+v", death)
+				converges(died.State, fmt.Sprintf("%+v", death))
 				// Dying twice at the same point does no harm either.
 				died = charmtest.RunHook(t, charmtest.Hook{Name: tr.hook, Death: death}, died.State)
-				require.Equal(t, clean.Host.String(), charmtest.Run(t, tr.hook, died.State).Host.String(), "%+v twice", death)
+				converges(died.State, fmt.Sprintf("%+v twice", death))
 			}
 		})
 	}
+}
+
+// leftovers are the states that killed hooks have left. A hook that dies after a step
+// leaves what one leaves that dies before the next, and calls that only ask leave nothing.
+type leftovers map[string]bool
+
+// news tells that no hook has left this state so far.
+func (l leftovers) news(s charmtest.State) bool {
+	text := fmt.Sprintf("%+v", s)
+	before := l[text]
+	l[text] = true
+	return !before
 }
 
 func settled(t *testing.T, hook string, s charmtest.State) charmtest.State {
@@ -139,18 +158,26 @@ func TestADebtIsPaidWhateverComesNext(t *testing.T) {
 		t.Run(claim, func(t *testing.T) {
 			t.Parallel()
 			clean := charmtest.Run(t, tr.hook, tr.from)
+			removed := run(t, clean.State, "stop", "remove").Host.String()
+			fresh := map[string]string{}
+			for _, v := range []string{"", vip, "10.10.74.240"} {
+				fresh[v] = effective(run(t, option(clean.State, "virtual_ip", v), tr.hook, "update-status"))
+			}
+			left := leftovers{}
 			for _, death := range deaths(clean) {
-				if death.Step == 0 || death.When == charmtest.Before && death.Step > 1 {
-					continue // on the machine the same as after the step before
+				if death.Step == 0 {
+					continue // of the steps on the machine none is half done
 				}
 				died := charmtest.RunHook(t, charmtest.Hook{Name: tr.hook, Death: death}, tr.from).State
-				for _, v := range []string{"", vip, "10.10.74.240"} {
-					fresh := run(t, option(clean.State, "virtual_ip", v), tr.hook, "update-status")
+				if !left.news(died) {
+					continue
+				}
+				for v, want := range fresh {
 					got := run(t, option(died, "virtual_ip", v), tr.hook, "update-status")
-					require.Equal(t, effective(fresh), effective(got), "%+v then %q", death, v)
+					require.Equal(t, want, effective(got), "%+v then %q", death, v)
 					require.Empty(t, got.Stale())
 				}
-				require.Equal(t, run(t, clean.State, "stop", "remove").Host.String(), run(t, died, "stop", "remove").Host.String(), "%+v then removed", death)
+				require.Equal(t, removed, run(t, died, "stop", "remove").Host.String(), "%+v then removed", death)
 			}
 		})
 	}

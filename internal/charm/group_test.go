@@ -94,7 +94,7 @@ func priority(s charmtest.State) string {
 // leaving, with unit numbers far beyond the number of ranks.
 func TestAUnitThatComesOrGoesRenumbersNobody(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(5) {
+	walks(2, func(seed uint64) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		g := units{units: map[int]charmtest.State{}}
 		next := r.IntN(60)
@@ -128,12 +128,12 @@ func TestAUnitThatComesOrGoesRenumbersNobody(t *testing.T) {
 				seen[p] = n
 			}
 		}
-	}
+	})
 }
 
 // TestUnitsThatStartTogetherGetDistinctRanks: none sees the others at first.
 func TestUnitsThatStartTogetherGetDistinctRanks(t *testing.T) {
-	for seed := range uint64(20) {
+	walks(5, func(seed uint64) {
 		r := rand.New(rand.NewPCG(seed, 2))
 		g := units{units: map[int]charmtest.State{}}
 		numbers := []int{0, 1, 50, 51, 100, 101, 150}
@@ -152,7 +152,7 @@ func TestUnitsThatStartTogetherGetDistinctRanks(t *testing.T) {
 		require.Len(t, distinct, len(numbers))
 		require.Equal(t, 0, g.ranks()[0], "the lowest number keeps its rank")
 		require.Equal(t, 1, g.ranks()[1])
-	}
+	})
 }
 
 func TestUnitsOfAnotherPrincipalAreAnotherGroup(t *testing.T) {

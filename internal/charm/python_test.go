@@ -74,7 +74,7 @@ func speaksAsPython(t *testing.T, s charmtest.State, hint string) {
 // upgraded all speak as the Python charm does; then they change over together.
 func TestAnUpgradeFromThePythonCharm(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(30) {
+	walks(10, func(seed uint64) {
 		r := rand.New(rand.NewPCG(seed, 5))
 		g := units{units: map[int]charmtest.State{}}
 		holder := r.IntN(3)
@@ -123,7 +123,7 @@ func TestAnUpgradeFromThePythonCharm(t *testing.T) {
 			require.Equal(t, 0, s.Host.Keepalived.Starts, "%s: never restarted", hint)
 			require.False(t, strings.Contains(s.Host.String(), "chk_svc_port"), hint)
 		}
-	}
+	})
 }
 
 func TestAVersionThatIsSetWaitsForThePythonCharmToo(t *testing.T) {

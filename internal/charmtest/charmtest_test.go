@@ -1,6 +1,7 @@
 package charmtest
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -144,4 +145,39 @@ func TestADeadHookDoesNothingMore(t *testing.T) {
 		require.Equal(t, map[When]int{Before: 1, Amid: 2, After: 2}[when], done)
 		require.ErrorIs(t, l.call(func() error { return nil }), errDied)
 	}
+}
+
+func TestACloneOfAClusterGoesItsOwnWay(t *testing.T) {
+	c := NewCluster(t, map[string]any{"virtual_ip": "10.10.74.250", "router_id": 23, "port": 443})
+	for range 2 {
+		c.Add()
+	}
+	work := func(c *Cluster) {
+		for range 3 {
+			for _, n := range c.Nodes {
+				for n.Busy() {
+					c.Step(n)
+				}
+			}
+			c.Pass(3)
+		}
+	}
+	work(c)
+	before := c.String()
+	holder := func(c *Cluster) int {
+		return slices.IndexFunc(c.Nodes, func(n *Node) bool { return slices.Contains(c.Serving(), n) })
+	}
+	k := c.Clone(t)
+	require.Equal(t, before, k.String())
+	k.Set(map[string]any{"router_id": 42})
+	k.PowerOff(k.Nodes[holder(k)])
+	k.Add()
+	work(k)
+	require.NotEqual(t, holder(c), holder(k))
+	require.Contains(t, k.String(), "vrid=42")
+	require.Equal(t, before, c.String())
+	require.Zero(t, c.Gaps)
+	c.Set(map[string]any{"router_id": 24})
+	work(c)
+	require.Contains(t, c.String(), "vrid=24")
 }

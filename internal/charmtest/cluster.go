@@ -87,6 +87,28 @@ func NewCluster(t testing.TB, options map[string]any) *Cluster {
 	return c
 }
 
+// Clone returns a copy that shares nothing, for another test. No hook may be running.
+func (c *Cluster) Clone(t testing.TB) *Cluster {
+	k := NewCluster(t, maps.Clone(c.Options))
+	k.Filtered, k.Gaps, k.GapsAt, k.now = c.Filtered, c.Gaps, maps.Clone(c.GapsAt), c.now
+	k.cut, k.served, k.heard = maps.Clone(c.cut), maps.Clone(c.served), maps.Clone(c.heard)
+	for _, n := range c.Nodes {
+		if n.hook != nil {
+			t.Fatalf("a running hook cannot be cloned:\n%s", c)
+		}
+		node, state := *n, n.State.Clone()
+		node.State, node.Pending, node.bag, node.again = &state, slices.Clone(n.Pending), maps.Clone(n.bag), maps.Clone(n.again)
+		node.voices = nil
+		for _, v := range n.voices {
+			voice := *v
+			voice.node = &node
+			node.voices = append(node.voices, &voice)
+		}
+		k.Nodes = append(k.Nodes, &node)
+	}
+	return k
+}
+
 // Add adds a unit, with the hooks that Juju runs in a new one.
 func (c *Cluster) Add() *Node {
 	number := len(c.Nodes)

@@ -38,7 +38,7 @@ func (n *Node) listen() {
 		return
 	}
 	config := n.config()
-	written, _ := healthcheck.Parse([]byte(n.Host.Files[n.Layout().CheckerConfig()]))
+	written := checkerConfig(n.Host.Files[n.Layout().CheckerConfig()])
 	for _, i := range instances(n.Host.Keepalived.Loaded) {
 		p, ok := keepalived.ReadParameters(n.Host.Keepalived.Loaded, i.name)
 		if !ok {
@@ -67,10 +67,7 @@ func (n *Node) listen() {
 }
 
 // config is what the unit's health checker goes by.
-func (n *Node) config() healthcheck.Config {
-	c, _ := healthcheck.Parse([]byte(n.checker().Config)) // no checker: nothing to go by
-	return c
-}
+func (n *Node) config() healthcheck.Config { return checkerConfig(n.checker().Config) }
 
 // silent tells that the health checker keeps an instance out.
 func (n *Node) silent(config healthcheck.Config, instance string) bool {

@@ -27,8 +27,8 @@ type address struct {
 	dev string
 }
 
-// instances reads the vrrp_instance blocks of a configuration.
-func instances(text string) []instance {
+// readInstances reads the vrrp_instance blocks of a configuration.
+func readInstances(text string) []instance {
 	var list []instance
 	depth, block := 0, ""
 	words := strings.Fields(uncomment(text))

@@ -9,7 +9,7 @@ import (
 	"os"
 	"runtime"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,6 +20,7 @@ import (
 
 	"keepalived-charm/internal/healthcheck"
 	"keepalived-charm/internal/needs"
+	"keepalived-charm/internal/poll"
 )
 
 // The virtual IPs of these tests. Both are in the subnets of machine A and of B.
@@ -45,8 +46,10 @@ func inMachine(do func() error) error {
 
 // onMachineA runs do on machine A of two that are on one link. B has the virtual IPs,
 // and services there on port 80 that accept and answer whatever they are asked.
-func onMachineA(t *testing.T, do func(t *testing.T)) {
+func onMachineA(t *testing.T, do func(t *testing.T, b *arrivals)) {
 	needs.Root(t)
+	t.Parallel()
+	there := &arrivals{from: map[string]bool{}}
 	arranged, ended := make(chan int), make(chan struct{})
 	defer close(ended)
 	failed := make(chan error, 1)
@@ -71,7 +74,7 @@ func onMachineA(t *testing.T, do func(t *testing.T)) {
 				var l net.Listener
 				if l, err = net.Listen("tcp", at); err == nil {
 					defer l.Close()
-					go answer(counted{l})
+					go answer(counted{l, there})
 				}
 			}
 			arranged <- unix.Gettid()
@@ -89,14 +92,14 @@ func onMachineA(t *testing.T, do func(t *testing.T)) {
 	go func() {
 		defer close(done)
 		runtime.LockOSThread()
-		there, err := netns.GetFromPath(fmt.Sprintf("/proc/%d/task/%d/ns/net", os.Getpid(), b))
+		namespace, err := netns.GetFromPath(fmt.Sprintf("/proc/%d/task/%d/ns/net", os.Getpid(), b))
 		require.NoError(t, err)
-		defer there.Close()
+		defer namespace.Close()
 		here, err := netns.New()
 		require.NoError(t, err)
 		defer here.Close()
 		require.NoError(t, up("lo"))
-		other, err := netlink.NewHandleAt(there)
+		other, err := netlink.NewHandleAt(namespace)
 		require.NoError(t, err)
 		defer other.Close()
 		a0, err := other.LinkByName("a0")
@@ -109,7 +112,6 @@ func onMachineA(t *testing.T, do func(t *testing.T)) {
 		for _, family := range []string{"ipv4", "ipv6"} {
 			require.NoError(t, os.WriteFile("/proc/sys/net/"+family+"/ip_nonlocal_bind", []byte("1"), 0o644))
 		}
-		before := reached.Load()
 		for _, at := range []string{"10.9.9.50:80", "[fd09::50]:80"} {
 			// The link's carrier takes its time.
 			conn, err := net.DialTimeout("tcp", at, time.Second)
@@ -117,24 +119,45 @@ func onMachineA(t *testing.T, do func(t *testing.T)) {
 				conn, err = net.DialTimeout("tcp", at, time.Second)
 			}
 			require.NoError(t, err, "B is reached")
+			// What was given up before came before.
+			poll.Until(t, func() bool { return there.have(conn.LocalAddr()) }, time.Minute, time.Millisecond)
 			conn.Close()
 		}
-		for reached.Load() < before+2 {
-			time.Sleep(time.Millisecond)
-		}
-		do(t)
+		do(t, there)
 	}()
 	<-done
 }
 
-// reached counts the connections that B took.
-var reached atomic.Int64
+// arrivals are the connections that B took, by where they come from.
+type arrivals struct {
+	mu   sync.Mutex
+	from map[string]bool
+}
 
-type counted struct{ net.Listener }
+func (a *arrivals) have(from net.Addr) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.from[from.String()]
+}
+
+func (a *arrivals) count() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.from)
+}
+
+type counted struct {
+	net.Listener
+	arrivals *arrivals
+}
 
 func (c counted) Accept() (net.Conn, error) {
 	conn, err := c.Listener.Accept()
-	reached.Add(1)
+	if err == nil {
+		c.arrivals.mu.Lock()
+		c.arrivals.from[conn.RemoteAddr().String()] = true
+		c.arrivals.mu.Unlock()
+	}
 	return conn, err
 }
 
@@ -157,9 +180,7 @@ func own(name string, prefixes ...string) error {
 // arrives adds a virtual IP to machine A.
 func arrives(t *testing.T, prefix string) {
 	require.NoError(t, own("a0", prefix))
-	for end := time.Now().Add(5 * time.Second); !isHere(netip.MustParsePrefix(prefix).Addr()); time.Sleep(time.Millisecond) {
-		require.True(t, time.Now().Before(end), "%s is here", prefix)
-	}
+	poll.Until(t, func() bool { return isHere(netip.MustParsePrefix(prefix).Addr()) }, 30*time.Second, time.Millisecond)
 }
 
 // answer answers whatever it is asked with the status in text, "200" if there is none.
@@ -202,7 +223,7 @@ func aimed(kind healthcheck.Type, target string) healthcheck.Config {
 var kinds = []healthcheck.Type{healthcheck.TCP, healthcheck.HTTP}
 
 func TestAVirtualIPThatIsElsewhereIsCheckedHere(t *testing.T) {
-	onMachineA(t, func(t *testing.T) {
+	onMachineA(t, func(t *testing.T, b *arrivals) {
 		for _, c := range []struct {
 			network, at string
 			found       bool
@@ -223,7 +244,7 @@ func TestAVirtualIPThatIsElsewhereIsCheckedHere(t *testing.T) {
 			{"tcp4", "127.0.0.1:80", false, vip4},
 			{"tcp6", "[fd09::1]:80", false, vip6},
 		} {
-			before := reached.Load()
+			before := b.count()
 			target := netip.AddrPortFrom(c.vip, 80).String()
 			var l net.Listener
 			if c.at != "" {
@@ -241,13 +262,13 @@ func TestAVirtualIPThatIsElsewhereIsCheckedHere(t *testing.T) {
 			if l != nil {
 				l.Close()
 			}
-			require.Equal(t, before, reached.Load(), "no packet is sent to another machine")
+			require.Equal(t, before, b.count(), "no packet is sent to another machine")
 		}
 	})
 }
 
 func TestAVirtualIPThatIsHereIsConnectedTo(t *testing.T) {
-	onMachineA(t, func(t *testing.T) {
+	onMachineA(t, func(t *testing.T, _ *arrivals) {
 		// The second one is a secondary address: the kernel connects to it from the first.
 		for n, prefix := range []string{"10.9.9.50/32", "10.9.9.50/24", "fd09::50/128"} {
 			arrives(t, prefix)
@@ -276,7 +297,7 @@ func TestAVirtualIPThatIsHereIsConnectedTo(t *testing.T) {
 }
 
 func TestTheDefaultTargetFindsAListenerOnAVirtualIP(t *testing.T) {
-	onMachineA(t, func(t *testing.T) {
+	onMachineA(t, func(t *testing.T, _ *arrivals) {
 		const target = "localhost:80"
 		refused := "cannot connect to 127.0.0.1:80: connection refused"
 		_, err := checked(t, healthcheck.TCP, target)
@@ -312,7 +333,7 @@ func TestTheDefaultTargetFindsAListenerOnAVirtualIP(t *testing.T) {
 // TestAnAddressMayMoveWithinACheck: at no point does a connection to another machine
 // count, or what becomes of one when the address leaves.
 func TestAnAddressMayMoveWithinACheck(t *testing.T) {
-	onMachineA(t, func(t *testing.T) {
+	onMachineA(t, func(t *testing.T, _ *arrivals) {
 		for _, vip := range []netip.Addr{vip4, vip6} {
 			at := netip.AddrPortFrom(vip, 80)
 			prefix := netip.PrefixFrom(vip, vip.BitLen()).String()
@@ -344,7 +365,7 @@ func TestAnAddressMayMoveWithinACheck(t *testing.T) {
 
 // TestAListenerIsDoubtedAfterItsServiceFailed: for a while, and until it is another.
 func TestAListenerIsDoubtedAfterItsServiceFailed(t *testing.T) {
-	onMachineA(t, func(t *testing.T) {
+	onMachineA(t, func(t *testing.T, _ *arrivals) {
 		for _, target := range []string{"10.9.9.50:80", "localhost:80"} {
 			p, err := newProber(aimed(healthcheck.HTTP, target))
 			require.NoError(t, err)
@@ -392,7 +413,7 @@ func TestAListenerIsDoubtedAfterItsServiceFailed(t *testing.T) {
 }
 
 func TestAListenerThatTakesNoConnectionsIsNone(t *testing.T) {
-	onMachineA(t, func(t *testing.T) {
+	onMachineA(t, func(t *testing.T, _ *arrivals) {
 		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 		require.NoError(t, err)
 		defer unix.Close(fd)
@@ -409,7 +430,7 @@ func TestAListenerThatTakesNoConnectionsIsNone(t *testing.T) {
 }
 
 func TestTheHintFollowsAListenerOnAVirtualIP(t *testing.T) {
-	onMachineA(t, func(t *testing.T) {
+	onMachineA(t, func(t *testing.T, _ *arrivals) {
 		for _, target := range []string{"localhost:80", "10.9.9.50:80"} {
 			l := opened(t, "tcp4", "10.9.9.50:80")
 			h := newListenHint(aimed(healthcheck.HTTP, target))

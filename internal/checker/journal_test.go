@@ -20,6 +20,7 @@ import (
 // real socket, and writes to a file that its user cannot open.
 func TestTheUnprivilegedCheckerNotesMovesWithTheirCauses(t *testing.T) {
 	needs.Root(t)
+	t.Parallel()
 	c := localConfig(t)
 	c.History = filepath.Join(t.TempDir(), "history")
 	c.Instances[0].VirtualRouterID = ours

@@ -1,6 +1,7 @@
 package checker
 
 import (
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -14,8 +15,12 @@ import (
 var program string
 
 // TestMain builds the checker without cgo, as it is shipped. As a child of a
-// test it is a service instead.
+// test it is a service instead. Tests that wait do so together, whatever number of
+// processors there is, unless -parallel says how many.
 func TestMain(m *testing.M) {
+	if err := flag.Set("test.parallel", "16"); err != nil {
+		panic(err)
+	}
 	if at := os.Getenv("CHECKER_TEST_LISTEN"); at != "" {
 		serve(at)
 		return
@@ -31,7 +36,7 @@ func build(run func() int) int {
 	}
 	defer os.RemoveAll(dir)
 	program = filepath.Join(dir, "checker")
-	cmd := exec.Command("go", "build", "-o", program, "./testdata/checker")
+	cmd := exec.Command("go", "build", "-ldflags=-s -w", "-o", program, "./testdata/checker")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "cannot build the checker: %v\n%s", err, out)

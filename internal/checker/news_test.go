@@ -95,6 +95,7 @@ func TestNewsThatCannotBeToldAreLoggedOnce(t *testing.T) {
 // cannot reach by name.
 func TestTheUnprivilegedCheckerTellsOfAddressesAndLinks(t *testing.T) {
 	needs.Root(t)
+	t.Parallel()
 	c := localConfig(t)
 	c.News = filepath.Join(filepath.Dir(c.StatusFile), "news")
 	c.Links = []string{"br0"}

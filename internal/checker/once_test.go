@@ -38,6 +38,7 @@ func once(t *testing.T, check healthcheck.Check) Once {
 }
 
 func TestOneCheckTellsWhatItSees(t *testing.T) {
+	t.Parallel()
 	service, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	go func() {

@@ -116,6 +116,7 @@ func TestTCPFailsWhereNobodyListens(t *testing.T) {
 }
 
 func TestTCPFailsForAStoppedProcessAndPassesWhenItGoesOn(t *testing.T) {
+	t.Parallel()
 	for _, at := range loopbacks {
 		process, target := child(t, at)
 		check := healthcheck.Check{Type: healthcheck.TCP, Target: target.String()}
@@ -156,6 +157,7 @@ func rawListener(t *testing.T, family, backlog int, options ...int) netip.AddrPo
 }
 
 func TestTCPFailsWhenTheBacklogIsFull(t *testing.T) {
+	t.Parallel()
 	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
 		target := rawListener(t, family, 1)
 		check := healthcheck.Check{Type: healthcheck.TCP, Target: target.String()}
@@ -287,6 +289,7 @@ func web() http.Handler {
 }
 
 func TestHTTPLooksAtTheStatus(t *testing.T) {
+	t.Parallel()
 	plain := httptest.NewServer(web())
 	defer plain.Close()
 	secure := httptest.NewUnstartedServer(web())

@@ -1,19 +1,15 @@
 package host_test
 
 import (
-	"cmp"
 	"encoding/json"
+	"flag"
 	"fmt"
-	"io"
 	"net/netip"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -27,98 +23,44 @@ import (
 	"keepalived-charm/internal/vrrp"
 )
 
-// TestMain lets the test binary stand in for systemctl, keepalived, apt-get, dpkg, dpkg-deb
-// and dpkg-query: it is what the links on the PATH point at. Their state lies in files.
-func TestMain(m *testing.M) {
-	dir := os.Getenv("FAKE_PROGRAMS")
-	if dir == "" {
-		os.Exit(m.Run())
-	}
-	program := filepath.Base(os.Args[0])
-	switch program {
-	case "daemon":
-		daemon()
-	case "holder":
-		holder(os.Args[1])
-		return
-	}
-	f, err := os.OpenFile(filepath.Join(dir, "calls"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-	if err != nil {
-		panic(err)
-	}
-	fmt.Fprintln(f, program, strings.Join(os.Args[1:], " "))
-	s := programs{dir}
-	switch program {
-	case "systemctl":
-		os.Exit(s.systemctl(os.Args[1:]))
-	case "keepalived":
-		os.Exit(s.keepalived(os.Args[1:]))
-	case "dpkg-query": // only the package's state is asked of it
-		os.Exit(s.dpkgQuery())
-	case "dpkg": // only --configure is asked of it
-		_ = os.Remove(s.path("interrupted"))
-		return
-	case "dpkg-deb": // only --extract is asked of it
-		os.Exit(s.dpkgDeb(os.Args[1:]))
-	}
-	os.Exit(s.apt(os.Args[1:]))
-}
+// fakes is the program that stands in for systemctl, keepalived, apt-get, dpkg and others.
+var fakes string
 
-// daemon writes a report when it gets keepalived's JSON signal: like keepalived it
-// has the file there before the text. In a root of its own it heeds no TMPDIR, as
-// before 2.2.7.
-func daemon() {
-	dir := os.Getenv("TMPDIR")
-	asked, err := os.OpenFile(programs{os.Getenv("FAKE_PROGRAMS")}.path("asked"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-	if err != nil {
-		panic(err)
-	}
-	if root := os.Getenv("FAKE_ROOT"); root != "" {
-		if err := syscall.Chroot(root); err != nil {
-			panic(err)
-		}
-		dir = "/tmp"
-	}
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.Signal(jsonSignal), syscall.SIGHUP)
-	fmt.Println("ready")
-	for s := range signals {
-		if s == syscall.SIGHUP {
-			if err := os.WriteFile(filepath.Join(os.Getenv("FAKE_PROGRAMS"), "read"), []byte("again"), 0o600); err != nil {
-				panic(err)
-			}
-			continue
-		}
-		if _, err := asked.WriteString("."); err != nil {
-			panic(err)
-		}
-		name := filepath.Join(dir, "keepalived.json")
-		report := programs{os.Getenv("FAKE_PROGRAMS")}.says("report")
-		if report == "" {
-			report = `[{"data":{"iname":"charm_keepalived","state":2,"vips":["10.10.74.250 dev eth0 scope global set"]}}]`
-		}
-		for _, text := range []string{"", report[:len(report)/2], report} {
-			if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
-				panic(err)
-			}
-			time.Sleep(20 * time.Millisecond)
-		}
-	}
-}
-
+// jsonSignal is what the fake keepalived calls its JSON signal.
 const jsonSignal = 36
 
-// holder has a file locked, as apt and dpkg do, until its input ends.
-func holder(file string) {
-	f, err := os.OpenFile(file, os.O_RDWR|os.O_CREATE, 0o640)
-	if err == nil {
-		err = syscall.FcntlFlock(f.Fd(), syscall.F_SETLK, &syscall.Flock_t{Type: syscall.F_WRLCK})
-	}
-	if err != nil {
+// TestMain builds the fake programs. Tests that wait do so together, whatever number of
+// processors there is, unless -parallel says how many.
+func TestMain(m *testing.M) {
+	if err := flag.Set("test.parallel", "16"); err != nil {
 		panic(err)
 	}
-	fmt.Println("ready")
-	_, _ = io.Copy(io.Discard, os.Stdin)
+	os.Exit(build(m.Run))
+}
+
+func build(run func() int) int {
+	const built = "HOST_TEST_FAKES" // by the test that runs this one
+	if fakes = os.Getenv(built); fakes != "" {
+		return run()
+	}
+	dir, err := os.MkdirTemp("", "host-test-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	fakes = filepath.Join(dir, "programs")
+	cmd := exec.Command("go", "build", "-ldflags=-s -w", "-o", fakes, "./testdata/programs")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "cannot build the fake programs: %v\n%s", err, out)
+		return 1
+	}
+	if err := os.Setenv(built, fakes); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return run()
 }
 
 // programs is the state of the fake programs.
@@ -139,156 +81,6 @@ func (p programs) set(t *testing.T, name, text string) {
 	require.NoError(t, os.WriteFile(p.path(name), []byte(text), 0o600))
 }
 
-func (p programs) systemctl(args []string) int {
-	if args[0] == "show" {
-		for n, name := range args[2:] {
-			if n > 0 {
-				fmt.Println()
-			}
-			state, pid, _ := strings.Cut(p.says(name), " ")
-			if state == "" {
-				state, pid = "inactive", "0"
-			}
-			fmt.Printf("MainPID=%s\nId=%s\nActiveState=%s\nUnitFileState=%s\n", pid, name, state, p.says(name+".file"))
-		}
-		return 0
-	}
-	if name := args[len(args)-1]; strings.HasPrefix(p.says(name+".file"), "masked") && slices.Contains([]string{"enable", "start", "restart", "reload-or-restart"}, args[0]) {
-		fmt.Fprintf(os.Stderr, "Failed to %s %s: Unit %s is masked.\n", args[0], name, name)
-		return 1
-	}
-	if slices.Contains(strings.Fields(p.says("failing")), args[0]) {
-		fmt.Fprintf(os.Stderr, "Failed to %s: Access denied\n", args[0])
-		return 1
-	}
-	return 0
-}
-
-func (p programs) keepalived(args []string) int {
-	if needs := p.says("needs"); needs != "" {
-		if _, err := os.Stat(needs); err != nil {
-			fmt.Fprintln(os.Stderr, "Unable to read build config options file")
-			return 1
-		}
-	}
-	switch args[0] {
-	case "--version":
-		fmt.Fprintln(os.Stderr, "Keepalived v2.2.7 (01/16,2022)\n\nCopyright")
-	case "--signum=JSON":
-		fmt.Println(p.says("signum"))
-	case "--config-test":
-		file := args[2]
-		text, err := os.ReadFile(file)
-		if err != nil {
-			return 2
-		}
-		included, status := "", 0
-		// Like keepalived 2.2.7 it names a file that is included, not the first one.
-		remark := func(text []byte, place string) {
-			n := 0
-			for line := range strings.Lines(string(text)) {
-				if n++; strings.HasPrefix(line, "odd ") {
-					fmt.Fprintf(os.Stderr, "(%sLine %d) warning: %s", place, n, line)
-					status = 5
-				}
-			}
-		}
-		remark(text, "")
-		for line := range strings.Lines(string(text)) {
-			if pattern, found := strings.CutPrefix(strings.TrimSpace(line), "include "); found {
-				names, _ := filepath.Glob(pattern)
-				for _, n := range names {
-					more, _ := os.ReadFile(n)
-					included += string(more)
-					remark(more, n+": ")
-				}
-			}
-		}
-		if err := os.WriteFile(p.path("tested"), []byte(string(text)+included), 0o600); err != nil {
-			panic(err)
-		}
-		// From 2.2.8 on.
-		for line := range strings.Lines(string(text) + included) {
-			name, found := strings.CutPrefix(strings.TrimSpace(line), `file "`)
-			if _, err := filepath.EvalSymlinks(filepath.Dir(name)); found && err != nil {
-				fmt.Fprintf(os.Stderr, "(%s) realpath() error %d - %s\n", file, syscall.ENOENT, name)
-				return 5
-			}
-		}
-		if refusal := p.says("refusal"); refusal != "" {
-			fmt.Fprintln(os.Stderr, strings.ReplaceAll(refusal, "FILE", file))
-		}
-		if p.says("status") != "" {
-			return 5
-		}
-		return status
-	}
-	return 0
-}
-
-func (p programs) dpkgQuery() int {
-	state := p.says("package")
-	if state == "" {
-		fmt.Fprintln(os.Stderr, "dpkg-query: no packages found matching keepalived")
-		return 1
-	}
-	fmt.Print(state)
-	return 0
-}
-
-// dpkgDeb extracts the one package that there is.
-func (p programs) dpkgDeb(args []string) int {
-	text, err := os.ReadFile(args[1])
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "dpkg-deb: error: failed to read archive")
-		return 2
-	}
-	file := filepath.Join(args[2], "etc/keepalived/keepalived.config-opts")
-	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-		panic(err)
-	}
-	if err := os.WriteFile(file, text, 0o644); err != nil {
-		panic(err)
-	}
-	return 0
-}
-
-func (p programs) apt(args []string) int {
-	if slices.Contains(args, p.says("apt-locks")) {
-		f, err := os.Open(p.path("lock"))
-		if err != nil {
-			panic(err)
-		}
-		held := syscall.Flock_t{Type: syscall.F_WRLCK}
-		if err := syscall.FcntlFlock(f.Fd(), syscall.F_GETLK, &held); err != nil {
-			panic(err)
-		}
-		if held.Type != syscall.F_UNLCK {
-			fmt.Fprintf(os.Stderr, "E: Could not get lock %s. It is held by process %d (holder)\nE: Unable to lock directory %s\n", f.Name(), held.Pid, p.dir)
-			return 100
-		}
-	}
-	if slices.Contains(args, p.says("apt-fails")) {
-		fmt.Fprintln(os.Stderr, cmp.Or(p.says("apt-says"), "E: Unable to fetch some archives, maybe run apt-get update or try with --fix-missing?"))
-		return 100
-	}
-	if slices.Contains(args, "download") {
-		if err := os.WriteFile("keepalived_1%3a2.3.3-1_amd64.deb", []byte("--build=x86_64-linux-gnu"), 0o600); err != nil {
-			panic(err)
-		}
-	}
-	if slices.Contains(args, "install") && p.says("interrupted") != "" {
-		fmt.Fprintln(os.Stderr, "E: dpkg was interrupted, you must manually run 'dpkg --configure -a' to correct the problem.")
-		return 100
-	}
-	if slices.Contains(args, "install") {
-		if err := os.WriteFile(p.path("package"), []byte("installed"), 0o600); err != nil {
-			panic(err)
-		}
-	}
-	return 0
-}
-
 // machine is a machine below a temporary root, with fake programs on the PATH.
 type machine struct {
 	*host.Host
@@ -301,14 +93,11 @@ type machine struct {
 func newMachine(t *testing.T) machine {
 	t.Helper()
 	m := machine{programs: programs{t.TempDir()}, t: t, root: t.TempDir(), l: layout.Layout{Application: "keepalived"}}
-	self, err := os.Executable()
-	require.NoError(t, err)
 	for _, name := range []string{"systemctl", "keepalived", "apt-get", "dpkg", "dpkg-deb", "dpkg-query", "daemon", "holder"} {
-		require.NoError(t, os.Symlink(self, m.programs.path(name)))
+		require.NoError(t, os.Symlink(fakes, m.programs.path(name)))
 	}
 	t.Setenv("PATH", m.dir)
 	t.Setenv("FAKE_PROGRAMS", m.dir)
-	t.Setenv("GORACE", "atexit_sleep_ms=0") // each of them would take a second to end
 	charm := filepath.Join(t.TempDir(), "charm")
 	require.NoError(t, os.WriteFile(charm, []byte("charm 1"), 0o755))
 	m.Host = host.New(m.root, charm)
@@ -379,7 +168,7 @@ func (m machine) files() []string {
 // start starts the fake daemon and tells systemctl of it.
 func (m machine) start(tmp string, environment ...string) {
 	m.t.Helper()
-	cmd := exec.Command(m.programs.path("daemon"))
+	cmd := exec.Command(m.programs.path("daemon"), fmt.Sprint(jsonSignal))
 	cmd.Env = append(append(os.Environ(), "TMPDIR="+tmp), environment...)
 	out, err := cmd.StdoutPipe()
 	require.NoError(m.t, err)

@@ -37,6 +37,9 @@ func inNamespace(t *testing.T) (lo, eth0 netlink.Link) {
 // than unpinAtLeast, and nobody may be without an answer meanwhile. With 20 s it is waited
 // for as long as unpinLimit says, 82 s, which leaves a slow machine room.
 func TestPinnedAddressesStayUntilTheirInstanceIsMaster(t *testing.T) {
+	if !alone(t) {
+		return
+	}
 	lo, eth0 := inNamespace(t)
 	m := newMachine(t)
 	m.serves(20*time.Second, "eth0", netip.MustParseAddr("10.10.74.250"))

@@ -18,8 +18,9 @@ import (
 	"keepalived-charm/internal/needs"
 )
 
-// alone runs the test once more, in a process that has a network namespace of its own: a
-// look at the network has threads. True in that process.
+// alone runs the test once more, in a process that has a network namespace and an
+// environment of its own, while other tests wait too: a look at the network has threads,
+// and fake programs are found by the environment. True in that process.
 func alone(t *testing.T) bool {
 	t.Helper()
 	needs.Root(t)
@@ -27,6 +28,7 @@ func alone(t *testing.T) bool {
 	if os.Getenv(inside) != "" {
 		return true
 	}
+	t.Parallel()
 	again := exec.Command(os.Args[0], "-test.run", "^"+t.Name()+"$", "-test.v")
 	again.Env = append(os.Environ(), inside+"=1", "GORACE=atexit_sleep_ms=0")
 	again.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}

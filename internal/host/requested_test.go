@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"keepalived-charm/internal/step"
+
 	"github.com/mdlayher/arp"
 	"github.com/mdlayher/ethernet"
 	"github.com/mdlayher/packet"
@@ -17,9 +19,6 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
-
-	"keepalived-charm/internal/needs"
-	"keepalived-charm/internal/step"
 )
 
 // question is an ARP request: who asks for which address.
@@ -93,7 +92,9 @@ func most(last netip.Addr) []netip.Addr {
 // TestClientsFindAPinnedIPv4Address whatever the machine's owner has the kernel answer:
 // kube-proxy's strictARP sets arp_ignore to 1 and arp_announce to 2.
 func TestClientsFindAPinnedIPv4Address(t *testing.T) {
-	needs.Root(t)
+	if !alone(t) {
+		return
+	}
 	runtime.LockOSThread()
 	require.NoError(t, unix.Unshare(unix.CLONE_NEWNET))
 	lo, err := netlink.LinkByName("lo")

@@ -18,7 +18,9 @@ import (
 
 // TestTheDaemonIsNotAskedAllTheTime: each question is a line in its journal.
 func TestTheDaemonIsNotAskedAllTheTime(t *testing.T) {
-	needs.Root(t)
+	if !alone(t) {
+		return
+	}
 	m := newMachine(t)
 	m.start(t.TempDir())
 	m.serves(200*time.Millisecond, "eth0", netip.MustParseAddr("10.10.74.251"))
@@ -32,6 +34,7 @@ func TestTheDaemonIsNotAskedAllTheTime(t *testing.T) {
 
 func TestARestEndsWhenAnAddressComes(t *testing.T) {
 	needs.Root(t)
+	t.Parallel()
 	runtime.LockOSThread() // and never unlocked: the thread ends with the test
 	require.NoError(t, unix.Unshare(unix.CLONE_NEWNET))
 	lo, err := netlink.LinkByName("lo")

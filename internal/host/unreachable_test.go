@@ -19,6 +19,7 @@ import (
 // TestADeadPeerIsWaitedForOnce asks a real kernel for addresses that nobody has.
 func TestADeadPeerIsWaitedForOnce(t *testing.T) {
 	needs.Root(t)
+	t.Parallel()
 	runtime.LockOSThread() // and never unlocked: the thread ends with the test
 	require.NoError(t, unix.Unshare(unix.CLONE_NEWNET))
 	attributes := netlink.NewLinkAttrs()
@@ -66,6 +67,7 @@ func TestADeadPeerIsWaitedForOnce(t *testing.T) {
 // TestLinkLocalPeersAreAskedFor needs no zone: which link they are on is found out.
 func TestLinkLocalPeersAreAskedFor(t *testing.T) {
 	needs.Root(t)
+	t.Parallel()
 	runtime.LockOSThread() // and never unlocked: the thread ends with the test
 	require.NoError(t, unix.Unshare(unix.CLONE_NEWNET))
 	require.NoError(t, os.WriteFile("/proc/sys/net/ipv6/conf/default/accept_dad", []byte("0"), 0))

@@ -129,10 +129,8 @@ func (m holder) daemon() func() {
 // called.
 func signals(t *testing.T, fails string) func() string {
 	t.Helper()
-	self, err := os.Executable()
-	require.NoError(t, err)
 	dir := t.TempDir()
-	require.NoError(t, os.Symlink(self, filepath.Join(dir, "systemctl")))
+	require.NoError(t, os.Symlink(os.Getenv("HOST_TEST_FAKES"), filepath.Join(dir, "systemctl")))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "failing"), []byte(fails), 0o600))
 	t.Setenv("PATH", dir)
 	t.Setenv("FAKE_PROGRAMS", dir)

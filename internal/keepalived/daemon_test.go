@@ -41,6 +41,7 @@ func daemons(t *testing.T) []string {
 // test of every keepalived at hand, in a network namespace of its own.
 func TestTheRealKeepalivedAcceptsEveryGoldenFile(t *testing.T) {
 	needs.Root(t)
+	t.Parallel()
 	renderAll(t) // the golden files may be about to be written
 	main, err := os.ReadFile("testdata/main.golden")
 	require.NoError(t, err)
@@ -50,6 +51,7 @@ func TestTheRealKeepalivedAcceptsEveryGoldenFile(t *testing.T) {
 	for _, root := range daemons(t) {
 		d := daemon{root}
 		t.Run(d.version(t), func(t *testing.T) {
+			t.Parallel()
 			enterNamespace(t)
 			// Also with defaults of the machine's owner.
 			owned := strings.Replace(string(main), "global_defs {\n", "global_defs {\n"+ownersDefaults, 1)
@@ -198,6 +200,7 @@ report
 // inotify instance it runs on its base priority.
 func TestAReloadHasTheRealKeepalivedFollowItsTrackFile(t *testing.T) {
 	needs.Root(t)
+	t.Parallel()
 	dir := t.TempDir()
 	config := "global_defs {\n    max_auto_priority -1\n}\ntrack_file x {\n    file \"" + dir + "/priority\"\n    weight 1\n}\n" +
 		"vrrp_instance x {\n    interface eth0\n    virtual_router_id 23\n    version 3\n    priority 30\n    advert_int 0.1\n" +

@@ -3,6 +3,7 @@ package segment_test
 import (
 	"bufio"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"net"
 	"net/netip"
@@ -10,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -44,6 +46,10 @@ func TestMain(m *testing.M) {
 	case "proxy":
 		proxy()
 	default:
+		// Looks take two seconds each, whatever number of processors there is.
+		if err := flag.Set("test.parallel", "16"); err != nil {
+			panic(err)
+		}
 		os.Exit(m.Run())
 	}
 }
@@ -119,11 +125,11 @@ func proxy() {
 
 const theirMAC = "52:54:00:74:00:63"
 
-// The namespaces' names are this process's own: others may run the same tests.
-var (
-	here  = fmt.Sprintf("keepalived-segment-here-%d", os.Getpid())
-	there = fmt.Sprintf("keepalived-segment-there-%d", os.Getpid())
-)
+// cable connects two namespaces, by their names.
+type cable struct{ here, there string }
+
+// cables counts them.
+var cables atomic.Int32
 
 func run(t *testing.T, name string, args ...string) {
 	t.Helper()
@@ -145,11 +151,15 @@ func sweep(t *testing.T) {
 }
 
 // wire makes two namespaces with a cable between them: .11 here, .99 and the
-// addresses of the test there.
-func wire(t *testing.T, addresses ...string) {
+// addresses of the test there. Tests that have a cable of their own look at the same time.
+func wire(t *testing.T, addresses ...string) cable {
 	t.Helper()
 	needs.Root(t)
+	t.Parallel()
 	sweep(t)
+	// The names are this process's own: others may run the same tests.
+	n := cables.Add(1)
+	here, there := fmt.Sprintf("keepalived-segment-here%d-%d", n, os.Getpid()), fmt.Sprintf("keepalived-segment-there%d-%d", n, os.Getpid())
 	for _, ns := range []string{here, there} {
 		run(t, "ip", "netns", "add", ns)
 		t.Cleanup(func() { run(t, "ip", "netns", "del", ns) })
@@ -173,8 +183,9 @@ func wire(t *testing.T, addresses ...string) {
 		poll.Until(t, func() bool {
 			out, err := exec.Command("ip", "-n", ns, "-6", "address", "show", "dev", "eth0", "scope", "link", "-tentative").Output()
 			return err == nil && len(out) > 0
-		}, 10*time.Second, 20*time.Millisecond)
+		}, 30*time.Second, 20*time.Millisecond)
 	}
+	return cable{here, there}
 }
 
 // inside prepares this test binary in a role.
@@ -184,11 +195,11 @@ func inside(ns, as string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-func looked(t *testing.T, q conflict.Question) conflict.Look {
+func (c cable) looked(t *testing.T, q conflict.Question) conflict.Look {
 	t.Helper()
 	text, err := json.Marshal(q)
 	require.NoError(t, err)
-	cmd := inside(here, "look")
+	cmd := inside(c.here, "look")
 	in, err := cmd.StdinPipe()
 	require.NoError(t, err)
 	go func() {
@@ -211,9 +222,9 @@ func question(interfaceName string, addresses ...string) conflict.Question {
 }
 
 func TestWhoHasAnAddressAnswersInBothFamilies(t *testing.T) {
-	wire(t, "10.10.74.250/32", "fd00:74::250/128")
+	w := wire(t, "10.10.74.250/32", "fd00:74::250/128")
 	began := time.Now()
-	l := looked(t, question("eth0", "10.10.74.250", "10.10.74.251", "10.10.74.11", "fd00:74::250", "fd00:74::251", "fd00:74::11"))
+	l := w.looked(t, question("eth0", "10.10.74.250", "10.10.74.251", "10.10.74.11", "fd00:74::250", "fd00:74::251", "fd00:74::11"))
 	require.Less(t, time.Since(began), 10*time.Second, "a look ends")
 	require.Empty(t, l.Faults)
 	require.Empty(t, l.Heard)
@@ -223,17 +234,17 @@ func TestWhoHasAnAddressAnswersInBothFamilies(t *testing.T) {
 		require.Equal(t, theirMAC, l.Answers[n].By.MAC)
 		require.True(t, l.Answers[n].Last, "it answers to the end")
 	}
-	out, err := exec.Command("ip", "-n", there, "neighbour", "show", "10.10.74.11").Output()
+	out, err := exec.Command("ip", "-n", w.there, "neighbour", "show", "10.10.74.11").Output()
 	require.NoError(t, err)
 	require.Empty(t, string(out), "an ARP probe leaves no trace with who answers it")
 }
 
 // TestAProxyIsToldFromAnOwner: one that answers for every address has none of them.
 func TestAProxyIsToldFromAnOwner(t *testing.T) {
-	wire(t)
+	w := wire(t)
 	// Linux answers by ARP for all addresses of a local route.
-	run(t, "ip", "-n", there, "route", "add", "local", "10.10.74.0/24", "dev", "lo")
-	answering := inside(there, "proxy")
+	run(t, "ip", "-n", w.there, "route", "add", "local", "10.10.74.0/24", "dev", "lo")
+	answering := inside(w.there, "proxy")
 	out, err := answering.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, answering.Start())
@@ -243,7 +254,7 @@ func TestAProxyIsToldFromAnOwner(t *testing.T) {
 	})
 	_, err = bufio.NewReader(out).ReadString('\n')
 	require.NoError(t, err)
-	l := looked(t, question("eth0", "10.10.74.250", "10.10.74.12", "fd00:74::250"))
+	l := w.looked(t, question("eth0", "10.10.74.250", "10.10.74.12", "fd00:74::250"))
 	require.Empty(t, l.Faults)
 	require.Empty(t, l.Answers)
 	require.Len(t, l.Proxies, 2, "once in each family: %v", l.Proxies)
@@ -251,18 +262,18 @@ func TestAProxyIsToldFromAnOwner(t *testing.T) {
 	require.Equal(t, "eth0", l.Proxies[0].Interface)
 
 	// Answers of one family say nothing about the other one.
-	run(t, "ip", "-n", there, "route", "del", "local", "10.10.74.0/24", "dev", "lo")
-	run(t, "ip", "-n", there, "address", "add", "10.10.74.250/32", "dev", "eth0")
-	l = looked(t, question("eth0", "10.10.74.250", "fd00:74::250"))
+	run(t, "ip", "-n", w.there, "route", "del", "local", "10.10.74.0/24", "dev", "lo")
+	run(t, "ip", "-n", w.there, "address", "add", "10.10.74.250/32", "dev", "eth0")
+	l = w.looked(t, question("eth0", "10.10.74.250", "fd00:74::250"))
 	require.Len(t, l.Answers, 1, "%v", l.Answers)
 	require.Equal(t, "10.10.74.250", l.Answers[0].Address.String())
 	require.Len(t, l.Proxies, 1)
 }
 
 func TestAHostIsNamedByWhatTheKernelKnowsOfIt(t *testing.T) {
-	wire(t, "10.10.74.250/32")
-	run(t, "ip", "-n", here, "neighbour", "add", "10.10.74.99", "lladdr", theirMAC, "dev", "eth0")
-	l := looked(t, question("eth0", "10.10.74.250"))
+	w := wire(t, "10.10.74.250/32")
+	run(t, "ip", "-n", w.here, "neighbour", "add", "10.10.74.99", "lladdr", theirMAC, "dev", "eth0")
+	l := w.looked(t, question("eth0", "10.10.74.250"))
 	require.Len(t, l.Answers, 1)
 	require.Equal(t, "10.10.74.99 ("+theirMAC+")", l.Answers[0].By.String())
 }
@@ -281,14 +292,14 @@ func TestAdvertisementsAreHeardAndTheFilterThatDropsThemIsSeen(t *testing.T) {
 		"protocol 112 over IPv6 dropped here": {"6", "ff02::12%eth0", "ip6 nexthdr 112 drop", false},
 	} {
 		t.Run(claim, func(t *testing.T) {
-			wire(t)
+			w := wire(t)
 			if c.rules != "" {
-				run(t, "ip", "netns", "exec", here, "nft", "add table inet t; add chain inet t in { type filter hook input priority 0; }; add rule inet t in "+c.rules)
+				run(t, "ip", "netns", "exec", w.here, "nft", "add table inet t; add chain inet t in { type filter hook input priority 0; }; add rule inet t in "+c.rules)
 			}
 			if c.version != "6" {
-				run(t, "ip", "-n", there, "route", "add", "default", "dev", "eth0") // multicast needs a route
+				run(t, "ip", "-n", w.there, "route", "add", "default", "dev", "eth0") // multicast needs a route
 			}
-			sender := inside(there, "advertise", c.version, c.group)
+			sender := inside(w.there, "advertise", c.version, c.group)
 			out, err := sender.StdoutPipe()
 			require.NoError(t, err)
 			require.NoError(t, sender.Start())
@@ -298,7 +309,7 @@ func TestAdvertisementsAreHeardAndTheFilterThatDropsThemIsSeen(t *testing.T) {
 			})
 			_, err = bufio.NewReader(out).ReadString('\n')
 			require.NoError(t, err)
-			l := looked(t, question("eth0"))
+			l := w.looked(t, question("eth0"))
 			require.Empty(t, l.Faults)
 			require.Len(t, l.Heard, 1)
 			h := l.Heard[0]
@@ -313,8 +324,8 @@ func TestAdvertisementsAreHeardAndTheFilterThatDropsThemIsSeen(t *testing.T) {
 }
 
 func TestWhatCannotBeLookedAtIsSaid(t *testing.T) {
-	wire(t)
-	require.Equal(t, []string{"cannot look at eth9: route ip+net: no such network interface"}, looked(t, question("eth9")).Faults)
-	run(t, "ip", "-n", here, "link", "set", "eth0", "down")
-	require.Equal(t, []string{"cannot look at eth0: the interface is down"}, looked(t, question("eth0", "10.10.74.250")).Faults)
+	w := wire(t)
+	require.Equal(t, []string{"cannot look at eth9: route ip+net: no such network interface"}, w.looked(t, question("eth9")).Faults)
+	run(t, "ip", "-n", w.here, "link", "set", "eth0", "down")
+	require.Equal(t, []string{"cannot look at eth0: the interface is down"}, w.looked(t, question("eth0", "10.10.74.250")).Faults)
 }
