@@ -26,8 +26,12 @@ type Texts struct {
 }
 
 // Read returns what a unit runs. The error is a *Later: what it runs then is not known.
-// A record that somebody spoilt counts as one that is not there.
+// A record that somebody spoilt counts as one that is not there. Where the Python charm
+// has written since, the unit went back to it and runs that.
 func Read(t Texts) (Record, error) {
+	if python := fromPython(t.Python); python.Serves() {
+		return python, nil
+	}
 	if t.Record != "" {
 		r, err := Decode(t.Record)
 		if err == nil {
@@ -41,7 +45,7 @@ func Read(t Texts) (Record, error) {
 	if t.Fragment != "" {
 		return fromFragment(t), nil
 	}
-	return fromPython(t.Python), nil
+	return Record{}, nil
 }
 
 // fromFragment converts what a revision from before the record left.

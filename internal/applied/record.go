@@ -23,9 +23,8 @@ import (
 	"keepalived-charm/internal/vrrp"
 )
 
-// Version is that of the records that this revision of the charm writes, and the only
-// one that it reads.
-const Version = 1
+// oldest is the first version of a record that this revision of the charm reads.
+const oldest = 1
 
 // Record is what a unit runs; the zero value is that of a unit that serves nothing.
 type Record struct {
@@ -192,7 +191,7 @@ func Decode(text string) (Record, error) {
 	switch {
 	case of.Version > Version:
 		return Record{}, &Later{of.Version}
-	case of.Version < Version:
+	case of.Version < oldest:
 		return Record{}, fmt.Errorf("there is no version %d", of.Version)
 	}
 	d := json.NewDecoder(strings.NewReader(text))

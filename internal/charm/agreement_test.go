@@ -202,7 +202,7 @@ func TestAChangeOfTheInterfaceIsAgreedOn(t *testing.T) {
 func later(bag juju.Databag) juju.Databag {
 	bag["protocol"] = "2"
 	for k, v := range bag {
-		if v != "" && k != "protocol" && k != "principal" {
+		if v != "" && k != "protocol" {
 			bag[k] = v + " colour=red"
 		}
 	}
@@ -211,12 +211,17 @@ func later(bag juju.Databag) juju.Databag {
 }
 
 // TestAPeerOfALaterRevisionIsWaitedFor: units are refreshed one by one, up and down, while
-// options change. Nobody changes over without those whose words it cannot read.
+// options change, in both modes. Nobody changes over without those whose words it cannot
+// read, and all hear each other.
 func TestAPeerOfALaterRevisionIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	walks(4, func(seed uint64) {
 		r := rand.New(rand.NewPCG(seed, 7))
 		c := newCluster(t, 3)
+		if seed%2 == 1 {
+			c.Set(map[string]any{"vrrp_mode": "unicast"})
+			rest(t, c)
+		}
 		gaps := c.Gaps
 		holds := func(claim string, steps int) {
 			t.Helper()

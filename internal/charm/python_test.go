@@ -207,3 +207,35 @@ func TestAUnitThatServesForThePythonCharmTellsItsPeersSo(t *testing.T) {
 	require.False(t, m.Runs.Constant())
 	require.Nil(t, m.Next)
 }
+
+// TestAUnitThatComesBackFromThePythonCharmBeginsWithWhatThatRuns, whatever this charm left
+// on the machine when it went.
+func TestAUnitThatComesBackFromThePythonCharmBeginsWithWhatThatRuns(t *testing.T) {
+	for claim, change := range map[string]func(*charmtest.State){
+		"at once":               func(*charmtest.State) {},
+		"the checker has ended": func(s *charmtest.State) { s.Host.Checkers["keepalived"] = charmtest.Checker{} },
+		"the record is of a later revision": func(s *charmtest.State) {
+			path := s.Layout().Record()
+			s.Host.Files[path] = strings.Replace(s.Host.Files[path], `"version": 1`, `"version": 2`, 1)
+		},
+	} {
+		back := with(serving(t), func(s *charmtest.State) {
+			was := python(0)
+			s.Juju = was.Juju
+			s.Host.Files[layout.MainFile], s.Host.Files[layout.SysctlFile] = pythonConf, was.Host.Files[layout.SysctlFile]
+			s.Host.Keepalived, s.Host.Holds = was.Host.Keepalived, false
+			change(s)
+		})
+		require.Contains(t, back.Host.Files, back.Layout().Record(), claim)
+		out, fresh := charmtest.Run(t, "upgrade-charm", back), charmtest.Run(t, "upgrade-charm", python(0))
+		speaksAsPython(t, out.State, claim)
+		require.Empty(t, out.Stale(), claim)
+		require.Equal(t, fresh.Juju.Status, out.Juju.Status, claim)
+		require.Equal(t, fresh.Juju.Own("cluster:1")["vrrp"], out.Juju.Own("cluster:1")["vrrp"], claim)
+		require.Equal(t, fresh.Host.Keepalived.Loaded, out.Host.Keepalived.Loaded, claim)
+		require.True(t, out.Host.Checkers["keepalived"].Running, claim)
+		for _, path := range []string{out.Layout().Fragment(), layout.MainFile, out.Layout().CheckerConfig(), out.Layout().Record()} {
+			require.Equal(t, fresh.Host.Files[path], out.Host.Files[path], "%s: %s", claim, path)
+		}
+	}
+}

@@ -198,9 +198,26 @@ func answer(l net.Listener, text ...string) {
 func opened(t *testing.T, network, at string, text ...string) net.Listener {
 	l, err := net.Listen(network, at)
 	require.NoError(t, err)
-	t.Cleanup(func() { l.Close() })
-	go answer(l, text...)
-	return l
+	e := ending{l, make(chan struct{})}
+	t.Cleanup(func() { e.Close() })
+	go func() {
+		defer close(e.ended)
+		answer(l, text...)
+	}()
+	return e
+}
+
+// ending is a listener that is gone for the kernel too once it is closed: it is kept for as
+// long as an Accept has not returned.
+type ending struct {
+	net.Listener
+	ended chan struct{}
+}
+
+func (e ending) Close() error {
+	err := e.Listener.Close()
+	<-e.ended
+	return err
 }
 
 // checked carries out one check for a unit with both virtual IPs.

@@ -52,6 +52,19 @@ func TestChangesAreOnlyDifferences(t *testing.T) {
 	assert.Empty(t, endpoint.Changes(juju.Databag{"port": "443"}, have))
 }
 
+// TestWhatALaterRevisionAddsIsNotRead: units of unicast mode must go on to send their
+// advertisements to one, and who it is stays known.
+func TestWhatALaterRevisionAddsIsNotRead(t *testing.T) {
+	bag := juju.Databag{"principal": "haproxy/1", "rank": "1", "addresses": "10.10.74.12,2001:db8::12", "address": "10.10.74.12",
+		"lists": "10.10.74.11,10.10.74.13", "macs": "52:54:00:74:00:0c", "since": "1000000000", "healthy": "true"}
+	more := juju.Databag{"colour": "red"}
+	for key, value := range bag {
+		more[key] = value + " colour=red"
+	}
+	require.Equal(t, endpoint.ReadMember(bag), endpoint.ReadMember(more))
+	require.Len(t, endpoint.ReadMember(more).Lists, 2)
+}
+
 // FuzzReadMember: a peer's databag never makes this unit fail, and what was read
 // is written and read again as the same.
 func FuzzReadMember(f *testing.F) {

@@ -68,44 +68,50 @@ func (m Member) Databag() juju.Databag {
 	if m.Since > 0 {
 		bag["since"] = strconv.FormatInt(m.Since, 10)
 	}
-	return bag
+	return spoken(bag)
 }
 
 // Verdict returns the part of a member's databag that tells the verdict of its
 // health checker; nil withdraws it.
 func Verdict(healthy *bool) juju.Databag {
 	if healthy == nil {
-		return juju.Databag{"healthy": ""}
+		return spoken(juju.Databag{"healthy": ""})
 	}
-	return juju.Databag{"healthy": strconv.FormatBool(*healthy)}
+	return spoken(juju.Databag{"healthy": strconv.FormatBool(*healthy)})
 }
 
 // ReadMember reads a databag of cluster. What is missing or makes no sense is
 // left at its zero value (the rank: -1): a peer may run another version of the
-// charm, and must not be able to stop this one. Of lists the first mostListed count.
+// charm, and must not be able to stop this one. What a later revision adds to a value
+// stands behind a space. Of lists the first mostListed count.
 func ReadMember(bag juju.Databag) Member {
+	bag = understood(bag)
+	text := func(key string) string {
+		known, _, _ := strings.Cut(bag[key], " ")
+		return known
+	}
 	m := Member{
 		Rank:      -1,
-		Addresses: splitAddresses(bag["addresses"]),
-		Lists:     splitAddresses(bag["lists"]),
-		MACs:      splitMACs(bag["macs"]),
+		Addresses: splitAddresses(text("addresses")),
+		Lists:     splitAddresses(text("lists")),
+		MACs:      splitMACs(text("macs")),
 		More:      group.Routers(bag),
 	}
 	m.Word = m.More[0]
 	delete(m.More, 0)
-	if u, err := juju.ParseUnit(bag["principal"]); err == nil {
+	if u, err := juju.ParseUnit(text("principal")); err == nil {
 		m.Principal = u
 	}
-	if n, err := strconv.Atoi(bag["rank"]); err == nil && n >= 0 {
+	if n, err := strconv.Atoi(text("rank")); err == nil && n >= 0 {
 		m.Rank = n
 	}
-	if n, err := strconv.ParseInt(bag["since"], 10, 64); err == nil && n > 0 {
+	if n, err := strconv.ParseInt(text("since"), 10, 64); err == nil && n > 0 {
 		m.Since = n
 	}
-	if list := splitAddresses(bag["address"]); len(list) == 1 {
+	if list := splitAddresses(text("address")); len(list) == 1 {
 		m.Address = list[0]
 	}
-	if b := bag["healthy"]; b == "true" || b == "false" {
+	if b := text("healthy"); b == "true" || b == "false" {
 		healthy := b == "true"
 		m.Healthy = &healthy
 	}

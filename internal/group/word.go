@@ -13,6 +13,7 @@ import (
 // Protocol is the number of the wire format: the meaning of the keys that Word reads and
 // writes. A revision that has a later one writes this one for as long as some unit of
 // the group tells this one, and marks what it can read beside it under a key of its own.
+// Where a unit is and who it is, package endpoint reads of any protocol.
 const Protocol = 1
 
 // Word is what a unit tells its peers of its part in one virtual router.

@@ -183,6 +183,32 @@ func (c *Controller) Refresh(app string, ch Charm, force bool) error {
 	return nil
 }
 
+// hold is the charm that a unit's agent is told of, whatever its application runs.
+type hold struct {
+	charm    *revision
+	modified int
+}
+
+// HoldCharm has a unit's agent hear of no refresh, or of the last one after all, while it
+// hears of everything else: agents hear of each in any order, and so of their peers'
+// words before of the refresh that those have followed.
+func (c *Controller) HoldCharm(unit string, on bool) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	u, ok := c.units[unit]
+	if !ok || u.charm == nil {
+		return fmt.Errorf("cannot hold the charm of unit %q: it has none", unit)
+	}
+	a := c.apps[u.app]
+	u.held = nil
+	if on {
+		u.held = &hold{u.charm, a.charmModified}
+	}
+	a.version++
+	c.changedLocked()
+	return nil
+}
+
 // refusal says why Juju would refuse to refresh to rev.
 func (c *Controller) refusal(a *application, rev *revision) error {
 	if rev.Meta.Name != a.charm.Meta.Name {

@@ -23,6 +23,8 @@ func charmURL(r *call) (any, error) {
 		switch {
 		case err != nil:
 			out[i] = failure(err)
+		case kind == "application" && a != nil && r.unit.held != nil && r.unit.app == id:
+			out[i] = map[string]any{"result": r.unit.held.charm.url, "ok": false}
 		case kind == "application" && a != nil:
 			out[i] = map[string]any{"result": a.charm.url, "ok": a.forceCharm}
 		case kind == "unit" && u != nil && u.charm != nil:
@@ -65,6 +67,9 @@ func setCharmURL(r *call) (any, error) {
 
 func charmModifiedVersion(r *call) (any, error) {
 	return r.eachApplication(func(a *application) (any, error) {
+		if r.unit.held != nil && r.unit.app == a.name {
+			return map[string]any{"result": r.unit.held.modified}, nil
+		}
 		return map[string]any{"result": a.charmModified}, nil
 	})
 }

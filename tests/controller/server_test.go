@@ -230,3 +230,32 @@ func TestCharmArchiveReachesTheAgent(t *testing.T) {
 	ch.Path = filepath.Join(t.TempDir(), "missing")
 	require.ErrorContains(t, c.Refresh("agented", ch, false), "cannot read charm archive")
 }
+
+func TestAHeldUnitHearsOfNoRefresh(t *testing.T) {
+	c, socket := served(t, Config{})
+	s := dial(t, socket, "agented/0")
+	agent := func(method, tag string) any {
+		t.Helper()
+		var got struct {
+			Results []struct {
+				Result any `json:"result"`
+			} `json:"results"`
+		}
+		require.NoError(t, s.Call("Uniter", 19, "", method, map[string]any{
+			"entities": []any{map[string]any{"tag": tag, "charm-url": "local:sub-0"}}}, &got))
+		return got.Results[0].Result
+	}
+	require.ErrorContains(t, c.HoldCharm("agented/0", true), "it has none")
+	agent("SetCharmURL", "unit-agented-0")
+	modified := agent("CharmModifiedVersion", "application-agented")
+	require.NoError(t, c.HoldCharm("agented/0", true))
+	ch := sub
+	ch.Path, ch.Revision = filepath.Join(t.TempDir(), "x.charm"), 5
+	require.NoError(t, os.WriteFile(ch.Path, []byte("archive"), 0o644))
+	require.NoError(t, c.Refresh("agented", ch, false))
+	require.Equal(t, "local:sub-0", agent("CharmURL", "application-agented"))
+	require.Equal(t, modified, agent("CharmModifiedVersion", "application-agented"))
+	require.NoError(t, c.HoldCharm("agented/0", false))
+	require.Equal(t, "local:sub-5", agent("CharmURL", "application-agented"))
+	require.NotEqual(t, modified, agent("CharmModifiedVersion", "application-agented"))
+}

@@ -15,6 +15,7 @@ type unit struct {
 	resolved  string // "", retry-hooks or no-hooks
 
 	charm           *revision // what the agent has installed; nil before
+	held            *hold     // nil unless the agent is to hear of no refresh
 	started         bool      // an agent has connected once
 	agent, workload Status
 	history         []StatusChange

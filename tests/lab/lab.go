@@ -36,6 +36,7 @@ type Lab struct {
 	mu       sync.Mutex
 	machines map[string]*machine.Machine // by Juju's machine ID
 	next     int
+	revision int // the last one that Refresh went to
 	agents   sync.WaitGroup
 	faults   []error
 }

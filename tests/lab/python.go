@@ -3,7 +3,6 @@ package lab
 import (
 	"archive/zip"
 	"bytes"
-	"context"
 	"embed"
 	"fmt"
 	"os"
@@ -74,42 +73,21 @@ func packPython(file string) error {
 	return nil
 }
 
+// Python packs the stand-in for the Python charm.
+func (l *Lab) Python() (controller.Charm, error) {
+	file := filepath.Join(l.Net.Dir, "python.charm")
+	if err := packPython(file); err != nil {
+		return controller.Charm{}, err
+	}
+	return ReadCharm(file)
+}
+
 // DeployPython deploys the stand-in for the Python charm as application
 // keepalived; Refresh upgrades it to the charm of this lab.
 func (l *Lab) DeployPython(config map[string]string) error {
-	file := filepath.Join(l.Net.Dir, "python.charm")
-	if err := packPython(file); err != nil {
-		return err
-	}
-	c, err := ReadCharm(file)
+	c, err := l.Python()
 	if err != nil {
 		return err
 	}
 	return l.Model.AddApplication(controller.ApplicationSpec{Charm: c, Config: config})
-}
-
-// Refresh upgrades application keepalived to the charm of this lab, as juju
-// refresh does; each agent follows when it runs.
-func (l *Lab) Refresh() error {
-	c := l.charm
-	c.Revision = 1
-	return l.Model.Refresh(c.Meta.Name, c, false)
-}
-
-// StopAgent ends a unit's agent, which then sees no change of the model, and
-// StartAgent starts it again.
-func (l *Lab) StopAgent(ctx context.Context, unit string) error { return l.agent(ctx, unit, "stop") }
-
-// StartAgent starts the agent of a unit.
-func (l *Lab) StartAgent(ctx context.Context, unit string) error { return l.agent(ctx, unit, "start") }
-
-func (l *Lab) agent(ctx context.Context, unit, verb string) error {
-	m, err := l.MachineOf(unit)
-	if err != nil {
-		return err
-	}
-	if _, err := m.Run(ctx, "systemctl "+verb+" "+agentName(unit)); err != nil {
-		return fmt.Errorf("cannot %s the agent of %s: %w", verb, unit, err)
-	}
-	return nil
 }

@@ -1,0 +1,128 @@
+package scenario_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"keepalived-charm/tests/controller"
+)
+
+// TestRevisions refreshes units that serve to a revision of the charm whose words and
+// records this one cannot read, and back.
+func TestRevisions(t *testing.T) {
+	t.Parallel()
+	revisions(t, "multicast")
+}
+
+// TestRevisionsWithUnicast: units must go on to send their advertisements to those whose
+// words they cannot read.
+func TestRevisionsWithUnicast(t *testing.T) {
+	t.Parallel()
+	revisions(t, "unicast")
+}
+
+// unitByUnit refreshes to a charm, one unit after the other. All run hooks all the time,
+// with the charm that they have so far. between is called after each with how many have
+// followed.
+func (d *deployment) unitByUnit(t *testing.T, c controller.Charm, order []string, between func(followed int)) {
+	t.Helper()
+	for _, unit := range order {
+		require.NoError(t, d.Model.HoldCharm(unit, true))
+	}
+	require.NoError(t, d.RefreshTo(c))
+	for n, unit := range order {
+		since := time.Now()
+		require.NoError(t, d.Model.HoldCharm(unit, false))
+		d.followed(t, unit, since)
+		d.settled(t)
+		between(n + 1)
+	}
+}
+
+// allRun requires what every unit runs.
+func (d *deployment) allRun(t *testing.T, id, mode string) {
+	t.Helper()
+	for _, unit := range d.units() {
+		require.Contains(t, d.parameters(t, d.machineOf(t, unit)), "mode="+mode+" vrid="+id+" ", unit)
+	}
+}
+
+func revisions(t *testing.T, mode string) {
+	options := serving()
+	options["vrrp_mode"] = mode
+	d := deploy(t, options)
+	next, err := d.Neighbour(d.ctx)
+	require.NoError(t, err)
+	holder := d.ready(t)
+	standbys := d.standbys(t, holder)
+	order := []string{d.unitOn(t, standbys[0]), d.unitOn(t, holder), d.unitOn(t, standbys[1])}
+	const later = "a later revision of the charm left this unit's record: juju refresh keepalived"
+
+	d.scenario(t, "up: clients notice nothing; a change of what all share waits for units that speak otherwise, and says so", func(t *testing.T) {
+		unnoticed(t, d.measure(t, 3*time.Second, func() {
+			d.unitByUnit(t, next, order, func(followed int) {
+				switch followed {
+				case 1:
+					d.configure(t, "router_id=51")
+					fallthrough
+				case 2:
+					d.updateStatus(t)
+					d.allRun(t, "23", mode)
+					for _, unit := range order {
+						require.Contains(t, d.workload(t, unit).Message, "VIP ready: ", unit)
+						require.Contains(t, d.workload(t, unit).Message, "; moving to virtual router ID 51", unit)
+					}
+					require.Contains(t, d.workload(t, order[1]).Message, ", waiting for keepalived/", "the holder")
+				}
+			})
+		}))
+		d.ready(t)
+		d.updateStatus(t)
+		d.allRun(t, "51", mode)
+		d.truthful(t, holder)
+		for _, unit := range order {
+			require.Contains(t, d.run(t, d.machineOf(t, unit), "cat /var/lib/keepalived-charm/keepalived/record.json"), `"version": 2,`)
+		}
+		bags, err := d.Databags("keepalived", "keepalived:cluster", "keepalived:cluster")
+		require.NoError(t, err)
+		for unit, bag := range bags {
+			require.Equal(t, "2", bag["protocol"], unit)
+			require.Contains(t, bag["vrrp"], " colour=red", unit)
+		}
+	})
+	d.scenario(t, "down: each unit leaves all as it is and says what to type; clients notice nothing", func(t *testing.T) {
+		before := d.pictures(t)
+		unnoticed(t, d.measure(t, 3*time.Second, func() {
+			d.unitByUnit(t, d.Charm(), order, func(followed int) {
+				for n, unit := range order {
+					if n < followed {
+						d.saysExactly(t, unit, "blocked: "+later)
+					} else {
+						require.Contains(t, d.workload(t, unit).Message, "VIP ready: ", unit)
+					}
+				}
+			})
+			d.configure(t, "router_id=23")
+			d.updateStatus(t)
+		}))
+		d.allSay(t, "blocked", later)
+		require.Equal(t, before, d.pictures(t))
+	})
+	d.scenario(t, "the virtual IP moves as ever meanwhile", func(t *testing.T) {
+		moved(t, d.measure(t, 2*time.Second, func() { d.services(t, "stop", holder) }), serviceDies)
+		d.services(t, "start", holder)
+		d.settled(t)
+		holder = d.waitHolder(t)
+	})
+	d.scenario(t, "up again: all is well again, and clients notice nothing", func(t *testing.T) {
+		unnoticed(t, d.measure(t, 3*time.Second, func() {
+			d.unitByUnit(t, next, order, func(int) {})
+		}))
+		d.ready(t)
+		d.updateStatus(t)
+		d.allRun(t, "23", mode)
+		d.truthful(t, holder)
+	})
+}
