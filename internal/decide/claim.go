@@ -140,12 +140,16 @@ func (d *Desired) claimRouters(o facts.Observed) error {
 func (d *Desired) claimRouter(o facts.Observed, c Claim) error {
 	for n := range d.Claims {
 		if same := &d.Claims[n]; same.Router == c.Router && same.Six == c.Six && same.Interface == c.Interface {
-			same.Asks = same.Asks || c.Asks
-			return nil
+			if !c.Asks {
+				return nil
+			}
+			// It is to be used in another way, in which others may have it.
+			same.Asks, same.Held = true, false
+			return same.Refusal
 		}
 	}
 	for _, r := range o.Machine.Applied.Routers {
-		c.Held = c.Held || r.VirtualRouterID == c.Router && r.Anchor.Is6() == c.Six && r.Link == c.Interface
+		c.Held = c.Held || !c.Asks && r.VirtualRouterID == c.Router && r.Anchor.Is6() == c.Six && r.Link == c.Interface
 	}
 	for _, other := range o.Machine.Others {
 		if slices.ContainsFunc(other.Claims, func(theirs keepalived.Claim) bool {

@@ -110,3 +110,19 @@ func TestAUnitGoesOnBesideWhatSpeaksAgainstIt(t *testing.T) {
 	}
 	require.Contains(t, says, "write", "what is gone is written anew")
 }
+
+// TestAVirtualRouterIDIsAskedForAnew when it is to be used in another way: with multicast,
+// strangers that have it count.
+func TestAVirtualRouterIDIsAskedForAnew(t *testing.T) {
+	o := decidetest.Observed()
+	o.Options.Raw["vrrp_mode"] = "unicast"
+	o.Machine.Applied = decidetest.Record(t, o)
+	o.Options.Raw["vrrp_mode"] = "multicast"
+	o = decidetest.Typed(o)
+	require.NotNil(t, decide.Ask(o))
+	o.Look = &conflict.Look{Heard: []conflict.Heard{{Interface: "eth0", Delivered: true,
+		Sender:        conflict.Host{Address: netip.MustParseAddr("10.10.74.99"), MAC: "52:54:00:00:00:63"},
+		Advertisement: vrrp.Advertisement{Version: 3, VirtualRouterID: 23, Priority: 200, Addresses: []netip.Addr{vrrp.Anchor(23, false)}}}}}
+	_, err := decide.Decide(o)
+	require.ErrorContains(t, err, "router_id 23 is used by 10.10.74.99")
+}
