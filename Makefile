@@ -43,11 +43,9 @@ help:
 
 # Scenarios that make test runs on either base: deployment, upgrade, agreement, health,
 # options, strangers, status and units. On bookworm also what a machine's owner does to the
-# machine. lab-core ends with what took longest.
+# machine, and neighbouring revisions. lab-core ends with what took longest.
 CORE := TestFromDeployToSurvivingADeadMachine|TestUpgradeFromThePythonCharm|TestUpgradeOfASingleUnit|TestAgreement|TestHealthChecks|TestOptions|TestStrangers|TestStatusFollows|TestUnitsComeAndGo
-HOST := TestHostAddresses|TestOwnersDefaults|TestTrackFilesThatAreNotFollowed|TestServiceOnTheVIPOnly|TestKeepalivedOfTheMachinesOwner
-# On trixie those that depend on keepalived's version most.
-VERSION_CORE := TestFromDeployToSurvivingADeadMachine|TestUpgradeFromThePythonCharm|TestUpgradeOfASingleUnit|TestAgreement|TestOptions|TestStrangers|TestStatusFollows
+HOST := TestHostAddresses|TestOwnersDefaults|TestTrackFilesThatAreNotFollowed|TestServiceOnTheVIPOnly|TestKeepalivedOfTheMachinesOwner|TestRevisions
 SCENARIOS ?= $(CORE)
 
 .PHONY: charm
@@ -67,7 +65,7 @@ charms: ## Pack the charm for every architecture
 .PHONY: test
 test: deps keepaliveds unit lab-itself ## Unit, and the most important scenarios on Debian 12 and 13; installs what it needs (root)
 	@$(MAKE) lab-core BASE=bookworm SCENARIOS='$(CORE)|$(HOST)'
-	@$(MAKE) lab-core BASE=trixie SCENARIOS='$(VERSION_CORE)'
+	@$(MAKE) lab-core BASE=trixie SCENARIOS='$(CORE)'
 
 .PHONY: unit
 unit: lint ## Fast checks without root: gofmt, vet, staticcheck, tests with -race, fuzz seeds, golden files

@@ -27,7 +27,7 @@ func TestEveryArchitecturePacks(t *testing.T) {
 			require.NoError(t, err)
 			ch, err := charm.ReadCharmArchiveBytes(packed)
 			require.NoError(t, err)
-			require.Len(t, ch.Manifest().Bases, 2)
+			require.Len(t, ch.Manifest().Bases, 3)
 			for _, b := range ch.Manifest().Bases {
 				require.Equal(t, []string{arch}, b.Architectures)
 			}
