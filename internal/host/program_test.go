@@ -25,12 +25,10 @@ func (m machine) own() string {
 	return program
 }
 
-// replace puts a copy of this program in the place of a file, as dpkg does.
+// replace puts a copy of the fake program in the place of a file, as dpkg does.
 func (m machine) replace(file string) {
 	m.t.Helper()
-	self, err := os.Executable()
-	require.NoError(m.t, err)
-	text, err := os.ReadFile(self)
+	text, err := os.ReadFile(fakes)
 	require.NoError(m.t, err)
 	require.NoError(m.t, os.WriteFile(file+".new", text, 0o755))
 	require.NoError(m.t, os.Rename(file+".new", file))
