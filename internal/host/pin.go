@@ -8,10 +8,12 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"keepalived-charm/internal/layout"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 func pinned(l layout.Layout) string { return filepath.Join(l.State(), "pinned") }
@@ -35,7 +37,35 @@ func (h *Host) pin(l layout.Layout, addresses []netip.Addr) error {
 			return fmt.Errorf("cannot pin %s: %w", a, err)
 		}
 	}
+	for _, a := range addresses {
+		if err := awaitRoute(lo, a); err != nil {
+			return fmt.Errorf("cannot pin %s: %w", a, err)
+		}
+	}
 	h.answer(l, addresses)
+	return nil
+}
+
+// awaitRoute waits until packets to a pinned address are this machine's. IPv6 gets the
+// local route of an address later than the address (net/ipv6/addrconf.c, addrconf_dad_work:
+// some milliseconds); when the address leaves its interface before, nobody answers. What
+// does not come in a second is left to the change: a virtual IP that is away for a moment
+// is better than a change that nobody makes.
+func awaitRoute(lo netlink.Link, a netip.Addr) error {
+	if a.Is4() {
+		return nil
+	}
+	at := &netlink.Route{Table: unix.RT_TABLE_LOCAL, LinkIndex: lo.Attrs().Index, Dst: single(a).IPNet}
+	for range 500 {
+		routes, err := netlink.RouteListFiltered(netlink.FAMILY_V6, at, netlink.RT_FILTER_TABLE|netlink.RT_FILTER_OIF|netlink.RT_FILTER_DST)
+		if err != nil {
+			return err
+		}
+		if len(routes) > 0 {
+			return nil
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
 	return nil
 }
 

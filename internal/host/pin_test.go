@@ -77,3 +77,24 @@ func TestPinnedAddressesStayUntilTheirInstanceIsMaster(t *testing.T) {
 		require.NotEqual(t, vip.IP.String(), a.IP.String())
 	}
 }
+
+// TestPacketsToAPinnedIPv6AddressAreThisMachinesAtOnce: keepalived takes the address from its
+// interface next, and with it the only route that there was.
+func TestPacketsToAPinnedIPv6AddressAreThisMachinesAtOnce(t *testing.T) {
+	if !alone(t) {
+		return
+	}
+	lo, eth0 := inNamespace(t)
+	m := newMachine(t)
+	for n := range 40 {
+		vip := netip.MustParseAddr(fmt.Sprintf("2001:db8::%x", 0x100+n))
+		on := &netlink.Addr{IPNet: netlink.NewIPNet(vip.AsSlice()), Flags: unix.IFA_F_NODAD}
+		require.NoError(t, netlink.AddrAdd(eth0, on))
+		m.apply(step.Step{Action: step.Pin, Addresses: []netip.Addr{vip}})
+		require.NoError(t, netlink.AddrDel(eth0, on))
+		routes, err := netlink.RouteGet(vip.AsSlice())
+		require.NoError(t, err, "nobody has %s, the address number %d", vip, n)
+		require.Equal(t, unix.RTN_LOCAL, routes[0].Type)
+		require.Equal(t, lo.Attrs().Index, routes[0].LinkIndex)
+	}
+}
