@@ -32,6 +32,9 @@ const jsonSignal = 36
 // TestMain builds the fake programs. Tests that wait do so together, whatever number of
 // processors there is, unless -parallel says how many.
 func TestMain(m *testing.M) {
+	if os.Getenv("FAKE_PROGRAMS") != "" {
+		panic("the tests' own binary is none of the fake programs: see fakes")
+	}
 	if err := flag.Set("test.parallel", "16"); err != nil {
 		panic(err)
 	}
