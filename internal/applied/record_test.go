@@ -160,6 +160,18 @@ func TestThePythonCharmsFileIsReadToo(t *testing.T) {
 	require.Equal(t, addresses("10.10.74.251"), got.Routers[0].Also)
 	require.Equal(t, "eth7", got.Routers[0].Link)
 	require.ElementsMatch(t, addresses("10.10.74.250", "10.10.74.251"), got.All()[0])
+	now, err := records()["a virtual IP"].Encode()
+	require.NoError(t, err)
+	for claim, texts := range map[string]applied.Texts{
+		"a record":            {Record: now, Fragment: fragment(t, records()["a virtual IP"])},
+		"one of a later time": {Record: `{"version": 9}`},
+		"no record yet":       {Fragment: fragment(t, records()["a virtual IP"])},
+	} {
+		texts.Python, texts.Number = python, number
+		again, err := applied.Read(texts)
+		require.NoError(t, err, claim)
+		require.Equal(t, got, again, "from before that charm came back: %s", claim)
+	}
 	for _, text := range []string{"", "vrrp_instance VI_1 {\n}\n", strings.ReplaceAll(python, "23", "x")} {
 		got, err := applied.Read(applied.Texts{Python: text, Number: number})
 		require.NoError(t, err)
