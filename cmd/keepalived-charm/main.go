@@ -22,6 +22,9 @@ func main() {
 		if errors.Is(err, checker.ErrOrphaned) {
 			os.Exit(checker.OrphanedStatus)
 		}
+		if errors.Is(err, checker.ErrReplaced) {
+			os.Exit(checker.ReplacedStatus)
+		}
 		os.Exit(1)
 	}
 }

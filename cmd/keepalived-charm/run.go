@@ -42,7 +42,9 @@ The systemd services of the charm start it as:
                                            virtual IPs that it left behind
   keepalived-charm rescue --config FILE    after a checker has ended: when it found
                                            keepalived stuck, kill that; when that
-                                           had ended, take away what it left
+                                           had ended, take away what it left; when
+                                           the Python charm is back, remove what
+                                           this one left
   keepalived-charm yield --config FILE     before keepalived stops: let another unit
                                            take over what this one holds
   keepalived-charm notify --unit UNIT FILE ...
@@ -152,6 +154,8 @@ func service(mode string, args []string) error {
 			return host.Rescue()
 		case strconv.Itoa(checker.OrphanedStatus):
 			return host.New("/", "").Orphaned(*config)
+		case strconv.Itoa(checker.ReplacedStatus):
+			return host.New("/", "").Retire(*config)
 		}
 		return nil
 	case mode == "yield":

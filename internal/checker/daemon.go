@@ -126,6 +126,10 @@ func (l *loop) lookAtDaemon(now time.Time) (time.Time, error) {
 		return w.at, nil
 	}
 	w.at = now.Add(daemonInterval)
+	if !l.replaced.since.IsZero() {
+		l.daemon = daemonWatch{groups: w.groups, at: w.at} // not the one that was known
+		return w.at, nil
+	}
 	ask, stuck := w.look(now, w.read())
 	if stuck && w.complete() {
 		return w.at, ErrStuck

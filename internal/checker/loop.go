@@ -58,6 +58,7 @@ type loop struct {
 	heardAt   time.Time
 	service   serviceManager
 	daemon    daemonWatch
+	replaced  replacement
 	prober    prober
 	hint      *listenHint
 	watch     *addressWatch
@@ -130,6 +131,7 @@ func newLoop(c healthcheck.Config, owner identity, log *log.Logger) (*loop, erro
 	l.hint = newListenHint(c)
 	l.service = newServiceManager()
 	l.daemon.groups = DaemonGroups()
+	l.replaced.file = "/etc/keepalived/keepalived.conf"
 	return l, nil
 }
 
@@ -258,6 +260,10 @@ func (l *loop) step(ctx context.Context, now time.Time) (time.Time, error) {
 	}
 	look, err := l.lookAtDaemon(now)
 	if err != nil {
+		return time.Time{}, err
+	}
+	sooner(look)
+	if look, err = l.lookForReplacement(now); err != nil {
 		return time.Time{}, err
 	}
 	sooner(look)

@@ -1,0 +1,60 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"keepalived-charm/internal/keepalived"
+	"keepalived-charm/internal/layout"
+)
+
+// Retire removes what one application left on a machine where the Python charm has
+// replaced this one. Of that charm's hooks none knows it: the services would go on beside a
+// keepalived that does not read their files, and the drop-in would hold up its restarts.
+// The configuration is the health checker's.
+func (h *Host) Retire(config string) error {
+	main, err := os.ReadFile(h.path(layout.MainFile))
+	if err != nil || !keepalived.IsPython(string(main)) {
+		return err // a hook of this charm was faster
+	}
+	c, err := readChecker(h.path(config))
+	if err != nil {
+		return err
+	}
+	l := layout.Layout{Application: c.Application}
+	if h.serves(l) {
+		return nil // another application's unit wrote the file
+	}
+	// First those that wait: they must not see what follows.
+	err = systemctl("stop", "--no-block", l.NotifierUnit(), l.NotifierService(), l.YieldService())
+	const wants = "/etc/systemd/system/"
+	for _, file := range append(l.NotifierFiles(), l.DropIn(), l.CheckerUnit(), l.YieldUnit(), l.Fragment(),
+		wants+"multi-user.target.wants/"+l.CheckerService(), wants+"multi-user.target.wants/"+l.YieldService(),
+		wants+"paths.target.wants/"+l.NotifierUnit()) {
+		err = errors.Join(err, h.remove(file))
+	}
+	for _, dir := range []string{l.State(), l.Run()} {
+		if removeErr := os.RemoveAll(h.path(dir)); removeErr != nil {
+			err = errors.Join(err, fmt.Errorf("cannot remove %s: %w", dir, removeErr))
+		}
+	}
+	for _, dir := range []string{filepath.Dir(l.DropIn()), layout.FragmentDir, layout.RunRoot} {
+		_ = os.Remove(h.path(dir)) // unless somebody else has files there
+	}
+	return errors.Join(err, systemctl("daemon-reload"))
+}
+
+// serves tells that the unit whose an application's files are still runs this charm: the
+// Python charm has a file for each hook, and no dispatch.
+func (h *Host) serves(l layout.Layout) bool {
+	unit, err := os.ReadFile(h.path(l.Owner()))
+	if err != nil {
+		return false
+	}
+	tag := "unit-" + strings.ReplaceAll(strings.TrimSpace(string(unit)), "/", "-")
+	return !errors.Is(missing(h.path(filepath.Join("/var/lib/juju/agents", tag, "charm/dispatch"))), fs.ErrNotExist)
+}
