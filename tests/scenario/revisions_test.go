@@ -41,12 +41,10 @@ func (d *deployment) unitByUnit(t *testing.T, c controller.Charm, order []string
 	}
 }
 
-// allRun requires what every unit runs.
-func (d *deployment) allRun(t *testing.T, id, mode string) {
+// runs requires what a unit runs.
+func (d *deployment) runs(t *testing.T, unit, mode, id string) {
 	t.Helper()
-	for _, unit := range d.units() {
-		require.Contains(t, d.parameters(t, d.machineOf(t, unit)), "mode="+mode+" vrid="+id+" ", unit)
-	}
+	require.Contains(t, d.parameters(t, d.machineOf(t, unit)), "mode="+mode+" vrid="+id+" ", unit)
 }
 
 func revisions(t *testing.T, mode string) {
@@ -64,25 +62,27 @@ func revisions(t *testing.T, mode string) {
 		unnoticed(t, d.measure(t, 3*time.Second, func() {
 			d.unitByUnit(t, next, order, func(followed int) {
 				switch followed {
-				case 1:
+				case 1: // of the standbys
 					d.configure(t, "router_id=51")
-					fallthrough
-				case 2:
 					d.updateStatus(t)
-					d.allRun(t, "23", mode)
 					for _, unit := range order {
+						d.runs(t, unit, mode, "23")
 						require.Contains(t, d.workload(t, unit).Message, "VIP ready: ", unit)
 						require.Contains(t, d.workload(t, unit).Message, "; moving to virtual router ID 51", unit)
 					}
-					require.Contains(t, d.workload(t, order[1]).Message, ", waiting for keepalived/", "the holder")
+					require.Contains(t, d.workload(t, order[1]).Message, ", waiting for "+order[0], "the holder")
+				case 2: // the holder
+					d.updateStatus(t)
+					d.runs(t, order[2], mode, "23")
+					require.Contains(t, d.workload(t, order[2]).Message, "; moving to virtual router ID 51")
 				}
 			})
 		}))
 		d.ready(t)
 		d.updateStatus(t)
-		d.allRun(t, "51", mode)
 		d.truthful(t, holder)
 		for _, unit := range order {
+			d.runs(t, unit, mode, "51")
 			require.Contains(t, d.run(t, d.machineOf(t, unit), "cat /var/lib/keepalived-charm/keepalived/record.json"), `"version": 2,`)
 		}
 		bags, err := d.Databags("keepalived", "keepalived:cluster", "keepalived:cluster")
@@ -122,7 +122,9 @@ func revisions(t *testing.T, mode string) {
 		}))
 		d.ready(t)
 		d.updateStatus(t)
-		d.allRun(t, "23", mode)
 		d.truthful(t, holder)
+		for _, unit := range order {
+			d.runs(t, unit, mode, "23")
+		}
 	})
 }
