@@ -279,3 +279,81 @@ func (d *deployment) services(t *testing.T, verb string, ids ...string) {
 		d.run(t, id, "systemctl "+verb+" haproxy")
 	}
 }
+
+// ours lists what of this charm is on a machine.
+const ours = `
+systemctl list-units --all --plain --no-legend 'keepalived-*' || true
+systemctl list-unit-files --plain --no-legend 'keepalived-*' || true
+systemctl show --property=DropInPaths --value keepalived | grep . || true
+ls -Ad /etc/systemd/system/*.wants/keepalived-* /etc/keepalived/charm.d /var/lib/keepalived-charm/keepalived /run/keepalived-charm 2>/dev/null || true
+pgrep --full --list-full 'keepalived-charm (checker|notify|prepare|yield)' || true
+`
+
+// servedByPython requires that one machine serves, for the Python charm.
+func (d *deployment) servedByPython(t *testing.T) {
+	t.Helper()
+	d.settled(t)
+	d.waitHolder(t)
+	d.elected(t, lab.VIP)
+	d.waitHolder(t)
+	d.allSay(t, "active", "VIP ready")
+	for _, unit := range d.units() {
+		id := d.machineOf(t, unit)
+		require.Contains(t, d.run(t, id, "cat /etc/keepalived/keepalived.conf"), "vrrp_script chk_svc_port", unit)
+		require.Equal(t, "active\n", d.run(t, id, "systemctl is-active keepalived"), unit)
+	}
+}
+
+// TestBackToThePythonCharm: it knows nothing of this charm, so what must not stay ends by
+// itself. Units of both do not hear each other on that way, so clients notice it. Juju
+// forgets the peer relation and its agents do not: they go on listing it, with all that was
+// told, and refuse to start again. New units know nothing of it.
+func TestBackToThePythonCharm(t *testing.T) {
+	t.Parallel()
+	d := deploy(t, map[string]string{"virtual_ip": lab.VIP.String() + "/24"})
+	d.ready(t)
+	python, err := d.Python()
+	require.NoError(t, err)
+	d.scenario(t, "unit by unit, one machine serves in the end", func(t *testing.T) {
+		d.measure(t, 5*time.Second, func() {
+			d.unitByUnit(t, python, d.units(), func(int) {})
+		})
+		d.servedByPython(t)
+	})
+	d.scenario(t, "of this charm nothing stays", func(t *testing.T) {
+		for _, unit := range d.units() {
+			id := d.machineOf(t, unit)
+			left := "nothing"
+			poll.Until(t, func() bool {
+				if now := d.run(t, id, ours); now != left {
+					left = now
+					t.Logf("%s still has\n%s", unit, left)
+				}
+				return left == ""
+			}, time.Minute, time.Second, unit)
+		}
+		d.servedByPython(t)
+	})
+	d.scenario(t, "units are made anew, and it serves on", func(t *testing.T) {
+		m := d.measure(t, 3*time.Second, func() {
+			require.NoError(t, d.Model.RemoveRelation("haproxy:juju-info", "keepalived:juju-info"))
+			d.gone(t, "keepalived")
+		})
+		require.Zero(t, m.Lost, "keepalived runs on where the Python charm is removed")
+		_, err := d.Model.Integrate("haproxy", "keepalived:juju-info")
+		require.NoError(t, err)
+		d.servedByPython(t)
+	})
+	d.scenario(t, "and back again clients notice nothing", func(t *testing.T) {
+		unnoticed(t, d.measure(t, 3*time.Second, func() {
+			d.refresh(t)
+			for _, unit := range d.units() {
+				d.follow(t, unit)
+			}
+			d.settled(t)
+		}))
+		d.updateStatus(t)
+		d.upgraded(t)
+		d.truthful(t, d.ready(t))
+	})
+}
