@@ -27,25 +27,37 @@ type Texts struct {
 
 // Read returns what a unit runs. The error is a *Later: what it runs then is not known.
 // A record that somebody spoilt counts as one that is not there. Where the Python charm
-// has written since, the unit went back to it and runs that.
+// has written since, the unit went back to it and runs that; one with other virtual IPs is
+// another application's.
 func Read(t Texts) (Record, error) {
-	if python := fromPython(t.Python); python.Serves() {
-		return python, nil
-	}
+	python := fromPython(t.Python)
 	if t.Record != "" {
 		r, err := Decode(t.Record)
-		if err == nil {
+		if err == nil && (!python.Serves() || !r.shares(python)) {
 			return r, nil
 		}
 		var later *Later
-		if errors.As(err, &later) {
+		if errors.As(err, &later) && !python.Serves() {
 			return Record{}, later
 		}
+	}
+	if python.Serves() {
+		return python, nil
 	}
 	if t.Fragment != "" {
 		return fromFragment(t), nil
 	}
 	return Record{}, nil
+}
+
+// shares tells that two records have a virtual IP in common.
+func (r Record) shares(other Record) bool {
+	for a := range other.Addresses {
+		if _, both := r.Addresses[a]; both {
+			return true
+		}
+	}
+	return false
 }
 
 // fromFragment converts what a revision from before the record left.

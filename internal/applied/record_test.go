@@ -172,6 +172,13 @@ func TestThePythonCharmsFileIsReadToo(t *testing.T) {
 		require.NoError(t, err, claim)
 		require.Equal(t, got, again, "from before that charm came back: %s", claim)
 	}
+	// Another application's charm wrote it.
+	mine, err := records()["a virtual IP"].Encode()
+	require.NoError(t, err)
+	theirs := strings.NewReplacer("10.10.74.250", "10.10.74.30", "10.10.74.251", "10.10.74.31").Replace(python)
+	stays, err := applied.Read(applied.Texts{Record: mine, Python: theirs, Number: number})
+	require.NoError(t, err)
+	require.Equal(t, records()["a virtual IP"], stays)
 	for _, text := range []string{"", "vrrp_instance VI_1 {\n}\n", strings.ReplaceAll(python, "23", "x")} {
 		got, err := applied.Read(applied.Texts{Python: text, Number: number})
 		require.NoError(t, err)

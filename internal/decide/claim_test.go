@@ -126,3 +126,17 @@ func TestAVirtualRouterIDIsAskedForAnew(t *testing.T) {
 	_, err := decide.Decide(o)
 	require.ErrorContains(t, err, "router_id 23 is used by 10.10.74.99")
 }
+
+// TestAUnitStaysNotWhereTheOthersAreAboutToLeave: they agree on another interface, and it has
+// none.
+func TestAUnitStaysNotWhereTheOthersAreAboutToLeave(t *testing.T) {
+	o := decidetest.Observed()
+	o.Machine.Interfaces = append(o.Machine.Interfaces, facts.Interface{Name: "eth1", Up: true, Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.7/24")}})
+	o.Options.Raw["network_interface"] = "eth1"
+	o.Machine.Applied = decidetest.Record(t, o)
+	o.Options.Raw["network_interface"] = ""
+	o.Machine.Interfaces, o.Machine.DefaultInterface4 = o.Machine.Interfaces[1:], ""
+	d, err := decide.Decide(decidetest.Typed(o))
+	require.ErrorContains(t, err, "no interface for virtual IP 10.10.74.250")
+	require.Contains(t, d.Claims[1].String(), "10.10.74.250 on no interface: refused, ")
+}

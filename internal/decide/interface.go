@@ -52,7 +52,10 @@ func (d Desired) chosen(o facts.Observed, v netip.Addr) (string, error) {
 	}
 	name := d.best(o, v)
 	if !config.Interface(name) {
-		return inUse.Interface, &status.Blocked{Message: "no interface for virtual IP " + v.String() +
+		if d.Routers[0].Was.Interface == d.Routers[0].Run.Interface {
+			name = inUse.Interface // not where the others are about to leave
+		}
+		return name, &status.Blocked{Message: "no interface for virtual IP " + v.String() +
 			": no subnet of this machine holds it and there is no default route; set option network_interface"}
 	}
 	return name, nil

@@ -38,9 +38,7 @@ func (h *Host) pin(l layout.Layout, addresses []netip.Addr) error {
 		}
 	}
 	for _, a := range addresses {
-		if err := awaitRoute(lo, a); err != nil {
-			return fmt.Errorf("cannot pin %s: %w", a, err)
-		}
+		awaitRoute(lo, a)
 	}
 	h.answer(l, addresses)
 	return nil
@@ -51,22 +49,18 @@ func (h *Host) pin(l layout.Layout, addresses []netip.Addr) error {
 // some milliseconds); when the address leaves its interface before, nobody answers. What
 // does not come in a second is left to the change: a virtual IP that is away for a moment
 // is better than a change that nobody makes.
-func awaitRoute(lo netlink.Link, a netip.Addr) error {
+func awaitRoute(lo netlink.Link, a netip.Addr) {
 	if a.Is4() {
-		return nil
+		return
 	}
 	at := &netlink.Route{Table: unix.RT_TABLE_LOCAL, LinkIndex: lo.Attrs().Index, Dst: single(a).IPNet}
 	for range 500 {
 		routes, err := netlink.RouteListFiltered(netlink.FAMILY_V6, at, netlink.RT_FILTER_TABLE|netlink.RT_FILTER_OIF|netlink.RT_FILTER_DST)
-		if err != nil {
-			return err
-		}
-		if len(routes) > 0 {
-			return nil
+		if err == nil && len(routes) > 0 {
+			return
 		}
 		time.Sleep(2 * time.Millisecond)
 	}
-	return nil
 }
 
 // single is an address alone, without its subnet.

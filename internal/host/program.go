@@ -61,8 +61,9 @@ func (h *Host) program(l layout.Layout, daemon service) program {
 	if daemon.pid > 0 {
 		p.Report = reportSignal()
 	}
-	// What changed meanwhile was not asked. Where nothing is kept yet, nothing is.
-	if p.Version != "" && len(files) > 0 && slices.Equal(files, h.madeOf(daemon.pid)) && missing(h.path(l.State())) == nil {
+	// What changed meanwhile was not asked, and what failed once may do the next time. Where
+	// nothing is kept yet, nothing is.
+	if p.Version != "" && p.Report != 0 && len(files) > 0 && slices.Equal(files, h.madeOf(daemon.pid)) && missing(h.path(l.State())) == nil {
 		if text, err := json.Marshal(remembered{programFormat, p, files}); err == nil {
 			_ = h.write(programMemory(l), string(text)+"\n", 0o600) // else it is asked again
 		}
@@ -77,7 +78,7 @@ func (h *Host) recall(l layout.Layout, files []fileState) (program, bool) {
 	if err != nil || json.Unmarshal(text, &r) != nil || r.Format != programFormat {
 		return program{}, false
 	}
-	if len(files) == 0 || !slices.Equal(files, r.Files) || r.Version == "" || !reports(r.Report) {
+	if len(files) == 0 || !slices.Equal(files, r.Files) || r.Version == "" || r.Report == 0 || !reports(r.Report) {
 		return program{}, false
 	}
 	return r.program, true

@@ -82,6 +82,7 @@ func TestKeepalivedIsAskedAgainWhenSomethingItIsMadeOfChanged(t *testing.T) {
 		},
 		"the memory has no version": func(m machine, _ string) { m.put(memory, strings.Replace(m.text(memory), "2.2.7", "", 1)) },
 		"the memory names a killer": func(m machine, _ string) { m.put(memory, strings.Replace(m.text(memory), ":36,", ":9,", 1)) },
+		"the memory has no signal":  func(m machine, _ string) { m.put(memory, strings.Replace(m.text(memory), ":36,", ":0,", 1)) },
 		"the memory is of no files": func(m machine, _ string) { m.put(memory, `{"format":1,"version":"2.2.7","report_signal":36}`) },
 		"the memory is gone":        func(m machine, _ string) { require.NoError(t, os.Remove(m.in(memory))) },
 	} {

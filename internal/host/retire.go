@@ -16,18 +16,20 @@ import (
 // replaced this one. Of that charm's hooks none knows it: the services would go on beside a
 // keepalived that does not read their files, and the drop-in would hold up its restarts.
 // The configuration is the health checker's.
+// Where a unit of this charm is still there, whoever wrote the file, it goes on; beside other
+// applications of this charm everything stays, as they would take the file for theirs.
 func (h *Host) Retire(config string) error {
-	main, err := os.ReadFile(h.path(layout.MainFile))
-	if err != nil || !keepalived.IsPython(string(main)) {
-		return err // a hook of this charm was faster
-	}
 	c, err := readChecker(h.path(config))
 	if err != nil {
 		return err
 	}
 	l := layout.Layout{Application: c.Application}
-	if h.serves(l) {
-		return nil // another application's unit wrote the file
+	main, err := os.ReadFile(h.path(layout.MainFile))
+	if err != nil || !keepalived.IsPython(string(main)) || h.serves(l) {
+		return errors.Join(err, systemctl("start", "--no-block", l.CheckerService()))
+	}
+	if others, err := h.neighbours(l); err != nil || len(others) > 0 {
+		return err
 	}
 	// First those that wait: they must not see what follows.
 	err = systemctl("stop", "--no-block", l.NotifierUnit(), l.NotifierService(), l.YieldService())

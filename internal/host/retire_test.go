@@ -3,6 +3,7 @@ package host_test
 import (
 	"net/netip"
 	"os"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -25,10 +26,12 @@ func TestWhatIsLeftGoesWhereThePythonCharmHasReplacedThisOne(t *testing.T) {
 		main  string
 		other map[string]string
 		goes  bool
+		on    bool // the checker goes on
 	}{
-		"the Python charm's keepalived.conf":      {python, nil, true},
-		"a hook of this charm was there before":   {"include /etc/keepalived/charm.d/*.conf\n", nil, false},
-		"another application's Python charm's is": {python, map[string]string{dispatch: "this charm"}, false},
+		"the Python charm's keepalived.conf":         {python, nil, true, false},
+		"a hook of this charm was there before":      {"include /etc/keepalived/charm.d/*.conf\n", nil, false, true},
+		"another application's Python charm's is":    {python, map[string]string{dispatch: "this charm"}, false, true},
+		"another application of this charm is there": {python, map[string]string{layout.Layout{Application: "other"}.Fragment(): "theirs"}, false, false},
 	} {
 		t.Run(claim, func(t *testing.T) {
 			m := newMachine(t)
@@ -48,7 +51,9 @@ func TestWhatIsLeftGoesWhereThePythonCharmHasReplacedThisOne(t *testing.T) {
 					m.put(path, text)
 				}
 			}
+			m.set(t, "calls", "")
 			require.NoError(t, m.Retire(m.l.CheckerConfig()))
+			require.Equal(t, row.on, slices.Contains(m.calls(), "systemctl start --no-block "+m.l.CheckerService()))
 			for path, text := range stays {
 				require.Equal(t, text, m.text(path))
 			}
