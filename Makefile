@@ -43,9 +43,9 @@ help:
 
 # Scenarios that make test runs on either base: deployment, upgrade, agreement, health,
 # options, strangers, status and units. On bookworm also what a machine's owner does to the
-# machine. lab-core ends with what took longest.
+# machine, and neighbouring revisions. lab-core ends with what took longest.
 CORE := TestFromDeployToSurvivingADeadMachine|TestUpgradeFromThePythonCharm|TestUpgradeOfASingleUnit|TestAgreement|TestHealthChecks|TestOptions|TestStrangers|TestStatusFollows|TestUnitsComeAndGo
-HOST := TestHostAddresses|TestOwnersDefaults|TestTrackFilesThatAreNotFollowed|TestServiceOnTheVIPOnly|TestKeepalivedOfTheMachinesOwner
+HOST := TestHostAddresses|TestOwnersDefaults|TestTrackFilesThatAreNotFollowed|TestServiceOnTheVIPOnly|TestKeepalivedOfTheMachinesOwner|TestRevisions
 SCENARIOS ?= $(CORE)
 
 .PHONY: charm
