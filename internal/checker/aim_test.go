@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -196,8 +197,7 @@ func answer(l net.Listener, text ...string) {
 
 // opened listens on machine A until the test ends, and answers.
 func opened(t *testing.T, network, at string, text ...string) net.Listener {
-	l, err := net.Listen(network, at)
-	require.NoError(t, err)
+	l := listens(t, network, at)
 	e := ending{l, make(chan struct{})}
 	t.Cleanup(func() { e.Close() })
 	go func() {
@@ -205,6 +205,19 @@ func opened(t *testing.T, network, at string, text ...string) net.Listener {
 		answer(l, text...)
 	}()
 	return e
+}
+
+// listens listens. A program that another test starts has all that was open here between
+// fork and exec, a listener that was closed meanwhile too.
+func listens(t *testing.T, network, at string) net.Listener {
+	t.Helper()
+	l, err := net.Listen(network, at)
+	for end := time.Now().Add(20 * time.Second); errors.Is(err, syscall.EADDRINUSE) && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+		l, err = net.Listen(network, at)
+	}
+	require.NoError(t, err)
+	return l
 }
 
 // ending is a listener that is gone for the kernel too once it is closed: it is kept for as
@@ -302,8 +315,7 @@ func TestAVirtualIPThatIsHereIsConnectedTo(t *testing.T) {
 			require.EqualError(t, err, "http://"+target+"/ answered with status 503")
 			l.Close()
 			if n < 2 {
-				silent, err := net.Listen("tcp", target)
-				require.NoError(t, err)
+				silent := listens(t, "tcp", target)
 				_, err = checked(t, healthcheck.TCP, target)
 				require.EqualError(t, err, "no process accepts connections to "+target+": timed out")
 				silent.Close()
