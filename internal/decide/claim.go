@@ -27,8 +27,8 @@ type Claim struct {
 	Held bool
 	// Asks tells that the network is asked first: nobody of this group has it yet.
 	Asks bool
-	// Refusal is what speaks against it, a *Blocked, *Waiting or *config.Invalid; nil for
-	// nothing.
+	// Refusal is what speaks against it, a *status.Blocked, *status.Waiting or
+	// *config.Invalid; nil for nothing.
 	Refusal error
 }
 

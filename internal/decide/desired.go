@@ -134,8 +134,9 @@ type Desired struct {
 	Free vrrp.VirtualRouterID
 }
 
-// Decide is Desire without the text of any file. With an error come the claims that were
-// weighed until then, the refused one among them.
+// Decide derives it. The error is a *status.Blocked, *status.Waiting or *config.Invalid when
+// somebody must act; with it come the claims that were weighed until then, the refused one
+// among them.
 func Decide(o facts.Observed) (Desired, error) {
 	o.Machine = o.Machine.Indexed()
 	d := Desired{

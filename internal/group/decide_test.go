@@ -26,6 +26,15 @@ func standby() group.View {
 func TestWhatAUnitDecides(t *testing.T) {
 	old, wanted := parameters(23), parameters(51)
 	announcement := group.Announcement{Parameters: wanted, Holder: name(1), Round: 1, Since: 7}
+	spread := old
+	spread.Spread = true
+	// gathering is the end of spread, with all that it waits for.
+	gathering := func(v *group.View) {
+		own := group.Announcement{Parameters: old, Holder: name(0), Round: 1, Since: 7}
+		v.Runs, v.Told.Runs, v.Holds, v.HoldsAll, v.Reign, v.Told.Next = spread, spread, true, true, 7, &own
+		v.Peers[0].Runs, v.Peers[0].Aside = spread, own.Aside()
+		v.Peers[0].Elsewhere = []group.Word{{Serves: true, Aside: own.Aside()}}
+	}
 	for claim, c := range map[string]struct {
 		change func(*group.View)
 		state  group.State
@@ -62,6 +71,31 @@ func TestWhatAUnitDecides(t *testing.T) {
 		"a unit that begins beside it waits for a word that it can read": {func(v *group.View) {
 			v.Runs, v.Serves, v.Told, v.Peers[0].Runs = vrrp.Parameters{}, false, group.Word{}, vrrp.Parameters{}
 		}, group.Returning, old, group.Agreed},
+
+		"a unit that takes part leaves where others do with other parameters": {func(v *group.View) {
+			v.Peers[0].Runs = wanted
+		}, group.Returning, old, group.Agreed},
+		"a silent one waits for whatever is announced": {func(v *group.View) {
+			other := announcement
+			other.Parameters = parameters(99)
+			v.Told.Aside, v.Peers[0].Next, v.Peers[0].Announces = group.Agreed, &other, true
+		}, group.Returning, old, group.Agreed},
+		"one that takes part does not": {func(v *group.View) {
+			other := announcement
+			other.Parameters = parameters(99)
+			v.Peers[0].Next, v.Peers[0].Announces = &other, true
+		}, group.Following, old, ""},
+		"a holder that is to take all virtual IPs changes over once it has them": {func(v *group.View) {
+			gathering(v)
+		}, group.Changing, old, ""},
+		"not while it lacks some": {func(v *group.View) {
+			gathering(v)
+			v.HoldsAll = false
+		}, group.Announcing, spread, ""},
+		"nor while another takes part in one of them": {func(v *group.View) {
+			gathering(v)
+			v.Peers[0].Elsewhere[0].Aside = ""
+		}, group.Announcing, spread, ""},
 
 		"a unit that begins beside others tells of itself first": {func(v *group.View) {
 			v.Runs, v.Serves, v.Told = vrrp.Parameters{}, false, group.Word{}

@@ -63,7 +63,7 @@ func (h *Host) program(l layout.Layout, daemon service) program {
 	}
 	// What changed meanwhile was not asked, and what failed once may do the next time. Where
 	// nothing is kept yet, nothing is.
-	if p.Version != "" && p.Report != 0 && len(files) > 0 && slices.Equal(files, h.madeOf(daemon.pid)) && missing(h.path(l.State())) == nil {
+	if p.Version != "" && reports(p.Report) && len(files) > 0 && slices.Equal(files, h.madeOf(daemon.pid)) && missing(h.path(l.State())) == nil {
 		if text, err := json.Marshal(remembered{programFormat, p, files}); err == nil {
 			_ = h.write(programMemory(l), string(text)+"\n", 0o600) // else it is asked again
 		}
@@ -78,15 +78,15 @@ func (h *Host) recall(l layout.Layout, files []fileState) (program, bool) {
 	if err != nil || json.Unmarshal(text, &r) != nil || r.Format != programFormat {
 		return program{}, false
 	}
-	if len(files) == 0 || !slices.Equal(files, r.Files) || r.Version == "" || r.Report == 0 || !reports(r.Report) {
+	if len(files) == 0 || !slices.Equal(files, r.Files) || r.Version == "" || !reports(r.Report) {
 		return program{}, false
 	}
 	return r.program, true
 }
 
-// reports tells whether keepalived may report on a signal: on a real-time one (signal(7)),
-// or on none. Any other could end it.
-func reports(s syscall.Signal) bool { return s == 0 || s >= 34 && s <= 64 }
+// reports tells whether keepalived may report on a signal: a real-time one (signal(7)). Any
+// other could end it.
+func reports(s syscall.Signal) bool { return s >= 34 && s <= 64 }
 
 // madeOf is the state of all files that keepalived needs to run: the program on the PATH,
 // its options, and the libraries that the daemon has loaded, by their names, whatever lies

@@ -55,6 +55,21 @@ func TestHooksKilledAtEverySystemCall(t *testing.T) {
 	_, err := d.Model.Integrate("haproxy", "keepalived:juju-info")
 	require.NoError(t, err)
 	d.ready(t)
+	d.scenario(t, "update-status starts Juju's hook tools alone", func(t *testing.T) {
+		d.updateStatus(t) // what the hooks before left to it
+		d.orders(t, nil)
+		d.updateStatus(t)
+		for id, points := range d.pointsPassed(t) {
+			tools := 0
+			for _, point := range points {
+				if strings.HasPrefix(point, "start") {
+					require.Contains(t, point, "/juju/tools/", "machine %s", id)
+					tools++
+				}
+			}
+			require.NotZero(t, tools, "machine %s", id)
+		}
+	})
 	seed := uint64(time.Now().UnixNano())
 	if s := os.Getenv("KILL_SEED"); s != "" {
 		seed, err = strconv.ParseUint(s, 10, 64)
