@@ -123,8 +123,8 @@ func (d *deployment) busyApt(t *testing.T) {
 		require.NoError(t, m.InstallHAProxy(d.ctx))
 		// apt has the lock of its lists while it runs this.
 		d.run(t, ids[0], `touch /run/busy
-systemd-run --quiet apt-get -o APT::Update::Pre-Invoke::='for n in $(seq 3000); do [ -e /run/busy ] || exit 0; sleep 0.1; done' update
-for n in $(seq 100); do apt-get update 2>&1 | grep -q 'Could not get lock' && exit 0; sleep 0.1; done
+systemd-run --quiet apt-get -o APT::Update::Pre-Invoke::='touch /run/locked; for n in $(seq 3000); do [ -e /run/busy ] || exit 0; sleep 0.1; done' update
+for n in $(seq 300); do [ -e /run/locked ] && exit 0; sleep 0.1; done
 exit 1`)
 		_, err = d.Model.AddUnit("haproxy", ids[0])
 		require.NoError(t, err)
