@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"keepalived-charm/tests/lab"
+	"keepalived-charm/tests/patience"
 )
 
 // fileFaults are about what lies on the machine.
@@ -96,7 +97,7 @@ func resetVIP(ctx context.Context, s *Stage) error {
 // hookFails waits until a hook on the target has failed: where none does, the fault
 // hits nobody and its row tells nothing.
 func hookFails(ctx context.Context, s *Stage) error {
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end) && ctx.Err() == nil; pause(ctx, 20*time.Millisecond) {
+	for end := time.Now().Add(patience.With(20 * time.Second)); time.Now().Before(end) && ctx.Err() == nil; pause(ctx, 20*time.Millisecond) {
 		for _, u := range subordinates(s.Model.Status()) {
 			if u.Machine == s.Target && u.Agent.Status == "error" {
 				return nil

@@ -8,7 +8,7 @@ import (
 )
 
 // quiet is how long nothing may have happened for the model to be settled.
-const quiet = 400 * time.Millisecond
+const quiet = 600 * time.Millisecond
 
 // await blocks until cond, called with the lock held, is true or ctx ends.
 func (c *Controller) await(ctx context.Context, cond func() bool) error {

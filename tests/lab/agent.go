@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"keepalived-charm/tests/patience"
 )
 
 // Where machines see the lab's directories.
@@ -39,7 +41,7 @@ func agentName(unit string) string { return "jujud-unit-" + strings.ReplaceAll(u
 // startAgent is called by the model when a unit with an agent appears.
 func (l *Lab) startAgent(unit, id string) {
 	l.agents.Go(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), agentLimit)
+		ctx, cancel := context.WithTimeout(context.Background(), patience.With(agentLimit))
 		defer cancel()
 		m, err := l.Machine(id)
 		if err == nil {
@@ -58,7 +60,7 @@ func (l *Lab) startAgent(unit, id string) {
 // stopAgent is called when the unit has left the model; its agent ends by itself.
 func (l *Lab) stopAgent(unit, id string) {
 	l.agents.Go(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), agentLimit)
+		ctx, cancel := context.WithTimeout(context.Background(), patience.With(agentLimit))
 		defer cancel()
 		m, err := l.Machine(id)
 		if err != nil || !m.Running() {

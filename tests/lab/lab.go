@@ -94,7 +94,6 @@ func New(ctx context.Context, o Options) (*Lab, error) {
 
 // Close ends the machines and removes everything the lab made.
 func (l *Lab) Close() error {
-	defer l.Toil(context.Background())()
 	err := l.Net.Close() // first: agents without a machine ask for nothing any more
 	l.agents.Wait()
 	l.Holders.Close()
@@ -149,6 +148,7 @@ func (l *Lab) UnitOn(application, id string) (string, bool) {
 
 // AddMachines boots machines, all at once, and returns their IDs.
 func (l *Lab) AddMachines(ctx context.Context, count int) ([]string, error) {
+	defer l.Toil(ctx)()
 	ids := make([]string, count)
 	errs := make([]error, count)
 	var group sync.WaitGroup
@@ -196,6 +196,7 @@ func (l *Lab) Kill(ctx context.Context, id string) error {
 
 // Heal boots a killed machine; its agents start with it.
 func (l *Lab) Heal(ctx context.Context, id string) error {
+	defer l.Toil(ctx)()
 	m, err := l.Machine(id)
 	if err != nil {
 		return err

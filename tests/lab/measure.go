@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"keepalived-charm/tests/machine"
+	"keepalived-charm/tests/patience"
 	"keepalived-charm/tests/probe"
 )
 
@@ -55,7 +56,7 @@ func (l *Lab) Holder(vip netip.Addr) (string, error) {
 // WaitHolder waits until exactly one machine has an address and the client
 // reaches it.
 func (l *Lab) WaitHolder(ctx context.Context, vip netip.Addr) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, patience.With(20*time.Second))
 	defer cancel()
 	c, err := l.Probe(ctx, vip)
 	if err != nil {
@@ -106,7 +107,7 @@ func (l *Lab) MeasureAll(ctx context.Context, vips []netip.Addr, rest time.Durat
 			break
 		}
 		clients = append(clients, c)
-		if err = c.WaitGood(ctx); err != nil {
+		if err = waitGood(ctx, c); err != nil {
 			break
 		}
 	}
@@ -131,6 +132,15 @@ func (l *Lab) MeasureAll(ctx context.Context, vips []netip.Addr, rest time.Durat
 		all = append(all, measurement(report, l.Holders.Between(vips[i], from, time.Now())))
 	}
 	return all, errors.Join(err, l.Holders.Err())
+}
+
+// answerLimit bounds how long an address may take to answer before it is measured.
+const answerLimit = time.Minute
+
+func waitGood(ctx context.Context, c *probe.Client) error {
+	limited, cancel := context.WithTimeout(ctx, patience.With(answerLimit))
+	defer cancel()
+	return c.WaitGood(limited)
 }
 
 func measurement(report probe.Report, holding probe.Holding) Measurement {
@@ -171,7 +181,7 @@ func (l *Lab) Fetch(ctx context.Context, vip netip.Addr) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	err = c.WaitGood(ctx)
+	err = waitGood(ctx, c)
 	name := c.Server()
 	_, stopErr := c.Stop()
 	return name, errors.Join(err, stopErr)

@@ -11,10 +11,10 @@ import (
 // machines or installing packages.
 var processors share
 
-// share knows which labs measure and which toil.
+// share knows which labs measure, which toil and which wait to toil.
 type share struct {
-	mu                 sync.Mutex
-	measuring, toiling map[*Lab]int
+	mu                          sync.Mutex
+	measuring, toiling, waiting map[*Lab]int
 }
 
 const (
@@ -22,41 +22,53 @@ const (
 	sharePause = 10 * time.Millisecond
 )
 
-// measure waits until no other lab toils; the caller calls end.
+// measure waits until no other lab toils or waits to, which would otherwise wait for as
+// long as any lab measures; the caller calls end. A lab that measures already does not
+// wait.
 func (s *share) measure(ctx context.Context, l *Lab) (end func()) {
-	return s.take(ctx, l, func() (mine, others map[*Lab]int) { return s.measuring, s.toiling })
+	return s.take(ctx, l, &s.measuring, func() bool {
+		return s.measuring[l] == 0 && (busy(s.toiling, l) || busy(s.waiting, l))
+	})
 }
 
 // toil waits until no other lab measures. A lab that measures may toil at once: that is
 // then part of what it measures.
 func (s *share) toil(ctx context.Context, l *Lab) (end func()) {
-	return s.take(ctx, l, func() (mine, others map[*Lab]int) {
-		if s.measuring[l] > 0 {
-			return s.toiling, nil
-		}
-		return s.toiling, s.measuring
-	})
+	defer s.count(&s.waiting, l)()
+	return s.take(ctx, l, &s.toiling, func() bool { return s.measuring[l] == 0 && busy(s.measuring, l) })
 }
 
-func (s *share) take(ctx context.Context, l *Lab, lists func() (mine, others map[*Lab]int)) (end func()) {
+// take counts a lab on a list once it need not wait any more.
+func (s *share) take(ctx context.Context, l *Lab, list *map[*Lab]int, wait func() bool) (end func()) {
 	for deadline := time.Now().Add(shareLimit); ; time.Sleep(sharePause) {
 		s.mu.Lock()
-		if s.measuring == nil {
-			s.measuring, s.toiling = map[*Lab]int{}, map[*Lab]int{}
-		}
-		mine, others := lists()
-		if !busy(others, l) || time.Now().After(deadline) || ctx.Err() != nil {
-			mine[l]++
-			s.mu.Unlock()
-			return func() {
-				s.mu.Lock()
-				defer s.mu.Unlock()
-				if mine[l]--; mine[l] == 0 {
-					delete(mine, l)
-				}
-			}
+		if !wait() || time.Now().After(deadline) || ctx.Err() != nil {
+			defer s.mu.Unlock()
+			return s.enter(list, l)
 		}
 		s.mu.Unlock()
+	}
+}
+
+// count is enter by a caller that does not have the lock.
+func (s *share) count(list *map[*Lab]int, l *Lab) (end func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.enter(list, l)
+}
+
+// enter counts a lab on a list until end is called; the caller has the lock.
+func (s *share) enter(list *map[*Lab]int, l *Lab) (end func()) {
+	if *list == nil {
+		*list = map[*Lab]int{}
+	}
+	(*list)[l]++
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if (*list)[l]--; (*list)[l] == 0 {
+			delete(*list, l)
+		}
 	}
 }
 

@@ -38,7 +38,29 @@ func TestLabsKeepOutOfEachOthersWay(t *testing.T) {
 				time.Sleep(time.Minute)
 				require.Empty(t, s.measuring)
 				require.Empty(t, s.toiling)
+				require.Empty(t, s.waiting)
 			})
 		})
 	}
+}
+
+func TestALabThatWaitsToToilIsNotForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var s share
+		ctx, began := context.Background(), time.Now()
+		measuring, toiling, late := &Lab{}, &Lab{}, &Lab{}
+		end := s.measure(ctx, measuring)
+		time.AfterFunc(10*time.Second, end)
+		go func() {
+			end := s.toil(ctx, toiling)
+			require.Less(t, time.Since(began), 11*time.Second, "it waits for those that measured before")
+			time.Sleep(10 * time.Second)
+			end()
+		}()
+		time.Sleep(time.Second)
+		s.measure(ctx, measuring)()
+		require.Less(t, time.Since(began), 2*time.Second, "what is measured within a measurement does not wait")
+		s.measure(ctx, late)()
+		require.GreaterOrEqual(t, time.Since(began), 20*time.Second, "another one begins after it")
+	})
 }

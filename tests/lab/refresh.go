@@ -31,6 +31,7 @@ func (l *Lab) RefreshTo(c controller.Charm) error {
 // Neighbour packs the charm as the revision after this one might be: the same sources,
 // with what build tag neighbour changes of the formats that revisions share.
 func (l *Lab) Neighbour(ctx context.Context) (controller.Charm, error) {
+	defer l.Toil(ctx)()
 	tests, err := moduleRoot()
 	if err != nil {
 		return controller.Charm{}, err

@@ -16,7 +16,8 @@ const (
 	usual = 4 * time.Millisecond
 	// most bounds what a slow machine is granted.
 	most = 10
-	// pace parts two measurements; the median of the last ones counts.
+	// pace parts two measurements; the upper quartile of the last ones counts: what a
+	// limit has to bear is the slow moments.
 	pace = 500 * time.Millisecond
 	last = 41
 )
@@ -44,11 +45,11 @@ func With(limit time.Duration) time.Duration {
 	return stretch(limit, took)
 }
 
-// stretch scales a limit by the median of measurements.
+// stretch scales a limit by the upper quartile of measurements.
 func stretch(limit time.Duration, took []time.Duration) time.Duration {
 	sorted := slices.Sorted(slices.Values(took))
-	median := sorted[len(sorted)/2]
-	return max(limit, min(most*limit, time.Duration(float64(limit)*float64(median)/float64(usual))))
+	slow := sorted[(len(sorted)-1)*3/4]
+	return max(limit, min(most*limit, time.Duration(float64(limit)*float64(slow)/float64(usual))))
 }
 
 // measure starts a program that does nothing.

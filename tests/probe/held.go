@@ -9,7 +9,7 @@ import (
 
 const (
 	holdInterval = 100 * time.Millisecond // between requests on the held connection
-	holdLimit    = 2 * time.Second        // for an answer: TCP may retransmit once
+	holdLimit    = 5 * time.Second        // for an answer: TCP may retransmit, and the host be busy
 	holdRetry    = 50 * time.Millisecond  // between tries to open it
 )
 
@@ -68,7 +68,7 @@ func (p Prober) exchange(ctx context.Context, conn net.Conn, held *Held) error {
 		if err := conn.SetDeadline(time.Now().Add(holdInterval)); err != nil {
 			return err
 		}
-		if _, err := r.ReadByte(); err != nil && cause(err) != "timeout" {
+		if _, err := r.ReadByte(); err != nil && cause(err) != causeTimeout {
 			return err
 		}
 	}

@@ -34,6 +34,12 @@ func within(t *testing.T, least, got, most time.Duration, what string) {
 // serve answers HTTP with a name on port 443 of all addresses in a network namespace.
 func serve(t *testing.T, path, name string) {
 	t.Helper()
+	serveAfter(t, path, name, 0)
+}
+
+// serveAfter is serve by a server that takes its time.
+func serveAfter(t *testing.T, path, name string, pause time.Duration) {
+	t.Helper()
 	type listening struct {
 		net.Listener
 		err error
@@ -56,7 +62,11 @@ func serve(t *testing.T, path, name string) {
 	}()
 	l := <-made
 	require.NoError(t, l.err)
-	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-time.After(pause):
+		case <-r.Context().Done():
+		}
 		_, _ = w.Write([]byte(name + "\n"))
 	})}
 	go func() { _ = server.Serve(l) }() // ends with Close
@@ -182,6 +192,49 @@ func TestProberAndObserverSeeAMove(t *testing.T) {
 	require.Equal(t, probe.EventReport, live[len(live)-1])
 	require.InDelta(t, steps(report.To.Sub(report.From)), report.Attempts+report.Skipped-1,
 		float64(steps(probe.DefaultLimit)+1+report.Skipped), "one attempt each interval")
+}
+
+// TestAPatientProberBlamesTheNetworkOnly has a server answer late, and packets get lost.
+func TestAPatientProberBlamesTheNetworkOnly(t *testing.T) {
+	const limit = probe.DefaultLimit + 50*time.Millisecond
+	for claim, c := range map[string]struct {
+		answersAfter time.Duration
+		rule         string // of nftables, at the server
+		lost         bool
+	}{
+		"an answer in time":                  {},
+		"one that a busy server gives later": {answersAfter: 2 * limit},
+		"one that never comes":               {answersAfter: time.Hour, lost: true},
+		"a lost first packet":                {rule: "tcp flags syn numgen inc mod 1000 == 0 drop", lost: true},
+		// Linux sends it again after 0.2 s or more.
+		"a lost request": {rule: "tcp flags & psh == psh numgen inc mod 1000 == 0 drop", lost: true},
+	} {
+		t.Run(claim, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(context.Background(), patience)
+			defer cancel()
+			lab, err := machine.New(ctx, nil)
+			require.NoError(t, err)
+			defer func() { require.NoError(t, lab.Close()) }()
+			port, err := lab.Network.Plug(ctx, "a")
+			require.NoError(t, err)
+			serveAfter(t, port.NetNS, "a", c.answersAfter)
+			ip(t, port, "address", "add", "10.10.74.250/32", "dev", "eth0")
+			if c.rule != "" {
+				out, err := lab.CommandAt(ctx, port, "nft", "add table inet t; add chain inet t in { type filter hook input priority 0; }; add rule inet t in tcp dport 443 "+c.rule).CombinedOutput()
+				require.NoError(t, err, string(out))
+			}
+			binary, err := probe.Build(ctx, t.TempDir())
+			require.NoError(t, err)
+			client, err := probe.Start(ctx, lab.ClientCommand, binary,
+				probe.Prober{Target: netip.AddrPortFrom(vip, 443), Limit: limit, Interval: time.Minute, Name: true}, nil)
+			require.NoError(t, err)
+			time.Sleep(time.Second)
+			report, err := client.Stop()
+			require.NoError(t, err)
+			require.Equal(t, 1, report.Attempts)
+			require.Equal(t, c.lost, report.Lost == 1, "%v", report.Causes)
+		})
+	}
 }
 
 func TestProberThatCannotRunSaysWhy(t *testing.T) {

@@ -14,6 +14,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Defaults of a Prober.
@@ -28,6 +30,8 @@ type Prober struct {
 	// Target is what is probed.
 	Target netip.AddrPort
 	// Interval is the time between starts, Limit that for connecting and, with Name, the answer.
+	// Where Limit is above DefaultLimit, an answer that comes up to answerGrace later counts too
+	// when the kernel sent nothing twice: then it was not the network that took so long.
 	Interval, Limit time.Duration
 	// Name asks the server for its name by HTTP; an attempt without a name then counts as failed.
 	Name bool
@@ -59,6 +63,16 @@ func (p Prober) Run(ctx context.Context, emit func(Event)) Report {
 	return report
 }
 
+// answerGrace is how long a patient prober waits for a busy host's answer.
+const answerGrace = 3 * time.Second
+
+// Causes of attempts that took too long.
+const (
+	causeNoHandshake = "no handshake"
+	causeNoAnswer    = "no answer"
+	causeTimeout     = "timeout"
+)
+
 // numbered is an attempt with its place in the order of starts.
 type numbered struct {
 	n int
@@ -81,7 +95,7 @@ func (p Prober) attempts(ctx context.Context, tell func(Event)) Report {
 				defer under.Done()
 				a := p.attempt(at)
 				void := false
-				if a.Cause == "timeout" {
+				if a.Cause == causeNoHandshake || a.Cause == causeNoAnswer {
 					time.Sleep(2 * DefaultInterval) // a stall that has just ended is noted
 					void = held.during(at, time.Now())
 				}
@@ -150,7 +164,7 @@ func (p Prober) connect(deadline time.Time) (server string, err error) {
 	dialer := net.Dialer{Deadline: deadline}
 	conn, err := dialer.Dial("tcp", p.Target.String())
 	if err != nil {
-		return "", err
+		return "", late(err, causeNoHandshake)
 	}
 	defer conn.Close()
 	if tcp, ok := conn.(*net.TCPConn); ok {
@@ -160,10 +174,46 @@ func (p Prober) connect(deadline time.Time) (server string, err error) {
 	if !p.Name {
 		return "", nil
 	}
-	if err := conn.SetDeadline(deadline); err != nil {
+	end := deadline
+	if p.Limit > DefaultLimit {
+		end = end.Add(answerGrace)
+	}
+	if err := conn.SetDeadline(end); err != nil {
 		return "", err
 	}
-	return ask(conn, bufio.NewReader(conn), "HTTP/1.0")
+	server, err = ask(conn, bufio.NewReader(conn), "HTTP/1.0")
+	if err == nil && time.Now().After(deadline) && sentTwice(conn) {
+		return "", errors.New(causeNoAnswer)
+	}
+	return server, late(err, causeNoAnswer)
+}
+
+// late names the cause of an error that is a timeout.
+func late(err error, name string) error {
+	if err != nil && cause(err) == causeTimeout {
+		return errors.New(name)
+	}
+	return err
+}
+
+// sentTwice tells whether the kernel sent anything of a connection more than once, its first
+// packet included (tcp(7), TCP_INFO), or does not say.
+func sentTwice(conn net.Conn) bool {
+	tcp, ok := conn.(*net.TCPConn)
+	if !ok {
+		return true
+	}
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		return true
+	}
+	twice := true
+	_ = raw.Control(func(fd uintptr) { // it fails where the connection is closed
+		if info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO); err == nil {
+			twice = info.Total_retrans > 0
+		}
+	})
+	return twice
 }
 
 // ask makes one HTTP request and returns the first line of the answer's body.
@@ -202,7 +252,7 @@ func cause(err error) string {
 	case errors.As(err, &status):
 		return status.Error()
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return "timeout"
+		return causeTimeout
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "refused"
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
@@ -214,7 +264,7 @@ func cause(err error) string {
 	}
 	var network net.Error
 	if errors.As(err, &network) && network.Timeout() {
-		return "timeout"
+		return causeTimeout
 	}
 	return err.Error()
 }

@@ -14,6 +14,7 @@ import (
 	"keepalived-charm/tests/controller"
 	"keepalived-charm/tests/lab"
 	"keepalived-charm/tests/machine"
+	"keepalived-charm/tests/poll"
 )
 
 var (
@@ -196,7 +197,7 @@ func (d *deployment) interfaces(t *testing.T) {
 		require.Equal(t, right, places(holder))
 		d.unnoticedBy(t, func() {
 			d.configure(t, "network_interface="+machine.Interface)
-			require.Equal(t, machine.Interface, places(holder)[farVIP])
+			poll.Until(t, func() bool { return places(holder)[farVIP] == machine.Interface }, 10*time.Second, 50*time.Millisecond)
 			d.configure(t, "network_interface=")
 			require.Equal(t, holder, d.holderOf(t, farVIP))
 		}, lab.VIP, vip6)

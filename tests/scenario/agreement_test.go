@@ -114,7 +114,7 @@ func (d *deployment) everyParameter(t *testing.T, apart time.Duration) {
 // says waits until a unit's status says something.
 func (d *deployment) says(t *testing.T, unit, part string) {
 	t.Helper()
-	poll.Until(t, func() bool { return strings.Contains(d.message(unit), part) }, 10*time.Second, 50*time.Millisecond,
+	poll.Until(t, func() bool { return strings.Contains(d.message(unit), part) }, 30*time.Second, 50*time.Millisecond,
 		"%s must say %q", unit, part)
 }
 

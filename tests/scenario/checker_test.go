@@ -28,7 +28,7 @@ const (
 func TestHealthFaults(t *testing.T) {
 	t.Parallel()
 	d := deploy(t, serving())
-	defer d.Quietly(d.ctx)() // it is about seconds and processor time
+	d.timed = true
 	d.flappingServices(t)
 	d.checkerFaults(t)
 	d.checkerCost(t)

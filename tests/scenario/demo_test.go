@@ -10,6 +10,7 @@ import (
 
 	"keepalived-charm/tests/controller"
 	"keepalived-charm/tests/lab"
+	"keepalived-charm/tests/patience"
 )
 
 // own are the keys that Juju itself writes into a unit's databag.
@@ -32,7 +33,7 @@ func (d *deployment) publishes(t *testing.T, ours, theirs string, keys map[strin
 		wants[unit] = own(u)
 		maps.Copy(wants[unit], keys)
 	}
-	for end := time.Now().Add(publishLimit); ; time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(patience.With(publishLimit)); ; time.Sleep(50 * time.Millisecond) {
 		bags, err := d.Databags("keepalived", ours, theirs)
 		require.NoError(t, err)
 		require.Len(t, bags, len(d.units()))

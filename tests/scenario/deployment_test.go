@@ -35,6 +35,8 @@ const (
 type deployment struct {
 	*lab.Lab
 	ctx context.Context
+	// timed has each scenario be a measurement: it is about seconds.
+	timed bool
 }
 
 // newDeployment makes a lab without applications. It ends with the test and must
@@ -90,6 +92,9 @@ func (d *deployment) scenario(t *testing.T, claim string, run func(t *testing.T)
 				d.explain(t)
 			}
 		})
+		if d.timed {
+			defer d.Quietly(d.ctx)()
+		}
 		run(t)
 	})
 }
@@ -189,6 +194,25 @@ func (d *deployment) run(t *testing.T, id, script string) string {
 	return out
 }
 
+// installs is run for a script that takes the processors for long.
+func (d *deployment) installs(t *testing.T, id, script string) string {
+	t.Helper()
+	defer d.Toil(d.ctx)()
+	return d.run(t, id, script)
+}
+
+// newMachine boots a machine with haproxy.
+func (d *deployment) newMachine(t *testing.T) string {
+	t.Helper()
+	defer d.Toil(d.ctx)()
+	ids, err := d.AddMachines(d.ctx, 1)
+	require.NoError(t, err)
+	m, err := d.Machine(ids[0])
+	require.NoError(t, err)
+	require.NoError(t, m.InstallHAProxy(d.ctx))
+	return ids[0]
+}
+
 // verdict is what a unit's health checker says.
 func (d *deployment) verdict(t *testing.T, unit string) string {
 	t.Helper()
@@ -212,7 +236,7 @@ func (d *deployment) updateStatus(t *testing.T) {
 // workload is a unit's status as juju status shows it.
 func (d *deployment) workload(t *testing.T, unit string) controller.Status {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(patience.With(30 * time.Second))
 	for {
 		u, ok := d.Model.Status().Unit(unit)
 		require.True(t, ok, "there is a unit %s", unit)

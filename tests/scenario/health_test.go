@@ -135,10 +135,20 @@ systemctl reload haproxy`)
 func (d *deployment) failingEverywhere(t *testing.T) {
 	d.scenario(t, "a check that fails on every unit questions the port, and the virtual IP stays", func(t *testing.T) {
 		holder := d.ready(t)
-		unnoticed(t, d.measure(t, 2*time.Second, func() { d.configure(t, "port=4443") }))
+		t.Cleanup(func() { d.configure(t, "port=443") })
+		unnoticed(t, d.measure(t, 2*time.Second, func() {
+			// The holder's check fails last, or the virtual IP moves to one that has not failed yet.
+			d.held(t, holder)
+			require.NoError(t, d.Model.SetConfig("keepalived", map[string]string{"port": "4443"}))
+			for _, id := range d.standbys(t, holder) {
+				poll.Until(t, func() bool { return d.verdict(t, d.unitOn(t, id)) == "sick" }, time.Minute, 50*time.Millisecond)
+			}
+			d.hold(t, holder, false)
+			d.settled(t)
+		}))
 		require.Equal(t, holder, d.waitHolder(t))
 		for _, unit := range d.units() {
-			require.Contains(t, d.workload(t, unit).Message, "; check fails on every unit: is port 4443 right? Here: cannot connect to 127.0.0.1:4443: connection refused")
+			d.says(t, unit, "; check fails on every unit: is port 4443 right? Here: cannot connect to 127.0.0.1:4443: connection refused")
 		}
 		d.configure(t, "port=443")
 		d.ready(t)

@@ -11,6 +11,7 @@ import (
 
 	"keepalived-charm/tests/controller"
 	"keepalived-charm/tests/lab"
+	"keepalived-charm/tests/patience"
 )
 
 // TestKeepalivedOfTheMachinesOwner has the owner of machines do what the charm would not
@@ -28,7 +29,7 @@ func TestKeepalivedOfTheMachinesOwner(t *testing.T) {
 // readyAgain waits until a unit serves, or may.
 func (d *deployment) readyAgain(t *testing.T, unit string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(d.ctx, 2*time.Minute)
+	ctx, cancel := context.WithTimeout(d.ctx, patience.With(2*time.Minute))
 	defer cancel()
 	require.NoError(t, d.Model.Wait(ctx, unit+" to be ready", func(s controller.Snapshot) bool {
 		u, ok := s.Unit(unit)
@@ -70,7 +71,7 @@ func (d *deployment) maskedService(t *testing.T) {
 		d.run(t, holder, "systemctl mask keepalived.service")
 		d.hold(t, holder, true)
 		m := d.measure(t, 5*time.Second, func() { d.run(t, holder, "pkill -KILL -x keepalived") })
-		require.Less(t, m.Shared, 3*time.Second)
+		require.Less(t, m.Shared, patience.With(3*time.Second))
 		require.Len(t, m.Moves, 1)
 		require.Empty(t, d.heldBy(t, holder, lab.VIP))
 		require.NotEqual(t, holder, d.waitHolder(t))
@@ -116,26 +117,22 @@ func (d *deployment) packageHeld(t *testing.T) {
 
 func (d *deployment) busyApt(t *testing.T) {
 	d.scenario(t, "a unit that is installed beside another apt-get waits for it and says so", func(t *testing.T) {
-		ids, err := d.AddMachines(d.ctx, 1)
-		require.NoError(t, err)
-		m, err := d.Machine(ids[0])
-		require.NoError(t, err)
-		require.NoError(t, m.InstallHAProxy(d.ctx))
+		id := d.newMachine(t)
 		// apt has the lock of its lists while it runs this.
-		d.run(t, ids[0], `touch /run/busy
+		d.run(t, id, `touch /run/busy
 systemd-run --quiet apt-get -o APT::Update::Pre-Invoke::='touch /run/locked; for n in $(seq 3000); do [ -e /run/busy ] || exit 0; sleep 0.1; done' update
 for n in $(seq 300); do [ -e /run/locked ] && exit 0; sleep 0.1; done
 exit 1`)
-		_, err = d.Model.AddUnit("haproxy", ids[0])
+		_, err := d.Model.AddUnit("haproxy", id)
 		require.NoError(t, err)
-		ctx, cancel := context.WithTimeout(d.ctx, 2*time.Minute)
+		ctx, cancel := context.WithTimeout(d.ctx, patience.With(2*time.Minute))
 		defer cancel()
 		require.NoError(t, d.Model.Wait(ctx, "the new unit to say what it waits for", func(s controller.Snapshot) bool {
 			return slices.ContainsFunc(s.Units, func(u controller.UnitStatus) bool {
-				return u.Machine == ids[0] && strings.HasPrefix(u.Workload.Message, "installing keepalived, waits for apt-get (pid ")
+				return u.Machine == id && strings.HasPrefix(u.Workload.Message, "installing keepalived, waits for apt-get (pid ")
 			})
 		}))
-		d.run(t, ids[0], "rm /run/busy")
-		d.readyAgain(t, d.unitOn(t, ids[0]))
+		d.run(t, id, "rm /run/busy")
+		d.readyAgain(t, d.unitOn(t, id))
 	})
 }

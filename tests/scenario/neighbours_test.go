@@ -78,8 +78,9 @@ func (d *deployment) say(t *testing.T, application, status, message string) {
 	for _, u := range d.Model.Status().Units {
 		if u.Application == application {
 			units++
-			require.Equal(t, status, u.Workload.Status, "%s: %s", u.Name, u.Workload.Message)
-			require.Contains(t, u.Workload.Message, message, u.Name)
+			s := d.shows(t, u.Name, func(s controller.Status) bool { return s.Status == status && strings.Contains(s.Message, message) })
+			require.Equal(t, status, s.Status, "%s: %s", u.Name, s.Message)
+			require.Contains(t, s.Message, message, u.Name)
 		}
 	}
 	require.NotZero(t, units)
@@ -131,7 +132,7 @@ func TestNeighbours(t *testing.T) {
 	t.Parallel()
 	d := newDeployment(t)
 	require.NoError(t, d.Deploy(d.ctx, "haproxy", "haproxy", 3, nil))
-	d.run(t, "2", handmade)
+	d.installs(t, "2", handmade)
 	require.Equal(t, "2", d.holderOf(t, handVIP))
 	before := map[string][]string{}
 	for _, id := range []string{"0", "1", "2"} {

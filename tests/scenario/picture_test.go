@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"keepalived-charm/tests/patience"
 )
 
 // pictureScript prints what a needless change would alter: the services'
@@ -95,7 +97,7 @@ func (d *deployment) asBefore(t *testing.T, id string, before []string, booted .
 		})
 	}
 	var left, missing []string
-	for end := time.Now().Add(15 * time.Second); time.Now().Before(end); time.Sleep(300 * time.Millisecond) {
+	for end := time.Now().Add(patience.With(15 * time.Second)); time.Now().Before(end); time.Sleep(300 * time.Millisecond) {
 		after := d.content(t, id)
 		left, missing = only(after, before), only(before, after)
 		if len(left)+len(missing) == 0 {

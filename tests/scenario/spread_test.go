@@ -85,7 +85,7 @@ func TestSpread(t *testing.T) {
 					unnoticed(t, m)
 				}
 				// A hand-over to a unit of higher priority takes some milliseconds.
-				require.Less(t, m.Outage, patience.With(100*time.Millisecond), "%s", vips[k])
+				require.Less(t, m.Outage, patience.With(handedOver), "%s", vips[k])
 				require.LessOrEqual(t, m.Shared, patience.With(sharedAtMost), "%s", vips[k])
 			}
 		})

@@ -23,7 +23,7 @@ const promptly = 5 * time.Second
 func TestStatusFollows(t *testing.T) {
 	t.Parallel()
 	d := deploy(t, nil)
-	defer d.Quietly(d.ctx)() // it is about seconds
+	d.timed = true
 	d.firstConfiguration(t)
 	d.moves(t)
 	d.strangers(t)
@@ -114,13 +114,20 @@ func (d *deployment) calm(t *testing.T) string {
 // otherHolder waits for another holder.
 func (d *deployment) otherHolder(t *testing.T, than string) (string, time.Time) {
 	t.Helper()
-	holder := ""
+	holder, since := "", time.Time{}
 	poll.Until(t, func() bool {
 		id, err := d.Holder(lab.VIP)
-		holder = id
-		return err == nil && id != than
+		if err != nil || id == than {
+			holder = ""
+			return false
+		}
+		if id != holder {
+			holder, since = id, time.Now()
+		}
+		// One that has to give way holds for an advertisement interval at most.
+		return time.Since(since) > patience.With(sharedAtMost)
 	}, 15*time.Second, 10*time.Millisecond, "the VIP leaves machine %s", than)
-	return holder, time.Now()
+	return holder, since
 }
 
 // atMostOne requires one write per unit, none for some.
@@ -162,7 +169,7 @@ func (d *deployment) moves(t *testing.T) {
 		require.NoError(t, d.Kill(d.ctx, dead))
 		holder, moved := d.otherHolder(t, dead)
 		d.follows(t, moved, d.roles(t, holder, dead))
-		time.Sleep(patience.With(promptly))
+		time.Sleep(promptly)
 		d.atMostOne(t, since)
 		since = time.Now()
 		d.heal(t, dead)
@@ -176,7 +183,7 @@ func (d *deployment) moves(t *testing.T) {
 		wants := d.roles(t, holder)
 		wants[d.unitOn(t, sick)] = func(s string) bool { return strings.Contains(s, "standby") && strings.Contains(s, "check fails here") }
 		d.follows(t, moved, wants)
-		time.Sleep(patience.With(promptly))
+		time.Sleep(promptly)
 		d.atMostOne(t, since)
 		since = time.Now()
 		d.run(t, sick, "systemctl start haproxy.service")
@@ -244,7 +251,7 @@ func (d *deployment) linkFaults(t *testing.T) {
 			wants := d.roles(t, holder)
 			wants[d.unitOn(t, cut)] = begins("waiting: interface eth0 is down")
 			d.follows(t, since, wants)
-			time.Sleep(patience.With(promptly)) // news within a notifier's pause would wait for its end
+			time.Sleep(promptly) // news within a notifier's pause would wait for its end
 			since = time.Now()
 			require.NoError(t, m.LinkUp(d.ctx))
 			d.follows(t, since, d.roles(t, holder))
@@ -262,7 +269,7 @@ func (d *deployment) controllerAway(t *testing.T) {
 			from, _ = d.otherHolder(t, from)
 			time.Sleep(time.Second)
 		}
-		time.Sleep(patience.With(promptly))
+		time.Sleep(promptly)
 		notifiers := 0
 		for _, unit := range d.units() {
 			id := d.machineOf(t, unit)
@@ -325,7 +332,7 @@ func (d *deployment) withoutNotifications(t *testing.T) {
 		since := time.Now()
 		d.run(t, holder, "systemctl restart keepalived.service")
 		holder, _ = d.otherHolder(t, holder)
-		time.Sleep(patience.With(promptly))
+		time.Sleep(promptly)
 		require.Empty(t, d.writes(since))
 		ctx, cancel := context.WithTimeout(d.ctx, patience.With(promptly))
 		defer cancel()

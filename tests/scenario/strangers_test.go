@@ -16,6 +16,7 @@ import (
 
 	"keepalived-charm/tests/lab"
 	"keepalived-charm/tests/machine"
+	"keepalived-charm/tests/patience"
 	"keepalived-charm/tests/poll"
 )
 
@@ -300,7 +301,7 @@ func (d *deployment) crowded(t *testing.T, s stranger) {
 			return strings.Contains(d.workload(t, unit).Message, "; router_id 77 is used by "+s.name(t)+" too: try juju config keepalived router_id=78")
 		}
 		// How often the standbys hold for a moment is up to the three senders' phases.
-		for end := time.Now().Add(30 * time.Second); slices.ContainsFunc(d.units(), func(unit string) bool { return !told(unit) }) && time.Now().Before(end); {
+		for end := time.Now().Add(patience.With(30 * time.Second)); slices.ContainsFunc(d.units(), func(unit string) bool { return !told(unit) }) && time.Now().Before(end); {
 			d.updateStatus(t)
 		}
 		for _, unit := range d.units() {
@@ -327,7 +328,7 @@ func (d *deployment) deaf(t *testing.T, holder string) {
 		}
 		// A look of 0.4 s may miss what a busy host sends late; the next hook looks again.
 		says := func(unit string) bool { s := d.workload(t, unit); return s.Status+": "+s.Message == told[unit] }
-		for end := time.Now().Add(30 * time.Second); time.Now().Before(end) && (!says(d.unitOn(t, deaf)) || !says(d.unitOn(t, holder))); {
+		for end := time.Now().Add(patience.With(30 * time.Second)); time.Now().Before(end) && (!says(d.unitOn(t, deaf)) || !says(d.unitOn(t, holder))); {
 			d.updateStatus(t)
 		}
 		for unit, want := range told {
@@ -339,19 +340,15 @@ func (d *deployment) deaf(t *testing.T, holder string) {
 	})
 	d.scenario(t, "a new unit that would not hear the holder takes no part", func(t *testing.T) {
 		holder := d.ready(t)
-		ids, err := d.AddMachines(d.ctx, 1)
-		require.NoError(t, err)
-		m, err := d.Machine(ids[0])
-		require.NoError(t, err)
-		require.NoError(t, m.InstallHAProxy(d.ctx))
-		d.filter(t, ids[0], "in "+drop)
-		_, err = d.Model.AddUnit("haproxy", ids[0])
+		id := d.newMachine(t)
+		d.filter(t, id, "in "+drop)
+		_, err := d.Model.AddUnit("haproxy", id)
 		require.NoError(t, err)
 		d.settled(t)
-		d.saysExactly(t, d.unitOn(t, ids[0]), "blocked: "+d.unitOn(t, holder)+
+		d.saysExactly(t, d.unitOn(t, id), "blocked: "+d.unitOn(t, holder)+
 			" holds 10.10.74.250, this machine's packet filter drops its advertisements: allow IP protocol 112, see nft list ruleset")
 		require.Equal(t, []string{"juju-" + holder}, d.holders(lab.VIP))
-		d.filter(t, ids[0])
+		d.filter(t, id)
 		require.Equal(t, holder, d.recovers(t))
 	})
 }

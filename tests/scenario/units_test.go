@@ -45,7 +45,7 @@ func TestUnitsComeAndGo(t *testing.T) {
 	t.Parallel()
 	d := newDeployment(t)
 	require.NoError(t, d.Deploy(d.ctx, "haproxy", "haproxy", 3, nil))
-	d.run(t, "2", ownKeepalived)
+	d.installs(t, "2", ownKeepalived)
 	before := map[string][]string{}
 	for _, id := range []string{"0", "1", "2"} {
 		before[id] = d.content(t, id)

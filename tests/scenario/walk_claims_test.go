@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"keepalived-charm/tests/controller"
+	"keepalived-charm/tests/patience"
 	"keepalived-charm/tests/poll"
 )
 
@@ -23,7 +24,7 @@ func (w *walker) calm() {
 	}
 	w.settled(w.t)
 	for failed(w.Model.Status()) {
-		ctx, cancel := context.WithTimeout(w.ctx, 30*time.Second)
+		ctx, cancel := context.WithTimeout(w.ctx, patience.With(30*time.Second))
 		err := w.Model.Wait(ctx, "failed hooks to have run again", func(s controller.Snapshot) bool { return !failed(s) })
 		cancel()
 		require.NoError(w.t, err)
@@ -65,7 +66,7 @@ func (w *walker) settle() {
 // await waits for what must hold after hooks came to rest, and returns what it saw
 // then, or what does not hold.
 func (w *walker) await() (sights []unitSight, wrong error) {
-	for end := time.Now().Add(convergeLimit); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+	for end := time.Now().Add(patience.With(convergeLimit)); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
 		if _, wrong = w.rightHolder(); wrong != nil {
 			continue
 		}
