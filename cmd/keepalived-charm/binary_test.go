@@ -129,8 +129,8 @@ type stage struct {
 const peers = 3
 
 // mostBare is how many Go programs that do nothing a hook without a change may cost at
-// most, programs that it starts aside: 6 to 11 where they take 5 to 9 ms of processor, the
-// more the busier the machine. Page faults differ less, by the size of a page only: 590.
+// most, programs that it starts aside: 5 to 7 where they take 5 to 9 ms of processor, the
+// more the busier the machine. Page faults differ less, by the size of a page only: 500.
 //
 // mostPrograms is how many it starts, beyond one for each peer: Juju's tools alone, each
 // for something that the decision needs and nothing else tells. They read the options, the
