@@ -17,6 +17,9 @@ import (
 // Apply carries out one step of a plan. Every step may be carried out again.
 func (h *Host) Apply(l layout.Layout, s step.Step) error {
 	if err := h.apply(l, s); err != nil {
+		if h.pins {
+			h.takeBack(l)
+		}
 		return err
 	}
 	h.noteAction(l, s.Action)
@@ -146,6 +149,7 @@ func (h *Host) followUp(l layout.Layout, f step.FollowUp) error {
 		if err := h.makePlaces(); err != nil {
 			return err
 		}
+		h.pins = false
 		if err := h.reloadOrStart(keepalivedService); err != nil {
 			return err
 		}

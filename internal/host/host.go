@@ -27,6 +27,8 @@ type Host struct {
 	self string
 	// answers answers for what this hook has pinned.
 	answers answering
+	// pins tells that this hook has pinned addresses for what keepalived has not read yet.
+	pins bool
 	// waits is told for whom a step waits; empty: for nobody any more.
 	waits func(holder string)
 }

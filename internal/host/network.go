@@ -118,13 +118,27 @@ func flush(stale []netip.Addr, ours []string) error {
 		if !ok || !slices.Contains(stale, ip.Unmap()) || others[a.LinkIndex] {
 			continue
 		}
-		link, err := netlink.LinkByIndex(a.LinkIndex)
-		if err == nil {
-			err = netlink.AddrDel(link, &a)
-		}
-		if err != nil {
+		if err := takeOff(a.LinkIndex, &a); err != nil {
 			failed = errors.Join(failed, fmt.Errorf("cannot remove stale address %s: %w", ip.Unmap(), err))
 		}
 	}
 	return failed
+}
+
+// takeOff takes an address from an interface. Since it was listed it may have gone by itself,
+// with its interface, or with another address of its subnet.
+func takeOff(index int, a *netlink.Addr) error {
+	link, err := netlink.LinkByIndex(index)
+	if err == nil {
+		err = netlink.AddrDel(link, a)
+	}
+	for _, gone := range []error{unix.EADDRNOTAVAIL, unix.ENODEV, unix.ENXIO} {
+		if errors.Is(err, gone) {
+			return nil
+		}
+	}
+	if errors.As(err, &netlink.LinkNotFoundError{}) {
+		return nil
+	}
+	return err
 }

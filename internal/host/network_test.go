@@ -2,14 +2,21 @@ package host_test
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
+	"keepalived-charm/internal/healthcheck"
+	"keepalived-charm/internal/host"
 	"keepalived-charm/internal/step"
 
 	"github.com/stretchr/testify/require"
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 // TestCopiesOfOthersStay: on an interface without ARP an address is the charm's only
@@ -67,4 +74,90 @@ func TestOnlyAMasterGetsBackWhatWasLost(t *testing.T) {
 			require.NoError(t, netlink.AddrDel(eth0, &a))
 		}
 	}
+}
+
+// refuses makes the kernel refuse every IPv6 address on an interface.
+func refuses(t *testing.T, iface string) {
+	t.Helper()
+	require.NoError(t, os.WriteFile("/proc/sys/net/ipv6/conf/"+iface+"/disable_ipv6", []byte("1"), 0))
+}
+
+// on lists the addresses of an interface, but for those that the kernel made.
+func on(t *testing.T, link netlink.Link) (list []netlink.Addr) {
+	t.Helper()
+	all, err := netlink.AddrList(link, netlink.FAMILY_ALL)
+	require.NoError(t, err)
+	for _, a := range all {
+		if !a.IP.IsLoopback() && !a.IP.IsLinkLocalUnicast() {
+			list = append(list, a)
+		}
+	}
+	return list
+}
+
+// holds has the daemon say that it holds addresses on eth0.
+func (m machine) holds(vips ...netip.Addr) {
+	m.t.Helper()
+	m.serves(200*time.Millisecond, "eth0", vips...)
+	var words []string
+	for _, a := range vips {
+		words = append(words, fmt.Sprintf("%q", a.String()+" dev eth0 scope global"))
+	}
+	m.set(m.t, "report", fmt.Sprintf(`[{"data":{"iname":"charm_keepalived","state":2,"last_transition":%d.0,"vips":[%s]}}]`,
+		time.Now().Add(time.Hour).Unix(), strings.Join(words, ",")))
+}
+
+func TestWhatTheKernelRefusesKeepsNoOtherAddressAway(t *testing.T) {
+	_, eth0 := inNamespace(t)
+	refuses(t, "eth0")
+	m := newMachine(t)
+	vips := []netip.Addr{netip.MustParseAddr("2001:db8::250"), netip.MustParseAddr("10.10.74.250")}
+	m.holds(vips...)
+	m.start(t.TempDir())
+	m.apply(step.Step{Action: step.Restore, Addresses: vips})
+	require.Len(t, on(t, eth0), 1)
+	require.Equal(t, "10.10.74.250", on(t, eth0)[0].IP.String())
+}
+
+// TestAnIPv6AddressComesBackAsKeepalivedPutsItOn: deprecated, so that the machine takes it for
+// the source of nothing, unless it has a subnet.
+func TestAnIPv6AddressComesBackAsKeepalivedPutsItOn(t *testing.T) {
+	_, eth0 := inNamespace(t)
+	m := newMachine(t)
+	vip := netip.MustParseAddr("2001:db8::250")
+	m.holds(vip)
+	m.start(t.TempDir())
+	m.apply(step.Step{Action: step.Restore, Addresses: []netip.Addr{vip}})
+	require.Len(t, on(t, eth0), 1)
+	back := on(t, eth0)[0]
+	require.Zero(t, back.PreferedLft)
+	require.Equal(t, unix.IFA_F_DEPRECATED|unix.IFA_F_PERMANENT|unix.IFA_F_NODAD, back.Flags)
+}
+
+// TestAnAddressThatWentAlongIsGone: of two addresses of a subnet the kernel takes the second
+// away with the first.
+func TestAnAddressThatWentAlongIsGone(t *testing.T) {
+	_, eth0 := inNamespace(t)
+	require.NoError(t, os.WriteFile("/proc/sys/net/ipv4/conf/all/promote_secondaries", []byte("0"), 0))
+	require.NoError(t, os.WriteFile("/proc/sys/net/ipv4/conf/eth0/promote_secondaries", []byte("0"), 0))
+	m := newMachine(t)
+	vips := []netip.Addr{netip.MustParseAddr("10.10.74.250"), netip.MustParseAddr("10.10.74.251")}
+	m.serves(200*time.Millisecond, "eth0", vips...)
+	put := func() {
+		for _, a := range vips {
+			require.NoError(t, netlink.AddrAdd(eth0, &netlink.Addr{IPNet: &net.IPNet{IP: a.AsSlice(), Mask: net.CIDRMask(24, 32)}}))
+		}
+	}
+	put()
+	m.apply(step.Step{Action: step.Flush, Addresses: vips})
+	require.Empty(t, on(t, eth0))
+	put()
+	config := filepath.Join(t.TempDir(), "checker.json")
+	c := healthcheck.Config{Application: "keepalived", Links: []string{"eth0"}, Check: healthcheck.Check{Type: healthcheck.None},
+		Instances: []healthcheck.Instance{{Name: "charm_keepalived", TrackFile: filepath.Join(t.TempDir(), "priority"), Interface: "eth0", Addresses: vips}}}
+	text, err := c.Marshal()
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(config, text, 0o600))
+	require.NoError(t, host.Prepare(config))
+	require.Empty(t, on(t, eth0))
 }
