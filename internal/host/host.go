@@ -108,7 +108,7 @@ func (h *Host) observeElection(l layout.Layout, daemon service, program program,
 	const tries = 4
 	for n := range tries {
 		m.Interfaces = nil
-		if err := observeNetwork(m); err != nil {
+		if err := h.observeNetwork(m); err != nil {
 			return err
 		}
 		if daemon.state == "active" {

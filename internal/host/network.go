@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"slices"
+	"strings"
 
 	"keepalived-charm/internal/facts"
 
@@ -13,7 +15,7 @@ import (
 )
 
 // observeNetwork reads interfaces, addresses and default routes from the kernel.
-func observeNetwork(m *facts.Machine) error {
+func (h *Host) observeNetwork(m *facts.Machine) error {
 	links, err := netlink.LinkList()
 	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
 		return fmt.Errorf("cannot list network interfaces: %w", err)
@@ -33,13 +35,17 @@ func observeNetwork(m *facts.Machine) error {
 		addresses[a.LinkIndex] = append(addresses[a.LinkIndex], netip.PrefixFrom(ip.Unmap(), bits))
 	}
 	for _, l := range links {
+		names[l.Attrs().Index] = l.Attrs().Name
+	}
+	for _, l := range links {
 		at := l.Attrs()
-		names[at.Index] = at.Name
 		m.Interfaces = append(m.Interfaces, facts.Interface{
 			Name:      at.Name,
 			MAC:       at.HardwareAddr.String(),
 			Kind:      kind(l),
+			Master:    names[at.MasterIndex],
 			NoARP:     noARP(l),
+			NoIPv6:    h.noIPv6(at.Name, addresses[at.Index]),
 			Up:        at.OperState == netlink.OperUp || at.OperState == netlink.OperUnknown,
 			Addresses: addresses[at.Index],
 		})
@@ -62,6 +68,15 @@ func kind(l netlink.Link) string {
 
 // noARP tells an interface that answers for no address (linux/if.h, IFF_NOARP).
 func noARP(l netlink.Link) bool { return l.Attrs().RawFlags&unix.IFF_NOARP != 0 }
+
+// noIPv6 tells that the kernel takes no IPv6 address on an interface, which has none then.
+func (h *Host) noIPv6(name string, has []netip.Prefix) bool {
+	if slices.ContainsFunc(has, func(p netip.Prefix) bool { return p.Addr().Is6() }) {
+		return false
+	}
+	text, err := os.ReadFile(h.path("/proc/sys/net/ipv6/conf", name, "disable_ipv6"))
+	return err == nil && strings.TrimSpace(string(text)) == "1"
+}
 
 // defaultInterface returns the interface of the default route with the lowest
 // metric, empty when there is none.

@@ -57,6 +57,20 @@ func TestCopiesOfOthersStay(t *testing.T) {
 	require.Equal(t, map[string]bool{"eth0": false, "kube-ipvs0": false}, has(), "where the operator says so it is ours")
 }
 
+// TestWhatAnInterfaceIsPartOfIsSeen, and where the kernel takes no IPv6 address.
+func TestWhatAnInterfaceIsPartOfIsSeen(t *testing.T) {
+	_, eth0 := inNamespace(t)
+	require.NoError(t, netlink.LinkAdd(&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "br0"}}))
+	require.NoError(t, netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "eth1", MasterIndex: eth0.Attrs().Index}, PeerName: "far"}))
+	m := newMachine(t)
+	m.put("/proc/sys/net/ipv6/conf/br0/disable_ipv6", "1\n")
+	m.put("/proc/sys/net/ipv6/conf/eth1/disable_ipv6", "0\n")
+	for _, i := range m.observe().Interfaces {
+		require.Equal(t, map[string]string{"eth1": "eth0"}[i.Name], i.Master, i.Name)
+		require.Equal(t, i.Name == "br0", i.NoIPv6, i.Name)
+	}
+}
+
 func TestOnlyAMasterGetsBackWhatWasLost(t *testing.T) {
 	_, eth0 := inNamespace(t)
 	m := newMachine(t)
