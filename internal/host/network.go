@@ -79,7 +79,7 @@ func (h *Host) noIPv6(name string, has []netip.Prefix) bool {
 }
 
 // defaultInterface returns the interface of the default route with the lowest
-// metric, empty when there is none.
+// metric, the first of one with several gateways; empty when there is none.
 func defaultInterface(family int, names map[int]string) (string, error) {
 	routes, err := netlink.RouteList(nil, family)
 	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
@@ -92,8 +92,13 @@ func defaultInterface(family int, names map[int]string) (string, error) {
 			bits, _ := r.Dst.Mask.Size()
 			whole = bits == 0 && r.Dst.IP.IsUnspecified()
 		}
-		if whole && names[r.LinkIndex] != "" && (metric < 0 || r.Priority < metric) {
-			name, metric = names[r.LinkIndex], r.Priority
+		by := r.LinkIndex
+		if len(r.MultiPath) > 0 {
+			by = r.MultiPath[0].LinkIndex
+		}
+		// IPv6 names lo for one that is unreachable.
+		if whole && r.Type == unix.RTN_UNICAST && names[by] != "" && (metric < 0 || r.Priority < metric) {
+			name, metric = names[by], r.Priority
 		}
 	}
 	return name, nil

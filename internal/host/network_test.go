@@ -175,3 +175,33 @@ func TestAnAddressThatWentAlongIsGone(t *testing.T) {
 	require.NoError(t, host.Prepare(config))
 	require.Empty(t, on(t, eth0))
 }
+
+// TestTheInterfaceOfTheDefaultRoute is that of packets that leave, if there are several ways
+// one of them.
+func TestTheInterfaceOfTheDefaultRoute(t *testing.T) {
+	_, eth0 := inNamespace(t)
+	for _, a := range []string{"10.10.74.11/24", "2001:db8::11/64"} {
+		address, err := netlink.ParseAddr(a)
+		require.NoError(t, err)
+		address.Flags = unix.IFA_F_NODAD
+		require.NoError(t, netlink.AddrAdd(eth0, address))
+	}
+	m := newMachine(t)
+	of := func() string { seen := m.observe(); return seen.DefaultInterface4 + " " + seen.DefaultInterface6 }
+	for _, whole := range []string{"0.0.0.0/0", "::/0"} {
+		_, dst, err := net.ParseCIDR(whole)
+		require.NoError(t, err)
+		require.NoError(t, netlink.RouteAdd(&netlink.Route{Dst: dst, Type: unix.RTN_UNREACHABLE, Priority: 10}))
+	}
+	require.Equal(t, " ", of(), "what is unreachable has no interface")
+	for whole, gateways := range map[string][]string{"0.0.0.0/0": {"10.10.74.1", "10.10.74.2"}, "::/0": {"2001:db8::1", "2001:db8::2"}} {
+		_, dst, err := net.ParseCIDR(whole)
+		require.NoError(t, err)
+		route := &netlink.Route{Dst: dst, Priority: 20}
+		for _, g := range gateways {
+			route.MultiPath = append(route.MultiPath, &netlink.NexthopInfo{LinkIndex: eth0.Attrs().Index, Gw: net.ParseIP(g)})
+		}
+		require.NoError(t, netlink.RouteAdd(route))
+	}
+	require.Equal(t, "eth0 eth0", of(), "through two gateways")
+}
