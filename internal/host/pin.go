@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -59,9 +60,11 @@ func (h *Host) pin(l layout.Layout, addresses []netip.Addr) error {
 // instance, as another hook made a change for it.
 func (h *Host) takeBack(l layout.Layout) {
 	addresses, err := h.readPinned(l)
-	for _, a := range h.outside(l, addresses) {
+	back := h.outside(l, addresses)
+	for _, a := range back {
 		err = errors.Join(err, takeOff(loopback, single(a)))
 	}
+	h.answer(l, slices.DeleteFunc(addresses, func(a netip.Addr) bool { return slices.Contains(back, a) }))
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "cannot take back what was pinned: %v\n", err)
 	}
