@@ -24,12 +24,12 @@ func owned(settings string) charmtest.State {
 
 func TestASettingOfTheOwnerBlocksOnlyAUnitThatHasNotBegun(t *testing.T) {
 	for setting, effect := range map[string]string{
-		"net_namespace blue":                             "net_namespace, which puts the virtual IPs into another network namespace",
-		"global_defs {\nvrrp_mcast_group4 224.0.0.77\n}": "vrrp_mcast_group4, which sends advertisements where other units do not listen",
-		"global_defs {\nv3_checksum_as_v2\n}":            "v3_checksum_as_v2, which makes advertisements that other units drop",
-		"global_defs {\nreload_check_config\n}":          "reload_check_config, which makes keepalived end or ignore changes when it reloads",
-		"global_defs {\njson_file_location /x\n}":        "json_file_location, which hides keepalived's state from the charm",
-		"garp_group {\ngarp_interval 2\n}":               "garp_interval, which delays telling the network that virtual IPs moved",
+		"net_namespace blue":                               "net_namespace, which puts the virtual IPs into another network namespace",
+		"global_defs {\nvrrp_mcast_group4 224.0.0.77\n}":   "vrrp_mcast_group4, which sends advertisements where other units do not listen",
+		"global_defs {\nv3_checksum_as_v2\n}":              "v3_checksum_as_v2, which makes advertisements that other units drop",
+		"global_defs {\nreload_check_config\n}":            "reload_check_config, which makes keepalived end or ignore changes when it reloads",
+		"global_defs {\njson_file_location /x\n}":          "json_file_location, which hides keepalived's state from the charm",
+		"garp_group {\ngarp_interval 2\ninterface eth0\n}": "garp_interval, which delays telling the network that virtual IPs moved",
 	} {
 		t.Run(effect, func(t *testing.T) {
 			s := owned(setting + "\n")
@@ -54,6 +54,36 @@ func TestWhatAnInstanceCanSayOfItselfBlocksNobody(t *testing.T) {
 		"v3_checksum_as_v2 off", "json_version 2", "vrrp_skip_check_adv_addr", "vrrp_version 2", "# net_namespace blue"} {
 		out := charmtest.Run(t, "config-changed", owned("global_defs {\n"+setting+"\n}\n"))
 		require.Equal(t, "active: VIP ready: holds "+vip, out.Juju.Status.String(), setting)
+	}
+}
+
+func TestADelayOfWhatOthersSendBlocksNobody(t *testing.T) {
+	for _, setting := range []string{"garp_group {\ngarp_interval 2\ninterface eth1\n}", "garp_group {\ngna_interval 2\ninterface eth0\n}",
+		"garp_group {\ngarp_interval 2\n}", "global_defs {\nvrrp_gna_interval 2\n}"} {
+		out := charmtest.Run(t, "config-changed", owned(setting+"\n"))
+		require.Equal(t, "active: VIP ready: holds "+vip, out.Juju.Status.String(), setting)
+	}
+	six := option(owned("global_defs {\nvrrp_gna_interval 2\n}\n"), "virtual_ip", vip+",2001:db8::250")
+	six.Host.DefaultInterface6 = "eth0"
+	require.Contains(t, charmtest.Run(t, "config-changed", six).Juju.Status.String(), "vrrp_gna_interval, which delays")
+	six = option(owned("global_defs {\nvrrp_garp_interval 2\n}\n"), "virtual_ip", "2001:db8::250")
+	six.Host.DefaultInterface6 = "eth0"
+	require.NotContains(t, charmtest.Run(t, "config-changed", six).Juju.Status.String(), "vrrp_garp_interval")
+}
+
+// TestKeepalivedHasTheTimeToStartThatTheOwnersScriptTakes: systemd would end it again and again.
+func TestKeepalivedHasTheTimeToStartThatTheOwnersScriptTakes(t *testing.T) {
+	for setting, want := range map[string]string{
+		"startup_script_timeout 60":                              "10s",
+		"startup_script /etc/rules":                              "20s",
+		"startup_script /etc/rules\nstartup_script_timeout 60":   "70s",
+		"startup_script /etc/rules\nstartup_script_timeout 9000": "20s",
+		"startup_script /etc/rules\nstartup_script_timeout x":    "20s",
+		"shutdown_script /etc/rules":                             "10s",
+	} {
+		s := charmtest.Run(t, "config-changed", owned("global_defs {\n"+setting+"\n}\n")).State
+		require.Contains(t, s.Host.Files[s.Layout().DropIn()], "\nTimeoutStartSec="+want+"\n", setting)
+		require.Empty(t, charmtest.Run(t, "update-status", s).Steps, setting)
 	}
 }
 

@@ -125,11 +125,15 @@ type Interface struct {
 	// Kind is the kernel's word for one that is made of software, such as bridge,
 	// dummy or vlan (IFLA_INFO_KIND); empty for hardware.
 	Kind string
+	// Master is the interface that it is a port of, such as a bridge or bond, or the VRF that
+	// it is in (IFLA_MASTER); empty for none.
+	Master string
 	// Up tells that it can carry traffic: a bridge without ports cannot.
 	Up bool
-	// NoARP tells that it answers for none of its addresses (IFF_NOARP).
-	NoARP     bool
-	Addresses []netip.Prefix
+	// NoARP tells that it answers for none of its addresses (IFF_NOARP), NoIPv6 that the
+	// kernel takes no IPv6 address there (sysctl net.ipv6.conf.NAME.disable_ipv6).
+	NoARP, NoIPv6 bool
+	Addresses     []netip.Prefix
 }
 
 // CheckResult is the health checker's verdict.

@@ -17,6 +17,9 @@ import (
 // Apply carries out one step of a plan. Every step may be carried out again.
 func (h *Host) Apply(l layout.Layout, s step.Step) error {
 	if err := h.apply(l, s); err != nil {
+		if h.pins {
+			h.takeBack(l)
+		}
 		return err
 	}
 	h.noteAction(l, s.Action)
@@ -56,7 +59,8 @@ func (h *Host) apply(l layout.Layout, s step.Step) error {
 	case step.Flush:
 		return h.flushStray(l, s.Addresses)
 	case step.Admit:
-		return h.admit(s.Addresses)
+		h.admit(s.Addresses)
+		return nil
 	case step.Restore:
 		return h.putBack(l, s.Addresses)
 	case step.Pin:
@@ -146,6 +150,7 @@ func (h *Host) followUp(l layout.Layout, f step.FollowUp) error {
 		if err := h.makePlaces(); err != nil {
 			return err
 		}
+		h.pins = false
 		if err := h.reloadOrStart(keepalivedService); err != nil {
 			return err
 		}

@@ -27,6 +27,8 @@ type Host struct {
 	self string
 	// answers answers for what this hook has pinned.
 	answers answering
+	// pins tells that this hook has pinned addresses for what keepalived has not read yet.
+	pins bool
 	// waits is told for whom a step waits; empty: for nobody any more.
 	waits func(holder string)
 }
@@ -106,7 +108,7 @@ func (h *Host) observeElection(l layout.Layout, daemon service, program program,
 	const tries = 4
 	for n := range tries {
 		m.Interfaces = nil
-		if err := observeNetwork(m); err != nil {
+		if err := h.observeNetwork(m); err != nil {
 			return err
 		}
 		if daemon.state == "active" {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
 	"github.com/stretchr/testify/require"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -108,6 +109,33 @@ func TestAddressesAreTakenOutOfThePacketFilterOfKeepalived(t *testing.T) {
 	mine, err := conn.GetSetElements(&nftables.Set{Table: &nftables.Table{Name: "mine", Family: nftables.TableFamilyIPv4}, Name: "vips"})
 	require.NoError(t, err)
 	require.Len(t, mine, 2)
+}
+
+// TestAFilterThatMayNotBeChangedKeepsNothingElseFromBeingDone: a set that is constant once a
+// rule uses it.
+func TestAFilterThatMayNotBeChangedKeepsNothingElseFromBeingDone(t *testing.T) {
+	needs.Root(t)
+	runtime.LockOSThread() // the thread ends with the test
+	require.NoError(t, unix.Unshare(unix.CLONE_NEWNET))
+	m := newMachine(t)
+	four, six := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("2001:db8::1")
+	conn := &nftables.Conn{}
+	for _, row := range []struct {
+		family nftables.TableFamily
+		kind   nftables.SetDatatype
+		a      netip.Addr
+	}{{nftables.TableFamilyIPv4, nftables.TypeIPAddr, four}, {nftables.TableFamilyIPv6, nftables.TypeIP6Addr, six}} {
+		table := conn.AddTable(&nftables.Table{Name: "keepalived", Family: row.family})
+		set := &nftables.Set{Table: table, Name: "vips", KeyType: row.kind, Constant: row.a == four}
+		require.NoError(t, conn.AddSet(set, []nftables.SetElement{{Key: row.a.AsSlice()}}))
+		chain := conn.AddChain(&nftables.Chain{Name: "in", Table: table})
+		conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: []expr.Any{
+			&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: 12, Len: uint32(len(row.a.AsSlice()))},
+			&expr.Lookup{SourceRegister: 1, SetName: set.Name, SetID: set.ID}}})
+	}
+	require.NoError(t, conn.Flush())
+	m.apply(step.Step{Action: step.Admit, Addresses: []netip.Addr{four, six}})
+	require.Equal(t, []netip.Addr{four}, m.observe().Filtered, "the status tells of it")
 }
 
 // TestAddressesThatAMaskedKeepalivedLeftAreTakenAway, those of one that runs, or that

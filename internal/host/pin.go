@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -18,8 +20,13 @@ import (
 
 func pinned(l layout.Layout) string { return filepath.Join(l.State(), "pinned") }
 
+// loopback is the index of lo, the same in every network namespace (net/core/dev.c,
+// LOOPBACK_IFINDEX).
+const loopback = 1
+
 // pin puts addresses on the loopback device. The list is written first, so that a
-// later hook finds what one that was killed left there.
+// later hook finds what one that was killed left there. What the kernel refuses there, as
+// IPv6 where that is disabled, is left to the change: the others are not to hang.
 func (h *Host) pin(l layout.Layout, addresses []netip.Addr) error {
 	var words []string
 	for _, a := range addresses {
@@ -32,16 +39,35 @@ func (h *Host) pin(l layout.Layout, addresses []netip.Addr) error {
 	if err != nil {
 		return fmt.Errorf("cannot pin addresses: %w", err)
 	}
+	h.pins = true
+	var there []netip.Addr
 	for _, a := range addresses {
 		if err := netlink.AddrAdd(lo, single(a)); err != nil && !errors.Is(err, syscall.EEXIST) {
-			return fmt.Errorf("cannot pin %s: %w", a, err)
+			fmt.Fprintf(os.Stderr, "cannot pin %s, it is away for a moment: %v\n", a, err)
+			continue
 		}
+		there = append(there, a)
 	}
-	for _, a := range addresses {
+	for _, a := range there {
 		awaitRoute(lo, a)
 	}
-	h.answer(l, addresses)
+	h.answer(l, there)
 	return nil
+}
+
+// takeBack takes from the loopback device what this hook pinned for a change that it fails
+// to make: the next holder would be the second one. What is nowhere else waits for its
+// instance, as another hook made a change for it.
+func (h *Host) takeBack(l layout.Layout) {
+	addresses, err := h.readPinned(l)
+	back := h.outside(l, addresses)
+	for _, a := range back {
+		err = errors.Join(err, takeOff(loopback, single(a)))
+	}
+	h.answer(l, slices.DeleteFunc(addresses, func(a netip.Addr) bool { return slices.Contains(back, a) }))
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "cannot take back what was pinned: %v\n", err)
+	}
 }
 
 // awaitRoute waits until packets to a pinned address are this machine's. IPv6 gets the

@@ -98,3 +98,43 @@ func TestPacketsToAPinnedIPv6AddressAreThisMachinesAtOnce(t *testing.T) {
 		require.Equal(t, lo.Attrs().Index, routes[0].LinkIndex)
 	}
 }
+
+// TestWhatCannotBePinnedIsLeftToTheChange: it keeps neither the others nor the change away.
+func TestWhatCannotBePinnedIsLeftToTheChange(t *testing.T) {
+	if !alone(t) {
+		return
+	}
+	lo, eth0 := inNamespace(t)
+	refuses(t, "lo")
+	m := newMachine(t)
+	vips := []netip.Addr{netip.MustParseAddr("2001:db8::250"), netip.MustParseAddr("10.10.74.250")}
+	m.holds(vips...)
+	m.start(t.TempDir())
+	for _, a := range vips {
+		require.NoError(t, netlink.AddrAdd(eth0, &netlink.Addr{IPNet: netlink.NewIPNet(a.AsSlice())}))
+	}
+	began := time.Now()
+	m.apply(step.Step{Action: step.Pin, Addresses: vips})
+	require.Less(t, time.Since(began), time.Second, "nobody waits for the route of an address that is not there")
+	require.Len(t, on(t, lo), 1)
+	m.apply(step.Step{Action: step.Do, FollowUps: []step.FollowUp{step.Unpin}})
+	require.Empty(t, on(t, lo))
+	require.Len(t, on(t, eth0), 2)
+}
+
+// TestNothingStaysPinnedForAChangeThatIsNotMade: the next holder would be the second one. What
+// is nowhere else waits for its instance.
+func TestNothingStaysPinnedForAChangeThatIsNotMade(t *testing.T) {
+	lo, eth0 := inNamespace(t)
+	m := newMachine(t)
+	both, pinned := netip.MustParseAddr("10.10.74.250"), netip.MustParseAddr("10.10.74.251")
+	m.serves(200*time.Millisecond, "eth0", both, pinned)
+	require.NoError(t, netlink.AddrAdd(eth0, &netlink.Addr{IPNet: netlink.NewIPNet(both.AsSlice())}))
+	m.put("/etc/file", "")
+	m.apply(step.Step{Action: step.Pin, Addresses: []netip.Addr{both, pinned}})
+	require.Len(t, on(t, lo), 2)
+	require.Error(t, m.Apply(m.l, step.Step{Action: step.Write, Files: []step.File{{Path: "/etc/file/below", Content: "x"}}}))
+	require.Len(t, on(t, lo), 1)
+	require.Equal(t, pinned.String(), on(t, lo)[0].IP.String())
+	require.Len(t, on(t, eth0), 1)
+}

@@ -26,7 +26,7 @@ type Claim struct {
 // never fails: what it cannot read claims nothing.
 func Claims(text string) []Claim {
 	var claims []Claim
-	depth, block := 0, ""
+	depth, block, within := 0, "", false // a vrrp_instance
 	words := tokens(text)
 	for n, w := range words {
 		next := ""
@@ -42,11 +42,12 @@ func Claims(text string) []Claim {
 			continue
 		case w == "}":
 			depth = max(0, depth-1)
+			within = within && depth > 0
 			continue
 		case w == "vrrp_instance" && depth == 0:
-			claims = append(claims, Claim{Name: next})
+			claims, within = append(claims, Claim{Name: next}), true
 		}
-		if len(claims) == 0 || depth == 0 {
+		if !within || depth == 0 {
 			continue
 		}
 		c := &claims[len(claims)-1]
