@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"keepalived-charm/internal/keepalived"
@@ -48,6 +49,27 @@ func Read(t Texts) (Record, error) {
 		return fromFragment(t), nil
 	}
 	return Record{}, nil
+}
+
+// Served are the virtual IPs of a unit by the files that keepalived reads, in their order,
+// whatever else it runs; with them comes the port that the Python charm checks, zero where
+// that is not known. r is what Read returned.
+func Served(t Texts, r Record) (list []netip.Addr, port int) {
+	if r.Python {
+		const target = "</dev/tcp/127.0.0.1/"
+		_, rest, _ := strings.Cut(t.Python, target)
+		digits, _, _ := strings.Cut(rest, "'")
+		if n, err := strconv.ParseUint(digits, 10, 16); err == nil {
+			port = int(n)
+		}
+		return keepalived.VirtualAddresses(t.Python), port
+	}
+	for _, c := range keepalived.Claims(t.Fragment) {
+		if _, ours := t.Number(c.Name); ours {
+			list = append(list, slices.DeleteFunc(c.Addresses, vrrp.IsAnchor)...)
+		}
+	}
+	return list, 0
 }
 
 // shares tells that two records have a virtual IP in common.

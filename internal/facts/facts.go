@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"keepalived-charm/internal/applied"
@@ -41,6 +42,8 @@ type Configured struct {
 	Unread  error
 	// Took are the options that the unit took, the last in front.
 	Took []config.Given
+	// Served is what a unit serves of which no options are known.
+	Served Served
 	// Checker is the health checker's configuration; nil where there is none that can be
 	// read.
 	Checker *healthcheck.Config
@@ -49,6 +52,14 @@ type Configured struct {
 	// Placed are all addresses that keepalived may have put on the machine, by whatever
 	// file.
 	Placed map[netip.Addr]bool
+}
+
+// Served is what a unit serves by the files that keepalived reads.
+type Served struct {
+	// Addresses are the virtual IPs in the files' order.
+	Addresses []netip.Addr
+	// Port is the one that the Python charm checks; zero where it is not known.
+	Port int
 }
 
 // Other is the configuration of somebody else on the machine.
@@ -69,6 +80,9 @@ func Read(t Texts) Configured {
 		if options != nil {
 			c.Took = append(c.Took, config.Read(options))
 		}
+	}
+	if len(c.Took) == 0 {
+		c.Served.Addresses, c.Served.Port = applied.Served(t.Runs, c.Applied)
 	}
 	if checker, err := healthcheck.Parse([]byte(t.Checker)); err == nil {
 		c.Checker = &checker
@@ -124,6 +138,21 @@ type Member struct {
 	// tells of it, invalid for none.
 	Silent  bool
 	Ingress netip.Addr
+}
+
+// Service is what clients were told of a service; zero for nothing.
+type Service struct {
+	Hostname string
+	Port     int
+}
+
+// ReadService understands the databag that a unit has published for clients.
+func ReadService(bag juju.Databag) Service {
+	s := Service{Hostname: bag["hostname"]}
+	if port, err := strconv.ParseUint(bag["port"], 10, 16); err == nil {
+		s.Port = int(port)
+	}
+	return s
 }
 
 // ReadMember understands a unit's databag of the peer relation.

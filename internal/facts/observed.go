@@ -52,6 +52,8 @@ type Relation struct {
 	// relation only.
 	Told    endpoint.Member
 	Members map[juju.Unit]Member
+	// Service is what it told the clients of another relation.
+	Service Service
 }
 
 // Machine is the state of the machine the unit lives on.

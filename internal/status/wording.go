@@ -107,7 +107,7 @@ func Wordings() []Wording {
 		ServedBeside: {juju.Blocked, "UNIT serves APPLICATION on this machine already: place PRINCIPAL on another machine, or remove one of them",
 			"Two principals on one machine have a unit of this application each, and a machine takes part in an election once. This unit changes nothing here; when the other one has left, its next hook takes over."},
 		CannotUse:      {juju.Blocked, "option NAME is VALUE, must be WHAT", "The option cannot be used. The last good configuration goes on. Other blocked messages name their cause the same way."},
-		LaterRecord:    {juju.Blocked, "a later revision of the charm left this unit's record: juju refresh APPLICATION", "This revision cannot know what the unit runs, so it leaves everything as it is: keepalived and the health checker go on."},
+		LaterRecord:    {juju.Blocked, "a later revision of the charm left this unit's record: juju refresh APPLICATION", "This revision cannot know what the unit runs, so it changes nothing: keepalived and the health checker are kept running, clients that join are told. Actions say why they do nothing."},
 		Installs:       {juju.Maintenance, "installing keepalived", "apt installs the package."},
 		InstallWaits:   {juju.Maintenance, "installing keepalived, waits for HOLDER to end", "HOLDER has a lock of apt or dpkg, as apt-daily and unattended-upgrades have after a machine's first boot. The unit waits for ten minutes in all, then the hook fails and Juju runs it again."},
 		FailsToInstall: {juju.Waiting, "cannot install keepalived: REASON", "Such as without a network. The hook fails, which juju status shows instead, and Juju runs it again; this is in juju show-status-log."},
