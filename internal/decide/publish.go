@@ -19,6 +19,9 @@ import (
 func (d Desired) member(o facts.Observed) endpoint.Member {
 	m := endpoint.Member{Principal: o.Event.Principal, Rank: int(d.rank)}
 	// Only what Juju lists: the kernel's may come and go, with a hook on every peer.
+	if d.Unbound {
+		m.Addresses = d.told.Addresses
+	}
 	for _, a := range d.own {
 		if slices.Contains(o.Ingress, a.String()) {
 			m.Addresses = append(m.Addresses, a)
