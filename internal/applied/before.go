@@ -64,7 +64,7 @@ func Served(t Texts, r Record) (list []netip.Addr, port int) {
 		}
 		return keepalived.VirtualAddresses(t.Python), port
 	}
-	for _, c := range keepalived.Claims(t.Fragment) {
+	for _, c := range keepalived.Instances(t.Fragment) {
 		if _, ours := t.Number(c.Name); ours {
 			list = append(list, slices.DeleteFunc(c.Addresses, vrrp.IsAnchor)...)
 		}
@@ -91,7 +91,7 @@ func fromFragment(t Texts) Record {
 		}
 	}
 	placed := keepalived.Places(t.Fragment)
-	for _, c := range keepalived.Claims(t.Fragment) {
+	for _, c := range keepalived.Instances(t.Fragment) {
 		number, ours := t.Number(c.Name)
 		p, known := keepalived.ReadParameters(t.Fragment, c.Name)
 		if !ours || !known {
@@ -121,7 +121,7 @@ func fromPython(text string) Record {
 	if !ok {
 		return Record{}
 	}
-	c := keepalived.Claims(text)[0]
+	c := keepalived.Instances(text)[0]
 	r := Record{Routers: map[int]Router{0: {Parameters: p, Link: c.Interface, Also: also(c, p)}}, Addresses: map[netip.Addr]Place{}, Python: true}
 	for _, a := range c.Addresses {
 		r.Addresses[a] = Place{Interface: c.Interface, Bits: a.BitLen()}
@@ -130,7 +130,7 @@ func fromPython(text string) Record {
 }
 
 // also lists what an instance advertises besides its anchor, in the anchor's family.
-func also(c keepalived.Claim, p vrrp.Parameters) []netip.Addr {
+func also(c keepalived.Instance, p vrrp.Parameters) []netip.Addr {
 	var list []netip.Addr
 	for _, a := range c.Advertised {
 		if a != p.Anchor && a.Is6() == p.Anchor.Is6() {

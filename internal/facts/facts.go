@@ -67,7 +67,7 @@ type Other struct {
 	// Owner is who it is, in words; File the path of a file of the machine's owner, empty
 	// for another application's.
 	Owner, File string
-	Claims      []keepalived.Claim
+	Instances   []keepalived.Instance
 	// Settings are what it sets for every instance, another application's left out.
 	Settings []keepalived.Setting
 }
@@ -88,21 +88,21 @@ func Read(t Texts) Configured {
 		c.Checker = &checker
 	}
 	for _, application := range slices.Sorted(maps.Keys(t.Neighbours)) {
-		c.Others = append(c.Others, Other{Owner: "application " + application, Claims: keepalived.Claims(t.Neighbours[application])})
+		c.Others = append(c.Others, Other{Owner: "application " + application, Instances: keepalived.Instances(t.Neighbours[application])})
 	}
 	for _, path := range slices.Sorted(maps.Keys(t.Owned)) {
 		owner := path
 		if path == t.Before {
 			owner = "the keepalived.conf from before the charm"
 		}
-		c.Others = append(c.Others, Other{owner, path, keepalived.Claims(t.Owned[path]), keepalived.Settings(t.Owned[path])})
+		c.Others = append(c.Others, Other{owner, path, keepalived.Instances(t.Owned[path]), keepalived.Settings(t.Owned[path])})
 	}
 	for _, addresses := range c.Applied.All() {
 		c.place(addresses)
 	}
 	for _, o := range c.Others {
-		for _, claim := range o.Claims {
-			c.place(claim.Addresses)
+		for _, instance := range o.Instances {
+			c.place(instance.Addresses)
 		}
 	}
 	c.place(keepalived.VirtualAddresses(t.Main))

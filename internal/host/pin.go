@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -16,8 +15,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func pinned(l layout.Layout) string { return filepath.Join(l.State(), "pinned") }
-
 // pin puts addresses on the loopback device. The list is written first, so that a
 // later hook finds what one that was killed left there.
 func (h *Host) pin(l layout.Layout, addresses []netip.Addr) error {
@@ -25,7 +22,7 @@ func (h *Host) pin(l layout.Layout, addresses []netip.Addr) error {
 	for _, a := range addresses {
 		words = append(words, a.String())
 	}
-	if err := h.write(pinned(l), strings.Join(words, "\n"), 0o600); err != nil {
+	if err := h.write(l.Pinned(), strings.Join(words, "\n"), 0o600); err != nil {
 		return err
 	}
 	lo, err := netlink.LinkByName("lo")

@@ -8,9 +8,9 @@ import (
 	"keepalived-charm/internal/vrrp"
 )
 
-// Claim is what an instance of some configuration claims for itself on this
+// Instance is a VRRP instance of some configuration, and what it takes for itself on this
 // machine: one interface and family has room for one user of each ID.
-type Claim struct {
+type Instance struct {
 	// Name is the instance's.
 	Name            string
 	Interface       string
@@ -22,10 +22,10 @@ type Claim struct {
 	Addresses, Advertised []netip.Addr
 }
 
-// Claims reads the vrrp_instance blocks of a configuration, ours or anybody's. It
-// never fails: what it cannot read claims nothing.
-func Claims(text string) []Claim {
-	var claims []Claim
+// Instances reads the vrrp_instance blocks of a configuration, ours or anybody's. It
+// never fails: what it cannot read takes nothing.
+func Instances(text string) []Instance {
+	var found []Instance
 	depth, block := 0, ""
 	words := tokens(text)
 	for n, w := range words {
@@ -44,12 +44,12 @@ func Claims(text string) []Claim {
 			depth = max(0, depth-1)
 			continue
 		case w == "vrrp_instance" && depth == 0:
-			claims = append(claims, Claim{Name: next})
+			found = append(found, Instance{Name: next})
 		}
-		if len(claims) == 0 || depth == 0 {
+		if len(found) == 0 || depth == 0 {
 			continue
 		}
-		c := &claims[len(claims)-1]
+		c := &found[len(found)-1]
 		switch {
 		case depth == 1 && w == "interface":
 			c.Interface = next
@@ -71,7 +71,7 @@ func Claims(text string) []Claim {
 			}
 		}
 	}
-	return claims
+	return found
 }
 
 var braces = strings.NewReplacer("{", " { ", "}", " } ")
@@ -91,7 +91,7 @@ func tokens(text string) []string {
 // configuration.
 func VirtualAddresses(text string) []netip.Addr {
 	var list []netip.Addr
-	for _, c := range Claims(text) {
+	for _, c := range Instances(text) {
 		list = append(list, c.Addresses...)
 	}
 	return list
