@@ -1,7 +1,6 @@
 package charm_test
 
 import (
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -16,14 +15,9 @@ import (
 // they could go by, each with what its status says.
 func undecided(t *testing.T) map[string]charmtest.State {
 	t.Helper()
-	later := with(serving(t), func(s *charmtest.State) {
-		for _, path := range []string{s.Layout().Record(), s.Layout().CheckerConfig()} {
-			s.Host.Files[path] = strings.Replace(s.Host.Files[path], `"version": 1`, `"version": 9, "later": true`, 1)
-		}
-	})
 	return map[string]charmtest.State{
 		`blocked: option router_id is "300"`:                option(python(0), "router_id", 300),
-		"blocked: a later revision of the charm left":       later,
+		"blocked: a later revision of the charm left":       left(serving(t)),
 		`blocked: option advert_interval is "0", must be s`: option(with(serving(t), func(s *charmtest.State) { s.Host.Files[s.Layout().Record()] = "spoilt" }), "advert_interval", 0),
 	}
 }

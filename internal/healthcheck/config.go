@@ -50,10 +50,6 @@ type Config struct {
 	History string `json:"history,omitempty"`
 }
 
-// Version is that of the configuration files that this revision of the charm writes; it
-// reads none of a later one. The first ones had no number.
-const Version = 1
-
 // file is the file, as it is written.
 type file struct {
 	Version int `json:"version"`
