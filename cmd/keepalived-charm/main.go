@@ -25,6 +25,9 @@ func main() {
 		if errors.Is(err, checker.ErrReplaced) {
 			os.Exit(checker.ReplacedStatus)
 		}
+		if errors.Is(err, checker.ErrLacking) {
+			os.Exit(checker.LackingStatus)
+		}
 		os.Exit(1)
 	}
 }

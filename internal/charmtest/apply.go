@@ -276,7 +276,7 @@ func (h *Host) reload(l layout.Layout) error {
 	}
 	if text, serves := h.Files[l.CheckerConfig()]; serves {
 		c, err := healthcheck.Parse([]byte(text))
-		if err != nil {
+		if later := (*healthcheck.Later)(nil); err != nil && !errors.As(err, &later) {
 			return err
 		}
 		for _, i := range c.Instances {

@@ -147,8 +147,8 @@ type Checker struct {
 }
 
 const (
-	installedMark = layout.StateRoot + "/installed-package"
-	settingsKept  = layout.StateRoot + "/sysctl-before.json"
+	installedMark = layout.InstalledMark
+	settingsKept  = layout.SettingsBefore
 	unitDir       = "/etc/systemd/system/"
 )
 

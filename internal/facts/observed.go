@@ -23,7 +23,8 @@ type Observed struct {
 	Options   config.Given
 	Relations []Relation
 	// Ingress are the addresses that Juju knows for this unit, the one it gives
-	// to others in front. A virtual IP may be among them.
+	// to others in front. A virtual IP may be among them. None: the network space that
+	// endpoint cluster is bound to has no address on this machine.
 	Ingress []string
 	// Bound are the interfaces in the network space that endpoint cluster is bound
 	// to, in Juju's order; all of them when it is bound to none.
@@ -52,6 +53,8 @@ type Relation struct {
 	// relation only.
 	Told    endpoint.Member
 	Members map[juju.Unit]Member
+	// Service is what it told the clients of another relation.
+	Service Service
 }
 
 // Machine is the state of the machine the unit lives on.

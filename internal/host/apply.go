@@ -189,6 +189,9 @@ func (h *Host) prepare(l layout.Layout) error {
 		return fmt.Errorf("cannot read %s: %w", l.CheckerConfig(), err)
 	}
 	c, err := healthcheck.Parse(text)
+	if later := (*healthcheck.Later)(nil); errors.As(err, &later) {
+		return nil // the binary that wrote it is installed, and makes them as keepalived starts
+	}
 	if err != nil {
 		return fmt.Errorf("cannot read %s: %w", l.CheckerConfig(), err)
 	}

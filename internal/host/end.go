@@ -7,12 +7,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"keepalived-charm/internal/layout"
 )
 
-// endMark is the file that says that the unit has ended. It lies in the charm's own
-// directory, which Juju makes for one unit and removes with it: so it outlives the hook
-// remove, leaves nothing on the machine, and no other unit of the application reads it.
-func (h *Host) endMark() string { return filepath.Join(filepath.Dir(h.self), ".ended") }
+func (h *Host) endMark() string { return filepath.Join(filepath.Dir(h.self), layout.EndMark) }
 
 // left tells that a unit has no agent on this machine any more: Juju removes its directory
 // with it, also where no hook could run. Without a directory of our own there (Juju,

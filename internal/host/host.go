@@ -1,6 +1,6 @@
 // Package host looks at and changes the machine: package, files, services,
 // kernel settings, network. It decides nothing; what to do comes as steps from
-// package reconcile.
+// package plan.
 package host
 
 import (

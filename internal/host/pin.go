@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -17,8 +16,6 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
-
-func pinned(l layout.Layout) string { return filepath.Join(l.State(), "pinned") }
 
 // loopback is the index of lo, the same in every network namespace (net/core/dev.c,
 // LOOPBACK_IFINDEX).
@@ -32,7 +29,7 @@ func (h *Host) pin(l layout.Layout, addresses []netip.Addr) error {
 	for _, a := range addresses {
 		words = append(words, a.String())
 	}
-	if err := h.write(pinned(l), strings.Join(words, "\n"), 0o600); err != nil {
+	if err := h.write(l.Pinned(), strings.Join(words, "\n"), 0o600); err != nil {
 		return err
 	}
 	lo, err := netlink.LinkByName("lo")

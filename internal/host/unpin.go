@@ -77,12 +77,12 @@ func (h *Host) unpin(l layout.Layout) error {
 	if failed != nil {
 		return failed
 	}
-	return h.remove(pinned(l))
+	return h.remove(l.Pinned())
 }
 
 // readPinned lists what pin wrote down; nil when it has written nothing.
 func (h *Host) readPinned(l layout.Layout) ([]netip.Addr, error) {
-	text, err := os.ReadFile(h.path(pinned(l)))
+	text, err := os.ReadFile(h.path(l.Pinned()))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -123,7 +123,7 @@ func (h *Host) awaitChange(l layout.Layout, addresses []netip.Addr) bool {
 
 // pinnedSince is when the addresses were pinned.
 func (h *Host) pinnedSince(l layout.Layout) time.Time {
-	info, err := os.Stat(h.path(pinned(l)))
+	info, err := os.Stat(h.path(l.Pinned()))
 	if err != nil {
 		return time.Time{}
 	}

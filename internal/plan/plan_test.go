@@ -18,7 +18,7 @@ import (
 func TestAUnitThatDecidesNothingNewLeavesAMaskedServiceAlone(t *testing.T) {
 	l := layout.Layout{Application: "keepalived"}
 	o := facts.Observed{Event: juju.Event{Unit: juju.Unit{Application: "keepalived"}}, Machine: facts.Machine{
-		Version: "2.2.7", Files: map[string]string{}, Owed: []step.FollowUp{step.Reload, step.Unpin}}}
+		Version: "2.2.7", CheckerActive: true, Files: map[string]string{}, Owed: []step.FollowUp{step.Reload, step.Unpin}}}
 	for _, file := range l.Files() {
 		o.Machine.Files[file] = "x"
 	}

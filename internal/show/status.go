@@ -157,8 +157,11 @@ func says(d decide.Desired, m facts.Machine) juju.Status {
 	if !dropsOut(d, m, d.Routers[0]) {
 		s.Message += failing(d, m.Check)
 	}
-	if !d.Related {
+	switch {
+	case !d.Related:
 		s.Message += status.Say(status.NoPeerRelation).Message
+	case d.Unbound:
+		s.Message += status.Say(status.NoSpace, "APPLICATION", d.Layout.Application).Message
 	}
 	return s
 }

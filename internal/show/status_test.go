@@ -246,6 +246,8 @@ func TestEveryConditionHasItsWords(t *testing.T) {
 		}, "active: VIP ready: holds " + one + "; check fails on every unit: is port 443 right? Here: refused"},
 		"silent checker": {status.HoldsAll, status.CheckerSilent, 1, func(c circumstances) { c.Check = facts.CheckResult{Silent: true} },
 			"active: VIP ready: holds " + one + "; the health checker is silent: see journalctl -u keepalived-checker-keepalived.service"},
+		"no address in the network space": {status.HoldsAll, status.NoSpace, 1, func(c circumstances) { c.Unbound = true },
+			"active: VIP ready: holds " + one + "; the network space of endpoint cluster has no address on this machine: juju bind keepalived cluster=SPACE, see juju spaces"},
 		"no peer relation": {status.HoldsAll, status.NoPeerRelation, 1, func(c circumstances) { c.Related = false },
 			"active: VIP ready: holds " + one + "; no peer relation, units do not know each other: juju status --relations"},
 		"a change": {status.HoldsAll, status.Changing, 1, func(c circumstances) {

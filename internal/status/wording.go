@@ -77,6 +77,7 @@ const (
 	CheckFailsEverywhere
 	CheckerSilent
 	NoPeerRelation
+	NoSpace
 	PausedHolds
 	AlsoMasked
 	AlsoRouter
@@ -107,7 +108,7 @@ func Wordings() []Wording {
 		ServedBeside: {juju.Blocked, "UNIT serves APPLICATION on this machine already: place PRINCIPAL on another machine, or remove one of them",
 			"Two principals on one machine have a unit of this application each, and a machine takes part in an election once. This unit changes nothing here; when the other one has left, its next hook takes over."},
 		CannotUse:      {juju.Blocked, "option NAME is VALUE, must be WHAT", "The option cannot be used. The last good configuration goes on. Other blocked messages name their cause the same way."},
-		LaterRecord:    {juju.Blocked, "a later revision of the charm left this unit's record: juju refresh APPLICATION", "This revision cannot know what the unit runs, so it leaves everything as it is: keepalived and the health checker go on."},
+		LaterRecord:    {juju.Blocked, "a later revision of the charm left this unit's record: juju refresh APPLICATION", "This revision cannot know what the unit runs, so it changes nothing: keepalived and the health checker are kept running, clients that join are told. Actions say why they do nothing."},
 		Installs:       {juju.Maintenance, "installing keepalived", "apt installs the package."},
 		InstallWaits:   {juju.Maintenance, "installing keepalived, waits for HOLDER to end", "HOLDER has a lock of apt or dpkg, as apt-daily and unattended-upgrades have after a machine's first boot. The unit waits for ten minutes in all, then the hook fails and Juju runs it again."},
 		FailsToInstall: {juju.Waiting, "cannot install keepalived: REASON", "Such as without a network. The hook fails, which juju status shows instead, and Juju runs it again; this is in juju show-status-log."},
@@ -155,6 +156,7 @@ func Wordings() []Wording {
 		CheckFailsEverywhere: {"", "; check fails on every unit: is WHAT right? Here: REASON", "Either all services are down, or the check looks in the wrong place."},
 		CheckerSilent:        {"", "; the health checker is silent: see journalctl -u SERVICE", "It is down or has not reached a verdict; the last verdict counts."},
 		NoPeerRelation:       {"", "; no peer relation, units do not know each other: juju status --relations", "Right after an upgrade, or on a Juju that gave the application none. The virtual IPs move all the same."},
+		NoSpace:              {"", "; the network space of endpoint cluster has no address on this machine: juju bind APPLICATION cluster=SPACE, see juju spaces", "Juju gives the unit no address there. The units go by the addresses that they told each other before, and the virtual IPs move all the same. For a moment it is so on a new machine."},
 		PausedHolds:          {"", "; has ADDRESSES all the same: journalctl -u keepalived", "Keepalived has not given them up: it hangs, or they were added by hand. Another unit may hold them too."},
 		AlsoMasked:           {"", "; keepalived.service is masked, once ended it does not start again: COMMAND", "Somebody forbade systemd to start it while it ran. The unit goes on until keepalived ends, then another takes over."},
 		AlsoRouter:           {"", "; router_id ID is used by HOST too: try juju config APPLICATION router_id=FREE", "A stranger came later. This unit goes on, but change one of the two: up to keepalived 2.3.2 each drops the advertisements of the other, and the one with the longer interval falls silent, so that its standbys hold beside it; from 2.3.3 on the higher priority takes all. Another deployment of this charm advertises the same address; then only one of the two holds."},
