@@ -11,6 +11,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"keepalived-charm/internal/host"
 	"keepalived-charm/internal/needs"
 	"keepalived-charm/internal/step"
 )
@@ -120,6 +121,23 @@ func TestWhatCannotBePinnedIsLeftToTheChange(t *testing.T) {
 	m.apply(step.Step{Action: step.Do, FollowUps: []step.FollowUp{step.Unpin}})
 	require.Empty(t, on(t, lo))
 	require.Len(t, on(t, eth0), 2)
+}
+
+// TestNothingStaysPinnedInAHookThatFails, though the change that it was pinned for is made: what
+// fails in one hook may fail in all that come.
+func TestNothingStaysPinnedInAHookThatFails(t *testing.T) {
+	lo, eth0 := inNamespace(t)
+	m := newMachine(t)
+	vip := netip.MustParseAddr("10.10.74.250")
+	m.holds(vip)
+	m.start(t.TempDir())
+	require.NoError(t, netlink.AddrAdd(eth0, &netlink.Addr{IPNet: netlink.NewIPNet(vip.AsSlice())}))
+	m.apply(step.Step{Action: step.Pin, Addresses: []netip.Addr{vip}})
+	later := host.New(m.root, "")
+	m.set(t, "failing", "daemon-reload")
+	require.Error(t, later.Apply(m.l, step.Step{Action: step.Do, FollowUps: []step.FollowUp{step.DaemonReload}}))
+	require.Empty(t, on(t, lo))
+	require.Len(t, on(t, eth0), 1)
 }
 
 // TestNothingStaysPinnedForAChangeThatIsNotMade: the next holder would be the second one. What

@@ -140,7 +140,7 @@ func (p programs) systemctl(args []string) int {
 		fmt.Fprintf(os.Stderr, "Failed to %s %s: Unit %s is masked.\n", args[0], name, name)
 		return 1
 	}
-	if slices.Contains(strings.Fields(p.says("failing")), args[0]) {
+	if failing := strings.Fields(p.says("failing")); slices.Contains(failing, args[0]) || slices.Contains(failing, args[len(args)-1]) {
 		fmt.Fprintf(os.Stderr, "Failed to %s: Access denied\n", args[0])
 		return 1
 	}
