@@ -54,17 +54,19 @@ func (h *Host) unwatched(l layout.Layout, pid int) bool {
 	if !ok || err != nil {
 		return false
 	}
-	watch := fmt.Sprintf(" ino:%x ", stat.Ino)
-	// The process that runs VRRP is a child, one of several where the owner has others.
+	// The process that runs VRRP is a child, one of several where the owner's keepalived checks
+	// real servers.
 	for _, process := range append(strings.Fields(string(children)), strconv.Itoa(pid)) {
-		files, err := os.ReadDir(filepath.Join("/proc", process, "fdinfo"))
+		files, err := os.ReadDir(filepath.Join("/proc", process, "fd"))
 		if err != nil {
 			return false
 		}
 		for _, f := range files {
-			// One may be closed meanwhile.
-			text, _ := os.ReadFile(filepath.Join("/proc", process, "fdinfo", f.Name()))
-			if strings.Contains(string(text), "\ninotify wd:") && strings.Contains(string(text), watch) {
+			if kind, _ := os.Readlink(filepath.Join("/proc", process, "fd", f.Name())); kind != "anon_inode:inotify" {
+				continue
+			}
+			text, _ := os.ReadFile(filepath.Join("/proc", process, "fdinfo", f.Name())) // closed meanwhile it watches nothing
+			if strings.Contains(string(text), fmt.Sprintf(" ino:%x ", stat.Ino)) {
 				return false
 			}
 		}
