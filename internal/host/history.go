@@ -83,9 +83,10 @@ func difference(from, to string) string {
 // IPs that were left behind, and notes how it ended. systemd tells how in the environment
 // (systemd.exec(5)); config is the health checker's configuration.
 func Ended(config string, getenv func(string) string) error {
-	c, err := New("/", "").readChecker(config)
+	h := New("/", "")
+	c, err := h.readChecker(config)
 	// It may not be started again for a while: without its file, say.
-	flushed := errors.Join(err, flush(virtualAddresses(c), c.Links))
+	flushed := errors.Join(err, h.flush(c))
 	if c.History == "" {
 		return flushed
 	}

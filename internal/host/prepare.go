@@ -38,7 +38,7 @@ func (h *Host) prepareStart(config string) error {
 		began = history.MachineBooted
 	}
 	// Whatever fails, what a daemon left behind goes.
-	err = errors.Join(err, prepareTracks(c), flush(virtualAddresses(c), c.Links))
+	err = errors.Join(err, prepareTracks(c), h.flush(c))
 	if c.History != "" {
 		noteIn(c.History, history.Entry{Event: began})
 	}
@@ -109,7 +109,7 @@ func (h *Host) Orphaned(config string) error {
 		return err
 	}
 	c, err := h.readChecker(config)
-	flushed := errors.Join(err, flush(virtualAddresses(c), c.Links))
+	flushed := errors.Join(err, h.flush(c))
 	if c.History != "" {
 		noteIn(h.path(c.History), history.Entry{Event: history.KeepalivedEnded, Cause: history.Unknown})
 	}

@@ -138,9 +138,7 @@ func TestWhereNothingCanBeMadeNoUnitTakesPartThatMustStandAside(t *testing.T) {
 // TestAUnitThatCannotTellWhetherItTakesPartDoesNot, and what a daemon left behind goes all the
 // same: what keepalived is about to read says what that is.
 func TestAUnitThatCannotTellWhetherItTakesPartDoesNot(t *testing.T) {
-	fullRun(t) // its network namespace
-	eth0 := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "eth0"}}
-	require.NoError(t, netlink.LinkAdd(eth0))
+	_, eth0 := inOwnNamespace(t)
 	stale := netip.MustParseAddr("10.10.74.250")
 	l := layout.Layout{Application: "keepalived"}
 	for claim, text := range map[string]string{"no file": "", "no text": "{", "of a later revision": `{"version": 99}`} {
@@ -170,6 +168,50 @@ func TestAUnitThatCannotTellWhetherItTakesPartDoesNot(t *testing.T) {
 		put(layout.RunRoot+"/keepalived", "in the way")
 		require.ErrorIs(t, h.prepareStart(l.CheckerConfig()), ErrUnprepared, claim)
 	}
+}
+
+// TestAnAddressOnTheLoopbackDeviceIsItsOwners, as that of an LVS-DR real server which answers by ARP
+// for no address of lo. keepalived has anchors there, and hooks what they pinned.
+func TestAnAddressOnTheLoopbackDeviceIsItsOwners(t *testing.T) {
+	lo, eth0 := inOwnNamespace(t)
+	h, l := New(t.TempDir(), ""), layout.Layout{Application: "keepalived"}
+	owners, pin, anchor := netip.MustParseAddr("10.10.74.250"), netip.MustParseAddr("10.10.74.251"), netip.MustParseAddr("169.254.23.112")
+	config := healthcheck.Config{Application: "keepalived", Links: []string{"eth0"}, Check: healthcheck.Check{Type: healthcheck.None}, Instances: []healthcheck.Instance{{
+		Name: "charm_keepalived", Interface: "eth0", TrackFile: h.path(l.TrackFile()), Addresses: []netip.Addr{anchor, owners, pin}}}}
+	text, err := config.Marshal()
+	require.NoError(t, err)
+	require.NoError(t, h.write(l.CheckerConfig(), string(text), 0o600))
+	require.NoError(t, h.write(pinned(l), pin.String(), 0o600))
+	for _, a := range []netip.Addr{owners, pin, anchor} {
+		for _, link := range []netlink.Link{lo, eth0} {
+			require.NoError(t, netlink.AddrAdd(link, single(a)))
+		}
+	}
+	require.NoError(t, h.prepareStart(l.CheckerConfig()))
+	for link, want := range map[netlink.Link][]string{lo: {owners.String()}, eth0: nil} {
+		left, err := netlink.AddrList(link, netlink.FAMILY_V4)
+		require.NoError(t, err)
+		var names []string
+		for _, a := range left {
+			if !a.IP.IsLoopback() {
+				names = append(names, a.IP.String())
+			}
+		}
+		require.Equal(t, want, names, link.Attrs().Name)
+	}
+}
+
+// inOwnNamespace gives this thread a network namespace with lo and eth0.
+func inOwnNamespace(t *testing.T) (lo, eth0 netlink.Link) {
+	t.Helper()
+	needs.Root(t)
+	runtime.LockOSThread() // the thread ends with the test
+	require.NoError(t, unix.Unshare(unix.CLONE_NEWNET))
+	lo, err := netlink.LinkByName("lo")
+	require.NoError(t, err)
+	eth0 = &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "eth0"}}
+	require.NoError(t, netlink.LinkAdd(eth0))
+	return lo, eth0
 }
 
 // TestKeepalivedStartsUnlessItsPreparationForbidsIt: also where the program is gone, or another
