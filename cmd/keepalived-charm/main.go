@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"keepalived-charm/internal/checker"
+	"keepalived-charm/internal/host"
 )
 
 // version is set by the Makefile.
@@ -27,6 +28,9 @@ func main() {
 		}
 		if errors.Is(err, checker.ErrLacking) {
 			os.Exit(checker.LackingStatus)
+		}
+		if errors.Is(err, host.ErrUnprepared) {
+			os.Exit(host.UnpreparedStatus)
 		}
 		os.Exit(1)
 	}

@@ -209,5 +209,5 @@ func taken(o facts.Observed, v netip.Addr, unit string) error {
 // LooksAgain tells that this unit has to look again soon: a peer was seen to hold
 // virtual IPs beside it, or the daemon or the unit waits for what nobody tells of.
 func (d Desired) LooksAgain(m facts.Machine) bool {
-	return d.shares() || m.InotifyLimit > 0 || d.AnyRouter(func(r Router) bool { return r.Soon })
+	return d.shares() || m.Scarce.Limit > 0 || d.AnyRouter(func(r Router) bool { return r.Soon })
 }

@@ -102,9 +102,11 @@ type Machine struct {
 	Instances []keepalived.InstanceState
 	// Tracks are the values of the instances' track files, by instance.
 	Tracks map[string]int
-	// InotifyLimit is how many inotify instances root may have when none is left; 0
-	// when there are.
-	InotifyLimit int
+	// Unwatched tells that the daemon does not learn when a track file changes.
+	Unwatched bool
+	// Scarce is what root has none left of, without which neither keepalived nor systemd
+	// learns when a file changes; looked for where one of them may lack it.
+	Scarce Inotify
 	// Included are the files that a configuration from before the charm includes, and
 	// those that the machine's owner has beside the fragments, by path.
 	Included map[string]string
@@ -119,6 +121,19 @@ type Machine struct {
 	Check CheckResult
 	index *index
 }
+
+// Inotify is a kind of what inotify(7) needs, instances or watches, and how many of it root
+// may have; none when Limit is 0.
+type Inotify struct {
+	Kind  string
+	Limit int
+}
+
+// The kinds.
+const (
+	InotifyInstances = "instances"
+	InotifyWatches   = "watches"
+)
 
 // Interface is a network interface with its addresses.
 type Interface struct {
@@ -186,6 +201,9 @@ func (o Observed) Unfinished() bool { return slices.Contains(o.Machine.Owed, ste
 // kernel has fit together. Read one after the other they may not, while the unit takes
 // over.
 func (m Machine) Agreed(l layout.Layout) bool {
+	if m.Unwatched {
+		return false // it may just read its files
+	}
 	m = m.Indexed()
 	for _, i := range m.Instances {
 		if !l.Owns(i.Name) {

@@ -115,10 +115,11 @@ func (h *Host) observeElection(l layout.Layout, daemon service, program program,
 			// Before the daemon is asked: what is written later it may not have read.
 			m.Tracks = h.tracks(l, m.Applied)
 			m.Instances = h.instances(daemon.pid, program.Report)
+			m.Unwatched = len(m.Tracks) > 0 && len(m.Instances) > 0 && h.unwatched(l, daemon.pid)
 		}
 		if m.Agreed(l) || n == tries-1 {
-			if m.Ignores(l) {
-				m.InotifyLimit = h.exhausted()
+			if m.Ignores(l) || !m.NotifierActive {
+				m.Scarce = h.scarce()
 			}
 			return nil
 		}

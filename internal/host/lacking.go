@@ -16,7 +16,7 @@ import (
 // (step.Restore): what the health checker calls for, which sees it, where no hook comes.
 // The configuration is the health checker's.
 func (h *Host) Lacking(config string) error {
-	c, err := readChecker(h.path(config))
+	c, err := h.readChecker(config)
 	if err != nil {
 		return err
 	}

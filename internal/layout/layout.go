@@ -155,10 +155,6 @@ func (l Layout) At(router int) Layout {
 // at the configuration. Until then the unit stands aside while others serve.
 func (l Layout) Booted() string { return path.Join(l.Run(), "booted") }
 
-// Unprepared is there while keepalived must not start: no track file would keep the unit
-// out of the election.
-func (l Layout) Unprepared() string { return path.Join(l.Run(), "unprepared") }
-
 // StatusFile is where the health checker says what it found.
 func (l Layout) StatusFile() string { return path.Join(l.Run(), "status.json") }
 

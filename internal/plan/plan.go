@@ -142,7 +142,7 @@ func serve(d decide.Desired, o facts.Observed) []step.Step {
 	}
 	daemon, others := changes(d, o.Machine)
 	due := due(d, o.Machine, slices.Concat(daemon, others))
-	if !o.Machine.Active || o.Machine.Disabled || o.Machine.Ignores(d.Layout) && o.Machine.InotifyLimit == 0 {
+	if !o.Machine.Active || o.Machine.Disabled || o.Machine.ReloadHelps(d.Layout) {
 		due[step.Reload] = true
 	}
 	if mayRestore(o.Machine) {

@@ -2,6 +2,7 @@ package plan_test
 
 import (
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -33,4 +34,10 @@ func TestAUnitThatDecidesNothingNewLeavesAMaskedServiceAlone(t *testing.T) {
 	require.Equal(t, []string{"do reload", "do unpin"}, steps(false, false))
 	require.Equal(t, []string{"do reload", "do unpin"}, steps(true, true), "one that runs reads what changed")
 	require.Equal(t, []string{"do unpin", "forget reload"}, steps(false, true))
+}
+
+// TestWhatEndsAPinComesBeforeWhatNoClientNeeds: the rest may fail.
+func TestWhatEndsAPinComesBeforeWhatNoClientNeeds(t *testing.T) {
+	order := step.FollowUps()
+	require.Less(t, slices.Index(order, step.Unpin), slices.Index(order, step.StartNotifier))
 }

@@ -90,6 +90,8 @@ const (
 	AlsoOwn
 	AlsoOwnerSets
 	SettingLost
+	LateWatchless
+	LateStatus
 	WrongInterface
 	NoSubnet
 )
@@ -124,8 +126,8 @@ func Wordings() []Wording {
 		NotRunning:     {juju.Waiting, "keepalived is not running: journalctl -u keepalived", "It could not be started, or a drop-in of the machine's owner keeps it from that (systemctl cat keepalived); every hook tries again."},
 		NotReporting:   {juju.Waiting, "keepalived does not run this unit's VRRP instance: see journalctl -u keepalived", "The daemon runs and does not answer, or with another configuration, such as by a drop-in of the machine's owner (systemctl cat keepalived)."},
 		DaemonFault:    {juju.Waiting, "keepalived is in the FAULT state: journalctl -u keepalived", "The daemon cannot take part; its journal says why. The other units hold the virtual IPs."},
-		IgnoresWatchless: {juju.Waiting, "keepalived does not follow the health check, all LIMIT inotify instances are in use: sysctl -w fs.inotify.max_user_instances=MORE",
-			"It never read what the health checker writes, so nothing moves the virtual IPs, neither a dead service nor the actions. Every pass has it read anew, which helps as soon as the machine's limit is raised (and noted in /etc/sysctl.d), or who uses so many ends. The charm leaves the limit alone: it is the whole machine's."},
+		IgnoresWatchless: {juju.Waiting, "keepalived does not follow the health check, all LIMIT inotify KIND are in use: sysctl -w fs.inotify.max_user_KIND=MORE",
+			"It never read what the health checker writes, or reads it at a reload alone, so between hooks nothing moves the virtual IPs, neither a dead service nor the actions. Every pass has it read anew, which helps as soon as the machine's limit is raised (and noted in /etc/sysctl.d), or who uses so many ends. The charm leaves the limit alone: it is the whole machine's."},
 		IgnoresCheck: {juju.Waiting, "keepalived does not follow the health check: journalctl -u keepalived",
 			"It never read what the health checker writes, so nothing moves the virtual IPs, neither a dead service nor the actions. Every pass has it read anew; this shows when that did not work."},
 		WaitsToKnow:  {juju.Waiting, "takes no part yet, waits for UNIT to tell of itself", "This unit would not hear a unit that it does not know, and take what that one holds. Juju tells of the other units in hooks to come. For longer: see the status and the agent of that unit."},
@@ -169,6 +171,8 @@ func Wordings() []Wording {
 		AlsoOwn:              {"", "; UNIT says that ADDRESS is its own address: is it?", "Juju's list of a machine's addresses may be old. If the address is that machine's own, choose another virtual IP."},
 		AlsoOwnerSets:        {"", "; FILE sets SETTING, which EFFECT: remove it", "What the machine's owner set for every instance breaks those of the charm, which cannot say otherwise. This unit goes on."},
 		SettingLost:          {"", "; SETTING is off and cannot be set here, a service cannot bind a virtual IP that another machine holds", "Such as in a container. It is shown while the check fails, which may be why."},
+		LateWatchless:        {"", "; changes between hooks show late, all LIMIT inotify KIND are in use: sysctl -w fs.inotify.max_user_KIND=MORE", "systemd cannot wait for news of a move, so juju status is as old as the last hook. The virtual IPs move all the same. Every hook tries again."},
+		LateStatus:           {"", "; changes between hooks show late: systemctl status NOTIFIER", "The same, for a reason that systemd knows."},
 		WrongInterface:       {"", "; ADDRESS is in the subnet of OTHER, not of INTERFACE: see network_interface", "Machines in that subnet are not told when it moves."},
 		NoSubnet:             {"", "; no interface has the subnet of ADDRESS: is it right?", "Nobody finds it but by a route to these machines. Where that is meant so, give it a prefix length, such as /32, or set network_interface."},
 	}
