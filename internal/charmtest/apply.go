@@ -111,8 +111,12 @@ func (h *Host) apply(l layout.Layout, s step.Step, amid bool) (known bool, err e
 		h.removePackage(amid)
 	case step.Test:
 		return true, h.test(s.Files)
-	case step.End, step.Begin:
-		h.Stopped = s.Action == step.End
+	case step.Depart:
+		h.Departs = true
+	case step.End:
+		h.Stopped = true
+	case step.Begin:
+		h.Departs, h.Stopped = h.Departs && amid, false
 	case step.Owe:
 		for _, f := range follow {
 			h.Files[path.Join(l.Owed(), string(f))] = ""

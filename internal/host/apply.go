@@ -28,8 +28,10 @@ func (h *Host) Apply(l layout.Layout, s step.Step) error {
 
 func (h *Host) apply(l layout.Layout, s step.Step) error {
 	switch s.Action {
+	case step.Depart:
+		return h.writeMark(departs)
 	case step.End:
-		return h.end()
+		return h.writeMark(ended)
 	case step.Begin:
 		return h.begin()
 	case step.InstallPackage:

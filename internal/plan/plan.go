@@ -67,13 +67,16 @@ func Settle(o facts.Observed, why error) []step.Step {
 	return append(beginsOrEnds(o), settle(o, why)...)
 }
 
-// beginsOrEnds notes the end of the unit before anything else is done for it, and takes
-// the note back where Juju begins the unit anew.
+// beginsOrEnds notes that the unit departs or ends before anything else is done for it, and
+// takes the notes back where Juju begins the unit anew.
 func beginsOrEnds(o facts.Observed) []step.Step {
 	switch ends := decide.ModeOf(o.Event.Hook) == decide.Gone || o.Event.Hook == hooks.Stop; {
 	case ends && !o.Machine.Stopped:
 		return []step.Step{{Action: step.End}}
-	case o.Machine.Stopped && !ends && !o.Stopped():
+	case ends || o.Stopped():
+	case o.Departs() && !o.Machine.Departs:
+		return []step.Step{{Action: step.Depart}}
+	case o.Machine.Stopped || o.Machine.Departs && !o.Departs():
 		return []step.Step{{Action: step.Begin}}
 	}
 	return nil
