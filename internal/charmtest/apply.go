@@ -59,6 +59,19 @@ func (m *machine) Tell(waits func(holder string)) { m.waits = waits }
 
 func (m *machine) Apply(l layout.Layout, s step.Step) error {
 	*m.steps = append(*m.steps, s)
+	if m.life.between != nil && s.Action == step.Write {
+		// A machine writes one file after the other.
+		for _, f := range s.Files {
+			if err := m.carryOut(l, step.Step{Action: step.Write, Files: []step.File{f}}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return m.carryOut(l, s)
+}
+
+func (m *machine) carryOut(l layout.Layout, s step.Step) error {
 	return m.life.step(func(amid bool) error {
 		if s.Action == step.InstallPackage || s.Action == step.RemovePackage {
 			if m.host.Holder != "" && m.waits != nil {

@@ -1,0 +1,50 @@
+package charm_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestAHolderWhoseHookIsKilledWhileItChangesGoesOnToHold: wherever the hook was, between two
+// files of one step too. What comes next is that hook again or, where somebody resolved it,
+// another one.
+func TestAHolderWhoseHookIsKilledWhileItChangesGoesOnToHold(t *testing.T) {
+	t.Parallel()
+	for _, change := range []map[string]any{{"router_id": 42}, {"vrrp_mode": "unicast"}, {"advert_interval": 1.0, "vrrp_version": "2"}, {"spread": true}} {
+		for _, again := range []bool{true, false} {
+			for kill, ended := 1, false; !ended; kill++ {
+				claim := fmt.Sprintf("%v, killed after %d steps, the same hook again: %v", change, kill, again)
+				c := deployed(t, 2, map[string]any{"virtual_ip": threeVIPs})
+				h, s := c.Serving()[0], c.Nodes[1]
+				if h == s {
+					s = c.Nodes[0]
+				}
+				c.Set(change)
+				work(c, h, s)
+				for range kill {
+					ended = ended || c.Step(h)
+				}
+				if !ended {
+					c.KillHook(h)
+				}
+				if !ended && !again {
+					h.Pending = h.Pending[1:]
+				}
+				for s.Busy() || h.Busy() {
+					for _, n := range c.Nodes {
+						if n.Busy() {
+							c.Step(n)
+						}
+						holders(t, c, strings.Fields(threeVIPs)...)
+					}
+				}
+				rest(t, c)
+				require.NotContains(t, holders(t, c, strings.Fields(threeVIPs)...), -1, "%s\n%s", claim, c)
+				require.Zero(t, c.Gaps, "%s\n%s", claim, c)
+			}
+		}
+	}
+}
