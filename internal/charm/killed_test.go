@@ -48,3 +48,32 @@ func TestAHolderWhoseHookIsKilledWhileItChangesGoesOnToHold(t *testing.T) {
 		}
 	}
 }
+
+// TestAUnitThatJoinsIsNoSecondHolderAfterAPowerCut, whichever of its files are there by then,
+// and has a hook yet to come.
+func TestAUnitThatJoinsIsNoSecondHolderAfterAPowerCut(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []string{"unicast", "multicast"} {
+		cuts := 0
+		for busy := true; busy; cuts++ {
+			c := deployed(t, 2, map[string]any{"vrrp_mode": mode})
+			n := c.Add()
+			for range cuts {
+				c.Step(n)
+			}
+			c.KillHook(n)
+			busy = n.Busy()
+			c.PowerOff(n)
+			n.Agent = false
+			c.PowerOn(n)
+			for range 3 {
+				c.Pass(5)
+				require.Len(t, c.Serving(), 1, "%s, after %d steps\n%s", mode, cuts, c)
+			}
+			n.Agent = true
+			rest(t, c)
+			agreed(t, c, fmt.Sprintf("%s, after %d steps", mode, cuts))
+		}
+		require.Greater(t, cuts, 20)
+	}
+}

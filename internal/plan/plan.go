@@ -175,7 +175,7 @@ func serve(d decide.Desired, o facts.Observed) []step.Step {
 	if len(pins) > 0 && len(daemon) > 0 {
 		steps = append(steps, step.Step{Action: step.Pin, Addresses: pins})
 	}
-	steps = append(steps, write(d.Layout, daemon, others)...)
+	steps = append(steps, write(d.Layout, o.Machine, daemon, others)...)
 	list := ordered(due)
 	if reload, checker := slices.Index(list, step.Reload), slices.Index(list, step.RestartChecker); begins && reload >= 0 && checker >= 0 {
 		// A unit that is to stand aside falls silent before its daemon changes, and takes
@@ -217,7 +217,7 @@ func withdraw(d decide.Desired, o facts.Observed) []step.Step {
 	if _, stays := d.Files[layout.MainFile]; !stays && len(daemon) > 0 && o.Machine.Active {
 		steps = append(steps, step.Step{Action: step.StopKeepalived})
 	}
-	steps = append(steps, write(d.Layout, daemon, others)...)
+	steps = append(steps, write(d.Layout, o.Machine, daemon, others)...)
 	steps = append(steps, do(ordered(due))...)
 	steps = append(steps, forget(due, o.Machine)...)
 	if d.Mode == decide.Gone {
@@ -279,13 +279,19 @@ func changes(d decide.Desired, m facts.Machine) (daemon, others []step.File) {
 }
 
 // write puts the files in place: what keepalived reads in one step and behind the record,
-// so that this is never older; what is not to be there any more goes before its record.
-func write(l layout.Layout, daemon, others []step.File) []step.Step {
+// so that this is never older; what is not to be there any more goes before its record. Where
+// there is no health checker's configuration yet, which may keep the unit out of the election
+// from when keepalived starts, that and what has it read are there first.
+func write(l layout.Layout, m facts.Machine, daemon, others []step.File) []step.Step {
 	var steps []step.Step
+	order := [][]step.File{daemon, others}
 	if n := slices.IndexFunc(others, func(f step.File) bool { return f.Path == l.Record() && !f.Remove }); n >= 0 && len(daemon) > 0 {
-		daemon, others = append([]step.File{others[n]}, daemon...), slices.Delete(slices.Clone(others), n, n+1)
+		order = [][]step.File{append([]step.File{others[n]}, daemon...), slices.Delete(slices.Clone(others), n, n+1)}
+		if _, configured := m.Files[l.CheckerConfig()]; !configured {
+			order = [][]step.File{append([]step.File{others[n]}, order[1]...), daemon}
+		}
 	}
-	for _, files := range [][]step.File{daemon, others} {
+	for _, files := range order {
 		if len(files) > 0 {
 			steps = append(steps, step.Step{Action: step.Write, Files: files})
 		}
