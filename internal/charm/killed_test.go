@@ -2,10 +2,14 @@ package charm_test
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"keepalived-charm/internal/charmtest"
+	"keepalived-charm/internal/step"
 )
 
 // TestAHolderWhoseHookIsKilledWhileItChangesGoesOnToHold: wherever the hook was, between two
@@ -75,5 +79,23 @@ func TestAUnitThatJoinsIsNoSecondHolderAfterAPowerCut(t *testing.T) {
 			agreed(t, c, fmt.Sprintf("%s, after %d steps", mode, cuts))
 		}
 		require.Greater(t, cuts, 20)
+	}
+}
+
+// TestWhatIsPinnedGoesAtOnceWithAUnitThatServesNothingAnyMore: from when keepalived has stopped
+// another machine answers too.
+func TestWhatIsPinnedGoesAtOnceWithAUnitThatServesNothingAnyMore(t *testing.T) {
+	s := serving(t)
+	s.Host.Pinned, s.Host.Files[s.Layout().Owed()+"/unpin"] = []netip.Addr{netip.MustParseAddr(vip)}, ""
+	for claim, in := range map[string]charmtest.State{"stop": s, "pre-series-upgrade": s, "config-changed": option(s, "virtual_ip", "")} {
+		out := charmtest.Run(t, claim, in)
+		require.Empty(t, out.Host.Pinned, claim)
+		var said []string
+		for _, s := range out.Steps {
+			if s.Action == step.Do || s.Action == step.StopKeepalived {
+				said = append(said, s.String())
+			}
+		}
+		require.Equal(t, []string{"stop keepalived", "do unpin", "do daemon-reload"}, said[:3], claim)
 	}
 }

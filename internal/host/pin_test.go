@@ -122,6 +122,18 @@ func TestWhatCannotBePinnedIsLeftToTheChange(t *testing.T) {
 	require.Len(t, on(t, eth0), 2)
 }
 
+// TestNobodyWaitsForAnInstanceThatIsGone: a unit that serves nothing any more has handed over,
+// and two machines answer until it has unpinned.
+func TestNobodyWaitsForAnInstanceThatIsGone(t *testing.T) {
+	lo, _ := inNamespace(t)
+	m := newMachine(t)
+	m.apply(step.Step{Action: step.Pin, Addresses: []netip.Addr{netip.MustParseAddr("10.10.74.250")}})
+	began := time.Now()
+	m.apply(step.Step{Action: step.Do, FollowUps: []step.FollowUp{step.Unpin}})
+	require.Empty(t, on(t, lo))
+	require.Less(t, time.Since(began), 5*time.Second, "as long as an instance is waited for")
+}
+
 // TestNothingStaysPinnedForAChangeThatIsNotMade: the next holder would be the second one. What
 // is nowhere else waits for its instance.
 func TestNothingStaysPinnedForAChangeThatIsNotMade(t *testing.T) {

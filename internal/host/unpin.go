@@ -65,7 +65,7 @@ func (h *Host) unpin(l layout.Layout) error {
 	}
 	h.answer(l, addresses) // who pinned them may have been another hook, which was killed
 	defer h.answer(l, nil)
-	if !h.awaitChange(l, addresses) {
+	if !h.withdrawn(l) && !h.awaitChange(l, addresses) {
 		return errLater
 	}
 	var failed error
@@ -78,6 +78,12 @@ func (h *Host) unpin(l layout.Layout) error {
 		return failed
 	}
 	return h.remove(pinned(l))
+}
+
+// withdrawn tells that nothing is left of what an application ran: it has handed over, and no
+// instance takes the addresses.
+func (h *Host) withdrawn(l layout.Layout) bool {
+	return errors.Is(missing(h.path(l.Record())), fs.ErrNotExist) && errors.Is(missing(h.path(l.Fragment())), fs.ErrNotExist)
 }
 
 // readPinned lists what pin wrote down; nil when it has written nothing.

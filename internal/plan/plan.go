@@ -218,7 +218,12 @@ func withdraw(d decide.Desired, o facts.Observed) []step.Step {
 		steps = append(steps, step.Step{Action: step.StopKeepalived})
 	}
 	steps = append(steps, write(d.Layout, o.Machine, daemon, others)...)
-	steps = append(steps, do(ordered(due))...)
+	list := ordered(due)
+	if due[step.Unpin] {
+		// Others have taken over by now.
+		list = append([]step.FollowUp{step.Unpin}, slices.DeleteFunc(list, func(f step.FollowUp) bool { return f == step.Unpin })...)
+	}
+	steps = append(steps, do(list)...)
 	steps = append(steps, forget(due, o.Machine)...)
 	if d.Mode == decide.Gone {
 		steps = append(steps, step.Step{Action: step.RemoveState})
