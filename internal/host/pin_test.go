@@ -3,6 +3,7 @@ package host_test
 import (
 	"fmt"
 	"net/netip"
+	"os"
 	"runtime"
 	"testing"
 	"time"
@@ -120,6 +121,22 @@ func TestWhatCannotBePinnedIsLeftToTheChange(t *testing.T) {
 	m.apply(step.Step{Action: step.Do, FollowUps: []step.FollowUp{step.Unpin}})
 	require.Empty(t, on(t, lo))
 	require.Len(t, on(t, eth0), 2)
+}
+
+// TestAClockThatIsPutBackKeepsNothingPinned, with an interval for which one hook does not wait.
+func TestAClockThatIsPutBackKeepsNothingPinned(t *testing.T) {
+	lo, eth0 := inNamespace(t)
+	m := newMachine(t)
+	vip := netip.MustParseAddr("10.10.74.250")
+	m.serves(20*time.Second, "eth0", vip)
+	m.set(t, "report", fmt.Sprintf(`[{"data":{"iname":"charm_keepalived","state":2,"last_transition":%d.0,"vips":["%s dev eth0 scope global"]}}]`, time.Now().Unix(), vip))
+	m.start(t.TempDir())
+	require.NoError(t, netlink.AddrAdd(eth0, &netlink.Addr{IPNet: netlink.NewIPNet(vip.AsSlice())}))
+	m.apply(step.Step{Action: step.Pin, Addresses: []netip.Addr{vip}})
+	later := time.Now().Add(time.Hour)
+	require.NoError(t, os.Chtimes(m.in(m.l.State()+"/pinned"), later, later))
+	m.apply(step.Step{Action: step.Do, FollowUps: []step.FollowUp{step.Unpin}})
+	require.Empty(t, on(t, lo))
 }
 
 // TestNobodyWaitsForAnInstanceThatIsGone: a unit that serves nothing any more has handed over,

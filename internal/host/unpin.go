@@ -127,11 +127,15 @@ func (h *Host) awaitChange(l layout.Layout, addresses []netip.Addr) bool {
 	}
 }
 
-// pinnedSince is when the addresses were pinned.
+// pinnedSince is when the addresses were pinned; where the clock has been put back since, now.
 func (h *Host) pinnedSince(l layout.Layout) time.Time {
 	info, err := os.Stat(h.path(pinned(l)))
 	if err != nil {
 		return time.Time{}
+	}
+	if now := time.Now(); info.ModTime().After(now) {
+		_ = os.Chtimes(h.path(pinned(l)), now, now) // the next hook counts from here
+		return now
 	}
 	return info.ModTime()
 }
