@@ -20,6 +20,9 @@ func observe(ev juju.Event, j Model, m Machine) (facts.Observed, error) {
 		return obs, err
 	}
 	if !decide.NeedsModel(obs) {
+		if ev.Hook == hooks.PreSeriesUpgrade && !obs.Stopped() {
+			obs.Relations = observeTold(ev, j)
+		}
 		return obs, nil
 	}
 	options, err := j.Options()
@@ -97,6 +100,24 @@ func retreat(obs facts.Observed, refusal error, j Model, m Machine) (facts.Obser
 		}
 	}
 	return obs, false, nil
+}
+
+// observeTold reads what this unit tells its peers, for one that takes it back. Where Juju
+// cannot be asked the virtual IPs are handed over all the same.
+func observeTold(ev juju.Event, j Model) []facts.Relation {
+	ids, err := j.Relations(endpoint.Cluster)
+	var relations []facts.Relation
+	for n := 0; n < len(ids) && err == nil; n++ {
+		r := facts.Relation{ID: ids[n], Endpoint: endpoint.Cluster}
+		if r.Own, err = j.Databag(r.ID, ev.Unit); err == nil {
+			r.Told = facts.ReadMember(r.Own).Member
+			relations = append(relations, r)
+		}
+	}
+	if err != nil {
+		j.Log(err.Error())
+	}
+	return relations
 }
 
 func observeEndpoint(ev juju.Event, j Model, name string) ([]facts.Relation, error) {

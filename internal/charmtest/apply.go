@@ -59,6 +59,19 @@ func (m *machine) Tell(waits func(holder string)) { m.waits = waits }
 
 func (m *machine) Apply(l layout.Layout, s step.Step) error {
 	*m.steps = append(*m.steps, s)
+	if m.life.between != nil && s.Action == step.Write {
+		// A machine writes one file after the other.
+		for _, f := range s.Files {
+			if err := m.carryOut(l, step.Step{Action: step.Write, Files: []step.File{f}}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return m.carryOut(l, s)
+}
+
+func (m *machine) carryOut(l layout.Layout, s step.Step) error {
 	return m.life.step(func(amid bool) error {
 		if s.Action == step.InstallPackage || s.Action == step.RemovePackage {
 			if m.host.Holder != "" && m.waits != nil {
@@ -111,8 +124,12 @@ func (h *Host) apply(l layout.Layout, s step.Step, amid bool) (known bool, err e
 		h.removePackage(amid)
 	case step.Test:
 		return true, h.test(s.Files)
-	case step.End, step.Begin:
-		h.Stopped = s.Action == step.End
+	case step.Depart:
+		h.Departs = true
+	case step.End:
+		h.Stopped = true
+	case step.Begin:
+		h.Departs, h.Stopped = h.Departs && amid, false
 	case step.Owe:
 		for _, f := range follow {
 			h.Files[path.Join(l.Owed(), string(f))] = ""

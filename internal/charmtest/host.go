@@ -57,8 +57,9 @@ type Host struct {
 	Scarce facts.Inotify
 	// Filtered are the addresses whose packets keepalived's packet filter drops.
 	Filtered []netip.Addr
-	// Stopped tells that the charm's directory, which is Juju's, says that the unit has ended.
-	Stopped bool
+	// Departs and Stopped tell that the charm's directory, which is Juju's, says that the unit
+	// departs or has ended.
+	Departs, Stopped bool
 	// OwnerGone tells that the unit which serves here has no agent any more.
 	OwnerGone bool
 	// Leftovers tells that the Python charm left something in the charm's directory.
@@ -305,7 +306,7 @@ func (h Host) observe(l layout.Layout) facts.Machine {
 	m := facts.Machine{
 		Files: map[string]string{}, Neighbours: map[string]string{},
 		Active: h.Keepalived.Running, CheckerActive: h.Checkers[l.Application].Running, NotifierActive: h.Notifiers[l.Application],
-		BinaryCurrent: h.Files[l.Binary()] == h.Charm, Owed: h.owed(l), Interfaces: h.Interfaces, Leftovers: h.Leftovers, Stopped: h.Stopped, OwnerGone: h.OwnerGone,
+		BinaryCurrent: h.Files[l.Binary()] == h.Charm, Owed: h.owed(l), Interfaces: h.Interfaces, Leftovers: h.Leftovers, Departs: h.Departs, Stopped: h.Stopped, OwnerGone: h.OwnerGone,
 		DefaultInterface4: h.DefaultInterface4, DefaultInterface6: h.DefaultInterface6, Check: h.Check, Filtered: h.Filtered, Included: h.included(),
 		Tracks: map[string]int{},
 	}

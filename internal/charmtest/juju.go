@@ -38,6 +38,8 @@ type Juju struct {
 	Statuses []juju.Status
 	Version  string
 	Lines    []string
+	// Away tells that no relation can be asked about.
+	Away bool
 	// Parameters are those of the next action.
 	Parameters map[string]any
 	// Results and Failure are what the last action said.
@@ -174,6 +176,9 @@ func (m *model) Options() (options map[string]any, err error) {
 
 func (m *model) Relations(endpoint string) (ids []juju.RelationID, err error) {
 	err = m.life.call(func() error {
+		if m.state.Away {
+			return errors.New("cannot list relations: connection is shut down")
+		}
 		ids = m.state.ids(endpoint)
 		return nil
 	})

@@ -155,6 +155,9 @@ func Decide(o facts.Observed) (Desired, error) {
 		unconfirmed: o.Machine.Booted || slices.Contains(o.Machine.Owed, step.RestartChecker),
 	}
 	if d.Mode != Serving {
+		if o.Upgrades() {
+			d.takeBack(o)
+		}
 		return d, nil
 	}
 	if o.Machine.Unread != nil {

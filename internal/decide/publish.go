@@ -165,6 +165,19 @@ func (d Desired) publish(o facts.Observed) {
 	}
 }
 
+// takeBack tells the peers that this unit serves nothing meanwhile: who waits for it, or
+// hands over, is not to count on it.
+func (d Desired) takeBack(o facts.Observed) {
+	for _, r := range o.Relations {
+		if r.Endpoint != endpoint.Cluster || !r.Told.Serves {
+			continue
+		}
+		want := endpoint.Member{Principal: r.Told.Principal, Rank: r.Told.Rank, Addresses: r.Told.Addresses}.Databag()
+		d.Publish[r.ID] = endpoint.Changes(want, r.Own)
+		maps.Copy(d.Publish[r.ID], group.Former(want, r.Own))
+	}
+}
+
 // Overwrites tells that Juju, at the end of this hook, puts the unit's own address in
 // the place of the virtual IP on website: it does so in config-changed, and takes a
 // value that is published again for no change (Juju source,

@@ -89,8 +89,9 @@ type Machine struct {
 	Paused bool
 	// OwnerGone tells that the unit which Layout.Owner names has no agent here any more.
 	OwnerGone bool
-	// Stopped tells that the unit has run stop or remove, and has not begun anew.
-	Stopped bool
+	// Departs tells that the unit's peers are being taken from it, Stopped that it has run
+	// stop or remove; and that it has not begun anew.
+	Departs, Stopped bool
 	// Leftovers tells that the Python charm left something beside the charm's files.
 	Leftovers bool
 	// Owed are the follow-ups that an earlier hook did not live to do.

@@ -161,8 +161,17 @@ func (o Observed) Owner() (juju.Unit, bool) {
 
 // Leaving tells a unit whose peers are being taken away.
 func (o Observed) Leaving() bool {
-	inGroup := slices.ContainsFunc(o.Relations, func(r Relation) bool { return r.Endpoint == endpoint.Cluster })
-	departs := o.Event.Hook == hooks.RelationDeparted && o.Event.Endpoint == endpoint.Cluster && o.Event.Departing == o.Event.Unit
 	breaks := o.Event.Hook == hooks.RelationBroken && o.Event.Endpoint == endpoint.Cluster
-	return departs || breaks || !inGroup
+	return o.Departs() || breaks || !o.Related()
+}
+
+// Departs tells a unit that is being taken out of its group, from the first hook that says
+// so. Juju lists its peer relation for as long as the group has one (3.5; runner/context/
+// contextfactory.go), with ever fewer units, also in hooks of other relations. It takes that
+// back for no unit; who comes into a group is in it again.
+func (o Observed) Departs() bool {
+	joins := o.Event.Hook == hooks.Install ||
+		o.Event.Endpoint == endpoint.Cluster && (o.Event.Hook == hooks.RelationCreated || o.Event.Hook == hooks.RelationJoined)
+	now := o.Event.Hook == hooks.RelationDeparted && o.Event.Endpoint == endpoint.Cluster && o.Event.Departing == o.Event.Unit
+	return now || o.Machine.Departs && !joins
 }

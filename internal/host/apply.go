@@ -33,8 +33,10 @@ func (h *Host) Apply(l layout.Layout, s step.Step) error {
 
 func (h *Host) apply(l layout.Layout, s step.Step) error {
 	switch s.Action {
+	case step.Depart:
+		return h.writeMark(layout.DepartMark)
 	case step.End:
-		return h.end()
+		return h.writeMark(layout.EndMark)
 	case step.Begin:
 		return h.begin()
 	case step.InstallPackage:

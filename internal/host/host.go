@@ -78,7 +78,7 @@ func (h *Host) Observe(l layout.Layout) (facts.Machine, error) {
 	m.Booted = err == nil
 	_, err = os.Stat(h.path(l.Paused()))
 	m.Paused = err == nil
-	m.Stopped = missing(h.endMark()) == nil
+	m.Departs, m.Stopped = missing(h.mark(layout.DepartMark)) == nil, missing(h.mark(layout.EndMark)) == nil
 	m.OwnerGone = h.left(m.Files[l.Owner()])
 	m.Leftovers = len(h.leftovers()) > 0
 	m.BinaryCurrent = sameBinary(h.self, h.path(l.Binary()))

@@ -511,6 +511,7 @@ func TestAnOldVerdictIsNone(t *testing.T) {
 		`{"verdict":"sick","written":"` + now + `","last_error":"refused"}`: {Known: true, Reason: "refused"},
 		`{"verdict":"unknown","written":"` + now + `"}`:                     {},
 		`{"verdict":"healthy","written":"2020-01-01T00:00:00Z"}`:            {Silent: true},
+		`{"verdict":"healthy","written":"2120-01-01T00:00:00Z"}`:            {Silent: true}, // and the clock put back
 		`{"verdict":`: {Silent: true},
 	} {
 		m.put(m.l.StatusFile(), text)

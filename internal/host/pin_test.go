@@ -3,6 +3,7 @@ package host_test
 import (
 	"fmt"
 	"net/netip"
+	"os"
 	"runtime"
 	"testing"
 	"time"
@@ -158,6 +159,34 @@ func TestNothingStaysPinnedInAHookThatFails(t *testing.T) {
 	require.Error(t, later.Apply(m.l, step.Step{Action: step.Do, FollowUps: []step.FollowUp{step.DaemonReload}}))
 	require.Empty(t, on(t, lo))
 	require.Len(t, on(t, eth0), 1)
+}
+
+// TestAClockThatIsPutBackKeepsNothingPinned, with an interval for which one hook does not wait.
+func TestAClockThatIsPutBackKeepsNothingPinned(t *testing.T) {
+	lo, eth0 := inNamespace(t)
+	m := newMachine(t)
+	vip := netip.MustParseAddr("10.10.74.250")
+	m.serves(20*time.Second, "eth0", vip)
+	m.set(t, "report", fmt.Sprintf(`[{"data":{"iname":"charm_keepalived","state":2,"last_transition":%d.0,"vips":["%s dev eth0 scope global"]}}]`, time.Now().Unix(), vip))
+	m.start(t.TempDir())
+	require.NoError(t, netlink.AddrAdd(eth0, &netlink.Addr{IPNet: netlink.NewIPNet(vip.AsSlice())}))
+	m.apply(step.Step{Action: step.Pin, Addresses: []netip.Addr{vip}})
+	later := time.Now().Add(time.Hour)
+	require.NoError(t, os.Chtimes(m.in(m.l.State()+"/pinned"), later, later))
+	m.apply(step.Step{Action: step.Do, FollowUps: []step.FollowUp{step.Unpin}})
+	require.Empty(t, on(t, lo))
+}
+
+// TestNobodyWaitsForAnInstanceThatIsGone: a unit that serves nothing any more has handed over,
+// and two machines answer until it has unpinned.
+func TestNobodyWaitsForAnInstanceThatIsGone(t *testing.T) {
+	lo, _ := inNamespace(t)
+	m := newMachine(t)
+	m.apply(step.Step{Action: step.Pin, Addresses: []netip.Addr{netip.MustParseAddr("10.10.74.250")}})
+	began := time.Now()
+	m.apply(step.Step{Action: step.Do, FollowUps: []step.FollowUp{step.Unpin}})
+	require.Empty(t, on(t, lo))
+	require.Less(t, time.Since(began), 5*time.Second, "as long as an instance is waited for")
 }
 
 // TestNothingStaysPinnedForAChangeThatIsNotMade: the next holder would be the second one. What

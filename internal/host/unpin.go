@@ -65,7 +65,7 @@ func (h *Host) unpin(l layout.Layout) error {
 	}
 	h.answer(l, addresses) // who pinned them may have been another hook, which was killed
 	defer h.answer(l, nil)
-	if !h.awaitChange(l, addresses) {
+	if !h.withdrawn(l) && !h.awaitChange(l, addresses) {
 		return errLater
 	}
 	var failed error
@@ -78,6 +78,12 @@ func (h *Host) unpin(l layout.Layout) error {
 		return failed
 	}
 	return h.remove(l.Pinned())
+}
+
+// withdrawn tells that nothing is left of what an application ran: it has handed over, and no
+// instance takes the addresses.
+func (h *Host) withdrawn(l layout.Layout) bool {
+	return errors.Is(missing(h.path(l.Record())), fs.ErrNotExist) && errors.Is(missing(h.path(l.Fragment())), fs.ErrNotExist)
 }
 
 // readPinned lists what pin wrote down; nil when it has written nothing.
@@ -121,11 +127,15 @@ func (h *Host) awaitChange(l layout.Layout, addresses []netip.Addr) bool {
 	}
 }
 
-// pinnedSince is when the addresses were pinned.
+// pinnedSince is when the addresses were pinned; where the clock has been put back since, now.
 func (h *Host) pinnedSince(l layout.Layout) time.Time {
 	info, err := os.Stat(h.path(l.Pinned()))
 	if err != nil {
 		return time.Time{}
+	}
+	if now := time.Now(); info.ModTime().After(now) {
+		_ = os.Chtimes(h.path(l.Pinned()), now, now) // the next hook counts from here
+		return now
 	}
 	return info.ModTime()
 }

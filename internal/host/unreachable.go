@@ -133,7 +133,7 @@ func (h *Host) silent(addresses []netip.Addr, places map[netip.Addr][]netip.Addr
 func (h *Host) stillSilent() (map[netip.Addr]bool, error) {
 	still := map[netip.Addr]bool{}
 	info, err := os.Stat(h.path(silentFile))
-	if err != nil || time.Since(info.ModTime()) > silentFor {
+	if err != nil || time.Since(info.ModTime()).Abs() > silentFor {
 		return still, nil
 	}
 	text, err := os.ReadFile(h.path(silentFile))

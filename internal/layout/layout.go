@@ -31,10 +31,12 @@ const (
 	InstallingMark = StateRoot + "/installing-package"
 	// SilentFile remembers which addresses did not answer last.
 	SilentFile = RunRoot + "/silent"
-	// EndMark is the file that says that the unit has ended. It lies in the charm's own
-	// directory, which Juju makes for one unit and removes with it: so it outlives the hook
-	// remove, leaves nothing on the machine, and no other unit of the application reads it.
-	EndMark = ".ended"
+	// DepartMark and EndMark are the files that say that the unit departs from its group, and
+	// that it has ended. They lie in the charm's own directory, which Juju makes for one unit
+	// and removes with it: so they outlive the hook remove, leave nothing on the machine, and
+	// no other unit of the application reads them.
+	DepartMark = ".departs"
+	EndMark    = ".ended"
 )
 
 // Layout tells where one application keeps its files.

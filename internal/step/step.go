@@ -33,9 +33,11 @@ type Action string
 
 // The actions, roughly in the order of a plan.
 const (
-	// End notes that the unit has ended, Begin takes that back.
-	End   Action = "end"
-	Begin Action = "begin"
+	// Depart notes that the unit is being taken out of its group, End that it has ended;
+	// Begin takes both back.
+	Depart Action = "depart"
+	End    Action = "end"
+	Begin  Action = "begin"
 	// InstallPackage gets keepalived from the machine's package archive.
 	InstallPackage Action = "install keepalived"
 	// Owe remembers Step.FollowUps before the files change.
