@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -21,6 +22,7 @@ import (
 type answer struct {
 	Out, Err string
 	Code     int
+	Kill     bool
 }
 
 // call is what a fake tool was started with.
@@ -58,6 +60,9 @@ func fakeTool(dir string) int {
 	}
 	fmt.Fprint(os.Stdout, a.Out)
 	fmt.Fprint(os.Stderr, a.Err)
+	if a.Kill {
+		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+	}
 	return a.Code
 }
 
@@ -145,6 +150,11 @@ func TestDatabag(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, juju.Databag{"ingress-address": "10.10.74.11", "rank": "0"}, bag)
 	assert.Equal(t, []string{"--format=json", "-r", "cluster:1", "-", "keepalived/2"}, calls()[0].Args)
+	long := strings.Repeat("x", 300000) // more than a pipe holds
+	one(t, "relation-get", answer{Out: `{"rank":"` + long + `"}`})
+	bag, err = hooktool.Tools{}.Databag("cluster:1", juju.Unit{})
+	require.NoError(t, err)
+	assert.Equal(t, long, bag["rank"])
 	one(t, "relation-get", answer{Out: "null\n"})
 	bag, err = hooktool.Tools{}.Databag("cluster:1", juju.Unit{})
 	require.NoError(t, err)
@@ -230,6 +240,8 @@ func TestAFailureEndsWithWhatJujuSaid(t *testing.T) {
 			`cannot read databag of keepalived/2 in relation cluster:7: exit status 2: ERROR invalid value "7" for option -r: relation not found`},
 		"refused":         {"relation-get", answer{Err: "ERROR permission denied\n", Code: 1}, bag, "exit status 1: ERROR permission denied"},
 		"silent":          {"relation-get", answer{Code: 1}, bag, "cannot read databag of keepalived/2 in relation cluster:7: exit status 1"},
+		"killed":          {"relation-get", answer{Err: "ERROR half\n", Kill: true}, bag, "signal: killed: ERROR half"},
+		"much to say":     {"relation-get", answer{Err: strings.Repeat("x", 300000), Code: 1}, bag, strings.Repeat("x", 300000)},
 		"not JSON":        {"relation-get", answer{Out: "{"}, bag, "cannot read databag of keepalived/2 in relation cluster:7: "},
 		"another type":    {"relation-get", answer{Out: `["x"]`}, bag, "cannot read databag of keepalived/2 in relation cluster:7: "},
 		"nothing":         {"relation-get", answer{}, bag, "cannot read databag of keepalived/2 in relation cluster:7: "},

@@ -8,10 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
@@ -163,11 +161,6 @@ func (h *Host) install(deadline time.Time) error {
 	return h.mendingApt(deadline, append([]string{"--reinstall"}, args...)...)
 }
 
-// noPackage is what apt-get says where its lists have no package that could be installed.
-var noPackage = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`E: (Unable to locate package .*|.* has no installation candidate|.*held broken packages)\.?$`)
-})
-
 // refused turns what apt-get says into what only the machine's owner can end: a package
 // that is held, or that no archive has. It is nil for anything that may end by itself,
 // such as lists that could not be brought up to date.
@@ -175,8 +168,12 @@ func refused(err, updateErr error) error {
 	if strings.Contains(err.Error(), "E: Held packages were changed") {
 		return status.PackageHeld()
 	}
-	if m := noPackage().FindStringSubmatch(err.Error()); m != nil && updateErr == nil {
-		return status.NoPackage(m[1])
+	_, said, _ := strings.Cut(lastLine(err.Error()), "E: ")
+	said = strings.TrimSuffix(said, ".")
+	none := strings.HasPrefix(said, "Unable to locate package ") || strings.HasSuffix(said, " has no installation candidate") ||
+		strings.HasSuffix(said, "held broken packages")
+	if none && updateErr == nil {
+		return status.NoPackage(said)
 	}
 	return nil
 }
