@@ -366,6 +366,7 @@ func (h *Host) powerOff() {
 
 // boot starts what is installed and enabled.
 func (h *Host) boot() {
+	h.Boots++
 	h.Units = h.unitFiles()
 	if h.Installed && !h.Masked && !h.Disabled && h.Files[layout.MainFile] != "" {
 		h.Keepalived.Running, h.Keepalived.Loaded = true, h.composed()
