@@ -123,7 +123,10 @@ func (h *Host) apply(l layout.Layout, s step.Step, amid bool) (known bool, err e
 	case step.RemovePackage:
 		h.removePackage(amid)
 	case step.Test:
-		return true, h.test(s.Files)
+		if err := h.test(s.Files); err != nil || !h.Full {
+			return true, err
+		}
+		return true, errFull
 	case step.Depart:
 		h.Departs = true
 	case step.End:
