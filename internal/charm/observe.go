@@ -108,9 +108,8 @@ func observeTold(ev juju.Event, j Model) []facts.Relation {
 	ids, err := j.Relations(endpoint.Cluster)
 	var relations []facts.Relation
 	for n := 0; n < len(ids) && err == nil; n++ {
-		r := facts.Relation{ID: ids[n], Endpoint: endpoint.Cluster}
-		if r.Own, err = j.Databag(r.ID, ev.Unit); err == nil {
-			r.Told = facts.ReadMember(r.Own).Member
+		var r facts.Relation
+		if r, err = observeOwn(ev, j, endpoint.Cluster, ids[n]); err == nil {
 			relations = append(relations, r)
 		}
 	}
@@ -118,6 +117,16 @@ func observeTold(ev juju.Event, j Model) []facts.Relation {
 		j.Log(err.Error())
 	}
 	return relations
+}
+
+// observeOwn reads what this unit publishes on a relation.
+func observeOwn(ev juju.Event, j Model, name string, id juju.RelationID) (facts.Relation, error) {
+	r := facts.Relation{ID: id, Endpoint: name}
+	var err error
+	if r.Own, err = j.Databag(id, ev.Unit); err == nil && name == endpoint.Cluster {
+		r.Told = facts.ReadMember(r.Own).Member
+	}
+	return r, err
 }
 
 func observeEndpoint(ev juju.Event, j Model, name string) ([]facts.Relation, error) {
@@ -130,12 +139,11 @@ func observeEndpoint(ev juju.Event, j Model, name string) ([]facts.Relation, err
 		if ev.Hook == hooks.RelationBroken && ev.Relation == id {
 			continue // Juju 2.9 still lists it
 		}
-		r := facts.Relation{ID: id, Endpoint: name}
-		if r.Own, err = j.Databag(id, ev.Unit); err != nil {
+		r, err := observeOwn(ev, j, name, id)
+		if err != nil {
 			return nil, err
 		}
 		if name == endpoint.Cluster {
-			r.Told = facts.ReadMember(r.Own).Member
 			if r.Members, err = observeUnits(ev, j, id); err != nil {
 				return nil, err
 			}

@@ -53,3 +53,35 @@ func TestAUnitWhoseBaseIsUpgradedHandsOverWhetherJujuCanBeAskedOrNot(t *testing.
 	s.Juju.Away = false
 	require.Empty(t, run(t, s, "update-status").Juju.Own("cluster:1")["vrrp"], "a hook that Juju had on its way tells it")
 }
+
+// TestAnUpgradeOfTheBaseIsOverInTheNextBoot: post-series-upgrade may have failed, and somebody
+// gone on without it. A mark of the revision before tells of no boot.
+func TestAnUpgradeOfTheBaseIsOverInTheNextBoot(t *testing.T) {
+	t.Parallel()
+	for claim, c := range map[string]struct {
+		mark   string
+		serves bool
+	}{"over": {"", true}, "not told when it began": {"until post-series-upgrade\n", false}} {
+		k := newCluster(t, 2)
+		u := k.Nodes[1]
+		hook := func(names ...string) {
+			u.Pending = names
+			work(k, u)
+		}
+		hook("pre-series-upgrade", "update-status", "config-changed")
+		require.False(t, u.Host.Keepalived.Running, "hooks that were due: %s", claim)
+		if c.mark != "" {
+			u.Host.Files[u.Layout().Upgrading()] = c.mark
+		}
+		k.PowerOff(u)
+		k.PowerOn(u)
+		hook("update-status")
+		require.Equal(t, c.serves, u.Host.Keepalived.Running, claim)
+		rest(t, k)
+		require.Equal(t, c.serves, u.Host.Keepalived.Running, claim)
+		hook("post-series-upgrade")
+		rest(t, k)
+		agreed(t, k, claim)
+		require.NotContains(t, u.Host.Files, u.Layout().Upgrading(), claim)
+	}
+}

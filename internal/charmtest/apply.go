@@ -123,7 +123,10 @@ func (h *Host) apply(l layout.Layout, s step.Step, amid bool) (known bool, err e
 	case step.RemovePackage:
 		h.removePackage(amid)
 	case step.Test:
-		return true, h.test(s.Files)
+		if err := h.test(s.Files); err != nil || !h.Full {
+			return true, err
+		}
+		return true, errFull
 	case step.Depart:
 		h.Departs = true
 	case step.End:
@@ -374,6 +377,7 @@ func (h *Host) powerOff() {
 
 // boot starts what is installed and enabled.
 func (h *Host) boot() {
+	h.Boots++
 	h.Units = h.unitFiles()
 	if h.Installed && !h.Masked && !h.Disabled && h.Files[layout.MainFile] != "" {
 		h.Keepalived.Running, h.Keepalived.Loaded = true, h.composed()

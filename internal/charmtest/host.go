@@ -60,6 +60,8 @@ type Host struct {
 	// Departs and Stopped tell that the charm's directory, which is Juju's, says that the unit
 	// departs or has ended.
 	Departs, Stopped bool
+	// Boots counts the machine's boots.
+	Boots int
 	// OwnerGone tells that the unit which serves here has no agent any more.
 	OwnerGone bool
 	// Leftovers tells that the Python charm left something in the charm's directory.
@@ -319,6 +321,7 @@ func (h Host) observe(l layout.Layout) facts.Machine {
 		}
 	}
 	slices.Sort(m.Drifted)
+	m.Boot = fmt.Sprint("boot ", h.Boots)
 	_, m.Paused = h.Files[l.Paused()]
 	_, m.Booted = h.Files[l.Booted()]
 	m.Masked, m.Disabled = h.Masked, h.Disabled && !h.Masked

@@ -85,6 +85,8 @@ type Machine struct {
 	// Booted tells that no hook has looked at the configuration since the machine's
 	// boot, so the unit stands aside.
 	Booted bool
+	// Boot names the machine's boot; empty where that cannot be told.
+	Boot string
 	// Paused tells that an operator keeps the unit out of the election.
 	Paused bool
 	// OwnerGone tells that the unit which Layout.Owner names has no agent here any more.

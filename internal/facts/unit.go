@@ -4,6 +4,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/juju/charm/v12/hooks"
 
@@ -61,8 +62,21 @@ func (m Machine) Serves() bool { return m.Applied.Serves() || m.Unread != nil }
 // begins a unit anew.
 func (o Observed) Stopped() bool { return o.Machine.Stopped && o.Event.Hook != hooks.Install }
 
+// upgradingIn is the mark of an upgrade of the base, up to the boot in which it began.
+const upgradingIn = "until post-series-upgrade, since boot "
+
+// UpgradeMark is the mark of an upgrade of the base: the one that is there, or a new one.
+func (o Observed) UpgradeMark() string {
+	if text, marked := o.Machine.Files[o.Layout().Upgrading()]; marked && o.Event.Hook != hooks.PreSeriesUpgrade {
+		return text
+	}
+	return upgradingIn + o.Machine.Boot + "\n"
+}
+
 // Upgrades tells that the machine's base is being upgraded. A new charm is given another
-// chance, whatever became of that, and one that has ended needs no mark of it.
+// chance, whatever became of that, and one that has ended needs no mark of it. Juju runs no
+// hook from pre-series-upgrade to post-series-upgrade but one that was due: any hook of
+// another boot tells that the upgrade is over, whatever became of post-series-upgrade.
 func (o Observed) Upgrades() bool {
 	switch o.Event.Hook {
 	case hooks.PreSeriesUpgrade:
@@ -70,8 +84,9 @@ func (o Observed) Upgrades() bool {
 	case hooks.PostSeriesUpgrade, hooks.UpgradeCharm, hooks.Stop:
 		return false
 	}
-	_, marked := o.Machine.Files[o.Layout().Upgrading()]
-	return marked
+	text, marked := o.Machine.Files[o.Layout().Upgrading()]
+	boot, told := strings.CutPrefix(strings.TrimSpace(text), upgradingIn)
+	return marked && (!told || o.Machine.Boot == "" || boot == o.Machine.Boot)
 }
 
 func (o Observed) Layout() layout.Layout { return layout.Layout{Application: o.Event.Unit.Application} }

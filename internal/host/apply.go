@@ -53,7 +53,10 @@ func (h *Host) apply(l layout.Layout, s step.Step) error {
 	case step.InstallBinary:
 		return h.installBinary(l)
 	case step.Test:
-		return h.test(l, s.Files)
+		if err := h.test(l, s.Files); err != nil {
+			return err
+		}
+		return h.prove(s.Files)
 	case step.Write:
 		return h.put(l, s.Files)
 	case step.Do:

@@ -79,6 +79,7 @@ func (h *Host) Observe(l layout.Layout) (facts.Machine, error) {
 	_, err = os.Stat(h.path(l.Paused()))
 	m.Paused = err == nil
 	m.Departs, m.Stopped = missing(h.mark(layout.DepartMark)) == nil, missing(h.mark(layout.EndMark)) == nil
+	m.Boot = h.boot()
 	m.OwnerGone = h.left(m.Files[l.Owner()])
 	m.Leftovers = len(h.leftovers()) > 0
 	m.BinaryCurrent = sameBinary(h.self, h.path(l.Binary()))

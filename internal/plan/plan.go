@@ -209,7 +209,7 @@ func withdraw(d decide.Desired, o facts.Observed) []step.Step {
 	var steps []step.Step
 	d.Files = keep(o.Machine)
 	if d.Mode == decide.Released && o.Upgrades() && !o.Stopped() {
-		d.Files[d.Layout.Upgrading()] = "until post-series-upgrade\n"
+		d.Files[d.Layout.Upgrading()] = o.UpgradeMark()
 		if owner, noted := o.Machine.Files[d.Layout.Owner()]; noted {
 			d.Files[d.Layout.Owner()] = owner
 		}

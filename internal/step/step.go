@@ -50,7 +50,7 @@ const (
 	// InstallBinary copies the charm's binary to Layout.Binary.
 	InstallBinary Action = "install binary"
 	// Test has keepalived test its configuration as it will be with the files of
-	// the step in place. It changes nothing.
+	// the step in place, and tries whether they can be written. It changes nothing.
 	Test Action = "test"
 	// Flush takes the addresses of the step from this machine, unless keepalived has
 	// become MASTER meanwhile: they were left behind, or added by hand, and another
