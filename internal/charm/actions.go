@@ -25,7 +25,7 @@ type request struct {
 	j               Model
 	m               Machine
 	parameters      map[string]any
-	// said is the status that the last look found.
+	// said is the status that the last pass found.
 	said juju.Status
 }
 

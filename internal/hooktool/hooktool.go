@@ -173,10 +173,15 @@ func mapping(bag juju.Databag) []byte {
 	return append(text, "}\n"...)
 }
 
-// Network returns the network of an endpoint.
+// Network returns the network of an endpoint; an empty one where Juju's space that the
+// endpoint is bound to has no address on this machine (yet), which Juju tells as an error
+// (worker/uniter/runner/jujuc/network-get.go).
 func (Tools) Network(endpoint string) (juju.Network, error) {
 	var n juju.Network
 	if err := read(&n, "network-get", endpoint); err != nil {
+		if strings.Contains(err.Error(), "no network config found for binding") {
+			return juju.Network{}, nil
+		}
 		return juju.Network{}, fmt.Errorf("cannot read the network of endpoint %s: %w", endpoint, err)
 	}
 	return n, nil

@@ -249,7 +249,7 @@ func TestAFailureEndsWithWhatJujuSaid(t *testing.T) {
 		"options":         {"config-get", answer{Err: "ERROR lost", Code: 1}, func() error { _, err := hooktool.Tools{}.Options(); return err }, "cannot read options: exit status 1: ERROR lost"},
 		"relations":       {"relation-ids", answer{Code: 1}, func() error { _, err := hooktool.Tools{}.Relations("website"); return err }, "cannot list relations of endpoint website: exit status 1"},
 		"units":           {"relation-list", answer{Code: 1}, func() error { _, err := hooktool.Tools{}.RemoteUnits("cluster:1"); return err }, "cannot list units of relation cluster:1: exit status 1"},
-		"network":         {"network-get", answer{Err: "ERROR no network config found for binding \"x\"", Code: 1}, func() error { _, err := hooktool.Tools{}.Network("x"); return err }, `cannot read the network of endpoint x: exit status 1: ERROR no network config`},
+		"network":         {"network-get", answer{Err: "ERROR permission denied", Code: 1}, func() error { _, err := hooktool.Tools{}.Network("x"); return err }, `cannot read the network of endpoint x: exit status 1: ERROR permission denied`},
 		"publish":         {"relation-set", answer{Err: "ERROR cannot write", Code: 1}, func() error { return hooktool.Tools{}.Publish("website:3", juju.Databag{}) }, "cannot publish in relation website:3: exit status 1: ERROR cannot write"},
 		"status now":      {"status-get", answer{Err: "ERROR lost", Code: 1}, func() error { _, err := hooktool.Tools{}.Status(); return err }, "cannot read status: exit status 1: ERROR lost"},
 		"status":          {"status-set", answer{Code: 2}, func() error { return hooktool.Tools{}.SetStatus(juju.Status{}) }, "cannot set status: exit status 2"},
@@ -262,6 +262,14 @@ func TestAFailureEndsWithWhatJujuSaid(t *testing.T) {
 			require.ErrorContains(t, c.do(), c.want)
 		})
 	}
+}
+
+// TestASpaceWithoutAnAddressIsANetworkWithoutOne: so Juju says it.
+func TestASpaceWithoutAnAddressIsANetworkWithoutOne(t *testing.T) {
+	one(t, "network-get", answer{Err: `ERROR no network config found for binding "cluster"`, Code: 1})
+	network, err := hooktool.Tools{}.Network("cluster")
+	require.NoError(t, err)
+	require.Empty(t, network.Addresses())
 }
 
 func TestALogLineThatCannotBeWrittenStopsNothing(t *testing.T) {

@@ -17,12 +17,10 @@ import (
 	"keepalived-charm/internal/status"
 )
 
-// installedMark remembers that the charm installed the package, with what of
-// addressProtocols was not there before, installingMark that it has begun to: a program
-// that lies there then says nothing, the package may be half unpacked.
+// The first lists what of addressProtocols was not there before.
 const (
-	installedMark  = layout.StateRoot + "/installed-package"
-	installingMark = layout.StateRoot + "/installing-package"
+	installedMark  = layout.InstalledMark
+	installingMark = layout.InstallingMark
 )
 
 // configOpts is a file of the package, a conffile, without which Debian's keepalived 2.3

@@ -39,9 +39,24 @@ type killedChange struct {
 
 func TestHooksKilledAtEverySystemCall(t *testing.T) {
 	t.Parallel()
-	all := os.Getenv("KILL_POINTS") == "all"
+	t.Run("options", func(t *testing.T) {
+		t.Parallel()
+		d, _ := deployKillable(t)
+		d.asksJuju(t)
+		d.killedPairs(t, d.optionPairs())
+	})
+	t.Run("units", func(t *testing.T) {
+		t.Parallel()
+		d, before := deployKillable(t)
+		d.killedPairs(t, [][2]*killedChange{d.leaving(before)})
+	})
+}
+
+// deployKillable also returns what the machines were without the charm.
+func deployKillable(t *testing.T) (*deployment, map[string][]string) {
+	t.Helper()
 	life := 2 * deploymentLife
-	if all {
+	if killAll() {
 		life = 2 * time.Hour
 	}
 	d := newDeploymentOf(t, killable(t), life, controller.Config{})
@@ -55,6 +70,13 @@ func TestHooksKilledAtEverySystemCall(t *testing.T) {
 	_, err := d.Model.Integrate("haproxy", "keepalived:juju-info")
 	require.NoError(t, err)
 	d.ready(t)
+	return d, before
+}
+
+// killAll tells that every point of every change is to be tried.
+func killAll() bool { return os.Getenv("KILL_POINTS") == "all" }
+
+func (d *deployment) asksJuju(t *testing.T) {
 	d.scenario(t, "update-status starts Juju's hook tools alone", func(t *testing.T) {
 		d.updateStatus(t) // what the hooks before left to it
 		d.orders(t, nil)
@@ -70,16 +92,20 @@ func TestHooksKilledAtEverySystemCall(t *testing.T) {
 			require.NotZero(t, tools, "machine %s", id)
 		}
 	})
+}
+
+// killedPairs kills hooks during pairs of changes: two of them, unless all are asked for.
+func (d *deployment) killedPairs(t *testing.T, pairs [][2]*killedChange) {
 	seed := uint64(time.Now().UnixNano())
 	if s := os.Getenv("KILL_SEED"); s != "" {
+		var err error
 		seed, err = strconv.ParseUint(s, 10, 64)
 		require.NoError(t, err)
 	}
 	t.Logf("KILL_SEED=%d; KILL_POINTS=all tries every point of every change, KILL_CHANGE=PATTERN chooses changes", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
-	pairs := d.killedPairs(before)
 	pattern := os.Getenv("KILL_CHANGE")
-	if all {
+	if killAll() {
 		t.Log("all points, but starts of programs that only read")
 		for _, pair := range pairs { // in an hour the host itself stalls at times
 			for _, c := range pair {
@@ -89,19 +115,19 @@ func TestHooksKilledAtEverySystemCall(t *testing.T) {
 			}
 		}
 	} else if pattern == "" {
-		// Half of them is a minute; which, the seed says.
+		// Each takes a minute; which, the seed says.
 		random.Shuffle(len(pairs), func(a, b int) { pairs[a], pairs[b] = pairs[b], pairs[a] })
-		pairs = pairs[:2]
+		pairs = pairs[:min(2, len(pairs))]
 	}
 	for _, pair := range pairs {
 		if regexp.MustCompile(pattern).MatchString(pair[0].claim) {
-			d.killedPair(t, pair, all, random)
+			d.killedPair(t, pair, random)
 		}
 	}
 }
 
-// killedPairs are the changes; before is what the machines were without the charm.
-func (d *deployment) killedPairs(before map[string][]string) [][2]*killedChange {
+// optionPairs are changes of options, each with the one that takes it back.
+func (d *deployment) optionPairs() [][2]*killedChange {
 	set := func(name, value string) func(*testing.T) {
 		return func(t *testing.T) {
 			require.NoError(t, d.Model.SetConfig("keepalived", map[string]string{name: value}))
@@ -120,13 +146,12 @@ func (d *deployment) killedPairs(before map[string][]string) [][2]*killedChange 
 			{claim: "the only virtual IP is removed", make: set("virtual_ip", ""), outage: -1, strata: 3},
 			{claim: "the first virtual IP is configured", make: set("virtual_ip", vip), outage: -1, strata: 3},
 		},
-		d.leaving(before),
 	}
 }
 
 // killedPair makes two changes in turn, first undisturbed, then with every unit's
 // hooks killed at one point each, until enough points were tried.
-func (d *deployment) killedPair(t *testing.T, pair [2]*killedChange, all bool, random *rand.Rand) {
+func (d *deployment) killedPair(t *testing.T, pair [2]*killedChange, random *rand.Rand) {
 	for _, c := range pair {
 		if c.state == nil {
 			c.state = d.state
@@ -142,7 +167,7 @@ func (d *deployment) killedPair(t *testing.T, pair [2]*killedChange, all bool, r
 			c.want = c.state(t)
 		})
 	}
-	plans := [2][]map[string]int{d.deaths(pair[0], all, random), d.deaths(pair[1], all, random)}
+	plans := [2][]map[string]int{d.deaths(pair[0], killAll(), random), d.deaths(pair[1], killAll(), random)}
 	for n := range max(len(plans[0]), len(plans[1])) {
 		for i, c := range pair {
 			var deadly map[string]int

@@ -32,6 +32,9 @@ type Response struct {
 
 // Main is the method that hook tools call.
 func (j *Jujuc) Main(req Request, resp *Response) error {
+	if req.CommandName == "juju-log" {
+		return errors.New("no such context")
+	}
 	if req.CommandName == "relation-set" && !req.StdinSet {
 		return errors.New(wantsInput)
 	}
@@ -40,7 +43,7 @@ func (j *Jujuc) Main(req Request, resp *Response) error {
 	return nil
 }
 
-func agent(t *testing.T) *Jujuc {
+func unitAgent(t *testing.T) *Jujuc {
 	t.Helper()
 	socket := filepath.Join(t.TempDir(), "agent.socket")
 	l, err := net.Listen("unix", socket)
@@ -57,7 +60,7 @@ func agent(t *testing.T) *Jujuc {
 }
 
 func TestRunPassesArgumentsOutputAndExitCode(t *testing.T) {
-	j := agent(t)
+	j := unitAgent(t)
 	var out, errs bytes.Buffer
 	code, err := run("status-set", []string{"active", "ready"}, strings.NewReader("unread"), &out, &errs)
 	require.NoError(t, err)
@@ -71,7 +74,7 @@ func TestRunPassesArgumentsOutputAndExitCode(t *testing.T) {
 }
 
 func TestRunSendsInputToToolsThatWantIt(t *testing.T) {
-	j := agent(t)
+	j := unitAgent(t)
 	_, err := run("relation-set", []string{"--file", "-"}, strings.NewReader("k: v\n"), &bytes.Buffer{}, &bytes.Buffer{})
 	require.NoError(t, err)
 	require.Equal(t, "k: v\n", string(j.last.Stdin))
@@ -84,8 +87,14 @@ func TestRunOutsideAHookIsAnError(t *testing.T) {
 }
 
 func TestRunWithoutAgentIsAnError(t *testing.T) {
-	agent(t)
+	unitAgent(t)
 	t.Setenv("JUJU_AGENT_SOCKET_ADDRESS", filepath.Join(t.TempDir(), "gone"))
 	_, err := run("config-get", nil, nil, nil, nil)
 	require.ErrorContains(t, err, "cannot reach unit agent")
+}
+
+func TestRunTellsWhatTheAgentRefuses(t *testing.T) {
+	unitAgent(t)
+	_, err := run("juju-log", nil, nil, nil, nil)
+	require.EqualError(t, err, "no such context")
 }
