@@ -60,6 +60,56 @@ func TestTheInterfaceInUseStays(t *testing.T) {
 	require.Contains(t, run(t, option(back, "network_interface", ""), "config-changed").Host.Keepalived.Loaded, vip+"/32 dev eth0\n", "it no longer does")
 }
 
+// TestAVirtualIPFollowsItsNetwork: netplan, or Juju for a container, makes the interface a port
+// of a bridge or bond, and what arrives there arrives at that one.
+func TestAVirtualIPFollowsItsNetwork(t *testing.T) {
+	const far = "10.10.76.250"
+	into := func(vips, master, kind, address string, more ...facts.Interface) charmtest.State {
+		return with(holdingThese(t, vips), func(s *charmtest.State) {
+			s.Host.Interfaces[1].Addresses, s.Host.Interfaces[1].Master = nil, master
+			m := interfaceWith(master)
+			if m.Kind = kind; address != "" {
+				m = interfaceWith(master, address)
+				m.Kind = kind
+			}
+			s.Host.Interfaces = append(append(s.Host.Interfaces, m), more...)
+			s.Host.DefaultInterface4 = ""
+		})
+	}
+	defaulting := func(s charmtest.State, name string) charmtest.State {
+		return with(s, func(s *charmtest.State) { s.Host.DefaultInterface4 = name })
+	}
+	beside := interfaceWith("eth1", "10.10.74.12/25")
+	patched := interfaceWith("br-ex", "10.10.74.11/24")
+	patched.Kind = "openvswitch"
+	bond := interfaceWith("bond0")
+	bond.Kind, bond.Master = "bond", "br-eth0"
+	inBond := into(vip, "br-eth0", "bridge", "10.10.74.11/24", bond)
+	inBond.Host.Interfaces[1].Master = "bond0"
+	stale := into(vip, "br-eth0", "bridge", "10.10.74.11/24")
+	stale.Host.Interfaces[1].Addresses = []netip.Prefix{netip.MustParsePrefix("10.10.74.11/24")}
+	for claim, c := range map[string]struct {
+		s          charmtest.State
+		vip, where string
+	}{
+		"into a bridge":                              {into(vip, "br-eth0", "bridge", "10.10.74.11/24"), vip, "br-eth0"},
+		"into a bond":                                {into(vip, "bond0", "bond", "10.10.74.11/24"), vip, "bond0"},
+		"into a bond of a bridge":                    {inBond, vip, "br-eth0"},
+		"into a bridge, another is in the subnet":    {into(vip, "br-eth0", "bridge", "10.10.74.11/24", beside), vip, "br-eth0"},
+		"into a bridge, and keeps its address":       {stale, vip, "br-eth0"},
+		"into a bridge that has the default route":   {defaulting(into(far, "br-eth0", "bridge", "10.10.74.11/24"), "br-eth0"), far, "br-eth0"},
+		"into a switch of which another is a port":   {into(vip, "ovs-system", "openvswitch", "", patched), vip, "br-ex"},
+		"not into a bridge that has no address yet":  {into(vip, "br-eth0", "bridge", ""), vip, "eth0"},
+		"not into a bridge of another subnet":        {into(vip, "br-eth0", "bridge", "10.99.0.1/24"), vip, "eth0"},
+		"not into a VRF, where it goes on by itself": {into(vip, "vrf-a", "vrf", "10.10.74.1/24"), vip, "eth0"},
+	} {
+		s := run(t, c.s, "update-status")
+		require.Contains(t, s.Host.Keepalived.Loaded, c.vip+"/32 dev "+c.where+"\n", claim)
+		require.Contains(t, s.Host.Keepalived.Loaded, "interface "+c.where+"\n", claim)
+		require.Empty(t, charmtest.Run(t, "update-status", s).Steps, claim)
+	}
+}
+
 func TestTheInterfaceOfTheDefaultRouteStaysWhenOneOfTheSubnetComes(t *testing.T) {
 	const far = "10.10.76.250"
 	s := plus(holdingThese(t, far), interfaceWith("eth1", "10.10.76.11/24"))
@@ -75,6 +125,11 @@ func TestTheFirstChoiceOfAnInterface(t *testing.T) {
 		i.Kind = kind
 		return i
 	}
+	port := func(name, master, address string) facts.Interface {
+		i := of(name, "", address)
+		i.Master = master
+		return i
+	}
 	down := of("eth8", "", "10.10.76.241/28")
 	down.Up = false
 	silent := of("kube-ipvs0", "dummy", "10.10.76.99/24")
@@ -88,6 +143,7 @@ func TestTheFirstChoiceOfAnInterface(t *testing.T) {
 		"no bridge beside one":            {[]facts.Interface{of("br0", "bridge", "10.10.76.249/28"), interfaceWith("eth1", "10.10.76.11/24")}, "eth1"},
 		"a bridge alone":                  {[]facts.Interface{of("br0", "bridge", "10.10.76.249/28")}, "br0"},
 		"a vlan":                          {[]facts.Interface{of("eth0.7", "vlan", "10.10.76.249/28")}, "eth0.7"},
+		"none that is a port of another":  {[]facts.Interface{port("eth9", "br0", "10.10.76.249/28"), of("br0", "bridge", "10.10.76.11/24")}, "br0"},
 		"the pair of a container":         {[]facts.Interface{of("eth1", "veth", "10.10.76.11/24")}, "eth1"},
 		"none that is down beside one":    {[]facts.Interface{down, interfaceWith("eth1", "10.10.76.11/24")}, "eth1"},
 		"one that is down, before others": {[]facts.Interface{down}, "eth8"},
@@ -143,6 +199,17 @@ func TestAVirtualIPThatGoesTakesNoOtherAlong(t *testing.T) {
 	s = run(t, option(s, "virtual_ip", b+"/24"), "config-changed")
 	require.Empty(t, s.Host.Lost)
 	require.Equal(t, "active: VIP ready: holds "+b, s.Juju.Status.String())
+}
+
+// TestAnAddressThatItsOwnerHasOnTheLoopbackDeviceIsPutBackWhereClientsFindIt: it is there on a real
+// server of LVS, for the director alone.
+func TestAnAddressThatItsOwnerHasOnTheLoopbackDeviceIsPutBackWhereClientsFindIt(t *testing.T) {
+	s := serving(t)
+	s.Host.Lost, s.Host.Pinned = []netip.Addr{netip.MustParseAddr(vip)}, []netip.Addr{netip.MustParseAddr(vip)}
+	out := charmtest.Run(t, "update-status", s)
+	require.Equal(t, []step.Step{{Action: step.Restore, Addresses: s.Host.Lost}}, out.Steps)
+	require.Equal(t, s.Host.Pinned, out.Host.Pinned)
+	require.Equal(t, "active: VIP ready: holds "+vip, out.Juju.Status.String())
 }
 
 // TestAnAddressThatWasLostIsPutBack: on a machine that does not let its settings be

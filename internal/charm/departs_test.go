@@ -1,6 +1,7 @@
 package charm_test
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"testing"
 
@@ -11,31 +12,70 @@ import (
 )
 
 // TestAUnitThatDepartsChangesNothingAnyMore: in its last hooks it knows of no other, and
-// what all wanted before is for the others to change to.
+// what all wanted before is for the others to change to. Juju goes on to list the peer
+// relation up to 3.5: with those whose departure is yet to come, then with nobody. The order
+// of relations is random, so hooks of others follow.
 func TestAUnitThatDepartsChangesNothingAnyMore(t *testing.T) {
 	for holds, aside := range map[bool]string{true: "", false: "while this unit leaves"} {
-		g := units{units: map[int]charmtest.State{}}
-		for n := range 2 {
-			g.run(t, n, "config-changed")
+		for _, listed := range []bool{true, false} {
+			claim := fmt.Sprintf("holder: %v, relation listed: %v", holds, listed)
+			g := units{units: map[int]charmtest.State{}}
+			for n := range 3 {
+				g.run(t, n, "config-changed")
+			}
+			g.settle(t, rand.New(rand.NewPCG(1, 1)))
+			g.see(0)
+			s := with(option(g.units[0], "router_id", 51), func(s *charmtest.State) { s.Host.Holds = holds })
+			told := s.Juju.Own("cluster:1")["vrrp"]
+			stays := func(hook string) {
+				t.Helper()
+				require.Contains(t, s.Host.Keepalived.Loaded, "virtual_router_id 23\n", "%s, %s", claim, hook)
+				require.Equal(t, aside, waits(t, s), "%s, %s", claim, hook)
+			}
+			others := []string{"juju-info-relation-departed", "juju-info-relation-broken", "website-relation-broken", "config-changed", charmtest.Refresh}
+			for n := 1; n < 3; n++ {
+				delete(s.Juju.Relations[endpoint.Cluster]["cluster:1"], unit(n))
+				for range 2 {
+					out := charmtest.RunHook(t, charmtest.Hook{Name: "cluster-relation-departed", Departing: unit(0)}, s)
+					require.NoError(t, out.Err)
+					s = out.State
+					stays("cluster-relation-departed")
+				}
+				for _, hook := range others {
+					s = run(t, s, hook)
+					stays(hook)
+				}
+			}
+			require.Equal(t, told, s.Juju.Own("cluster:1")["vrrp"], claim)
+			if !listed {
+				delete(s.Juju.Relations, endpoint.Cluster)
+			}
+			for _, hook := range append(others, "cluster-relation-broken", "update-status") {
+				s = run(t, s, hook)
+				stays(hook)
+			}
+			s = run(t, s, "stop", "remove")
+			if s.Juju.Relations[endpoint.Cluster] == nil {
+				s.Juju.Relate(endpoint.Cluster, "cluster:1")
+			}
+			s = run(t, s, "install", "cluster-relation-created", "config-changed")
+			require.Contains(t, s.Host.Keepalived.Loaded, "virtual_router_id 51\n", "%s: one that begins anew", claim)
+			require.Empty(t, waits(t, s), claim)
 		}
-		g.settle(t, rand.New(rand.NewPCG(1, 1)))
-		g.see(0)
-		s := with(option(g.units[0], "router_id", 51), func(s *charmtest.State) {
-			s.Host.Holds = holds
-			delete(s.Juju.Relations[endpoint.Cluster]["cluster:1"], unit(1))
-		})
-		for range 2 {
-			out := charmtest.RunHook(t, charmtest.Hook{Name: "cluster-relation-departed", Departing: unit(0)}, s)
-			require.NoError(t, out.Err)
-			s = out.State
-			require.Contains(t, s.Host.Keepalived.Loaded, "virtual_router_id 23\n", "holder: %v", holds)
-			require.Equal(t, aside, waits(t, s), "holder: %v", holds)
-		}
-		s = with(s, func(s *charmtest.State) { delete(s.Juju.Relations, endpoint.Cluster) })
-		for _, hook := range []string{"cluster-relation-broken", "website-relation-broken", "update-status"} {
-			s = run(t, s, hook)
-			require.Contains(t, s.Host.Keepalived.Loaded, "virtual_router_id 23\n", "holder: %v, %s", holds, hook)
-			require.Equal(t, aside, waits(t, s), "holder: %v, %s", holds, hook)
-		}
+	}
+}
+
+// TestAUnitThatIsTakenIntoAGroupAgainDepartsNoMore, as after another charm that has no such
+// relation.
+func TestAUnitThatIsTakenIntoAGroupAgainDepartsNoMore(t *testing.T) {
+	for _, hook := range []string{"cluster-relation-created", "cluster-relation-joined"} {
+		s := run(t, withPeer(serving(t)), "cluster-relation-changed")
+		out := charmtest.RunHook(t, charmtest.Hook{Name: "cluster-relation-departed", Departing: unit(0)}, s)
+		require.NoError(t, out.Err)
+		s = run(t, option(out.State, "router_id", 51), "config-changed")
+		require.Contains(t, s.Host.Keepalived.Loaded, "virtual_router_id 23\n")
+		delete(s.Juju.Relations[endpoint.Cluster]["cluster:1"], unit(1))
+		s = run(t, s, hook, "config-changed")
+		require.Contains(t, s.Host.Keepalived.Loaded, "virtual_router_id 51\n", hook)
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"keepalived-charm/internal/charmtest"
 	"keepalived-charm/internal/facts"
+	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/layout"
 	"keepalived-charm/internal/step"
 )
@@ -24,12 +25,12 @@ func owned(settings string) charmtest.State {
 
 func TestASettingOfTheOwnerBlocksOnlyAUnitThatHasNotBegun(t *testing.T) {
 	for setting, effect := range map[string]string{
-		"net_namespace blue":                             "net_namespace, which puts the virtual IPs into another network namespace",
-		"global_defs {\nvrrp_mcast_group4 224.0.0.77\n}": "vrrp_mcast_group4, which sends advertisements where other units do not listen",
-		"global_defs {\nv3_checksum_as_v2\n}":            "v3_checksum_as_v2, which makes advertisements that other units drop",
-		"global_defs {\nreload_check_config\n}":          "reload_check_config, which makes keepalived end or ignore changes when it reloads",
-		"global_defs {\njson_file_location /x\n}":        "json_file_location, which hides keepalived's state from the charm",
-		"garp_group {\ngarp_interval 2\n}":               "garp_interval, which delays telling the network that virtual IPs moved",
+		"net_namespace blue":                               "net_namespace, which puts the virtual IPs into another network namespace",
+		"global_defs {\nvrrp_mcast_group4 224.0.0.77\n}":   "vrrp_mcast_group4, which sends advertisements where other units do not listen",
+		"global_defs {\nv3_checksum_as_v2\n}":              "v3_checksum_as_v2, which makes advertisements that other units drop",
+		"global_defs {\nreload_check_config\n}":            "reload_check_config, which makes keepalived end or ignore changes when it reloads",
+		"global_defs {\njson_file_location /x\n}":          "json_file_location, which hides keepalived's state from the charm",
+		"garp_group {\ngarp_interval 2\ninterface eth0\n}": "garp_interval, which delays telling the network that virtual IPs moved",
 	} {
 		t.Run(effect, func(t *testing.T) {
 			s := owned(setting + "\n")
@@ -54,6 +55,36 @@ func TestWhatAnInstanceCanSayOfItselfBlocksNobody(t *testing.T) {
 		"v3_checksum_as_v2 off", "json_version 2", "vrrp_skip_check_adv_addr", "vrrp_version 2", "# net_namespace blue"} {
 		out := charmtest.Run(t, "config-changed", owned("global_defs {\n"+setting+"\n}\n"))
 		require.Equal(t, "active: VIP ready: holds "+vip, out.Juju.Status.String(), setting)
+	}
+}
+
+func TestADelayOfWhatOthersSendBlocksNobody(t *testing.T) {
+	for _, setting := range []string{"garp_group {\ngarp_interval 2\ninterface eth1\n}", "garp_group {\ngna_interval 2\ninterface eth0\n}",
+		"garp_group {\ngarp_interval 2\n}", "global_defs {\nvrrp_gna_interval 2\n}"} {
+		out := charmtest.Run(t, "config-changed", owned(setting+"\n"))
+		require.Equal(t, "active: VIP ready: holds "+vip, out.Juju.Status.String(), setting)
+	}
+	six := option(owned("global_defs {\nvrrp_gna_interval 2\n}\n"), "virtual_ip", vip+",2001:db8::250")
+	six.Host.DefaultInterface6 = "eth0"
+	require.Contains(t, charmtest.Run(t, "config-changed", six).Juju.Status.String(), "vrrp_gna_interval, which delays")
+	six = option(owned("global_defs {\nvrrp_garp_interval 2\n}\n"), "virtual_ip", "2001:db8::250")
+	six.Host.DefaultInterface6 = "eth0"
+	require.NotContains(t, charmtest.Run(t, "config-changed", six).Juju.Status.String(), "vrrp_garp_interval")
+}
+
+// TestKeepalivedHasTheTimeToStartThatTheOwnersScriptTakes: systemd would end it again and again.
+func TestKeepalivedHasTheTimeToStartThatTheOwnersScriptTakes(t *testing.T) {
+	for setting, want := range map[string]string{
+		"startup_script_timeout 60":                              "10s",
+		"startup_script /etc/rules":                              "20s",
+		"startup_script /etc/rules\nstartup_script_timeout 60":   "70s",
+		"startup_script /etc/rules\nstartup_script_timeout 9000": "20s",
+		"startup_script /etc/rules\nstartup_script_timeout x":    "20s",
+		"shutdown_script /etc/rules":                             "10s",
+	} {
+		s := charmtest.Run(t, "config-changed", owned("global_defs {\n"+setting+"\n}\n")).State
+		require.Contains(t, s.Host.Files[s.Layout().DropIn()], "\nTimeoutStartSec="+want+"\n", setting)
+		require.Empty(t, charmtest.Run(t, "update-status", s).Steps, setting)
 	}
 }
 
@@ -93,7 +124,7 @@ func TestADaemonThatDoesNotFollowItsTrackFileReloads(t *testing.T) {
 func TestAUnitThatNothingMovesSaysSoUntilItIsMended(t *testing.T) {
 	t.Parallel()
 	s := holding(t, "true")
-	s.Host.Keepalived.Deaf, s.Host.Watchless = true, true
+	s.Host.Keepalived.Deaf, s.Host.Keepalived.Unwatched, s.Host.Scarce = true, true, facts.Inotify{Kind: facts.InotifyInstances, Limit: 128}
 	const said = "keepalived does not follow the health check, all 128 inotify instances are in use: sysctl -w fs.inotify.max_user_instances=512"
 	for range 2 {
 		out := charmtest.Run(t, "update-status", s)
@@ -106,11 +137,49 @@ func TestAUnitThatNothingMovesSaysSoUntilItIsMended(t *testing.T) {
 	paused := act(t, "pause", s)
 	require.Equal(t, "paused, once this is mended: "+said, paused.Juju.Results["summary"])
 	require.Contains(t, act(t, "check-network", s).Juju.Results["conflicts"], said)
-	s.Host.Watchless = false
+	s.Host.Scarce = facts.Inotify{}
 	out := charmtest.Run(t, charmtest.Refresh, s)
 	require.Equal(t, "active: VIP ready: holds "+vip, out.Juju.Status.String())
 	failover := act(t, "failover", s)
 	require.Empty(t, failover.Juju.Failure, "it mends what it can")
+}
+
+// TestADaemonThatKnowsATrackFileAndDoesNotWatchItSaysSo: what a reload reads is old at once.
+func TestADaemonThatKnowsATrackFileAndDoesNotWatchItSaysSo(t *testing.T) {
+	t.Parallel()
+	s := holding(t, "true")
+	s.Host.Keepalived.Deaf, s.Host.Keepalived.Unwatched, s.Host.Scarce = true, true, facts.Inotify{Kind: facts.InotifyWatches, Limit: 8192}
+	for _, reloads := range []int{1, 0, 0} {
+		out := charmtest.Run(t, "update-status", s)
+		require.Equal(t, s.Host.Keepalived.Reloads+reloads, out.Host.Keepalived.Reloads, "a reload tells it what the file says now, and no more")
+		require.Equal(t, "waiting: keepalived does not follow the health check, all 8192 inotify watches are in use: sysctl -w fs.inotify.max_user_watches=16384", out.Juju.Status.String())
+		require.True(t, out.Host.Reminded, "it looks again")
+		s = out.State
+	}
+	s.Host.Scarce = facts.Inotify{}
+	out := charmtest.Run(t, charmtest.Refresh, s)
+	require.Equal(t, "active: VIP ready: holds "+vip, out.Juju.Status.String())
+	require.Empty(t, charmtest.Run(t, "update-status", out.State).Steps)
+}
+
+// TestAUnitServesWithoutItsNotifier, tells its peers, and says what is lacking.
+func TestAUnitServesWithoutItsNotifier(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []string{facts.InotifyInstances, facts.InotifyWatches} {
+		s := option(charmtest.NewState(0), "virtual_ip", vip)
+		s.Juju.Relate("cluster", "cluster:1", juju.Unit{Application: "keepalived", Number: 1})
+		s.Host.Scarce, s.Host.Holds = facts.Inotify{Kind: kind, Limit: 128}, true
+		s = run(t, s, "install", "config-changed", "start")
+		require.Contains(t, s.Juju.Status.Message, "sysctl -w fs.inotify.max_user_"+kind+"=512")
+		require.NotEmpty(t, s.Juju.Own("cluster:1")["vrrp"])
+		s.Host.Keepalived.Deaf, s.Host.Keepalived.Unwatched = false, false
+		s = run(t, option(s, "router_id", 51), "config-changed")
+		require.Empty(t, s.Host.Pinned)
+		s.Host.Scarce = facts.Inotify{}
+		s = run(t, s, "update-status")
+		require.NotContains(t, s.Juju.Status.Message, "late")
+		require.Empty(t, s.Host.Stale("keepalived"))
+	}
 }
 
 func TestSettingsThatDriftArePutBack(t *testing.T) {

@@ -20,6 +20,9 @@ func observe(ev juju.Event, j Model, m Machine) (facts.Observed, error) {
 		return obs, err
 	}
 	if !decide.NeedsModel(obs) {
+		if ev.Hook == hooks.PreSeriesUpgrade && !obs.Stopped() {
+			obs.Relations = observeTold(ev, j)
+		}
 		return obs, nil
 	}
 	options, err := j.Options()
@@ -99,6 +102,33 @@ func retreat(obs facts.Observed, refusal error, j Model, m Machine) (facts.Obser
 	return obs, false, nil
 }
 
+// observeTold reads what this unit tells its peers, for one that takes it back. Where Juju
+// cannot be asked the virtual IPs are handed over all the same.
+func observeTold(ev juju.Event, j Model) []facts.Relation {
+	ids, err := j.Relations(endpoint.Cluster)
+	var relations []facts.Relation
+	for n := 0; n < len(ids) && err == nil; n++ {
+		var r facts.Relation
+		if r, err = observeOwn(ev, j, endpoint.Cluster, ids[n]); err == nil {
+			relations = append(relations, r)
+		}
+	}
+	if err != nil {
+		j.Log(err.Error())
+	}
+	return relations
+}
+
+// observeOwn reads what this unit publishes on a relation.
+func observeOwn(ev juju.Event, j Model, name string, id juju.RelationID) (facts.Relation, error) {
+	r := facts.Relation{ID: id, Endpoint: name}
+	var err error
+	if r.Own, err = j.Databag(id, ev.Unit); err == nil && name == endpoint.Cluster {
+		r.Told = facts.ReadMember(r.Own).Member
+	}
+	return r, err
+}
+
 func observeEndpoint(ev juju.Event, j Model, name string) ([]facts.Relation, error) {
 	ids, err := j.Relations(name)
 	if err != nil {
@@ -109,15 +139,16 @@ func observeEndpoint(ev juju.Event, j Model, name string) ([]facts.Relation, err
 		if ev.Hook == hooks.RelationBroken && ev.Relation == id {
 			continue // Juju 2.9 still lists it
 		}
-		r := facts.Relation{ID: id, Endpoint: name}
-		if r.Own, err = j.Databag(id, ev.Unit); err != nil {
+		r, err := observeOwn(ev, j, name, id)
+		if err != nil {
 			return nil, err
 		}
 		if name == endpoint.Cluster {
-			r.Told = facts.ReadMember(r.Own).Member
 			if r.Members, err = observeUnits(ev, j, id); err != nil {
 				return nil, err
 			}
+		} else {
+			r.Service = facts.ReadService(r.Own)
 		}
 		relations = append(relations, r)
 	}

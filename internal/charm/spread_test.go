@@ -232,3 +232,24 @@ func TestSpreadWaitsForThePythonCharm(t *testing.T) {
 	require.NotContains(t, out.Host.Keepalived.Loaded, "vrrp_instance charm_keepalived_1")
 	require.Contains(t, out.Juju.Status.Message, "virtual IPs spread over the units once all units are upgraded, 1 of 3 are")
 }
+
+// TestAUnitJoinsRoutersWhoseNumbersHaveAHole: a virtual IP keeps its virtual router when
+// another one goes.
+func TestAUnitJoinsRoutersWhoseNumbersHaveAHole(t *testing.T) {
+	t.Parallel()
+	c := spreadOut(t, 3, threeVIPs)
+	c.Set(map[string]any{"virtual_ip": "10.10.74.250 10.10.74.252"})
+	rest(t, c)
+	require.Equal(t, []int{0, 2}, holders(t, c, "10.10.74.250", "10.10.74.252"), "%s", c)
+	c.Set(map[string]any{"router_id": 30})
+	for range 2 {
+		n := c.Add()
+		rest(t, c)
+		require.Contains(t, n.Juju.Status.String(), "active: VIP ready: ", "%s", c)
+		require.Contains(t, n.Juju.Own("cluster:1")["vrrp-2"], "vrid=32 ", "%s", c)
+		c.PowerOff(c.Nodes[2])
+		c.PowerOff(c.Nodes[1])
+		rest(t, c)
+		require.NotContains(t, holders(t, c, "10.10.74.250", "10.10.74.252"), -1, "%s", c)
+	}
+}

@@ -59,6 +59,19 @@ func (m *machine) Tell(waits func(holder string)) { m.waits = waits }
 
 func (m *machine) Apply(l layout.Layout, s step.Step) error {
 	*m.steps = append(*m.steps, s)
+	if m.life.between != nil && s.Action == step.Write {
+		// A machine writes one file after the other.
+		for _, f := range s.Files {
+			if err := m.carryOut(l, step.Step{Action: step.Write, Files: []step.File{f}}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return m.carryOut(l, s)
+}
+
+func (m *machine) carryOut(l layout.Layout, s step.Step) error {
 	return m.life.step(func(amid bool) error {
 		if s.Action == step.InstallPackage || s.Action == step.RemovePackage {
 			if m.host.Holder != "" && m.waits != nil {
@@ -110,9 +123,16 @@ func (h *Host) apply(l layout.Layout, s step.Step, amid bool) (known bool, err e
 	case step.RemovePackage:
 		h.removePackage(amid)
 	case step.Test:
-		return true, h.test(s.Files)
-	case step.End, step.Begin:
-		h.Stopped = s.Action == step.End
+		if err := h.test(s.Files); err != nil || !h.Full {
+			return true, err
+		}
+		return true, errFull
+	case step.Depart:
+		h.Departs = true
+	case step.End:
+		h.Stopped = true
+	case step.Begin:
+		h.Departs, h.Stopped = h.Departs && amid, false
 	case step.Owe:
 		for _, f := range follow {
 			h.Files[path.Join(l.Owed(), string(f))] = ""
@@ -259,7 +279,9 @@ func (h *Host) followUp(l layout.Layout, f step.FollowUp) error {
 			}
 		}
 		h.Files[h.notifierWanted(l)] = "-> " + l.NotifierUnit()
-		h.Notifiers[l.Application] = true
+		if h.Scarce.Limit == 0 {
+			h.Notifiers[l.Application] = true
+		}
 	case step.Unpin:
 		h.Pinned = nil
 	default:
@@ -276,7 +298,7 @@ func (h *Host) reload(l layout.Layout) error {
 	}
 	if text, serves := h.Files[l.CheckerConfig()]; serves {
 		c, err := healthcheck.Parse([]byte(text))
-		if err != nil {
+		if later := (*healthcheck.Later)(nil); err != nil && !errors.As(err, &later) {
 			return err
 		}
 		for _, i := range c.Instances {
@@ -297,9 +319,15 @@ func (h *Host) reload(l layout.Layout) error {
 		h.Keepalived.Running = true
 		h.Keepalived.Starts++
 	}
-	h.Keepalived.Loaded, h.Keepalived.Deaf = h.composed(), h.Watchless
+	h.Keepalived.Loaded = h.composed()
+	h.follow()
 	h.Disabled = h.Disabled && h.Masked
 	return nil
+}
+
+// follow has a daemon that begins watch its track files, as far as it can.
+func (h *Host) follow() {
+	h.Keepalived.Deaf, h.Keepalived.Unwatched = h.Scarce.Kind == facts.InotifyInstances, h.Scarce.Limit > 0
 }
 
 func (h *Host) wanted(l layout.Layout) string {
@@ -349,10 +377,12 @@ func (h *Host) powerOff() {
 
 // boot starts what is installed and enabled.
 func (h *Host) boot() {
+	h.Boots++
 	h.Units = h.unitFiles()
 	if h.Installed && !h.Masked && !h.Disabled && h.Files[layout.MainFile] != "" {
 		h.Keepalived.Running, h.Keepalived.Loaded = true, h.composed()
 		h.Keepalived.Starts++
+		h.follow()
 	}
 	for application, c := range h.Checkers {
 		l := layout.Layout{Application: application}

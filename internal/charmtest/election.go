@@ -47,8 +47,10 @@ func (n *Node) listen() {
 		p.Spread = false // nothing in an advertisement tells
 		v := &voice{node: n, name: i.name, iface: i.iface, Parameters: p, unicast: i.peers, silent: n.silent(config, i.name)}
 		if !has(config, i.name, func(healthcheck.Instance) bool { return true }) {
-			// The hook makes its track file, which the checker does not know yet.
-			v.silent = has(written, i.name, func(i healthcheck.Instance) bool { return i.Aside != "" })
+			// The hook or, at a boot, systemd makes its track file, which the checker does not
+			// know yet.
+			_, prepares := n.Host.Units[n.Layout().DropIn()]
+			v.silent = prepares && has(written, i.name, func(i healthcheck.Instance) bool { return i.Aside != "" })
 		}
 		for _, a := range i.addresses {
 			v.addresses = append(v.addresses, a.Addr())

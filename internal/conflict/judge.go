@@ -147,11 +147,11 @@ func named(l Look, h Host) Host {
 	return h
 }
 
-// path tells what becomes of a peer's advertisements.
+// path tells what becomes of a peer's advertisements, of whichever virtual router.
 func (v View) path(l Look, known map[string]string, peer string) Path {
 	p := Lost
 	for _, h := range l.Heard {
-		if !v.ours(h) || v.sender(known, h) != peer {
+		if h.Interface != v.Interface || h.Six() != v.Runs.Anchor.Is6() || v.sender(known, h) != peer {
 			continue
 		}
 		if h.Delivered {

@@ -121,8 +121,11 @@ func TestAHolderThatIsNotHeardIsToldWithTheReason(t *testing.T) {
 		path conflict.Path
 		none bool
 	}{
-		"lost on the way":                            {as, look(answered(vip, peer)), conflict.HolderUnheard, conflict.Lost, false},
-		"dropped here":                               {as, look(answered(vip, peer), dropped), conflict.HolderUnheard, conflict.Dropped, false},
+		"lost on the way": {as, look(answered(vip, peer)), conflict.HolderUnheard, conflict.Lost, false},
+		"dropped here":    {as, look(answered(vip, peer), dropped), conflict.HolderUnheard, conflict.Dropped, false},
+		"it is heard for another virtual router": {func(v *conflict.View) { v.Peers[0].Routers = []vrrp.VirtualRouterID{23, 25} }, look(answered(vip, peer), advertised(peer, 25)),
+			0, 0, true},
+		"another of the machine's is heard":          {as, look(answered(vip, peer), advertised(peer, 25)), conflict.HolderUnheard, conflict.Lost, false},
 		"a standby hears it":                         {follower, look(answered(vip, peer)), 0, 0, true},
 		"unicast comes to who is listed":             {func(v *conflict.View) { v.Peers[0].Runs.Mode = vrrp.Unicast }, look(answered(vip, peer)), 0, 0, true},
 		"it advertises more rarely than we listened": {func(v *conflict.View) { v.Peers[0].Runs.Interval = time.Second }, look(answered(vip, peer)), 0, 0, true},

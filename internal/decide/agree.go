@@ -34,7 +34,7 @@ func (d Desired) standing(o facts.Observed, r Router) group.View {
 		Grouped: d.Related, Departs: departs(o, current), Loses: o.Loses(), Hears: d.hearsDeparted(o, r),
 		Strange: len(d.strangers) > 0,
 		Planned: o.Planned, Python: d.pythonLeft(o, current),
-		Holds: serves && o.Machine.Has(current.Anchor), Reign: d.reign(o.Machine, r),
+		Holds: serves && (o.Machine.Has(current.Anchor) || d.midway(o, r)), Reign: d.reign(o.Machine, r),
 		Fresh: d.unconfirmed, Ends: d.ends, Awaited: r.awaited(), Accepts: d.acceptable(o.Machine),
 		// Routers that are to end are silent by the time the first one changes.
 		Taken: (!current.Spread || wanted.Spread) && r.occupied(wanted.VirtualRouterID),
@@ -58,6 +58,22 @@ func (d Desired) standing(o facts.Observed, r Router) group.View {
 		v.Peers = append(v.Peers, one)
 	}
 	return v
+}
+
+// midway tells that a hook which was killed has left this unit's change of a virtual router
+// half done: it holds on its loopback device what the instance of before or the new one has,
+// unless that follows another holder by now or takes no part.
+func (d Desired) midway(o facts.Observed, r Router) bool {
+	state, reported := d.State(o.Machine, r)
+	if !o.Unfinished() || reported && (state.State != keepalived.Backup || state.MasterPriority != 0) && state.State != keepalived.Master {
+		return false
+	}
+	for a, p := range o.Machine.Applied.Addresses {
+		if p.Router == r.Number && o.Machine.HasOn("lo", a) {
+			return true
+		}
+	}
+	return false
 }
 
 // departs tells a unit that is being taken out of a group of several. The peer relation

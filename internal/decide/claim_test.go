@@ -47,19 +47,19 @@ func TestWhatIsHeldIsKeptAndWhatIsNewIsRefused(t *testing.T) {
 			[]string{vip + ": granted", id + ": granted"},
 			[]string{vip + ": held", id + ": held"}},
 		"another application has the virtual IP": {func(o *facts.Observed) {
-			neighbour.Claims = []keepalived.Claim{{Interface: "eth0", VirtualRouterID: 99, Addresses: []netip.Addr{netip.MustParseAddr("10.10.74.250")}}}
+			neighbour.Instances = []keepalived.Instance{{Interface: "eth0", VirtualRouterID: 99, Addresses: []netip.Addr{netip.MustParseAddr("10.10.74.250")}}}
 			o.Machine.Others = []facts.Other{neighbour}
 		},
 			[]string{vip + `: refused, option virtual_ip is "10.10.74.250", must be a free address, 10.10.74.250 belongs to application other`},
 			[]string{vip + `: held, though option virtual_ip is "10.10.74.250", must be a free address, 10.10.74.250 belongs to application other`, id + ": held"}},
 		"another application has the virtual router ID": {func(o *facts.Observed) {
-			neighbour.Claims = []keepalived.Claim{{Interface: "eth0", VirtualRouterID: 23}}
+			neighbour.Instances = []keepalived.Instance{{Interface: "eth0", VirtualRouterID: 23}}
 			o.Machine.Others = []facts.Other{neighbour}
 		},
 			[]string{vip + ": granted", id + `: refused, option router_id is "23", must be another one, application other uses it on interface eth0`},
 			[]string{vip + ": held", id + `: held, though option router_id is "23", must be another one, application other uses it on interface eth0`}},
 		"another application has it on another interface": {func(o *facts.Observed) {
-			neighbour.Claims = []keepalived.Claim{{Interface: "eth1", VirtualRouterID: 23}}
+			neighbour.Instances = []keepalived.Instance{{Interface: "eth1", VirtualRouterID: 23}}
 			o.Machine.Others = []facts.Other{neighbour}
 		},
 			[]string{vip + ": granted", id + ": granted"},
@@ -70,6 +70,13 @@ func TestWhatIsHeldIsKeptAndWhatIsNewIsRefused(t *testing.T) {
 		},
 			[]string{`10.10.74.255 on eth0: refused, option virtual_ip is "10.10.74.255", must be a free host address, 10.10.74.255 is the broadcast address of 10.10.74.240/28`},
 			[]string{`10.10.74.255 on eth0: refused, option virtual_ip is "10.10.74.255", must be a free host address, 10.10.74.255 is the broadcast address of 10.10.74.240/28`}},
+		"IPv6 is disabled where it is to be": {func(o *facts.Observed) {
+			o.Machine.Interfaces[0].NoIPv6 = true
+			o.Options.Raw["virtual_ip"] = "10.10.74.250,2001:db8::250"
+			o.Machine.DefaultInterface6 = "eth0"
+		},
+			[]string{vip + ": granted", "2001:db8::250 on eth0: refused, virtual IP 2001:db8::250 cannot be on interface eth0, where IPv6 is disabled: sysctl net.ipv6.conf.eth0.disable_ipv6=0"},
+			[]string{vip + ": held", "2001:db8::250 on eth0: refused, virtual IP 2001:db8::250 cannot be on interface eth0, where IPv6 is disabled: sysctl net.ipv6.conf.eth0.disable_ipv6=0"}},
 		"no interface is left for it": {func(o *facts.Observed) {
 			o.Machine.Interfaces, o.Machine.DefaultInterface4 = nil, ""
 		},
@@ -98,7 +105,7 @@ func TestWhatIsHeldIsKeptAndWhatIsNewIsRefused(t *testing.T) {
 // TestAUnitGoesOnBesideWhatSpeaksAgainstIt: it mends, tells clients, and says what is wrong.
 func TestAUnitGoesOnBesideWhatSpeaksAgainstIt(t *testing.T) {
 	o := serving(t)
-	o.Machine.Others = []facts.Other{{Owner: "application other", Claims: []keepalived.Claim{{Interface: "eth0", VirtualRouterID: 23}}}}
+	o.Machine.Others = []facts.Other{{Owner: "application other", Instances: []keepalived.Instance{{Interface: "eth0", VirtualRouterID: 23}}}}
 	d, err := decidetest.Desire(o)
 	require.NoError(t, err)
 	require.Contains(t, d.Files, d.Layout.Fragment())
@@ -109,6 +116,18 @@ func TestAUnitGoesOnBesideWhatSpeaksAgainstIt(t *testing.T) {
 		says = append(says, string(s.Action))
 	}
 	require.Contains(t, says, "write", "what is gone is written anew")
+}
+
+// TestAnAddressThatTheKernelRefusesIsAFinding: the others are served, and the unit says what
+// is wrong.
+func TestAnAddressThatTheKernelRefusesIsAFinding(t *testing.T) {
+	o := decidetest.Observed()
+	o.Options.Raw["virtual_ip"], o.Machine.DefaultInterface6 = "10.10.74.250,2001:db8::250", "eth0"
+	o.Machine.Applied = decidetest.Record(t, o)
+	o.Machine.Interfaces[0].NoIPv6 = true
+	d, err := decidetest.Desire(o)
+	require.NoError(t, err)
+	require.ErrorContains(t, d.Finding(), "virtual IP 2001:db8::250 cannot be on interface eth0")
 }
 
 // TestAVirtualRouterIDIsAskedForAnew when it is to be used in another way: with multicast,

@@ -21,6 +21,10 @@ func (d Desired) interfaceFor(o facts.Observed, v netip.Addr) (string, error) {
 		return name, err
 	}
 	for _, i := range o.Machine.Interfaces {
+		if i.Name == name && i.NoIPv6 && v.Is6() {
+			return name, &status.Blocked{Message: "virtual IP " + v.String() + " cannot be on interface " + name +
+				", where IPv6 is disabled: sysctl net.ipv6.conf." + strings.ReplaceAll(name, ".", "/") + ".disable_ipv6=0"}
+		}
 		for _, p := range i.Addresses {
 			if why := config.NoHost(netip.PrefixFrom(v, p.Bits())); i.Name == name && why != "" && p.Contains(v) {
 				return name, &config.Invalid{Option: "virtual_ip", Value: o.Options.Written("virtual_ip"),
@@ -32,9 +36,9 @@ func (d Desired) interfaceFor(o facts.Observed, v netip.Addr) (string, error) {
 }
 
 // chosen is the interface of a virtual IP: the one that the units agreed on; else the one
-// in use, as long as it is there; else the one that suits best. The one in use stays
-// whatever else comes and goes, as units that put an address on different interfaces do
-// not hear each other.
+// in use, as long as it is there, or the bridge or bond that it became a port of; else the one
+// that suits best. The one in use stays whatever else comes and goes, as units that put an
+// address on different interfaces do not hear each other.
 func (d Desired) chosen(o facts.Observed, v netip.Addr) (string, error) {
 	m := o.Machine
 	if name := d.pythonInterface(m); name != "" {
@@ -47,8 +51,13 @@ func (d Desired) chosen(o facts.Observed, v netip.Addr) (string, error) {
 	if name := d.Routers[0].Run.Interface; name != "" {
 		return name, nil
 	}
-	if was := d.Routers[0].Was; used && (was == vrrp.Parameters{} || was.Constant()) && was.Interface == "" && m.Keeps(inUse.Interface, v) {
-		return inUse.Interface, nil
+	if was := d.Routers[0].Was; used && (was == vrrp.Parameters{} || was.Constant()) && was.Interface == "" {
+		if heir := m.Heir(inUse.Interface, v); config.Interface(heir) {
+			return heir, nil
+		}
+		if m.Keeps(inUse.Interface, v) {
+			return inUse.Interface, nil
+		}
 	}
 	name := d.best(o, v)
 	if !config.Interface(name) {

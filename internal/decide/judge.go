@@ -37,7 +37,9 @@ func (d Desired) View(o facts.Observed) conflict.View {
 		Listened:   o.Look.Listened,
 	}
 	if d.begins || len(d.newRouters()) == 0 {
-		v.Routers = routerIDs(v.Runs, d.Addresses())
+		for _, r := range d.Routers { // whose numbers may have holes
+			v.Routers = append(v.Routers, r.Run.VirtualRouterID)
+		}
 	} else {
 		v.Runs, v.Routers = d.Routers[0].Wanted, d.newRouters()
 	}
@@ -160,14 +162,15 @@ func (d Desired) shares() bool {
 
 // FreeRouter suggests a virtual router ID.
 func (d Desired) FreeRouter(o facts.Observed, v conflict.View) vrrp.VirtualRouterID {
-	return conflict.Free(*o.Look, v.Runs.Anchor.Is6(), v.Runs.VirtualRouterID, len(routerIDs(v.Runs, d.Addresses())), d.usedHere(o))
+	last := d.Routers[len(d.Routers)-1].Number
+	return conflict.Free(*o.Look, v.Runs.Anchor.Is6(), v.Runs.VirtualRouterID, max(len(routerIDs(v.Runs, d.Addresses())), last+1), d.usedHere(o))
 }
 
 // usedHere lists the virtual router IDs of others on this machine.
 func (d Desired) usedHere(o facts.Observed) []vrrp.VirtualRouterID {
 	var ids []vrrp.VirtualRouterID
 	for _, other := range o.Machine.Others {
-		for _, c := range other.Claims {
+		for _, c := range other.Instances {
 			ids = append(ids, c.VirtualRouterID)
 		}
 	}

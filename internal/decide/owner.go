@@ -1,9 +1,12 @@
 package decide
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
+	"time"
 
 	"keepalived-charm/internal/facts"
 	"keepalived-charm/internal/keepalived"
@@ -25,12 +28,12 @@ type Intrusion struct{ File, Setting, Effect string }
 const slowest = 0.1
 
 // effect tells what a setting does to an instance; empty for nothing.
-func effect(s keepalived.Setting, run vrrp.Parameters) string {
-	value := ""
-	if len(s) > 1 {
-		value = s[1]
+func (d Desired) effect(s keepalived.Setting) string {
+	value, run := "", d.Routers[0].Run
+	if len(s.Words) > 1 {
+		value = s.Words[1]
 	}
-	switch s[0] {
+	switch s.Words[0] {
 	case "net_namespace":
 		return "puts the virtual IPs into another network namespace"
 	case "vrrp_mcast_group4", "vrrp_mcast_group6":
@@ -39,7 +42,7 @@ func effect(s keepalived.Setting, run vrrp.Parameters) string {
 			group, usual = "vrrp_mcast_group6", "ff02::12"
 		}
 		a, err := netip.ParseAddr(value)
-		if run.Mode == vrrp.Multicast && s[0] == group && err == nil && a != netip.MustParseAddr(usual) {
+		if run.Mode == vrrp.Multicast && s.Words[0] == group && err == nil && a != netip.MustParseAddr(usual) {
 			return "sends advertisements where other units do not listen"
 		}
 	case "v3_checksum_as_v2":
@@ -51,11 +54,35 @@ func effect(s keepalived.Setting, run vrrp.Parameters) string {
 	case "json_file_location":
 		return "hides keepalived's state from the charm"
 	case "vrrp_garp_interval", "vrrp_gna_interval", "garp_interval", "gna_interval":
-		if seconds, err := strconv.ParseFloat(value, 64); err == nil && seconds > slowest {
+		six := strings.HasSuffix(s.Words[0], "gna_interval") // neighbour advertisements
+		told := slices.ContainsFunc(d.Addresses(), func(a netip.Addr) bool {
+			return a.Is6() == six && (s.On == nil || slices.Contains(s.On, d.chosenFor[a]))
+		})
+		if seconds, err := strconv.ParseFloat(value, 64); err == nil && seconds > slowest && told {
 			return "delays telling the network that virtual IPs moved"
 		}
 	}
 	return ""
+}
+
+// Startup is how long a script of the machine's owner may take, before which keepalived does
+// not start (keepalived.conf(5), startup_script).
+func Startup(m facts.Machine) time.Duration {
+	runs, timeout := false, 0
+	for _, other := range m.Others {
+		for _, s := range other.Settings {
+			runs = runs || s.Words[0] == "startup_script"
+			if s.Words[0] == "startup_script_timeout" && len(s.Words) > 1 {
+				if n, err := strconv.Atoi(s.Words[1]); err == nil && n <= 1000 {
+					timeout = max(timeout, n)
+				}
+			}
+		}
+	}
+	if !runs {
+		return 0
+	}
+	return time.Duration(cmp.Or(timeout, 10)) * time.Second
 }
 
 // intrusions lists what breaks this unit's instances.
@@ -63,8 +90,8 @@ func (d Desired) intrusions(m facts.Machine) []Intrusion {
 	var list []Intrusion
 	for _, other := range m.Others {
 		for _, s := range other.Settings {
-			if e := effect(s, d.Routers[0].Run); e != "" {
-				list = append(list, Intrusion{other.File, s[0], e})
+			if e := d.effect(s); e != "" {
+				list = append(list, Intrusion{other.File, s.Words[0], e})
 			}
 		}
 	}

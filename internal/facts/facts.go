@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"keepalived-charm/internal/applied"
@@ -26,6 +27,10 @@ type Texts struct {
 	Main string
 	// Checker is the health checker's configuration.
 	Checker string
+	// Shared are the files of all applications, by path.
+	Shared map[string]string
+	// Unit names the unit whose the application's files are.
+	Unit string
 	// Neighbours are the fragments of other applications, by application.
 	Neighbours map[string]string
 	// Owned are the files of the machine's owner, by path: the one from before the charm,
@@ -41,9 +46,16 @@ type Configured struct {
 	Unread  error
 	// Took are the options that the unit took, the last in front.
 	Took []config.Given
+	// Served is what a unit serves of which no options are known.
+	Served Served
 	// Checker is the health checker's configuration; nil where there is none that can be
 	// read.
 	Checker *healthcheck.Config
+	// Formats are the numbers in the headers of the files of all applications, by path; 0
+	// for one that the charm did not write.
+	Formats map[string]int
+	// Unit is the unit whose the application's files are; zero for nobody.
+	Unit juju.Unit
 	// Others are the configurations of others.
 	Others []Other
 	// Placed are all addresses that keepalived may have put on the machine, by whatever
@@ -51,48 +63,81 @@ type Configured struct {
 	Placed map[netip.Addr]bool
 }
 
+// Served is what a unit serves by the files that keepalived reads.
+type Served struct {
+	// Addresses are the virtual IPs in the files' order.
+	Addresses []netip.Addr
+	// Port is the one that the Python charm checks; zero where it is not known.
+	Port int
+}
+
 // Other is the configuration of somebody else on the machine.
 type Other struct {
 	// Owner is who it is, in words; File the path of a file of the machine's owner, empty
 	// for another application's.
 	Owner, File string
-	Claims      []keepalived.Claim
+	Instances   []keepalived.Instance
 	// Settings are what it sets for every instance, another application's left out.
 	Settings []keepalived.Setting
 }
 
 // Read understands files.
 func Read(t Texts) Configured {
-	c := Configured{Placed: map[netip.Addr]bool{}}
+	c := Configured{Placed: map[netip.Addr]bool{}, Formats: map[string]int{}}
+	for path, text := range t.Shared {
+		c.Formats[path] = format(text)
+	}
+	if unit, err := juju.ParseUnit(strings.TrimSpace(t.Unit)); err == nil {
+		c.Unit = unit
+	}
 	c.Applied, c.Unread = applied.Read(t.Runs)
 	for _, options := range []map[string]any{c.Applied.Moving, c.Applied.Options} {
 		if options != nil {
 			c.Took = append(c.Took, config.Read(options))
 		}
 	}
+	if len(c.Took) == 0 {
+		c.Served.Addresses, c.Served.Port = applied.Served(t.Runs, c.Applied)
+	}
 	if checker, err := healthcheck.Parse([]byte(t.Checker)); err == nil {
 		c.Checker = &checker
 	}
 	for _, application := range slices.Sorted(maps.Keys(t.Neighbours)) {
-		c.Others = append(c.Others, Other{Owner: "application " + application, Claims: keepalived.Claims(t.Neighbours[application])})
+		c.Others = append(c.Others, Other{Owner: "application " + application, Instances: keepalived.Instances(t.Neighbours[application])})
 	}
 	for _, path := range slices.Sorted(maps.Keys(t.Owned)) {
 		owner := path
 		if path == t.Before {
 			owner = "the keepalived.conf from before the charm"
 		}
-		c.Others = append(c.Others, Other{owner, path, keepalived.Claims(t.Owned[path]), keepalived.Settings(t.Owned[path])})
+		c.Others = append(c.Others, Other{owner, path, keepalived.Instances(t.Owned[path]), keepalived.Settings(t.Owned[path])})
 	}
 	for _, addresses := range c.Applied.All() {
 		c.place(addresses)
 	}
 	for _, o := range c.Others {
-		for _, claim := range o.Claims {
-			c.place(claim.Addresses)
+		for _, instance := range o.Instances {
+			c.place(instance.Addresses)
 		}
 	}
 	c.place(keepalived.VirtualAddresses(t.Main))
 	return c
+}
+
+// format is the number in the header of a file of all applications; 0 without one.
+func format(text string) int {
+	if !strings.HasPrefix(text, "# Written by the Juju charm keepalived") {
+		return 0
+	}
+	for line := range strings.Lines(text) {
+		if number, found := strings.CutPrefix(line, "# Format "); found {
+			n, err := strconv.Atoi(strings.TrimSpace(number))
+			if err == nil {
+				return n
+			}
+		}
+	}
+	return 0
 }
 
 func (c Configured) place(addresses []netip.Addr) {
@@ -124,6 +169,21 @@ type Member struct {
 	// tells of it, invalid for none.
 	Silent  bool
 	Ingress netip.Addr
+}
+
+// Service is what clients were told of a service; zero for nothing.
+type Service struct {
+	Hostname string
+	Port     int
+}
+
+// ReadService understands the databag that a unit has published for clients.
+func ReadService(bag juju.Databag) Service {
+	s := Service{Hostname: bag["hostname"]}
+	if port, err := strconv.ParseUint(bag["port"], 10, 16); err == nil {
+		s.Port = int(port)
+	}
+	return s
 }
 
 // ReadMember understands a unit's databag of the peer relation.

@@ -20,11 +20,50 @@ func (m Machine) OnLink(name string, a netip.Addr) bool {
 
 // Keeps tells that an interface in use stays that of a virtual IP: one that is there, or
 // not there (yet, after a boot; keepalived waits for it) while none that works has the
-// address in its subnet. One that was renamed has.
+// address in its subnet. One that was renamed has. A port of another is as good as not there.
 func (m Machine) Keeps(name string, v netip.Addr) bool {
-	return m.Exists(name) || !slices.ContainsFunc(m.Interfaces, func(i Interface) bool {
+	i, there := m.named(name)
+	return there && !m.port(i) || !slices.ContainsFunc(m.Interfaces, func(i Interface) bool {
 		return m.Suits(i) == proper && i.Subnet(v) > 0
 	})
+}
+
+// Heir is the bridge or bond where a virtual IP goes on whose interface became a port of it:
+// it has the subnet, or the default route; empty for none.
+func (m Machine) Heir(name string, v netip.Addr) string {
+	standard := m.DefaultInterface4
+	if v.Is6() {
+		standard = m.DefaultInterface6
+	}
+	for range m.Interfaces {
+		i, _ := m.named(name)
+		if !m.port(i) {
+			return ""
+		}
+		name = i.Master
+		if i, _ = m.named(name); i.Subnet(v) > 0 || name == standard {
+			return name
+		}
+	}
+	return ""
+}
+
+// port tells an interface whose master gets what arrives there, as a bridge or bond does. In
+// a VRF it goes to the interface as anywhere.
+func (m Machine) port(i Interface) bool {
+	master, there := m.named(i.Master)
+	return there && master.Kind != "vrf"
+}
+
+func (m Machine) named(name string) (Interface, bool) {
+	if name == "" {
+		return Interface{}, false
+	}
+	n := slices.IndexFunc(m.Interfaces, func(i Interface) bool { return i.Name == name })
+	if n < 0 {
+		return Interface{}, false
+	}
+	return m.Interfaces[n], true
 }
 
 // PlaceOf tells where this charm has put a virtual IP.
@@ -34,7 +73,8 @@ func (m Machine) PlaceOf(v netip.Addr) (applied.Place, bool) {
 }
 
 func (m Machine) Exists(name string) bool {
-	return slices.ContainsFunc(m.Interfaces, func(i Interface) bool { return i.Name == name })
+	_, there := m.named(name)
+	return there
 }
 
 // How well an interface suits a virtual IP in its subnet: the order of choice.
@@ -42,14 +82,14 @@ const (
 	proper   = iota // carries traffic of others
 	inner           // a bridge without a default route: what is behind it may be on this machine
 	down            // cannot carry any now
-	Unsuited        // for traffic within the machine, or nobody finds addresses there
+	Unsuited        // for traffic within the machine, a port of another, or nobody finds addresses there
 )
 
 // Suits tells how well an interface suits.
 func (m Machine) Suits(i Interface) int {
 	bridge := i.Kind == "bridge"
 	switch {
-	case i.Name == "lo", i.NoARP, unsuitedKind[i.Kind], unsuitedName(i.Name), bridge && !i.Up:
+	case i.Name == "lo", i.NoARP, m.port(i), unsuitedKind[i.Kind], unsuitedName(i.Name), bridge && !i.Up:
 		return Unsuited
 	case !i.Up:
 		return down
@@ -63,7 +103,7 @@ var (
 	// unsuitedKind are kinds of tunnels and of interfaces without a network
 	// (rtnetlink, IFLA_INFO_KIND).
 	unsuitedKind = map[string]bool{"dummy": true, "gre": true, "ifb": true, "ip6tnl": true, "ipip": true, "sit": true,
-		"tun": true, "vrf": true, "vti": true, "vxlan": true, "wireguard": true, "xfrm": true}
+		"tuntap": true, "tun": true, "vrf": true, "vti": true, "vxlan": true, "wireguard": true, "xfrm": true}
 	// engines are what names begin with that container engines and hypervisors give
 	// their own.
 	engines = []string{"docker", "lxcbr", "lxdbr", "virbr", "vnet", "podman", "cni", "flannel", "cali", "cilium", "kube",

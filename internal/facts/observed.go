@@ -23,7 +23,8 @@ type Observed struct {
 	Options   config.Given
 	Relations []Relation
 	// Ingress are the addresses that Juju knows for this unit, the one it gives
-	// to others in front. A virtual IP may be among them.
+	// to others in front. A virtual IP may be among them. None: the network space that
+	// endpoint cluster is bound to has no address on this machine.
 	Ingress []string
 	// Bound are the interfaces in the network space that endpoint cluster is bound
 	// to, in Juju's order; all of them when it is bound to none.
@@ -52,6 +53,8 @@ type Relation struct {
 	// relation only.
 	Told    endpoint.Member
 	Members map[juju.Unit]Member
+	// Service is what it told the clients of another relation.
+	Service Service
 }
 
 // Machine is the state of the machine the unit lives on.
@@ -82,12 +85,15 @@ type Machine struct {
 	// Booted tells that no hook has looked at the configuration since the machine's
 	// boot, so the unit stands aside.
 	Booted bool
+	// Boot names the machine's boot; empty where that cannot be told.
+	Boot string
 	// Paused tells that an operator keeps the unit out of the election.
 	Paused bool
 	// OwnerGone tells that the unit which Layout.Owner names has no agent here any more.
 	OwnerGone bool
-	// Stopped tells that the unit has run stop or remove, and has not begun anew.
-	Stopped bool
+	// Departs tells that the unit's peers are being taken from it, Stopped that it has run
+	// stop or remove; and that it has not begun anew.
+	Departs, Stopped bool
 	// Leftovers tells that the Python charm left something beside the charm's files.
 	Leftovers bool
 	// Owed are the follow-ups that an earlier hook did not live to do.
@@ -99,9 +105,11 @@ type Machine struct {
 	Instances []keepalived.InstanceState
 	// Tracks are the values of the instances' track files, by instance.
 	Tracks map[string]int
-	// InotifyLimit is how many inotify instances root may have when none is left; 0
-	// when there are.
-	InotifyLimit int
+	// Unwatched tells that the daemon does not learn when a track file changes.
+	Unwatched bool
+	// Scarce is what root has none left of, without which neither keepalived nor systemd
+	// learns when a file changes; looked for where one of them may lack it.
+	Scarce Inotify
 	// Included are the files that a configuration from before the charm includes, and
 	// those that the machine's owner has beside the fragments, by path.
 	Included map[string]string
@@ -117,6 +125,19 @@ type Machine struct {
 	index *index
 }
 
+// Inotify is a kind of what inotify(7) needs, instances or watches, and how many of it root
+// may have; none when Limit is 0.
+type Inotify struct {
+	Kind  string
+	Limit int
+}
+
+// The kinds.
+const (
+	InotifyInstances = "instances"
+	InotifyWatches   = "watches"
+)
+
 // Interface is a network interface with its addresses.
 type Interface struct {
 	Name string
@@ -125,11 +146,15 @@ type Interface struct {
 	// Kind is the kernel's word for one that is made of software, such as bridge,
 	// dummy or vlan (IFLA_INFO_KIND); empty for hardware.
 	Kind string
+	// Master is the interface that it is a port of, such as a bridge or bond, or the VRF that
+	// it is in (IFLA_MASTER); empty for none.
+	Master string
 	// Up tells that it can carry traffic: a bridge without ports cannot.
 	Up bool
-	// NoARP tells that it answers for none of its addresses (IFF_NOARP).
-	NoARP     bool
-	Addresses []netip.Prefix
+	// NoARP tells that it answers for none of its addresses (IFF_NOARP), NoIPv6 that the
+	// kernel takes no IPv6 address there (sysctl net.ipv6.conf.NAME.disable_ipv6).
+	NoARP, NoIPv6 bool
+	Addresses     []netip.Prefix
 }
 
 // CheckResult is the health checker's verdict.
@@ -179,6 +204,9 @@ func (o Observed) Unfinished() bool { return slices.Contains(o.Machine.Owed, ste
 // kernel has fit together. Read one after the other they may not, while the unit takes
 // over.
 func (m Machine) Agreed(l layout.Layout) bool {
+	if m.Unwatched {
+		return false // it may just read its files
+	}
 	m = m.Indexed()
 	for _, i := range m.Instances {
 		if !l.Owns(i.Name) {
@@ -228,6 +256,7 @@ func (m Machine) Understood(l layout.Layout) Machine {
 	texts := Texts{
 		Runs: applied.Texts{Record: m.Files[l.Record()], Fragment: m.Files[l.Fragment()], Options: m.Files[l.Options()], Number: l.NumberOf},
 		Main: m.Files[layout.MainFile], Checker: m.Files[l.CheckerConfig()], Neighbours: m.Neighbours, Owned: map[string]string{}, Before: layout.MainFile,
+		Unit: m.Files[l.Owner()], Shared: map[string]string{layout.MainFile: m.Files[layout.MainFile], layout.SysctlFile: m.Files[layout.SysctlFile]},
 	}
 	if len(m.Neighbours) == 0 {
 		texts.Runs.Python = m.Files[layout.MainFile]

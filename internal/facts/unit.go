@@ -53,14 +53,30 @@ func (m Machine) HoldsAll() bool {
 	return true
 }
 
+// Serves tells that the unit serves something, whether it is known what.
+func (m Machine) Serves() bool { return m.Applied.Serves() || m.Unread != nil }
+
 // Stopped tells that the unit has run stop or remove. Juju stops no unit of a machine but
 // one that it removes, yet hooks may follow: the peer relation's broken, and whatever an
 // agent that was restarted begins with, start included after a reboot. Only install
 // begins a unit anew.
 func (o Observed) Stopped() bool { return o.Machine.Stopped && o.Event.Hook != hooks.Install }
 
+// upgradingIn is the mark of an upgrade of the base, up to the boot in which it began.
+const upgradingIn = "until post-series-upgrade, since boot "
+
+// UpgradeMark is the mark of an upgrade of the base: the one that is there, or a new one.
+func (o Observed) UpgradeMark() string {
+	if text, marked := o.Machine.Files[o.Layout().Upgrading()]; marked && o.Event.Hook != hooks.PreSeriesUpgrade {
+		return text
+	}
+	return upgradingIn + o.Machine.Boot + "\n"
+}
+
 // Upgrades tells that the machine's base is being upgraded. A new charm is given another
-// chance, whatever became of that, and one that has ended needs no mark of it.
+// chance, whatever became of that, and one that has ended needs no mark of it. Juju runs no
+// hook from pre-series-upgrade to post-series-upgrade but one that was due: any hook of
+// another boot tells that the upgrade is over, whatever became of post-series-upgrade.
 func (o Observed) Upgrades() bool {
 	switch o.Event.Hook {
 	case hooks.PreSeriesUpgrade:
@@ -68,8 +84,9 @@ func (o Observed) Upgrades() bool {
 	case hooks.PostSeriesUpgrade, hooks.UpgradeCharm, hooks.Stop:
 		return false
 	}
-	_, marked := o.Machine.Files[o.Layout().Upgrading()]
-	return marked
+	text, marked := o.Machine.Files[o.Layout().Upgrading()]
+	boot, told := strings.CutPrefix(strings.TrimSpace(text), upgradingIn)
+	return marked && (!told || o.Machine.Boot == "" || boot == o.Machine.Boot)
 }
 
 func (o Observed) Layout() layout.Layout { return layout.Layout{Application: o.Event.Unit.Application} }
@@ -151,15 +168,23 @@ func (o Observed) Before(refusal error) (Observed, bool) {
 // Owner is the other unit of this application whose the application's files on this
 // machine are; false when they are this unit's, or nobody's.
 func (o Observed) Owner() (juju.Unit, bool) {
-	owner, err := juju.ParseUnit(strings.TrimSpace(o.Machine.Files[o.Layout().Owner()]))
-	us := o.Event.Unit
-	return owner, err == nil && owner.Application == us.Application && owner != us && !o.Machine.OwnerGone
+	owner, us := o.Machine.Unit, o.Event.Unit
+	return owner, owner.Application == us.Application && owner != us && !o.Machine.OwnerGone
 }
 
 // Leaving tells a unit whose peers are being taken away.
 func (o Observed) Leaving() bool {
-	inGroup := slices.ContainsFunc(o.Relations, func(r Relation) bool { return r.Endpoint == endpoint.Cluster })
-	departs := o.Event.Hook == hooks.RelationDeparted && o.Event.Endpoint == endpoint.Cluster && o.Event.Departing == o.Event.Unit
 	breaks := o.Event.Hook == hooks.RelationBroken && o.Event.Endpoint == endpoint.Cluster
-	return departs || breaks || !inGroup
+	return o.Departs() || breaks || !o.Related()
+}
+
+// Departs tells a unit that is being taken out of its group, from the first hook that says
+// so. Juju lists its peer relation for as long as the group has one (3.5; runner/context/
+// contextfactory.go), with ever fewer units, also in hooks of other relations. It takes that
+// back for no unit; who comes into a group is in it again.
+func (o Observed) Departs() bool {
+	joins := o.Event.Hook == hooks.Install ||
+		o.Event.Endpoint == endpoint.Cluster && (o.Event.Hook == hooks.RelationCreated || o.Event.Hook == hooks.RelationJoined)
+	now := o.Event.Hook == hooks.RelationDeparted && o.Event.Endpoint == endpoint.Cluster && o.Event.Departing == o.Event.Unit
+	return now || o.Machine.Departs && !joins
 }

@@ -113,7 +113,7 @@ func TestWhatAUnitDecides(t *testing.T) {
 		"also where nobody serves yet": {func(v *group.View) {
 			v.Told.Aside, v.Stands, v.Strange, v.Peers = group.Joins, group.Joins, true, nil
 		}, group.Learning, old, group.Joins},
-		"and then takes part": {func(v *group.View) { v.Told.Aside, v.Stands = group.Joins, group.Joins }, group.Following, old, ""},
+		"and then takes part":                                {func(v *group.View) { v.Told.Aside, v.Stands = group.Joins, group.Joins }, group.Following, old, ""},
 		"a unit that takes part waits for nobody who begins": {func(v *group.View) { v.Strange = true }, group.Following, old, ""},
 
 		"a standby that departs is silent at once, as who is left may change over": {func(v *group.View) {

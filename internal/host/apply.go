@@ -17,6 +17,14 @@ import (
 // Apply carries out one step of a plan. Every step may be carried out again.
 func (h *Host) Apply(l layout.Layout, s step.Step) error {
 	if err := h.apply(l, s); err != nil {
+		if h.pins {
+			h.takeBack(l)
+			return err
+		}
+		// What an earlier hook pinned, too: every hook to come may fail before its Unpin.
+		if unpinErr := h.unpin(l); !errors.Is(unpinErr, errLater) {
+			err = errors.Join(err, unpinErr)
+		}
 		return err
 	}
 	h.noteAction(l, s.Action)
@@ -25,8 +33,10 @@ func (h *Host) Apply(l layout.Layout, s step.Step) error {
 
 func (h *Host) apply(l layout.Layout, s step.Step) error {
 	switch s.Action {
+	case step.Depart:
+		return h.writeMark(layout.DepartMark)
 	case step.End:
-		return h.end()
+		return h.writeMark(layout.EndMark)
 	case step.Begin:
 		return h.begin()
 	case step.InstallPackage:
@@ -43,7 +53,10 @@ func (h *Host) apply(l layout.Layout, s step.Step) error {
 	case step.InstallBinary:
 		return h.installBinary(l)
 	case step.Test:
-		return h.test(l, s.Files)
+		if err := h.test(l, s.Files); err != nil {
+			return err
+		}
+		return h.prove(s.Files)
 	case step.Write:
 		return h.put(l, s.Files)
 	case step.Do:
@@ -56,7 +69,8 @@ func (h *Host) apply(l layout.Layout, s step.Step) error {
 	case step.Flush:
 		return h.flushStray(l, s.Addresses)
 	case step.Admit:
-		return h.admit(s.Addresses)
+		h.admit(s.Addresses)
+		return nil
 	case step.Restore:
 		return h.putBack(l, s.Addresses)
 	case step.Pin:
@@ -146,6 +160,7 @@ func (h *Host) followUp(l layout.Layout, f step.FollowUp) error {
 		if err := h.makePlaces(); err != nil {
 			return err
 		}
+		h.pins = false
 		if err := h.reloadOrStart(keepalivedService); err != nil {
 			return err
 		}
@@ -158,14 +173,11 @@ func (h *Host) followUp(l layout.Layout, f step.FollowUp) error {
 		return h.awaitElection(l, 0)
 	}
 	if f == step.StartNotifier {
-		found, err := h.show(l.NotifierUnit())
-		if err != nil {
-			return err
+		// No client needs it; the status says that it does not run.
+		if err := h.startNotifier(l); err != nil {
+			fmt.Fprintln(os.Stderr, err)
 		}
-		if err := found[l.NotifierUnit()].enable(l.NotifierUnit()); err != nil {
-			return err
-		}
-		return systemctl("restart", l.NotifierUnit())
+		return nil
 	}
 	if f == step.Unpin {
 		return h.unpin(l)
@@ -184,6 +196,9 @@ func (h *Host) prepare(l layout.Layout) error {
 		return fmt.Errorf("cannot read %s: %w", l.CheckerConfig(), err)
 	}
 	c, err := healthcheck.Parse(text)
+	if later := (*healthcheck.Later)(nil); errors.As(err, &later) {
+		return nil // the binary that wrote it is installed, and makes them as keepalived starts
+	}
 	if err != nil {
 		return fmt.Errorf("cannot read %s: %w", l.CheckerConfig(), err)
 	}

@@ -3,8 +3,10 @@ package host
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
 	"time"
 
@@ -109,28 +111,23 @@ func (h *Host) flushStray(l layout.Layout, stray []netip.Addr) error {
 	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
 		return fmt.Errorf("cannot list network addresses: %w", err)
 	}
+	var failed error
 	for _, a := range all {
 		ip, ok := netip.AddrFromSlice(a.IP)
-		if ip = ip.Unmap(); !ok || others[a.LinkIndex] || !slices.Contains(stray, ip) {
+		if ip = ip.Unmap(); !ok || others[a.LinkIndex] || !slices.Contains(stray, ip) || a.LinkIndex == loopback && !vrrp.IsAnchor(ip) {
 			continue
 		}
-		link, err := netlink.LinkByIndex(a.LinkIndex)
-		if err == nil && link.Attrs().Name == "lo" && !vrrp.IsAnchor(ip) {
-			continue
-		}
-		if err == nil {
-			err = netlink.AddrDel(link, &a)
-		}
-		if err != nil {
-			return fmt.Errorf("cannot remove stray address %s: %w", ip, err)
+		if err := takeOff(a.LinkIndex, &a); err != nil {
+			failed = errors.Join(failed, fmt.Errorf("cannot remove stray address %s: %w", ip, err))
 		}
 	}
-	return nil
+	return failed
 }
 
 // putBack puts addresses back that keepalived takes for there, as it would: where the
 // installed configuration has them. It asks again before, and after: another unit may
-// have taken over meanwhile.
+// have taken over meanwhile. What the kernel refuses, as IPv6 where that is disabled, stays
+// away, and the status tells.
 func (h *Host) putBack(l layout.Layout, lost []netip.Addr) error {
 	placed := h.applied(l).Addresses
 	mine := func() ([]netip.Addr, error) {
@@ -153,11 +150,15 @@ func (h *Host) putBack(l layout.Layout, lost []netip.Addr) error {
 		}
 		address := &netlink.Addr{IPNet: &net.IPNet{IP: a.AsSlice(), Mask: net.CIDRMask(at.Bits, a.BitLen())}}
 		if a.Is6() {
-			// As keepalived does: nobody else has it, and it is wanted at once.
+			// As keepalived does: nobody else has it, it is wanted at once, and alone it is
+			// the source of nothing (deprecated, vrrp_ipaddress.c, alloc_ipaddress).
 			address.Flags = unix.IFA_F_NODAD
+			if at.Bits == a.BitLen() {
+				address.ValidLft = math.MaxUint32 // for ever
+			}
 		}
 		if err := netlink.AddrAdd(link, address); err != nil && !errors.Is(err, unix.EEXIST) {
-			return fmt.Errorf("cannot restore %s on %s: %w", a, at.Interface, err)
+			fmt.Fprintf(os.Stderr, "cannot restore %s on %s: %v\n", a, at.Interface, err)
 		}
 	}
 	kept, err := mine()

@@ -7,12 +7,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"keepalived-charm/internal/layout"
 )
 
-// endMark is the file that says that the unit has ended. It lies in the charm's own
-// directory, which Juju makes for one unit and removes with it: so it outlives the hook
-// remove, leaves nothing on the machine, and no other unit of the application reads it.
-func (h *Host) endMark() string { return filepath.Join(filepath.Dir(h.self), ".ended") }
+// mark is the file of a mark in the charm's own directory.
+func (h *Host) mark(name string) string { return filepath.Join(filepath.Dir(h.self), name) }
 
 // left tells that a unit has no agent on this machine any more: Juju removes its directory
 // with it, also where no hook could run. Without a directory of our own there (Juju,
@@ -23,16 +23,18 @@ func (h *Host) left(unit string) bool {
 	return unit != "" && strings.HasPrefix(filepath.Base(own), "unit-") && errors.Is(missing(filepath.Join(agents, tag)), fs.ErrNotExist)
 }
 
-func (h *Host) end() error {
-	if err := os.WriteFile(h.endMark(), nil, 0o600); err != nil {
-		return fmt.Errorf("cannot note that the unit has ended: %w", err)
+func (h *Host) writeMark(name string) error {
+	if err := os.WriteFile(h.mark(name), nil, 0o600); err != nil {
+		return fmt.Errorf("cannot note that the unit departs or has ended: %w", err)
 	}
 	return nil
 }
 
 func (h *Host) begin() error {
-	if err := os.Remove(h.endMark()); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("cannot begin the unit anew: %w", err)
+	for _, name := range []string{layout.EndMark, layout.DepartMark} {
+		if err := os.Remove(h.mark(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("cannot begin the unit anew: %w", err)
+		}
 	}
 	return nil
 }

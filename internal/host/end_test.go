@@ -24,9 +24,13 @@ func TestTheNoteOfAnEndOutlivesTheRemovalOfEverythingElse(t *testing.T) {
 	m.apply(step.Step{Action: step.RemoveState})
 	require.True(t, m.observe().Stopped)
 	require.False(t, newMachine(t).observe().Stopped, "another charm's directory")
+	require.False(t, m.observe().Departs)
+	m.apply(step.Step{Action: step.Depart})
+	require.True(t, m.observe().Departs)
 	m.apply(step.Step{Action: step.Begin})
 	m.apply(step.Step{Action: step.Begin})
 	require.False(t, m.observe().Stopped)
+	require.False(t, m.observe().Departs)
 }
 
 // TestAUnitIsGoneWithItsAgent, whether a hook of it has run or not.

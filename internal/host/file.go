@@ -28,10 +28,30 @@ func (h *Host) write(path, content string, mode fs.FileMode) error {
 	return nil
 }
 
+// prove writes drafts of files, which it removes: what a change is made of is on several
+// disks, and one that takes nothing would leave it half made.
+func (h *Host) prove(files []step.File) error {
+	for _, f := range files {
+		target := h.path(f.Path)
+		for errors.Is(missing(filepath.Dir(target)), fs.ErrNotExist) {
+			target = filepath.Dir(target) // nobody has made its directory yet
+		}
+		draft, err := renameio.NewPendingFile(target, renameio.WithTempDir(filepath.Dir(target)))
+		if err == nil {
+			_, err = draft.WriteString(f.Content)
+			err = errors.Join(err, draft.Sync(), draft.Cleanup())
+		}
+		if err != nil {
+			return fmt.Errorf("cannot write %s: %w", f.Path, err)
+		}
+	}
+	return nil
+}
+
 // sweep removes what writes of an application's files left that were killed:
 // renameio's drafts, named as the file with a dot before and a number behind.
 func (h *Host) sweep(l layout.Layout) error {
-	files := append(l.Files(), l.Binary(), l.Paused(), pinned(l), settingsBefore, installedMark, installingMark, programMemory(l), l.VersionTold())
+	files := append(l.Files(), l.Binary(), l.Paused(), l.Pinned(), settingsBefore, installedMark, installingMark, l.Program(), l.VersionTold())
 	for _, f := range step.FollowUps() {
 		files = append(files, filepath.Join(l.Owed(), string(f)))
 	}

@@ -61,8 +61,9 @@ func (h *Host) filters() bool {
 	return err == nil && len(modules) == 0
 }
 
-// admit takes addresses out of keepalived's packet filter.
-func (h *Host) admit(list []netip.Addr) error {
+// admit takes addresses out of keepalived's packet filter. What the kernel refuses stays
+// there, and the status tells.
+func (h *Host) admit(list []netip.Addr) {
 	for _, set := range filterSets() {
 		for _, a := range list {
 			if a.Is6() != (set.Table.Family == nftables.TableFamilyIPv6) {
@@ -74,9 +75,8 @@ func (h *Host) admit(list []netip.Addr) error {
 				err = conn.Flush()
 			}
 			if err != nil && !errors.Is(err, syscall.ENOENT) && slices.Contains(h.filtered(), a) {
-				return fmt.Errorf("cannot take %s out of keepalived's packet filter: %w", a, err)
+				fmt.Fprintf(os.Stderr, "cannot take %s out of keepalived's packet filter: %v\n", a, err)
 			}
 		}
 	}
-	return nil
 }

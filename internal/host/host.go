@@ -1,6 +1,6 @@
 // Package host looks at and changes the machine: package, files, services,
 // kernel settings, network. It decides nothing; what to do comes as steps from
-// package reconcile.
+// package plan.
 package host
 
 import (
@@ -27,6 +27,8 @@ type Host struct {
 	self string
 	// answers answers for what this hook has pinned.
 	answers answering
+	// pins tells that this hook has pinned addresses for what keepalived has not read yet.
+	pins bool
 	// waits is told for whom a step waits; empty: for nobody any more.
 	waits func(holder string)
 }
@@ -76,7 +78,8 @@ func (h *Host) Observe(l layout.Layout) (facts.Machine, error) {
 	m.Booted = err == nil
 	_, err = os.Stat(h.path(l.Paused()))
 	m.Paused = err == nil
-	m.Stopped = missing(h.endMark()) == nil
+	m.Departs, m.Stopped = missing(h.mark(layout.DepartMark)) == nil, missing(h.mark(layout.EndMark)) == nil
+	m.Boot = h.boot()
 	m.OwnerGone = h.left(m.Files[l.Owner()])
 	m.Leftovers = len(h.leftovers()) > 0
 	m.BinaryCurrent = sameBinary(h.self, h.path(l.Binary()))
@@ -106,17 +109,18 @@ func (h *Host) observeElection(l layout.Layout, daemon service, program program,
 	const tries = 4
 	for n := range tries {
 		m.Interfaces = nil
-		if err := observeNetwork(m); err != nil {
+		if err := h.observeNetwork(m); err != nil {
 			return err
 		}
 		if daemon.state == "active" {
 			// Before the daemon is asked: what is written later it may not have read.
 			m.Tracks = h.tracks(l, m.Applied)
 			m.Instances = h.instances(daemon.pid, program.Report)
+			m.Unwatched = len(m.Tracks) > 0 && len(m.Instances) > 0 && h.unwatched(l, daemon.pid)
 		}
 		if m.Agreed(l) || n == tries-1 {
-			if m.Ignores(l) {
-				m.InotifyLimit = h.exhausted()
+			if m.Ignores(l) || !m.NotifierActive {
+				m.Scarce = h.scarce()
 			}
 			return nil
 		}

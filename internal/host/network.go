@@ -4,16 +4,21 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"slices"
+	"strings"
 
 	"keepalived-charm/internal/facts"
+	"keepalived-charm/internal/healthcheck"
+	"keepalived-charm/internal/layout"
+	"keepalived-charm/internal/vrrp"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
 // observeNetwork reads interfaces, addresses and default routes from the kernel.
-func observeNetwork(m *facts.Machine) error {
+func (h *Host) observeNetwork(m *facts.Machine) error {
 	links, err := netlink.LinkList()
 	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
 		return fmt.Errorf("cannot list network interfaces: %w", err)
@@ -33,13 +38,17 @@ func observeNetwork(m *facts.Machine) error {
 		addresses[a.LinkIndex] = append(addresses[a.LinkIndex], netip.PrefixFrom(ip.Unmap(), bits))
 	}
 	for _, l := range links {
+		names[l.Attrs().Index] = l.Attrs().Name
+	}
+	for _, l := range links {
 		at := l.Attrs()
-		names[at.Index] = at.Name
 		m.Interfaces = append(m.Interfaces, facts.Interface{
 			Name:      at.Name,
 			MAC:       at.HardwareAddr.String(),
 			Kind:      kind(l),
+			Master:    names[at.MasterIndex],
 			NoARP:     noARP(l),
+			NoIPv6:    h.noIPv6(at.Name, addresses[at.Index]),
 			Up:        at.OperState == netlink.OperUp || at.OperState == netlink.OperUnknown,
 			Addresses: addresses[at.Index],
 		})
@@ -63,8 +72,17 @@ func kind(l netlink.Link) string {
 // noARP tells an interface that answers for no address (linux/if.h, IFF_NOARP).
 func noARP(l netlink.Link) bool { return l.Attrs().RawFlags&unix.IFF_NOARP != 0 }
 
+// noIPv6 tells that the kernel takes no IPv6 address on an interface, which has none then.
+func (h *Host) noIPv6(name string, has []netip.Prefix) bool {
+	if slices.ContainsFunc(has, func(p netip.Prefix) bool { return p.Addr().Is6() }) {
+		return false
+	}
+	text, err := os.ReadFile(h.path("/proc/sys/net/ipv6/conf", name, "disable_ipv6"))
+	return err == nil && strings.TrimSpace(string(text)) == "1"
+}
+
 // defaultInterface returns the interface of the default route with the lowest
-// metric, empty when there is none.
+// metric, the first of one with several gateways; empty when there is none.
 func defaultInterface(family int, names map[int]string) (string, error) {
 	routes, err := netlink.RouteList(nil, family)
 	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
@@ -77,8 +95,13 @@ func defaultInterface(family int, names map[int]string) (string, error) {
 			bits, _ := r.Dst.Mask.Size()
 			whole = bits == 0 && r.Dst.IP.IsUnspecified()
 		}
-		if whole && names[r.LinkIndex] != "" && (metric < 0 || r.Priority < metric) {
-			name, metric = names[r.LinkIndex], r.Priority
+		by := r.LinkIndex
+		if len(r.MultiPath) > 0 {
+			by = r.MultiPath[0].LinkIndex
+		}
+		// IPv6 names lo for one that is unreachable.
+		if whole && r.Type == unix.RTN_UNICAST && names[by] != "" && (metric < 0 || r.Priority < metric) {
+			name, metric = names[by], r.Priority
 		}
 	}
 	return name, nil
@@ -100,11 +123,14 @@ func others(ours func(name string) bool) (map[int]bool, error) {
 	return list, nil
 }
 
-// flush removes addresses from every interface, but for copies that others keep: before
-// keepalived starts, what a crashed one left behind would make two holders. ours are the
-// interfaces where keepalived puts addresses.
-func flush(stale []netip.Addr, ours []string) error {
-	others, err := others(func(name string) bool { return slices.Contains(ours, name) })
+// flush removes the addresses of a configuration from every interface, but for those that others
+// put there: before keepalived starts, what a crashed one left behind would make two holders.
+func (h *Host) flush(c healthcheck.Config) error {
+	ours := func(name string) bool { return slices.Contains(c.Links, name) }
+	stale := virtualAddresses(c)
+	// What cannot be read is on lo for a hook to take off.
+	pinned, _ := h.readPinned(layout.Layout{Application: c.Application})
+	others, err := others(ours)
 	if err != nil {
 		return err
 	}
@@ -115,16 +141,35 @@ func flush(stale []netip.Addr, ours []string) error {
 	var failed error
 	for _, a := range all {
 		ip, ok := netip.AddrFromSlice(a.IP)
-		if !ok || !slices.Contains(stale, ip.Unmap()) || others[a.LinkIndex] {
+		if ip = ip.Unmap(); !ok || !slices.Contains(stale, ip) || others[a.LinkIndex] {
 			continue
 		}
-		link, err := netlink.LinkByIndex(a.LinkIndex)
-		if err == nil {
-			err = netlink.AddrDel(link, &a)
+		// A real server of LVS has a virtual IP on lo, by its owner, and answers for it to none but
+		// its director.
+		if a.LinkIndex == loopback && !vrrp.IsAnchor(ip) && !slices.Contains(pinned, ip) && !ours("lo") {
+			continue
 		}
-		if err != nil {
-			failed = errors.Join(failed, fmt.Errorf("cannot remove stale address %s: %w", ip.Unmap(), err))
+		if err := takeOff(a.LinkIndex, &a); err != nil {
+			failed = errors.Join(failed, fmt.Errorf("cannot remove stale address %s: %w", ip, err))
 		}
 	}
 	return failed
+}
+
+// takeOff takes an address from an interface. Since it was listed it may have gone by itself,
+// with its interface, or with another address of its subnet.
+func takeOff(index int, a *netlink.Addr) error {
+	link, err := netlink.LinkByIndex(index)
+	if err == nil {
+		err = netlink.AddrDel(link, a)
+	}
+	for _, gone := range []error{unix.EADDRNOTAVAIL, unix.ENODEV, unix.ENXIO} {
+		if errors.Is(err, gone) {
+			return nil
+		}
+	}
+	if errors.As(err, &netlink.LinkNotFoundError{}) {
+		return nil
+	}
+	return err
 }

@@ -5,7 +5,8 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"path/filepath"
+	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -16,32 +17,80 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func pinned(l layout.Layout) string { return filepath.Join(l.State(), "pinned") }
+// loopback is the index of lo, the same in every network namespace (net/core/dev.c,
+// LOOPBACK_IFINDEX).
+const loopback = 1
 
 // pin puts addresses on the loopback device. The list is written first, so that a
-// later hook finds what one that was killed left there.
+// later hook finds what one that was killed left there. What the kernel refuses there, as
+// IPv6 where that is disabled, is left to the change: the others are not to hang.
 func (h *Host) pin(l layout.Layout, addresses []netip.Addr) error {
-	var words []string
-	for _, a := range addresses {
-		words = append(words, a.String())
-	}
-	if err := h.write(pinned(l), strings.Join(words, "\n"), 0o600); err != nil {
-		return err
-	}
 	lo, err := netlink.LinkByName("lo")
 	if err != nil {
 		return fmt.Errorf("cannot pin addresses: %w", err)
 	}
+	owners, err := h.owners(l, lo)
+	if err != nil {
+		return err
+	}
+	var words []string
 	for _, a := range addresses {
-		if err := netlink.AddrAdd(lo, single(a)); err != nil && !errors.Is(err, syscall.EEXIST) {
-			return fmt.Errorf("cannot pin %s: %w", a, err)
+		if !owners[a] {
+			words = append(words, a.String())
 		}
 	}
+	if err := h.write(l.Pinned(), strings.Join(words, "\n"), 0o600); err != nil {
+		return err
+	}
+	h.pins = true
+	var there []netip.Addr
 	for _, a := range addresses {
+		if err := netlink.AddrAdd(lo, single(a)); err != nil && !errors.Is(err, syscall.EEXIST) {
+			fmt.Fprintf(os.Stderr, "cannot pin %s, it is away for a moment: %v\n", a, err)
+			continue
+		}
+		there = append(there, a)
+	}
+	for _, a := range there {
 		awaitRoute(lo, a)
 	}
-	h.answer(l, addresses)
+	h.answer(l, there)
 	return nil
+}
+
+// owners are the addresses that lo has by somebody else, as a real server of LVS has the virtual
+// IPs: they stay there.
+func (h *Host) owners(l layout.Layout, lo netlink.Link) (map[netip.Addr]bool, error) {
+	ours, err := h.readPinned(l)
+	if err != nil {
+		return nil, err
+	}
+	all, err := netlink.AddrList(lo, netlink.FAMILY_ALL)
+	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
+		return nil, fmt.Errorf("cannot list addresses: %w", err)
+	}
+	list := map[netip.Addr]bool{}
+	for _, a := range all {
+		if ip, ok := netip.AddrFromSlice(a.IP); ok && !slices.Contains(ours, ip.Unmap()) {
+			list[ip.Unmap()] = true
+		}
+	}
+	return list, nil
+}
+
+// takeBack takes from the loopback device what this hook pinned for a change that it fails
+// to make: the next holder would be the second one. What is nowhere else waits for its
+// instance, as another hook made a change for it.
+func (h *Host) takeBack(l layout.Layout) {
+	addresses, err := h.readPinned(l)
+	back := h.outside(l, addresses)
+	for _, a := range back {
+		err = errors.Join(err, takeOff(loopback, single(a)))
+	}
+	h.answer(l, slices.DeleteFunc(addresses, func(a netip.Addr) bool { return slices.Contains(back, a) }))
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "cannot take back what was pinned: %v\n", err)
+	}
 }
 
 // awaitRoute waits until packets to a pinned address are this machine's. IPv6 gets the

@@ -3,6 +3,7 @@ package host_test
 import (
 	"fmt"
 	"net/netip"
+	"os"
 	"runtime"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"keepalived-charm/internal/host"
 	"keepalived-charm/internal/needs"
 	"keepalived-charm/internal/step"
 )
@@ -97,4 +99,109 @@ func TestPacketsToAPinnedIPv6AddressAreThisMachinesAtOnce(t *testing.T) {
 		require.Equal(t, unix.RTN_LOCAL, routes[0].Type)
 		require.Equal(t, lo.Attrs().Index, routes[0].LinkIndex)
 	}
+}
+
+// TestWhatCannotBePinnedIsLeftToTheChange: it keeps neither the others nor the change away.
+func TestWhatCannotBePinnedIsLeftToTheChange(t *testing.T) {
+	if !alone(t) {
+		return
+	}
+	lo, eth0 := inNamespace(t)
+	refuses(t, "lo")
+	m := newMachine(t)
+	vips := []netip.Addr{netip.MustParseAddr("2001:db8::250"), netip.MustParseAddr("10.10.74.250")}
+	m.holds(vips...)
+	m.start(t.TempDir())
+	for _, a := range vips {
+		require.NoError(t, netlink.AddrAdd(eth0, &netlink.Addr{IPNet: netlink.NewIPNet(a.AsSlice())}))
+	}
+	began := time.Now()
+	m.apply(step.Step{Action: step.Pin, Addresses: vips})
+	require.Less(t, time.Since(began), time.Second, "nobody waits for the route of an address that is not there")
+	require.Len(t, on(t, lo), 1)
+	m.apply(step.Step{Action: step.Do, FollowUps: []step.FollowUp{step.Unpin}})
+	require.Empty(t, on(t, lo))
+	require.Len(t, on(t, eth0), 2)
+}
+
+// TestWhatTheOwnerHasOnTheLoopbackDeviceIsNotUnpinned, and what an earlier hook pinned is.
+func TestWhatTheOwnerHasOnTheLoopbackDeviceIsNotUnpinned(t *testing.T) {
+	lo, eth0 := inNamespace(t)
+	m := newMachine(t)
+	owners, vip := netip.MustParseAddr("10.10.74.250"), netip.MustParseAddr("10.10.74.251")
+	m.holds(owners, vip)
+	m.start(t.TempDir())
+	for _, a := range []netip.Addr{owners, vip} {
+		require.NoError(t, netlink.AddrAdd(eth0, &netlink.Addr{IPNet: netlink.NewIPNet(a.AsSlice())}))
+	}
+	require.NoError(t, netlink.AddrAdd(lo, &netlink.Addr{IPNet: netlink.NewIPNet(owners.AsSlice())}))
+	for range 2 {
+		m.apply(step.Step{Action: step.Pin, Addresses: []netip.Addr{owners, vip}})
+		require.Len(t, on(t, lo), 2)
+	}
+	m.apply(step.Step{Action: step.Do, FollowUps: []step.FollowUp{step.Unpin}})
+	require.Len(t, on(t, lo), 1)
+	require.Equal(t, owners.String(), on(t, lo)[0].IP.String())
+}
+
+// TestNothingStaysPinnedInAHookThatFails, though the change that it was pinned for is made: what
+// fails in one hook may fail in all that come.
+func TestNothingStaysPinnedInAHookThatFails(t *testing.T) {
+	lo, eth0 := inNamespace(t)
+	m := newMachine(t)
+	vip := netip.MustParseAddr("10.10.74.250")
+	m.holds(vip)
+	m.start(t.TempDir())
+	require.NoError(t, netlink.AddrAdd(eth0, &netlink.Addr{IPNet: netlink.NewIPNet(vip.AsSlice())}))
+	m.apply(step.Step{Action: step.Pin, Addresses: []netip.Addr{vip}})
+	later := host.New(m.root, "")
+	m.set(t, "failing", "daemon-reload")
+	require.Error(t, later.Apply(m.l, step.Step{Action: step.Do, FollowUps: []step.FollowUp{step.DaemonReload}}))
+	require.Empty(t, on(t, lo))
+	require.Len(t, on(t, eth0), 1)
+}
+
+// TestAClockThatIsPutBackKeepsNothingPinned, with an interval for which one hook does not wait.
+func TestAClockThatIsPutBackKeepsNothingPinned(t *testing.T) {
+	lo, eth0 := inNamespace(t)
+	m := newMachine(t)
+	vip := netip.MustParseAddr("10.10.74.250")
+	m.serves(20*time.Second, "eth0", vip)
+	m.set(t, "report", fmt.Sprintf(`[{"data":{"iname":"charm_keepalived","state":2,"last_transition":%d.0,"vips":["%s dev eth0 scope global"]}}]`, time.Now().Unix(), vip))
+	m.start(t.TempDir())
+	require.NoError(t, netlink.AddrAdd(eth0, &netlink.Addr{IPNet: netlink.NewIPNet(vip.AsSlice())}))
+	m.apply(step.Step{Action: step.Pin, Addresses: []netip.Addr{vip}})
+	later := time.Now().Add(time.Hour)
+	require.NoError(t, os.Chtimes(m.in(m.l.State()+"/pinned"), later, later))
+	m.apply(step.Step{Action: step.Do, FollowUps: []step.FollowUp{step.Unpin}})
+	require.Empty(t, on(t, lo))
+}
+
+// TestNobodyWaitsForAnInstanceThatIsGone: a unit that serves nothing any more has handed over,
+// and two machines answer until it has unpinned.
+func TestNobodyWaitsForAnInstanceThatIsGone(t *testing.T) {
+	lo, _ := inNamespace(t)
+	m := newMachine(t)
+	m.apply(step.Step{Action: step.Pin, Addresses: []netip.Addr{netip.MustParseAddr("10.10.74.250")}})
+	began := time.Now()
+	m.apply(step.Step{Action: step.Do, FollowUps: []step.FollowUp{step.Unpin}})
+	require.Empty(t, on(t, lo))
+	require.Less(t, time.Since(began), 5*time.Second, "as long as an instance is waited for")
+}
+
+// TestNothingStaysPinnedForAChangeThatIsNotMade: the next holder would be the second one. What
+// is nowhere else waits for its instance.
+func TestNothingStaysPinnedForAChangeThatIsNotMade(t *testing.T) {
+	lo, eth0 := inNamespace(t)
+	m := newMachine(t)
+	both, pinned := netip.MustParseAddr("10.10.74.250"), netip.MustParseAddr("10.10.74.251")
+	m.serves(200*time.Millisecond, "eth0", both, pinned)
+	require.NoError(t, netlink.AddrAdd(eth0, &netlink.Addr{IPNet: netlink.NewIPNet(both.AsSlice())}))
+	m.put("/etc/file", "")
+	m.apply(step.Step{Action: step.Pin, Addresses: []netip.Addr{both, pinned}})
+	require.Len(t, on(t, lo), 2)
+	require.Error(t, m.Apply(m.l, step.Step{Action: step.Write, Files: []step.File{{Path: "/etc/file/below", Content: "x"}}}))
+	require.Len(t, on(t, lo), 1)
+	require.Equal(t, pinned.String(), on(t, lo)[0].IP.String())
+	require.Len(t, on(t, eth0), 1)
 }

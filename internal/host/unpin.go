@@ -8,7 +8,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/vishvananda/netlink"
@@ -64,26 +63,32 @@ func (h *Host) unpin(l layout.Layout) error {
 	if err != nil || addresses == nil {
 		return err
 	}
-	lo, err := netlink.LinkByName("lo")
-	if err != nil {
-		return fmt.Errorf("cannot unpin addresses: %w", err)
-	}
 	h.answer(l, addresses) // who pinned them may have been another hook, which was killed
 	defer h.answer(l, nil)
-	if !h.awaitChange(l, addresses, lo.Attrs().Index) {
+	if !h.withdrawn(l) && !h.awaitChange(l, addresses) {
 		return errLater
 	}
+	var failed error
 	for _, a := range addresses {
-		if err := netlink.AddrDel(lo, single(a)); err != nil && !errors.Is(err, syscall.EADDRNOTAVAIL) {
-			return fmt.Errorf("cannot unpin %s: %w", a, err)
+		if err := takeOff(loopback, single(a)); err != nil {
+			failed = errors.Join(failed, fmt.Errorf("cannot unpin %s: %w", a, err))
 		}
 	}
-	return h.remove(pinned(l))
+	if failed != nil {
+		return failed
+	}
+	return h.remove(l.Pinned())
+}
+
+// withdrawn tells that nothing is left of what an application ran: it has handed over, and no
+// instance takes the addresses.
+func (h *Host) withdrawn(l layout.Layout) bool {
+	return errors.Is(missing(h.path(l.Record())), fs.ErrNotExist) && errors.Is(missing(h.path(l.Fragment())), fs.ErrNotExist)
 }
 
 // readPinned lists what pin wrote down; nil when it has written nothing.
 func (h *Host) readPinned(l layout.Layout) ([]netip.Addr, error) {
-	text, err := os.ReadFile(h.path(pinned(l)))
+	text, err := os.ReadFile(h.path(l.Pinned()))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -101,10 +106,10 @@ func (h *Host) readPinned(l layout.Layout) ([]netip.Addr, error) {
 
 // awaitChange waits until keepalived has the addresses on another interface than lo, or
 // will not; false when neither is so after unpinMost.
-func (h *Host) awaitChange(l layout.Layout, addresses []netip.Addr, lo int) bool {
+func (h *Host) awaitChange(l layout.Layout, addresses []netip.Addr) bool {
 	limit := unpinLimit(h.applied(l))
 	for began, since := time.Now(), h.pinnedSince(l); ; h.Rest() {
-		waited, there := time.Since(began), h.elsewhere(l, addresses, lo)
+		waited, there := time.Since(began), len(h.outside(l, addresses)) == len(addresses)
 		var instances []keepalived.InstanceState
 		if there || waited > unpinAtLeast {
 			instances, _ = h.own(l) // none without an answer
@@ -122,11 +127,15 @@ func (h *Host) awaitChange(l layout.Layout, addresses []netip.Addr, lo int) bool
 	}
 }
 
-// pinnedSince is when the addresses were pinned.
+// pinnedSince is when the addresses were pinned; where the clock has been put back since, now.
 func (h *Host) pinnedSince(l layout.Layout) time.Time {
-	info, err := os.Stat(h.path(pinned(l)))
+	info, err := os.Stat(h.path(l.Pinned()))
 	if err != nil {
 		return time.Time{}
+	}
+	if now := time.Now(); info.ModTime().After(now) {
+		_ = os.Chtimes(h.path(l.Pinned()), now, now) // the next hook counts from here
+		return now
 	}
 	return info.ModTime()
 }
@@ -149,26 +158,21 @@ func changedOver(instances []keepalived.InstanceState, addresses []netip.Addr, s
 	return true
 }
 
-// elsewhere tells whether every address is also on another interface, one of keepalived's.
-func (h *Host) elsewhere(l layout.Layout, addresses []netip.Addr, than int) bool {
+// outside are those of the addresses that are also on another interface than lo, one of keepalived's.
+func (h *Host) outside(l layout.Layout, addresses []netip.Addr) []netip.Addr {
 	others, err := h.others(l)
 	if err != nil {
-		return false
+		return nil
 	}
 	all, err := netlink.AddrList(nil, netlink.FAMILY_ALL)
 	if err != nil {
-		return false
+		return nil
 	}
 	found := map[netip.Addr]bool{}
 	for _, a := range all {
-		if ip, ok := netip.AddrFromSlice(a.IP); ok && a.LinkIndex != than && !others[a.LinkIndex] {
+		if ip, ok := netip.AddrFromSlice(a.IP); ok && a.LinkIndex != loopback && !others[a.LinkIndex] {
 			found[ip.Unmap()] = true
 		}
 	}
-	for _, a := range addresses {
-		if !found[a] {
-			return false
-		}
-	}
-	return true
+	return slices.DeleteFunc(slices.Clone(addresses), func(a netip.Addr) bool { return !found[a] })
 }

@@ -18,7 +18,7 @@ import (
 
 // silentFile remembers which addresses did not answer last, for silentFor.
 const (
-	silentFile = layout.RunRoot + "/silent"
+	silentFile = layout.SilentFile
 	silentFor  = time.Minute
 )
 
@@ -133,7 +133,7 @@ func (h *Host) silent(addresses []netip.Addr, places map[netip.Addr][]netip.Addr
 func (h *Host) stillSilent() (map[netip.Addr]bool, error) {
 	still := map[netip.Addr]bool{}
 	info, err := os.Stat(h.path(silentFile))
-	if err != nil || time.Since(info.ModTime()) > silentFor {
+	if err != nil || time.Since(info.ModTime()).Abs() > silentFor {
 		return still, nil
 	}
 	text, err := os.ReadFile(h.path(silentFile))
@@ -206,7 +206,9 @@ func probeNeighbours(addresses []netip.Addr) error {
 }
 
 // neighbourEntries returns the kernel's neighbour table by address, link-local ones
-// with their zone; states are those of rtnetlink(7), NUD_*.
+// with their zone; of an address that several interfaces know that where the way to it leads,
+// as another, such as one that became a port of a bridge, may have kept an entry that nothing
+// is sent by. States are those of rtnetlink(7), NUD_*.
 func neighbourEntries() (map[netip.Addr]netlink.Neigh, error) {
 	list, err := netlink.NeighList(0, netlink.FAMILY_ALL)
 	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
@@ -226,7 +228,16 @@ func neighbourEntries() (map[netip.Addr]netlink.Neigh, error) {
 			}
 			ip = ip.WithZone(link.Name)
 		}
+		if _, twice := entries[ip]; twice && !leads(n.LinkIndex, ip) {
+			continue
+		}
 		entries[ip] = n
 	}
 	return entries, nil
+}
+
+// leads tells that the way to an address is by an interface.
+func leads(index int, a netip.Addr) bool {
+	routes, err := netlink.RouteGet(a.AsSlice())
+	return err == nil && len(routes) > 0 && routes[0].LinkIndex == index
 }

@@ -1,6 +1,8 @@
 package host_test
 
 import (
+	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"runtime"
@@ -106,4 +108,28 @@ func TestLinkLocalPeersAreAskedFor(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []netip.Addr{dead, nowhere}, silent)
 	require.Less(t, heard, time.Since(began)/2, "the links it is not on are not waited for")
+}
+
+// TestAPeerIsLookedForWhereTheWayToItLeads: entries that another interface still has, as one
+// that became a port of a bridge, tell nothing.
+func TestAPeerIsLookedForWhereTheWayToItLeads(t *testing.T) {
+	_, eth0 := inNamespace(t)
+	address, err := netlink.ParseAddr("10.10.74.11/24")
+	require.NoError(t, err)
+	require.NoError(t, netlink.AddrAdd(eth0, address))
+	peer, gone := netip.MustParseAddr("10.10.74.12"), netip.MustParseAddr("10.10.74.13")
+	knows := func(link netlink.Link, a netip.Addr, state int) {
+		require.NoError(t, netlink.NeighSet(&netlink.Neigh{LinkIndex: link.Attrs().Index, IP: a.AsSlice(), HardwareAddr: net.HardwareAddr{2, 0, 0, 0, 0, 1}, State: state}))
+	}
+	knows(eth0, peer, netlink.NUD_PERMANENT)
+	for n := range 8 { // the kernel lists them in any order
+		other := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: fmt.Sprint("other", n)}}
+		require.NoError(t, netlink.LinkAdd(other))
+		require.NoError(t, netlink.LinkSetUp(other))
+		knows(other, peer, netlink.NUD_STALE)
+		knows(other, gone, netlink.NUD_PERMANENT)
+	}
+	silent, err := host.New(t.TempDir(), "").Unreachable([]netip.Addr{peer, gone}, nil)
+	require.NoError(t, err)
+	require.Equal(t, []netip.Addr{gone}, silent)
 }

@@ -14,7 +14,7 @@ import (
 func (h *Host) check(l layout.Layout) facts.CheckResult {
 	const stale = 30 * time.Second
 	s, err := checker.ReadStatus(h.path(l.StatusFile()))
-	if err != nil || time.Since(s.Written) > stale {
+	if err != nil || time.Since(s.Written).Abs() > stale {
 		return facts.CheckResult{Silent: true}
 	}
 	result := facts.CheckResult{Reason: s.LastError, Since: s.Since, HeldBack: s.HeldBack, InARow: s.InARow}

@@ -5,27 +5,47 @@ import (
 	"strings"
 )
 
-// Setting is one line of a configuration that concerns every instance: at top level,
-// in global_defs or in a garp_group.
-type Setting []string
+// Setting is one line of a configuration that concerns every instance: at top level or in
+// global_defs; or those on some interfaces, in a garp_group.
+type Setting struct {
+	Words []string
+	// On are the interfaces that it is for; nil for all.
+	On []string
+}
 
 // Settings reads such lines of anybody's configuration. A line with a condition
 // (@NAME, keepalived.conf(5)) counts whatever the condition. It never fails: what it
-// cannot read sets nothing.
+// cannot read sets nothing, nor does a garp_group that names no interface.
 func Settings(text string) []Setting {
 	var list []Setting
-	walk(text, func(blocks []string, words []string) {
-		if len(blocks) == 0 || len(blocks) == 1 && slices.Contains([]string{"global_defs", "garp_group"}, blocks[0]) {
-			list = append(list, words)
+	var groups []int         // that each is in, 0 for none
+	on := map[int][]string{} // what a group is for
+	walk(text, func(top int, blocks, words []string) {
+		switch {
+		case len(blocks) == 0 || len(blocks) == 1 && blocks[0] == "global_defs":
+			list, groups = append(list, Setting{Words: words}), append(groups, 0)
+		case blocks[0] != "garp_group":
+		case len(blocks) == 2 && blocks[1] == "interfaces":
+			on[top] = append(on[top], words...)
+		case len(blocks) == 1 && words[0] == "interface":
+			on[top] = append(on[top], words[1:]...)
+		case len(blocks) == 1:
+			list, groups = append(list, Setting{Words: words}), append(groups, top)
 		}
 	})
-	return list
+	var all []Setting
+	for n, s := range list {
+		if s.On = on[groups[n]]; groups[n] == 0 || s.On != nil {
+			all = append(all, s)
+		}
+	}
+	return all
 }
 
 // Includes returns the patterns of the files that a configuration includes.
 func Includes(text string) []string {
 	var list []string
-	walk(text, func(_, words []string) {
+	walk(text, func(_ int, _, words []string) {
 		if words[0] == "include" && len(words) > 1 {
 			list = append(list, words[1])
 		}
@@ -34,13 +54,15 @@ func Includes(text string) []string {
 }
 
 // walk calls visit for each line that is not empty, with the names of the blocks that
-// it stands in. A block begins behind its name, or on the next line.
-func walk(text string, visit func(blocks, words []string)) {
+// it stands in, and the number of the outermost. A block begins behind its name, or on
+// the next line.
+func walk(text string, visit func(top int, blocks, words []string)) {
 	var blocks, words []string
+	top := 0
 	last := "" // the first word of the last line
 	flush := func() {
 		if len(words) > 0 {
-			visit(blocks, words)
+			visit(top, blocks, words)
 			last, words = words[0], nil
 		}
 	}
@@ -55,6 +77,9 @@ func walk(text string, visit func(blocks, words []string)) {
 				name := last
 				if len(words) > 0 {
 					name, words = words[0], nil
+				}
+				if len(blocks) == 0 {
+					top++
 				}
 				blocks = append(slices.Clip(blocks), name)
 				last = ""

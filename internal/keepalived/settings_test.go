@@ -23,7 +23,10 @@ func TestSettingsOfAnybodysConfiguration(t *testing.T) {
 		"no comments":                {"global_defs { # {\n# vrrp_strict\n! vrrp_strict\n a # vrrp_strict\n}", []string{"a"}},
 		"quotes":                     {"global_defs {\n router_id \"a } # b\"\n vrrp_strict\n}", []string{"router_id a } # b", "vrrp_strict"}},
 		"not of inner blocks":        {"global_defs {\n notification_email {\n  vrrp_strict\n }\n c\n}", []string{"c"}},
-		"of groups for ARP":          {"garp_group {\n garp_interval 2\n interface eth0\n}", []string{"garp_interval 2", "interface eth0"}},
+		"of groups for ARP":          {"garp_group {\n garp_interval 2\n interface eth0\n}", []string{"garp_interval 2 on eth0"}},
+		"of a group of interfaces":   {"garp_group {\n interfaces {\n eth0 eth1\n eth2 }\n gna_interval 2\n}", []string{"gna_interval 2 on eth0 eth1 eth2"}},
+		"of each group for its own":  {"garp_group { interface eth0\n garp_interval 1 }\ngarp_group\n{\n interface eth1\n garp_interval 2 }", []string{"garp_interval 1 on eth0", "garp_group", "garp_interval 2 on eth1"}},
+		"no group of none":           {"garp_group {\n garp_interval 2\n}", nil},
 		"with a condition":           {"global_defs {\n @blue vrrp_strict\n@^red a\n}", []string{"vrrp_strict", "a"}},
 		"a line that goes on":        {"global_defs {\n vrrp_garp_interval \\\n 3\n}", []string{"vrrp_garp_interval 3"}},
 		"behind an end that is none": {"}\n}\nnet_namespace x", []string{"net_namespace x"}},
@@ -31,7 +34,11 @@ func TestSettingsOfAnybodysConfiguration(t *testing.T) {
 	} {
 		var got []string
 		for _, s := range keepalived.Settings(c.text) {
-			got = append(got, strings.Join(s, " "))
+			words := s.Words
+			if s.On != nil {
+				words = append(append(words, "on"), s.On...)
+			}
+			got = append(got, strings.Join(words, " "))
 		}
 		assert.Equal(t, c.want, trimmed(got), claim)
 	}
@@ -55,7 +62,7 @@ func FuzzSettings(f *testing.F) {
 	f.Add("@x \"{\n}'}{{ include")
 	f.Fuzz(func(t *testing.T, text string) {
 		for _, s := range keepalived.Settings(text) {
-			require.NotEmpty(t, s)
+			require.NotEmpty(t, s.Words)
 		}
 		keepalived.Includes(text)
 	})

@@ -61,19 +61,22 @@ func Steps(d decide.Desired, o facts.Observed) []step.Step {
 }
 
 // Settle lists what a unit still owes when something keeps it from deciding anything
-// new: the last good configuration is carried through, and while it waits for others
-// the package is installed.
+// new: the last good configuration is carried through, what it serves by is kept running,
+// the Python charm's keepalived too, and while it waits for others the package is installed.
 func Settle(o facts.Observed, why error) []step.Step {
 	return append(beginsOrEnds(o), settle(o, why)...)
 }
 
-// beginsOrEnds notes the end of the unit before anything else is done for it, and takes
-// the note back where Juju begins the unit anew.
+// beginsOrEnds notes that the unit departs or ends before anything else is done for it, and
+// takes the notes back where Juju begins the unit anew.
 func beginsOrEnds(o facts.Observed) []step.Step {
 	switch ends := decide.ModeOf(o.Event.Hook) == decide.Gone || o.Event.Hook == hooks.Stop; {
 	case ends && !o.Machine.Stopped:
 		return []step.Step{{Action: step.End}}
-	case o.Machine.Stopped && !ends && !o.Stopped():
+	case ends || o.Stopped():
+	case o.Departs() && !o.Machine.Departs:
+		return []step.Step{{Action: step.Depart}}
+	case o.Machine.Stopped || o.Machine.Departs && !o.Departs():
 		return []step.Step{{Action: step.Begin}}
 	}
 	return nil
@@ -81,32 +84,46 @@ func beginsOrEnds(o facts.Observed) []step.Step {
 
 func settle(o facts.Observed, why error) []step.Step {
 	var waiting *status.Waiting
-	if o.Machine.Version == "" && errors.As(why, &waiting) {
-		return []step.Step{{Action: step.InstallPackage}}
+	serves := o.Machine.Serves()
+	var steps []step.Step
+	if o.Machine.Version == "" && (serves || errors.As(why, &waiting)) {
+		steps = append(steps, step.Step{Action: step.InstallPackage})
 	}
 	l := o.Layout()
 	if _, taken := o.Owner(); taken {
-		return nil
+		return steps
 	}
-	var steps []step.Step
 	if _, marked := o.Machine.Files[l.Upgrading()]; marked && !o.Upgrades() {
 		// Whatever is refused, the upgrade of the base is over.
 		steps = append(steps, step.Step{Action: step.Write, Files: []step.File{{Path: l.Upgrading(), Remove: true}}})
 	}
-	for _, path := range []string{layout.MainFile, l.Fragment(), l.CheckerUnit(), l.CheckerConfig()} {
-		if _, written := o.Machine.Files[path]; !written {
-			return steps // there is no good configuration yet
+	due := map[step.FollowUp]bool{}
+	if serves && has(o.Machine, layout.MainFile) && (!o.Machine.Active || o.Machine.Disabled) {
+		due[step.Reload] = true
+	}
+	ours := has(o.Machine, layout.MainFile, l.Fragment(), l.CheckerUnit(), l.CheckerConfig())
+	if ours {
+		for _, f := range o.Machine.Owed {
+			due[f] = true
+		}
+		if o.Machine.Booted || !o.Machine.CheckerActive {
+			due[step.RestartChecker] = true
 		}
 	}
-	due := map[step.FollowUp]bool{}
-	for _, f := range o.Machine.Owed {
-		due[f] = true
-	}
-	if o.Machine.Booted {
-		due[step.RestartChecker] = true
-	}
 	bar(o.Machine, due)
-	return slices.Concat(steps, do(ordered(due)), forget(due, o.Machine))
+	steps = append(steps, do(ordered(due))...)
+	if ours { // what is owed of a configuration that is not there yet stays so
+		steps = append(steps, forget(due, o.Machine)...)
+	}
+	return steps
+}
+
+// has tells that files are there.
+func has(m facts.Machine, paths ...string) bool {
+	return !slices.ContainsFunc(paths, func(path string) bool {
+		_, written := m.Files[path]
+		return !written
+	})
 }
 
 // bar leaves out what cannot be done while systemd is forbidden to start keepalived: once
@@ -128,7 +145,7 @@ func serve(d decide.Desired, o facts.Observed) []step.Step {
 	}
 	daemon, others := changes(d, o.Machine)
 	due := due(d, o.Machine, slices.Concat(daemon, others))
-	if !o.Machine.Active || o.Machine.Disabled || o.Machine.Ignores(d.Layout) && o.Machine.InotifyLimit == 0 {
+	if !o.Machine.Active || o.Machine.Disabled || o.Machine.ReloadHelps(d.Layout) {
 		due[step.Reload] = true
 	}
 	if mayRestore(o.Machine) {
@@ -172,7 +189,7 @@ func serve(d decide.Desired, o facts.Observed) []step.Step {
 	if len(pins) > 0 && len(daemon) > 0 {
 		steps = append(steps, step.Step{Action: step.Pin, Addresses: pins})
 	}
-	steps = append(steps, write(d.Layout, daemon, others)...)
+	steps = append(steps, write(d.Layout, o.Machine, daemon, others)...)
 	list := ordered(due)
 	if reload, checker := slices.Index(list, step.Reload), slices.Index(list, step.RestartChecker); begins && reload >= 0 && checker >= 0 {
 		// A unit that is to stand aside falls silent before its daemon changes, and takes
@@ -192,7 +209,7 @@ func withdraw(d decide.Desired, o facts.Observed) []step.Step {
 	var steps []step.Step
 	d.Files = keep(o.Machine)
 	if d.Mode == decide.Released && o.Upgrades() && !o.Stopped() {
-		d.Files[d.Layout.Upgrading()] = "until post-series-upgrade\n"
+		d.Files[d.Layout.Upgrading()] = o.UpgradeMark()
 		if owner, noted := o.Machine.Files[d.Layout.Owner()]; noted {
 			d.Files[d.Layout.Owner()] = owner
 		}
@@ -214,8 +231,13 @@ func withdraw(d decide.Desired, o facts.Observed) []step.Step {
 	if _, stays := d.Files[layout.MainFile]; !stays && len(daemon) > 0 && o.Machine.Active {
 		steps = append(steps, step.Step{Action: step.StopKeepalived})
 	}
-	steps = append(steps, write(d.Layout, daemon, others)...)
-	steps = append(steps, do(ordered(due))...)
+	steps = append(steps, write(d.Layout, o.Machine, daemon, others)...)
+	list := ordered(due)
+	if due[step.Unpin] {
+		// Others have taken over by now.
+		list = append([]step.FollowUp{step.Unpin}, slices.DeleteFunc(list, func(f step.FollowUp) bool { return f == step.Unpin })...)
+	}
+	steps = append(steps, do(list)...)
 	steps = append(steps, forget(due, o.Machine)...)
 	if d.Mode == decide.Gone {
 		steps = append(steps, step.Step{Action: step.RemoveState})
@@ -276,13 +298,19 @@ func changes(d decide.Desired, m facts.Machine) (daemon, others []step.File) {
 }
 
 // write puts the files in place: what keepalived reads in one step and behind the record,
-// so that this is never older; what is not to be there any more goes before its record.
-func write(l layout.Layout, daemon, others []step.File) []step.Step {
+// so that this is never older; what is not to be there any more goes before its record. Where
+// there is no health checker's configuration yet, which may keep the unit out of the election
+// from when keepalived starts, that and what has it read are there first.
+func write(l layout.Layout, m facts.Machine, daemon, others []step.File) []step.Step {
 	var steps []step.Step
+	order := [][]step.File{daemon, others}
 	if n := slices.IndexFunc(others, func(f step.File) bool { return f.Path == l.Record() && !f.Remove }); n >= 0 && len(daemon) > 0 {
-		daemon, others = append([]step.File{others[n]}, daemon...), slices.Delete(slices.Clone(others), n, n+1)
+		order = [][]step.File{append([]step.File{others[n]}, daemon...), slices.Delete(slices.Clone(others), n, n+1)}
+		if _, configured := m.Files[l.CheckerConfig()]; !configured {
+			order = [][]step.File{append([]step.File{others[n]}, order[1]...), daemon}
+		}
 	}
-	for _, files := range [][]step.File{daemon, others} {
+	for _, files := range order {
 		if len(files) > 0 {
 			steps = append(steps, step.Step{Action: step.Write, Files: files})
 		}

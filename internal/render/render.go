@@ -3,6 +3,8 @@
 package render
 
 import (
+	"time"
+
 	"keepalived-charm/internal/decide"
 	"keepalived-charm/internal/facts"
 	"keepalived-charm/internal/juju"
@@ -35,7 +37,7 @@ func Files(d *decide.Desired, o facts.Observed) error {
 	if ca := d.Options.Check.CA; ca != "" {
 		d.Files[l.CheckerCA()] = ca
 	}
-	units := services{l, o.Event.Unit, d.Options.Notify}
+	units := services{l, o.Event.Unit, d.Options.Notify, 10*time.Second + decide.Startup(o.Machine)}
 	files := map[string]func() (string, error){
 		layout.MainFile: main.Render,
 		l.Fragment(): keepalived.Fragment{Application: l.Application,
@@ -61,8 +63,10 @@ func Files(d *decide.Desired, o facts.Observed) error {
 			return err
 		}
 	}
-	for _, path := range []string{layout.MainFile, layout.SysctlFile} {
-		d.Files[path] = shared(d.Files[path], o.Machine.Files[path])
+	for path, name := range map[string]string{layout.MainFile: "keepalived.conf", layout.SysctlFile: "sysctl.conf"} {
+		if o.Machine.Formats[path] > templates.Format(name) {
+			d.Files[path] = o.Machine.Files[path] // a later revision's
+		}
 	}
 	d.Files[l.Owner()] = o.Event.Unit.String() + "\n"
 	return nil
@@ -73,4 +77,6 @@ type services struct {
 	layout.Layout
 	Unit   juju.Unit
 	Notify bool
+	// Start is how long keepalived may take to start, a script of the machine's owner included.
+	Start time.Duration
 }

@@ -19,13 +19,13 @@ const (
 	ApplySysctl    FollowUp = "sysctl"          // the kernel takes the settings
 	Reload         FollowUp = "reload"          // keepalived reads its configuration (SIGHUP), or starts
 	RestartChecker FollowUp = "restart-checker" // the health checker reads its configuration
-	StartNotifier  FollowUp = "start-notifier"  // systemd waits for news
 	Unpin          FollowUp = "unpin"           // the virtual IPs leave the loopback device
+	StartNotifier  FollowUp = "start-notifier"  // systemd waits for news
 )
 
 // FollowUps lists all follow-ups in order.
 func FollowUps() []FollowUp {
-	return []FollowUp{DaemonReload, ApplySysctl, Reload, RestartChecker, StartNotifier, Unpin}
+	return []FollowUp{DaemonReload, ApplySysctl, Reload, RestartChecker, Unpin, StartNotifier}
 }
 
 // Action is what a step does to the machine.
@@ -33,9 +33,11 @@ type Action string
 
 // The actions, roughly in the order of a plan.
 const (
-	// End notes that the unit has ended, Begin takes that back.
-	End   Action = "end"
-	Begin Action = "begin"
+	// Depart notes that the unit is being taken out of its group, End that it has ended;
+	// Begin takes both back.
+	Depart Action = "depart"
+	End    Action = "end"
+	Begin  Action = "begin"
 	// InstallPackage gets keepalived from the machine's package archive.
 	InstallPackage Action = "install keepalived"
 	// Owe remembers Step.FollowUps before the files change.
@@ -48,7 +50,7 @@ const (
 	// InstallBinary copies the charm's binary to Layout.Binary.
 	InstallBinary Action = "install binary"
 	// Test has keepalived test its configuration as it will be with the files of
-	// the step in place. It changes nothing.
+	// the step in place, and tries whether they can be written. It changes nothing.
 	Test Action = "test"
 	// Flush takes the addresses of the step from this machine, unless keepalived has
 	// become MASTER meanwhile: they were left behind, or added by hand, and another
