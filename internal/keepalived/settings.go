@@ -42,17 +42,6 @@ func Settings(text string) []Setting {
 	return all
 }
 
-// Includes returns the patterns of the files that a configuration includes.
-func Includes(text string) []string {
-	var list []string
-	walk(text, func(_ int, _, words []string) {
-		if words[0] == "include" && len(words) > 1 {
-			list = append(list, words[1])
-		}
-	})
-	return list
-}
-
 // walk calls visit for each line that is not empty, with the names of the blocks that
 // it stands in, and the number of the outermost. A block begins behind its name, or on
 // the next line.
