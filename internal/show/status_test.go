@@ -403,6 +403,8 @@ func TestAMasterGetsBackWhatItLost(t *testing.T) {
 	now.Interfaces = append(now.Interfaces, facts.Interface{Name: "kube-ipvs0", Kind: "dummy", NoARP: true, Addresses: []netip.Prefix{netip.MustParsePrefix("10.0.0.251/32")}})
 	require.NotEmpty(t, now.Lost(*now.Machine), "a copy of it is not it")
 	now.Interfaces[0].Addresses = append(now.Interfaces[0].Addresses, netip.MustParsePrefix("10.0.0.251/32"))
+	require.NotEmpty(t, now.Lost(*now.Machine), "nor one of the owner's on lo")
+	now.Owed = []step.FollowUp{step.Unpin}
 	require.Empty(t, now.Lost(*now.Machine), "one that is pinned is not lost")
 	now.Interfaces[0].Addresses = nil
 	now.state.Addresses = now.state.Addresses[:1]
