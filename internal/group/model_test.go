@@ -923,26 +923,27 @@ func (m *model) show(w world) string {
 	return strings.TrimSuffix(text, "\n")
 }
 
-// TestEveryOrderOfEventsLeavesOneHolder visits the states of small scopes; MODEL=full
-// visits larger ones (make model), of which each may take minutes.
+// TestEveryOrderOfEventsLeavesOneHolder visits the states of small scopes, those that take
+// the fewest events first; MODEL=full visits larger ones (make model), of which each may
+// take minutes and 2 GB of memory. A scope that has more than limit says so.
 func TestEveryOrderOfEventsLeavesOneHolder(t *testing.T) {
-	limit := 300_000
+	limit := 700_000
 	scopes := map[string]scope{
 		"two units, two changes":              {units: 2, around: around{changes: 2}},
 		"two units, a change, hooks killed":   {units: 2, around: around{changes: 1, kills: 2}},
 		"two units, a change, an agent away":  {units: 2, around: around{changes: 1, absents: 1, kills: 1}},
 		"two units, a change, a machine dies": {units: 2, around: around{changes: 1, deaths: 1}},
-		"two units, a change, two deaths":     {units: 2, around: around{changes: 1, deaths: 2}},
 		"two units, a change, one is removed": {units: 2, around: around{changes: 1, leaves: 1}},
 		"two units, a change, a revision":     {units: 2, around: around{changes: 1, others: 2}},
 		"two units, a change, an end":         {units: 2, around: around{changes: 1, ends: 1}},
 		"two units begin":                     {units: 2, fresh: true, around: around{kills: 1}},
 		"two units begin, a change":           {units: 2, fresh: true, around: around{changes: 1}},
+		"three units, a revision":             {units: 3, around: around{changes: 1, others: 1}},
 		"three units, a change":               {units: 3, around: around{changes: 1}},
 		"two units, a third joins":            {units: 3, around: around{changes: 1, joins: 1}},
 	}
 	if os.Getenv("MODEL") == "full" {
-		limit = 20_000_000
+		limit = 5_000_000
 		scopes = map[string]scope{
 			"two units, two changes, an agent away, a revision, a hook killed": {units: 2, around: around{changes: 2, kills: 1, absents: 1, others: 1}},
 			"two units, two changes, a death":                                  {units: 2, around: around{changes: 2, deaths: 1}},
@@ -969,7 +970,11 @@ func TestEveryOrderOfEventsLeavesOneHolder(t *testing.T) {
 			began := time.Now()
 			states, all := explore(t, s, limit)
 			total += states
-			t.Logf("%d states in %v, all of them: %v", states, time.Since(began).Round(time.Millisecond), all)
+			extent := "all that there are"
+			if !all {
+				extent = "CUT OFF, there are more"
+			}
+			t.Logf("%d states in %v, %s", states, time.Since(began).Round(time.Millisecond), extent)
 		})
 	}
 	t.Logf("%d states in all", total)
