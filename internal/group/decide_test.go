@@ -53,6 +53,11 @@ func TestWhatAUnitDecides(t *testing.T) {
 			v.Told.Next, v.Peers[0].Aside = &own, own.Aside()
 		}, group.Changing, wanted, ""},
 
+		"a holder does not let go for one of a reign before, which it had not read when it announced": {func(v *group.View) {
+			v.Wanted, v.Holds, v.Reign, v.Told.Round = wanted, true, 9, 1
+			own := group.Announcement{Parameters: wanted, Holder: name(0), Round: 1, Since: 9}
+			v.Told.Next, v.Peers[0].Next, v.Peers[0].Announces, v.Peers[0].Round = &own, &announcement, true, 1
+		}, group.Announcing, old, ""},
 		"a peer that cannot be read is waited for, as it may not be able to read an announcement": {func(v *group.View) {
 			v.Wanted, v.Holds, v.Peers[0].Runs = wanted, true, vrrp.Parameters{}
 		}, group.Holding, old, ""},
