@@ -35,6 +35,10 @@ func Decide(v View) Decision {
 	}
 	d.Wanted = wanted
 	d.Moving = d.Run != wanted
+	d.Round = v.lastRound()
+	if d.Next != nil {
+		d.Round = d.Next.Round
+	}
 	return d
 }
 
@@ -69,7 +73,7 @@ func (v View) lead(d Decision) Decision {
 	}
 	// Units that understand each other need no care, if the holder goes first: a
 	// standby that learns a longer interval late would take over meanwhile.
-	if d.Wanted.Understands(d.Run) && !v.unread() || v.joined(d.Wanted) {
+	if d.Wanted.Understands(d.Run) && !v.unread() {
 		d.Run = d.Wanted
 		return d
 	}
@@ -84,6 +88,10 @@ func (v View) lead(d Decision) Decision {
 	}
 	if own == nil {
 		d.Waits = v.unreadUnits()
+		return d
+	}
+	if v.Told.Next != nil && *v.Told.Next == *own && v.joinedSince(*own) {
+		d.Run = d.Wanted // another holds with these
 		return d
 	}
 	d.State, d.Next = Announcing, own
@@ -136,10 +144,10 @@ func (v View) follow(d Decision) Decision {
 			d.Run = p.Runs
 		}
 	}
-	if v.joined(d.Wanted) {
+	silent := v.silent()
+	if v.joined(d.Wanted) && (silent || !v.unread()) {
 		d.Run = d.Wanted
 	}
-	silent := v.silent()
 	leader := v.leader(d.Wanted, nil)
 	switch {
 	case leader != nil:
@@ -179,15 +187,24 @@ func (v View) join(d Decision) Decision {
 // announce returns this unit's announcement: the one it made already in this reign,
 // or a new one that is later than all it knows of.
 func (v View) announce(wanted vrrp.Parameters) *Announcement {
-	a := Announcement{Parameters: wanted, Holder: v.Unit, Since: v.Reign, Round: v.Told.Round}
-	if last := v.Told.Next; last != nil && *last == a {
-		return &a
+	a := Announcement{Parameters: wanted, Holder: v.Unit, Since: v.Reign}
+	if last := v.Told.Next; last != nil {
+		a.Round = last.Round
+		if *last == a {
+			return &a
+		}
 	}
-	for _, p := range v.Peers {
-		a.Round = max(a.Round, p.Round)
-	}
-	a.Round++
+	a.Round = v.lastRound() + 1
 	return &a
+}
+
+// lastRound is the round of the last announcement that this unit knows of.
+func (v View) lastRound() int {
+	round := v.Told.Round
+	for _, p := range v.Peers {
+		round = max(round, p.Round)
+	}
+	return round
 }
 
 // leader returns the last announcement of these parameters; own is this unit's

@@ -147,8 +147,10 @@ type Decision struct {
 	State State
 	// Was and Run are what the configuration says before and after the hook.
 	Was, Run vrrp.Parameters
-	// Next is the unit's announcement; nil for none.
-	Next *Announcement
+	// Next is the unit's announcement; nil for none. Round is the last announcement's of any
+	// unit.
+	Next  *Announcement
+	Round int
 	// Aside keeps it out of the election.
 	Aside Aside
 	// Holds tells that the unit holds the virtual IPs now, Pin that the change happens
@@ -188,6 +190,12 @@ func (v View) alone() bool {
 // joined tells that some peer takes part in the election with these parameters.
 func (v View) joined(p vrrp.Parameters) bool {
 	return slices.ContainsFunc(v.Peers, func(peer Peer) bool { return peer.takesPart() && peer.Runs == p })
+}
+
+// joinedSince tells that some peer takes part with what this unit announces, and told so
+// after it had read that. What it told before may be from before this unit changed over.
+func (v View) joinedSince(own Announcement) bool {
+	return slices.ContainsFunc(v.Peers, func(p Peer) bool { return p.takesPart() && p.Runs == own.Parameters && p.Round >= own.Round })
 }
 
 // unread tells that some peer says what cannot be read.
