@@ -28,7 +28,7 @@ func TestAUnitWhoseBaseIsUpgradedTellsThatItServesNothing(t *testing.T) {
 	for _, key := range []string{"vrrp", "aside", "healthy", "lists", "address", "macs"} {
 		require.Empty(t, bag[key], key)
 	}
-	for _, key := range []string{"principal", "rank", "addresses", "protocol", "ingress-address"} {
+	for _, key := range []string{"principal", "rank", "addresses", "protocol", "ingress-address", "knows"} {
 		require.Equal(t, told[key], bag[key], key)
 	}
 	in := h.State.Clone()
