@@ -134,12 +134,16 @@ func (v View) follow(d Decision) Decision {
 	d.State = Following
 	promised := v.Told.Aside.Announcement()
 	open := false
-	for _, p := range v.serving() {
-		if promised == nil || p.Unit != promised.Holder {
+	for _, p := range v.Peers {
+		if promised == nil || p.Unit != promised.Holder || !p.Serves {
 			continue
 		}
-		// While the holder cannot be read it may be about to change over still, or have.
+		// While the holder cannot be read it may be about to change over still, or have. What
+		// became of it when it was lost, others may have read.
 		open = p.Next != nil && *p.Next == *promised || p.Announces && p.Next == nil || p.Unread()
+		if p.Lost {
+			open = v.behind(*promised)
+		}
 		if p.Runs == promised.Parameters && v.Accepts(p.Runs) {
 			d.Run = p.Runs
 		}

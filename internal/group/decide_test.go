@@ -106,6 +106,21 @@ func TestWhatAUnitDecides(t *testing.T) {
 			v.Peers[0].Elsewhere[0].Aside = ""
 		}, group.Announcing, spread, ""},
 
+		"who stands aside for a lost holder waits for those that have not read of it, as others may have changed over": {func(v *group.View) {
+			v.Told.Aside, v.Stands = announcement.Aside(), announcement.Aside()
+			v.Peers[0].Lost = true
+			v.Peers = append(v.Peers, group.Peer{Unit: name(2), Word: group.Word{Serves: true, Runs: old}})
+		}, group.StandsBy, old, announcement.Aside()},
+		"and takes part with those that have": {func(v *group.View) {
+			v.Told.Aside, v.Stands = announcement.Aside(), announcement.Aside()
+			v.Peers[0].Lost = true
+			v.Peers = append(v.Peers, group.Peer{Unit: name(2), Word: group.Word{Serves: true, Runs: old, Round: 1}})
+		}, group.Following, old, ""},
+		"it does as the lost one has done": {func(v *group.View) {
+			v.Told.Aside, v.Stands = announcement.Aside(), announcement.Aside()
+			v.Peers[0].Lost, v.Peers[0].Runs = true, wanted
+		}, group.Following, wanted, ""},
+
 		"a unit that begins beside others tells of itself first": {func(v *group.View) {
 			v.Runs, v.Serves, v.Told, v.Strange = vrrp.Parameters{}, false, group.Word{}, true
 		}, group.Learning, old, group.Joins},

@@ -32,7 +32,8 @@
 // meanwhile. When it finds the virtual IP dead (nobody answers at it, says he has it, or
 // advertises) its agent takes part again without a hook, so a holder lost on the way
 // costs a failover, not the address. Peers at whose addresses nothing answers are lost:
-// nobody waits for them or follows them. A unit that comes back from the dead among
+// nobody waits for them, and who stood aside for one does as it told to have done, once
+// those that take part have read of it. A unit that comes back from the dead among
 // others with other parameters stands aside until it has changed over (Returning).
 //
 // A peer that says what cannot be read, being of a later revision or garbled, serves
@@ -196,6 +197,12 @@ func (v View) joined(p vrrp.Parameters) bool {
 // after it had read that. What it told before may be from before this unit changed over.
 func (v View) joinedSince(own Announcement) bool {
 	return slices.ContainsFunc(v.Peers, func(p Peer) bool { return p.takesPart() && p.Runs == own.Parameters && p.Round >= own.Round })
+}
+
+// behind tells that some peer takes part as far as is known, and told so before it had read
+// an announcement.
+func (v View) behind(a Announcement) bool {
+	return slices.ContainsFunc(v.Peers, func(p Peer) bool { return p.takesPart() && p.Round < a.Round })
 }
 
 // unread tells that some peer says what cannot be read.
