@@ -130,8 +130,8 @@ func (v View) follow(d Decision) Decision {
 		if promised == nil || p.Unit != promised.Holder {
 			continue
 		}
-		// While the holder cannot be read it may be about to change over still.
-		open = p.Next != nil && *p.Next == *promised || p.Announces && p.Next == nil
+		// While the holder cannot be read it may be about to change over still, or have.
+		open = p.Next != nil && *p.Next == *promised || p.Announces && p.Next == nil || p.Unread()
 		if p.Runs == promised.Parameters && v.Accepts(p.Runs) {
 			d.Run = p.Runs
 		}

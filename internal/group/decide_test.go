@@ -68,6 +68,10 @@ func TestWhatAUnitDecides(t *testing.T) {
 			v.Told.Aside, v.Stands = announcement.Aside(), announcement.Aside()
 			v.Peers[0].Runs, v.Peers[0].Announces = vrrp.Parameters{}, true
 		}, group.StandsAside, old, announcement.Aside()},
+		"nor when it announces nothing any more, as it may have changed": {func(v *group.View) {
+			v.Told.Aside, v.Stands, v.Peers[0].Runs = announcement.Aside(), announcement.Aside(), vrrp.Parameters{}
+			v.Peers = append(v.Peers, group.Peer{Unit: name(2), Word: group.Word{Serves: true, Runs: old}})
+		}, group.StandsAside, old, announcement.Aside()},
 		"a unit that begins beside it waits for a word that it can read": {func(v *group.View) {
 			v.Runs, v.Serves, v.Told, v.Peers[0].Runs = vrrp.Parameters{}, false, group.Word{}, vrrp.Parameters{}
 		}, group.Returning, old, group.Agreed},

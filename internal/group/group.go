@@ -18,7 +18,7 @@
 //
 //	state       takes part     tells             until
 //	Out         no             nothing           it has something to serve
-//	Learning    no             peers or joins    it knows another; all that serve know of it
+//	Learning    no             peers or joins    it knows another; all know of it (Strangers)
 //	Following   yes            what it runs      it holds; a holder announces what it wants too
 //	Holding     yes            what it runs      it loses the virtual IPs, or wants other parameters
 //	Announcing  yes, as before the announcement  every serving peer stands aside for it, or is lost
@@ -40,13 +40,18 @@
 // believes itself alone beside it, and a unit that does not take part yet waits for a
 // word that it can read.
 //
+// What a hook reads of a peer is as old as the last hook that was about that peer. A unit
+// that takes part has told so before, and each of the others has told that it read that:
+// none changes over without it.
+//
 // A unit that is being taken out of the group is no peer any more before it has stopped.
 // It goes on to hold and else stands aside at once (Departing); who is left alone changes
 // nothing in the hook that tells of it, nor while it hears that one hold.
 //
 // What remains: a hook acts on what it read when it began. When the holder is lost, or a
 // lost unit comes back, between the two, there may be two holders until the hooks have
-// run that the databags then published cause. A unit that was cut off from the others,
+// run that the databags then published cause; where they are of two revisions, until they
+// are of one. A unit that was cut off from the others,
 // yet not switched off, holds beside them from when it is connected again to the end of
 // its next hook. The model test walks all of it for small groups (model_test.go).
 package group
@@ -126,7 +131,7 @@ type View struct {
 	Taken bool
 	// Ends tells that the virtual router is to end: nothing changes in it any more.
 	Ends bool
-	// Strange tells that some unit which serves does not know of this one (Strangers).
+	// Strange tells that some unit does not know of this one (Strangers).
 	Strange bool
 	// Awaited tells that some peer serves and does not have this virtual router yet.
 	Awaited bool
