@@ -147,7 +147,7 @@ lab-itself: charm
 	@{ cd tests && go test -race -count=1 ./controller/... && \
 		$(LAB_RUN) $$(go list ./... | grep -v /scenario$$) && \
 		cd agent/juju35 && CGO_ENABLED=0 go vet ./... && go test -count=1 -v -timeout $(LAB_TIMEOUT) ./...; } 2>&1 | tee build/lab-itself.log || \
-		{ tests/scripts/failures build/lab-itself.log; exit 1; }
+		{ $(MAKE) sweep; tests/scripts/failures build/lab-itself.log; exit 1; }
 	$(call count,lab-itself)
 
 .PHONY: lab-core
@@ -155,8 +155,13 @@ lab-core: charm
 	@mkdir -p build
 	@failed=; { cd tests && $(LAB_RUN) -run '^($(SCENARIOS))$$' ./scenario; } 2>&1 | tee build/lab-$(BASE).log || failed=yes; \
 		tests/scripts/slowest build/lab-$(BASE).log | tee -a build/lab-$(BASE).log; \
-		if [ -n "$$failed" ]; then tests/scripts/failures build/lab-$(BASE).log; exit 1; fi
+		if [ -n "$$failed" ]; then $(MAKE) sweep; tests/scripts/failures build/lab-$(BASE).log; exit 1; fi
 	$(call count,lab-$(BASE))
+
+# A test binary that runs out of time ends without closing its labs.
+.PHONY: sweep
+sweep: lab-command
+	@build/lab sweep
 
 .PHONY: lab-command
 lab-command:

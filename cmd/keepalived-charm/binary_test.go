@@ -23,6 +23,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"keepalived-charm/internal/checker"
+	"keepalived-charm/internal/host"
 	"keepalived-charm/internal/needs"
 	"keepalived-charm/internal/systemdtest"
 )
@@ -83,7 +84,7 @@ func TestAPersonIsToldWhatThisIs(t *testing.T) {
 		{[]string{"refresh"}, "error: cannot run outside a Juju hook: see --help\n", true},
 		{[]string{"check", "--config", "/nonexistent"}, "error: cannot read checker configuration: open /nonexistent: no such file or directory\n", true},
 		{[]string{"ended", "--config", "/nonexistent"}, "open /nonexistent: no such file or directory\n", true},
-		{[]string{"prepare", "--config", "/nonexistent"}, "error: cannot prepare for keepalived: open /nonexistent: no such file or directory\n", true},
+		{[]string{"prepare", "--config", "/nonexistent"}, "error: cannot read /nonexistent for keepalived: open /nonexistent: no such file or directory\n", true},
 	} {
 		cmd := exec.Command(binary, c.args...)
 		cmd.Env = []string{}
@@ -91,6 +92,12 @@ func TestAPersonIsToldWhatThisIs(t *testing.T) {
 		assert.Equal(t, c.bad, err != nil, "%q", c.args)
 		assert.Contains(t, string(out), c.want)
 	}
+	unprepared := filepath.Join(t.TempDir(), "checker.json")
+	require.NoError(t, os.WriteFile(unprepared, []byte(`{"application":"keepalived","instances":[{"name":"charm_keepalived","track_file":"/dev/null/priority","interface":"nosuch",`+
+		`"addresses":["192.0.2.1"],"aside":"paused"}],"policy":{},"peers":false,"check":{"type":"none"}}`), 0o600))
+	var exit *exec.ExitError
+	require.ErrorAs(t, exec.Command(binary, "prepare", "--config", unprepared).Run(), &exit)
+	require.Equal(t, host.UnpreparedStatus, exit.ExitCode(), "systemd starts no keepalived")
 	for path, want := range map[string]string{
 		"elsewhere/stop": "neither hooks/NAME nor actions/NAME",
 	} {

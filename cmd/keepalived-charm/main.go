@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"keepalived-charm/internal/checker"
+	"keepalived-charm/internal/host"
 )
 
 // version is set by the Makefile.
@@ -24,6 +25,12 @@ func main() {
 		}
 		if errors.Is(err, checker.ErrReplaced) {
 			os.Exit(checker.ReplacedStatus)
+		}
+		if errors.Is(err, checker.ErrLacking) {
+			os.Exit(checker.LackingStatus)
+		}
+		if errors.Is(err, host.ErrUnprepared) {
+			os.Exit(host.UnpreparedStatus)
 		}
 		os.Exit(1)
 	}

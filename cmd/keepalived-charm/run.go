@@ -43,6 +43,7 @@ The systemd services of the charm start it as:
   keepalived-charm rescue --config FILE    after a checker has ended: when it found
                                            keepalived stuck, kill that; when that
                                            had ended, take away what it left; when
+                                           it lost an address, put that back; when
                                            the Python charm is back, remove what
                                            this one left
   keepalived-charm yield --config FILE     before keepalived stops: let another unit
@@ -154,6 +155,8 @@ func service(mode string, args []string) error {
 			return host.Rescue()
 		case strconv.Itoa(checker.OrphanedStatus):
 			return host.New("/", "").Orphaned(*config)
+		case strconv.Itoa(checker.LackingStatus):
+			return host.New("/", "").Lacking(*config)
 		case strconv.Itoa(checker.ReplacedStatus):
 			return host.New("/", "").Retire(*config)
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"keepalived-charm/internal/keepalived"
@@ -50,6 +51,27 @@ func Read(t Texts) (Record, error) {
 	return Record{}, nil
 }
 
+// Served are the virtual IPs of a unit by the files that keepalived reads, in their order,
+// whatever else it runs; with them comes the port that the Python charm checks, zero where
+// that is not known. r is what Read returned.
+func Served(t Texts, r Record) (list []netip.Addr, port int) {
+	if r.Python {
+		const target = "</dev/tcp/127.0.0.1/"
+		_, rest, _ := strings.Cut(t.Python, target)
+		digits, _, _ := strings.Cut(rest, "'")
+		if n, err := strconv.ParseUint(digits, 10, 16); err == nil {
+			port = int(n)
+		}
+		return keepalived.VirtualAddresses(t.Python), port
+	}
+	for _, c := range keepalived.Instances(t.Fragment) {
+		if _, ours := t.Number(c.Name); ours {
+			list = append(list, slices.DeleteFunc(c.Addresses, vrrp.IsAnchor)...)
+		}
+	}
+	return list, 0
+}
+
 // shares tells that two records have a virtual IP in common.
 func (r Record) shares(other Record) bool {
 	for a := range other.Addresses {
@@ -69,7 +91,7 @@ func fromFragment(t Texts) Record {
 		}
 	}
 	placed := keepalived.Places(t.Fragment)
-	for _, c := range keepalived.Claims(t.Fragment) {
+	for _, c := range keepalived.Instances(t.Fragment) {
 		number, ours := t.Number(c.Name)
 		p, known := keepalived.ReadParameters(t.Fragment, c.Name)
 		if !ours || !known {
@@ -99,7 +121,7 @@ func fromPython(text string) Record {
 	if !ok {
 		return Record{}
 	}
-	c := keepalived.Claims(text)[0]
+	c := keepalived.Instances(text)[0]
 	r := Record{Routers: map[int]Router{0: {Parameters: p, Link: c.Interface, Also: also(c, p)}}, Addresses: map[netip.Addr]Place{}, Python: true}
 	for _, a := range c.Addresses {
 		r.Addresses[a] = Place{Interface: c.Interface, Bits: a.BitLen()}
@@ -108,7 +130,7 @@ func fromPython(text string) Record {
 }
 
 // also lists what an instance advertises besides its anchor, in the anchor's family.
-func also(c keepalived.Claim, p vrrp.Parameters) []netip.Addr {
+func also(c keepalived.Instance, p vrrp.Parameters) []netip.Addr {
 	var list []netip.Addr
 	for _, a := range c.Advertised {
 		if a != p.Anchor && a.Is6() == p.Anchor.Is6() {

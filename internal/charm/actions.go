@@ -5,11 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 
 	"keepalived-charm/internal/decide"
 	"keepalived-charm/internal/facts"
@@ -27,7 +25,7 @@ type request struct {
 	j               Model
 	m               Machine
 	parameters      map[string]any
-	// said is the status that the last look found.
+	// said is the status that the last pass found.
 	said juju.Status
 }
 
@@ -147,11 +145,27 @@ func statusOf(obs facts.Observed) juju.Status {
 	return show.Shown(want, obs)
 }
 
-// password is what get-configuration hides: the rest of a line, wherever in it the word
-// stands, and of the next one where a backslash joins the two.
-var password = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`(?m)(auth_pass[\s\\]+).*$`)
-})
+// withoutPasswords hides the rest of a line, wherever in it the word stands, and of the
+// next one where a backslash joins the two.
+func withoutPasswords(text string) string {
+	const word = "auth_pass"
+	var shown strings.Builder
+	for {
+		before, after, found := strings.Cut(text, word)
+		shown.WriteString(before)
+		if !found {
+			return shown.String()
+		}
+		text = strings.TrimLeft(after, " \t\n\f\r\\")
+		between := after[:len(after)-len(text)]
+		shown.WriteString(word + between)
+		if between != "" {
+			end := strings.IndexByte(text+"\n", '\n')
+			shown.WriteString("********")
+			text = text[end:]
+		}
+	}
+}
 
 func showConfiguration(r request) (map[string]string, error) {
 	files, l := r.obs.Machine.Files, r.layout()
@@ -160,7 +174,7 @@ func showConfiguration(r request) (map[string]string, error) {
 	for n, s := range shown {
 		if text, there := files[s.path]; there && !(s.path == layout.MainFile && facts.Foreign(text)) {
 			var took int
-			results[s.key], took = clip(password().ReplaceAllString(text, "${1}********"), s.path, room/(len(shown)-n))
+			results[s.key], took = clip(withoutPasswords(text), s.path, room/(len(shown)-n))
 			room -= took
 		}
 	}

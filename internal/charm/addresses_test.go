@@ -201,6 +201,17 @@ func TestAVirtualIPThatGoesTakesNoOtherAlong(t *testing.T) {
 	require.Equal(t, "active: VIP ready: holds "+b, s.Juju.Status.String())
 }
 
+// TestAnAddressThatItsOwnerHasOnTheLoopbackDeviceIsPutBackWhereClientsFindIt: it is there on a real
+// server of LVS, for the director alone.
+func TestAnAddressThatItsOwnerHasOnTheLoopbackDeviceIsPutBackWhereClientsFindIt(t *testing.T) {
+	s := serving(t)
+	s.Host.Lost, s.Host.Pinned = []netip.Addr{netip.MustParseAddr(vip)}, []netip.Addr{netip.MustParseAddr(vip)}
+	out := charmtest.Run(t, "update-status", s)
+	require.Equal(t, []step.Step{{Action: step.Restore, Addresses: s.Host.Lost}}, out.Steps)
+	require.Equal(t, s.Host.Pinned, out.Host.Pinned)
+	require.Equal(t, "active: VIP ready: holds "+vip, out.Juju.Status.String())
+}
+
 // TestAnAddressThatWasLostIsPutBack: on a machine that does not let its settings be
 // changed, say.
 func TestAnAddressThatWasLostIsPutBack(t *testing.T) {

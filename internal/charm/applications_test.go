@@ -74,8 +74,8 @@ func (s *site) run(t *testing.T, u juju.Unit, hook string) {
 }
 
 // claims are the instances that a machine's daemon runs.
-func (s *site) claims(machine int) []keepalived.Claim {
-	return keepalived.Claims(s.hosts[machine].Keepalived.Loaded)
+func (s *site) claims(machine int) []keepalived.Instance {
+	return keepalived.Instances(s.hosts[machine].Keepalived.Loaded)
 }
 
 // network is what a machine finds on the segment.

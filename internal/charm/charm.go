@@ -222,6 +222,11 @@ func reach(obs facts.Observed, j Model, m Machine) (outcome, error) {
 	if applyErr := apply(&obs, steps, j, m); applyErr != nil {
 		err = applyErr
 	}
+	if _, refused := status.Of(err); refused {
+		if err := publish(decide.Tell(obs), obs, j); err != nil {
+			return outcome{}, err
+		}
+	}
 	if err != nil {
 		return outcome{}, err
 	}
@@ -230,17 +235,26 @@ func reach(obs facts.Observed, j Model, m Machine) (outcome, error) {
 		return outcome{shown: show.Shown(want, obs), does: show.Status(want, obs.Machine), again: obs.Machine.NotifierActive}, nil
 	}
 	want.TellVerdict(obs)
-	for _, r := range obs.Relations {
-		if changes := want.Publish[r.ID]; len(changes) > 0 {
-			if err := j.Publish(r.ID, changes); err != nil {
-				return outcome{}, err
-			}
-		}
+	if err := publish(want.Publish, obs, j); err != nil {
+		return outcome{}, err
 	}
 	if err := tellVersion(obs, j, m); err != nil {
 		return outcome{}, err
 	}
 	return outcome{shown: show.Shown(want, obs), does: show.Status(want, obs.Machine), again: want.LooksAgain(obs.Machine) && obs.Machine.NotifierActive}, nil
+}
+
+// publish writes what changes on the relations, in their order.
+func publish(changes map[juju.RelationID]juju.Databag, obs facts.Observed, j Model) error {
+	for _, r := range obs.Relations {
+		if len(changes[r.ID]) == 0 {
+			continue
+		}
+		if err := j.Publish(r.ID, changes[r.ID]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // told returns the error of a step. A fault of apt is told as well: of a hook that fails

@@ -9,6 +9,7 @@ import (
 
 	"keepalived-charm/internal/charmtest"
 	"keepalived-charm/internal/facts"
+	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/layout"
 	"keepalived-charm/internal/step"
 )
@@ -123,7 +124,7 @@ func TestADaemonThatDoesNotFollowItsTrackFileReloads(t *testing.T) {
 func TestAUnitThatNothingMovesSaysSoUntilItIsMended(t *testing.T) {
 	t.Parallel()
 	s := holding(t, "true")
-	s.Host.Keepalived.Deaf, s.Host.Watchless = true, true
+	s.Host.Keepalived.Deaf, s.Host.Keepalived.Unwatched, s.Host.Scarce = true, true, facts.Inotify{Kind: facts.InotifyInstances, Limit: 128}
 	const said = "keepalived does not follow the health check, all 128 inotify instances are in use: sysctl -w fs.inotify.max_user_instances=512"
 	for range 2 {
 		out := charmtest.Run(t, "update-status", s)
@@ -136,11 +137,49 @@ func TestAUnitThatNothingMovesSaysSoUntilItIsMended(t *testing.T) {
 	paused := act(t, "pause", s)
 	require.Equal(t, "paused, once this is mended: "+said, paused.Juju.Results["summary"])
 	require.Contains(t, act(t, "check-network", s).Juju.Results["conflicts"], said)
-	s.Host.Watchless = false
+	s.Host.Scarce = facts.Inotify{}
 	out := charmtest.Run(t, charmtest.Refresh, s)
 	require.Equal(t, "active: VIP ready: holds "+vip, out.Juju.Status.String())
 	failover := act(t, "failover", s)
 	require.Empty(t, failover.Juju.Failure, "it mends what it can")
+}
+
+// TestADaemonThatKnowsATrackFileAndDoesNotWatchItSaysSo: what a reload reads is old at once.
+func TestADaemonThatKnowsATrackFileAndDoesNotWatchItSaysSo(t *testing.T) {
+	t.Parallel()
+	s := holding(t, "true")
+	s.Host.Keepalived.Deaf, s.Host.Keepalived.Unwatched, s.Host.Scarce = true, true, facts.Inotify{Kind: facts.InotifyWatches, Limit: 8192}
+	for _, reloads := range []int{1, 0, 0} {
+		out := charmtest.Run(t, "update-status", s)
+		require.Equal(t, s.Host.Keepalived.Reloads+reloads, out.Host.Keepalived.Reloads, "a reload tells it what the file says now, and no more")
+		require.Equal(t, "waiting: keepalived does not follow the health check, all 8192 inotify watches are in use: sysctl -w fs.inotify.max_user_watches=16384", out.Juju.Status.String())
+		require.True(t, out.Host.Reminded, "it looks again")
+		s = out.State
+	}
+	s.Host.Scarce = facts.Inotify{}
+	out := charmtest.Run(t, charmtest.Refresh, s)
+	require.Equal(t, "active: VIP ready: holds "+vip, out.Juju.Status.String())
+	require.Empty(t, charmtest.Run(t, "update-status", out.State).Steps)
+}
+
+// TestAUnitServesWithoutItsNotifier, tells its peers, and says what is lacking.
+func TestAUnitServesWithoutItsNotifier(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []string{facts.InotifyInstances, facts.InotifyWatches} {
+		s := option(charmtest.NewState(0), "virtual_ip", vip)
+		s.Juju.Relate("cluster", "cluster:1", juju.Unit{Application: "keepalived", Number: 1})
+		s.Host.Scarce, s.Host.Holds = facts.Inotify{Kind: kind, Limit: 128}, true
+		s = run(t, s, "install", "config-changed", "start")
+		require.Contains(t, s.Juju.Status.Message, "sysctl -w fs.inotify.max_user_"+kind+"=512")
+		require.NotEmpty(t, s.Juju.Own("cluster:1")["vrrp"])
+		s.Host.Keepalived.Deaf, s.Host.Keepalived.Unwatched = false, false
+		s = run(t, option(s, "router_id", 51), "config-changed")
+		require.Empty(t, s.Host.Pinned)
+		s.Host.Scarce = facts.Inotify{}
+		s = run(t, s, "update-status")
+		require.NotContains(t, s.Juju.Status.Message, "late")
+		require.Empty(t, s.Host.Stale("keepalived"))
+	}
 }
 
 func TestSettingsThatDriftArePutBack(t *testing.T) {

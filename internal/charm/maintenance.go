@@ -103,7 +103,7 @@ func failover(r request) (map[string]string, error) {
 		return nil, errors.New("cannot fail over: with spread=true each virtual IP returns to its unit at once; pause keeps them away")
 	}
 	if show.Unmoved(want, r.obs.Machine) != "" {
-		r.look() // a pass may mend it
+		r.passAgain() // a pass may mend it
 		r.await(hearLimit, func() bool { return show.Unmoved(want, r.obs.Machine) != "" })
 		if why := show.Unmoved(want, r.obs.Machine); why != "" {
 			return nil, fmt.Errorf("cannot fail over: %s", why)
@@ -165,12 +165,12 @@ func (r *request) change(action step.Action, leaving bool) (string, error) {
 		end()
 		return "", err
 	}
-	r.look()
+	r.passAgain()
 	r.await(moveLimit, func() bool { return leaving && r.said.Level != juju.Blocked && want.Holds(r.obs.Machine) })
 	silent, answers := end()
 	// A unit that takes part anew has to hear the holder before it can name it.
 	r.await(hearLimit, func() bool { return r.does().Level == juju.Waiting })
-	r.look()
+	r.passAgain()
 	if !answers {
 		return goesOn, nil
 	}
@@ -183,15 +183,15 @@ func (r *request) await(limit time.Duration, lasts func() bool) {
 		r.m.Rest()
 		m, err := r.m.Observe(r.layout())
 		if err != nil {
-			return // look says so
+			return // passAgain says so
 		}
 		r.obs.Machine = m
 	}
 }
 
-// look reads the machine, passes once and shows the status. What keeps it from that
+// passAgain reads the machine, passes once and shows the status. What keeps it from that
 // is what the action says: the step is done, and the next hook goes on from there.
-func (r *request) look() {
+func (r *request) passAgain() {
 	m, err := r.m.Observe(r.layout())
 	end := outcome{}
 	if err == nil {

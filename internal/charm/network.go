@@ -47,7 +47,7 @@ func checkNetwork(r request) (map[string]string, error) {
 	if err := attach(results, shownReport{report, left}); err != nil {
 		return nil, err
 	}
-	r.look()
+	r.passAgain()
 	return results, nil
 }
 

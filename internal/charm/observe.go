@@ -147,6 +147,8 @@ func observeEndpoint(ev juju.Event, j Model, name string) ([]facts.Relation, err
 			if r.Members, err = observeUnits(ev, j, id); err != nil {
 				return nil, err
 			}
+		} else {
+			r.Service = facts.ReadService(r.Own)
 		}
 		relations = append(relations, r)
 	}

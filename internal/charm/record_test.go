@@ -11,6 +11,7 @@ import (
 	"keepalived-charm/internal/charmtest"
 	"keepalived-charm/internal/endpoint"
 	"keepalived-charm/internal/juju"
+	"keepalived-charm/internal/layout"
 )
 
 // recorded is what a unit says it runs.
@@ -51,13 +52,28 @@ func TestWhatTheRevisionBeforeLeftIsTakenOver(t *testing.T) {
 	}
 }
 
+// left is a unit as a later revision of the charm leaves it: the formats of its record, of
+// its health checker's configuration and of the shared files are the next ones.
+func left(s charmtest.State) charmtest.State {
+	next := strings.NewReplacer(`"version": 1`, `"version": 2, "words": "unknown here"`, "# Format 1\n", "# Format 2\n")
+	return with(s, func(s *charmtest.State) {
+		for path, text := range s.Host.Files {
+			s.Host.Files[path] = next.Replace(text)
+		}
+		s.Host.Keepalived.Loaded = next.Replace(s.Host.Keepalived.Loaded)
+		for application, c := range s.Host.Checkers {
+			c.Config = next.Replace(c.Config)
+			s.Host.Checkers[application] = c
+		}
+	})
+}
+
 // TestARecordOfALaterRevisionLeavesEverythingAsItIs, in every hook but those that end
 // the unit.
 func TestARecordOfALaterRevisionLeavesEverythingAsItIs(t *testing.T) {
-	s := with(withPeer(serving(t)), func(s *charmtest.State) {
-		path := s.Layout().Record()
-		s.Host.Files[path] = strings.Replace(s.Host.Files[path], `"version": 1`, `"version": 2, "words": "unknown here"`, 1)
-	})
+	s := left(withPeer(serving(t)))
+	require.Contains(t, s.Host.Files[layout.MainFile], "# Format 2\n")
+	require.Contains(t, s.Host.Files[s.Layout().CheckerConfig()], `"version": 2`)
 	s.Juju.Relate(endpoint.Website, "website:9", juju.Unit{Application: "other"})
 	for _, hook := range []string{"update-status", "config-changed", "upgrade-charm", "cluster-relation-changed", "website-relation-joined", charmtest.Refresh} {
 		out := charmtest.Run(t, hook, option(s, "router_id", 24))

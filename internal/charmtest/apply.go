@@ -279,7 +279,9 @@ func (h *Host) followUp(l layout.Layout, f step.FollowUp) error {
 			}
 		}
 		h.Files[h.notifierWanted(l)] = "-> " + l.NotifierUnit()
-		h.Notifiers[l.Application] = true
+		if h.Scarce.Limit == 0 {
+			h.Notifiers[l.Application] = true
+		}
 	case step.Unpin:
 		h.Pinned = nil
 	default:
@@ -296,7 +298,7 @@ func (h *Host) reload(l layout.Layout) error {
 	}
 	if text, serves := h.Files[l.CheckerConfig()]; serves {
 		c, err := healthcheck.Parse([]byte(text))
-		if err != nil {
+		if later := (*healthcheck.Later)(nil); err != nil && !errors.As(err, &later) {
 			return err
 		}
 		for _, i := range c.Instances {
@@ -317,9 +319,15 @@ func (h *Host) reload(l layout.Layout) error {
 		h.Keepalived.Running = true
 		h.Keepalived.Starts++
 	}
-	h.Keepalived.Loaded, h.Keepalived.Deaf = h.composed(), h.Watchless
+	h.Keepalived.Loaded = h.composed()
+	h.follow()
 	h.Disabled = h.Disabled && h.Masked
 	return nil
+}
+
+// follow has a daemon that begins watch its track files, as far as it can.
+func (h *Host) follow() {
+	h.Keepalived.Deaf, h.Keepalived.Unwatched = h.Scarce.Kind == facts.InotifyInstances, h.Scarce.Limit > 0
 }
 
 func (h *Host) wanted(l layout.Layout) string {
@@ -374,6 +382,7 @@ func (h *Host) boot() {
 	if h.Installed && !h.Masked && !h.Disabled && h.Files[layout.MainFile] != "" {
 		h.Keepalived.Running, h.Keepalived.Loaded = true, h.composed()
 		h.Keepalived.Starts++
+		h.follow()
 	}
 	for application, c := range h.Checkers {
 		l := layout.Layout{Application: application}

@@ -51,9 +51,10 @@ type Host struct {
 	// Settings are the kernel's, Fixed those that may not be written.
 	Settings map[string]string
 	Fixed    []string
-	// Watchless tells that root has no inotify instance left: a daemon that starts or
-	// reloads then follows no track file.
-	Watchless bool
+	// Scarce is what root has none left of. Without an inotify instance a daemon that starts
+	// or reloads follows no track file, without a watch it reads them as it does so alone;
+	// systemd waits for no news without either.
+	Scarce facts.Inotify
 	// Filtered are the addresses whose packets keepalived's packet filter drops.
 	Filtered []netip.Addr
 	// Departs and Stopped tell that the charm's directory, which is Juju's, says that the unit
@@ -135,8 +136,9 @@ type Daemon struct {
 	Running bool
 	// Loaded is the text of all files it has read.
 	Loaded string
-	// Deaf tells that it does not follow its track files.
-	Deaf bool
+	// Deaf tells that it has not read its track files, Unwatched that it does not learn when
+	// they change.
+	Deaf, Unwatched bool
 	// Starts and Reloads count since the machine was made.
 	Starts, Reloads int
 }
@@ -150,8 +152,8 @@ type Checker struct {
 }
 
 const (
-	installedMark = layout.StateRoot + "/installed-package"
-	settingsKept  = layout.StateRoot + "/sysctl-before.json"
+	installedMark = layout.InstalledMark
+	settingsKept  = layout.SettingsBefore
 	unitDir       = "/etc/systemd/system/"
 )
 
@@ -287,9 +289,6 @@ func (h Host) owed(l layout.Layout) []step.FollowUp {
 	})
 }
 
-// inotifyLimit is the kernel's default for root.
-const inotifyLimit = 128
-
 // included are the files that a configuration from before the charm includes by name.
 func (h Host) included() map[string]string {
 	files := map[string]string{}
@@ -353,6 +352,7 @@ func (h Host) observe(l layout.Layout) facts.Machine {
 	}
 	m = m.Understood(l)
 	if h.Keepalived.Running {
+		m.Unwatched = h.Keepalived.Unwatched
 		for _, i := range instances(h.Keepalived.Loaded) {
 			r := h.role(i.name)
 			state := i.report(r.Holds, r.Heard)
@@ -361,15 +361,15 @@ func (h Host) observe(l layout.Layout) facts.Machine {
 			m.Tracks[i.name] = int(state.Effective - state.Base)
 			if h.Keepalived.Deaf {
 				state.Effective = state.Base
-				if h.Watchless {
-					m.InotifyLimit = inotifyLimit
-				}
 			}
 			m.Instances = append(m.Instances, state)
 			if r.Holds {
 				i.hold(m.Interfaces, h.Lost)
 			}
 		}
+	}
+	if m.Ignores(l) || !m.NotifierActive {
+		m.Scarce = h.Scarce
 	}
 	return m
 }

@@ -21,7 +21,8 @@ type Juju struct {
 	Options map[string]any
 	// Relations holds every databag: endpoint, relation, unit.
 	Relations map[string]map[juju.RelationID]map[juju.Unit]juju.Databag
-	// Ingress and Bind are what network-get lists.
+	// Ingress and Bind are what network-get lists; none where the network space that the
+	// endpoint is bound to has no address on this machine.
 	Ingress, Bind []string
 	// Interface is the interface that network-get names; empty for eth0.
 	Interface string
@@ -140,7 +141,7 @@ func (m *model) flush(hook string) {
 			bag := m.state.Own(id)
 			changes := juju.Databag{}
 			for _, key := range []string{"private-address", "ingress-address"} {
-				if hook == "config-changed" && bag[key] != "" {
+				if hook == "config-changed" && bag[key] != "" && len(m.state.Ingress) > 0 {
 					changes[key] = m.state.Ingress[0]
 				}
 			}
@@ -216,6 +217,9 @@ func (m *model) Databag(id juju.RelationID, unit juju.Unit) (bag juju.Databag, e
 
 func (m *model) Network(endpoint string) (n juju.Network, err error) {
 	err = m.life.call(func() error {
+		if len(m.state.Ingress)+len(m.state.Bind) == 0 {
+			return nil // as the hook tool's answer is read
+		}
 		text, err := json.Marshal(map[string]any{
 			"bind-addresses":    []any{map[string]any{"interface-name": cmp.Or(m.state.Interface, "eth0"), "addresses": values(m.state.Bind)}},
 			"ingress-addresses": m.state.Ingress,

@@ -32,14 +32,14 @@ func (h *Host) operate(l layout.Layout, a step.Action) error {
 			return errMasked
 		}
 		h.Keepalived.Starts++
-		h.Keepalived.Deaf = h.Watchless
+		h.follow()
 	}
 	return nil
 }
 
 // yield has another machine take over, if there is one and the daemon follows.
 func (h *Host) yield() bool {
-	if h.Alone || h.Keepalived.Deaf {
+	if h.Alone || h.Keepalived.Unwatched {
 		return false
 	}
 	h.Holds, h.Roles = false, nil

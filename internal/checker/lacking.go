@@ -1,6 +1,7 @@
 package checker
 
 import (
+	"errors"
 	"log"
 	"net/netip"
 	"slices"
@@ -14,6 +15,23 @@ import (
 // called: while it takes over they come one after the other, and what others take away
 // keepalived itself puts back, in 0.1 s, if it hears of it.
 const lackedFor = time.Second
+
+const (
+	// lackedLong is how long until this process has them put back itself: a hook that the
+	// notifier called for has by then, where Juju answers.
+	lackedLong = 10 * time.Second
+	// rescuePause is how long a checker has run at least that ends for them: it may be in
+	// vain.
+	rescuePause = time.Minute
+)
+
+// LackingStatus is the exit status of a checker that found a holder without some of its
+// addresses.
+const LackingStatus = 78
+
+// ErrLacking is why a checker ends that found a holder without some of its addresses: it
+// may not put them back, and Juju, whose hook would, does not come.
+var ErrLacking = errors.New("keepalived is MASTER and takes addresses for there that are not: has them put back")
 
 // lacking follows which addresses the unit is without of instances that it holds.
 type lacking struct {
@@ -50,6 +68,14 @@ func (l *lacking) lasting() string {
 		return ""
 	}
 	return l.addresses
+}
+
+// lookAtLacking ends a checker that may have them put back; they were just looked for.
+func (l *loop) lookAtLacking(now time.Time) error {
+	if l.lacking.told && now.Sub(l.lacking.since) >= lackedLong && now.Sub(l.began) >= rescuePause {
+		return ErrLacking
+	}
+	return nil
 }
 
 // lack lists the addresses that are on none of the links, of instances that the unit

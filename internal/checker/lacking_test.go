@@ -2,6 +2,7 @@ package checker
 
 import (
 	"bytes"
+	"errors"
 	"log"
 	"net/netip"
 	"path/filepath"
@@ -35,6 +36,29 @@ func TestALackingAddressIsToldOnceAfterAWhile(t *testing.T) {
 	require.Equal(t, a.String()+" "+b.String(), take(lackedFor, a, b), "in whatever order")
 	require.Empty(t, take(0))
 	require.Equal(t, "keepalived is MASTER without 192.0.2.11\nkeepalived is MASTER without 192.0.2.11 192.0.2.12\nno virtual IP is lacking any more\n", text.String())
+}
+
+// TestAnAddressThatLacksForLongEndsTheChecker, as Juju may be away, and at most once a
+// minute: it may be in vain.
+func TestAnAddressThatLacksForLongEndsTheChecker(t *testing.T) {
+	now := time.Now()
+	for claim, c := range map[string]struct {
+		lacks, runs time.Duration
+		told        bool
+		ends        bool
+	}{
+		"for long":                               {lackedLong, time.Hour, true, true},
+		"somebody else may still put it back":    {lackedLong - 1, time.Hour, true, false},
+		"it was put back":                        {time.Hour, time.Hour, false, false},
+		"a checker that began a moment ago":      {lackedLong, rescuePause - 1, true, false},
+		"one that has gone on since for a while": {time.Hour, rescuePause, true, true},
+	} {
+		l := newTestLoop(t)
+		l.began = now.Add(-c.runs)
+		l.lacking = lacking{addresses: "192.0.2.11", since: now.Add(-c.lacks), told: c.told}
+		err := l.lookAtLacking(now)
+		require.Equal(t, c.ends, errors.Is(err, ErrLacking), claim)
+	}
 }
 
 // TestAHolderWithoutAnAddressIsNews: a copy of it on an interface that is none of the

@@ -43,6 +43,7 @@ type outcome struct {
 type loop struct {
 	config   healthcheck.Config
 	log      *log.Logger
+	began    time.Time
 	election election
 	tracks   []track
 	status   statusWriter
@@ -98,6 +99,7 @@ func newLoop(c healthcheck.Config, owner identity, log *log.Logger) (*loop, erro
 	l := &loop{
 		config:    c,
 		log:       log,
+		began:     time.Now(),
 		election:  election{policy: c.Policy, peers: c.Peers},
 		watched:   map[string]bool{},
 		primaries: primaries{},
@@ -243,6 +245,9 @@ func (l *loop) step(ctx context.Context, now time.Time) (time.Time, error) {
 	}
 	if !now.Before(l.rereadAt) {
 		if err := l.reread(now); err != nil {
+			return time.Time{}, err
+		}
+		if err := l.lookAtLacking(now); err != nil {
 			return time.Time{}, err
 		}
 	}

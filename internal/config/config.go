@@ -171,12 +171,23 @@ type Given struct {
 	// Options are the typed ones; Fault is an *Invalid when they cannot be used.
 	Options Options
 	Fault   error
+	// Usable are those that can be used by themselves; the others have their zero value.
+	Usable Options
 }
 
 // Read types and bounds options.
 func Read(raw map[string]any) Given {
 	g := Given{Raw: raw}
-	g.Options, g.Fault = Parse(raw)
+	if g.Options, g.Fault = Parse(raw); g.Fault == nil {
+		g.Usable = g.Options
+		return g
+	}
+	all := Effective(raw)
+	for _, opt := range table() {
+		if before := g.Usable; opt.parse(&g.Usable, all[opt.name]) != "" {
+			g.Usable = before
+		}
+	}
 	return g
 }
 

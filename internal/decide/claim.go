@@ -95,7 +95,7 @@ func (d *Desired) claimAddress(o facts.Observed, v netip.Addr) error {
 		why = taken(o, v, o.Event.Unit.String())
 	}
 	for _, other := range o.Machine.Others {
-		if why == nil && slices.ContainsFunc(other.Claims, func(c keepalived.Claim) bool { return slices.Contains(c.Addresses, v) }) {
+		if why == nil && slices.ContainsFunc(other.Instances, func(c keepalived.Instance) bool { return slices.Contains(c.Addresses, v) }) {
 			why = &config.Invalid{Option: "virtual_ip", Value: o.Options.Written("virtual_ip"),
 				Must: "a free address, " + v.String() + " belongs to " + other.Owner}
 		}
@@ -152,7 +152,7 @@ func (d *Desired) claimRouter(o facts.Observed, c Claim) error {
 		c.Held = c.Held || !c.Asks && r.VirtualRouterID == c.Router && r.Anchor.Is6() == c.Six && r.Link == c.Interface
 	}
 	for _, other := range o.Machine.Others {
-		if slices.ContainsFunc(other.Claims, func(theirs keepalived.Claim) bool {
+		if slices.ContainsFunc(other.Instances, func(theirs keepalived.Instance) bool {
 			return theirs.Interface == c.Interface && theirs.VirtualRouterID == c.Router && theirs.Six == c.Six
 		}) {
 			value, used := fmt.Sprint(c.Router), "it"

@@ -47,19 +47,19 @@ func TestWhatIsHeldIsKeptAndWhatIsNewIsRefused(t *testing.T) {
 			[]string{vip + ": granted", id + ": granted"},
 			[]string{vip + ": held", id + ": held"}},
 		"another application has the virtual IP": {func(o *facts.Observed) {
-			neighbour.Claims = []keepalived.Claim{{Interface: "eth0", VirtualRouterID: 99, Addresses: []netip.Addr{netip.MustParseAddr("10.10.74.250")}}}
+			neighbour.Instances = []keepalived.Instance{{Interface: "eth0", VirtualRouterID: 99, Addresses: []netip.Addr{netip.MustParseAddr("10.10.74.250")}}}
 			o.Machine.Others = []facts.Other{neighbour}
 		},
 			[]string{vip + `: refused, option virtual_ip is "10.10.74.250", must be a free address, 10.10.74.250 belongs to application other`},
 			[]string{vip + `: held, though option virtual_ip is "10.10.74.250", must be a free address, 10.10.74.250 belongs to application other`, id + ": held"}},
 		"another application has the virtual router ID": {func(o *facts.Observed) {
-			neighbour.Claims = []keepalived.Claim{{Interface: "eth0", VirtualRouterID: 23}}
+			neighbour.Instances = []keepalived.Instance{{Interface: "eth0", VirtualRouterID: 23}}
 			o.Machine.Others = []facts.Other{neighbour}
 		},
 			[]string{vip + ": granted", id + `: refused, option router_id is "23", must be another one, application other uses it on interface eth0`},
 			[]string{vip + ": held", id + `: held, though option router_id is "23", must be another one, application other uses it on interface eth0`}},
 		"another application has it on another interface": {func(o *facts.Observed) {
-			neighbour.Claims = []keepalived.Claim{{Interface: "eth1", VirtualRouterID: 23}}
+			neighbour.Instances = []keepalived.Instance{{Interface: "eth1", VirtualRouterID: 23}}
 			o.Machine.Others = []facts.Other{neighbour}
 		},
 			[]string{vip + ": granted", id + ": granted"},
@@ -105,7 +105,7 @@ func TestWhatIsHeldIsKeptAndWhatIsNewIsRefused(t *testing.T) {
 // TestAUnitGoesOnBesideWhatSpeaksAgainstIt: it mends, tells clients, and says what is wrong.
 func TestAUnitGoesOnBesideWhatSpeaksAgainstIt(t *testing.T) {
 	o := serving(t)
-	o.Machine.Others = []facts.Other{{Owner: "application other", Claims: []keepalived.Claim{{Interface: "eth0", VirtualRouterID: 23}}}}
+	o.Machine.Others = []facts.Other{{Owner: "application other", Instances: []keepalived.Instance{{Interface: "eth0", VirtualRouterID: 23}}}}
 	d, err := decidetest.Desire(o)
 	require.NoError(t, err)
 	require.Contains(t, d.Files, d.Layout.Fragment())

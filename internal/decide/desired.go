@@ -85,8 +85,9 @@ type Desired struct {
 	Links []string
 	// chosenFor is the interface of each virtual IP.
 	chosenFor map[netip.Addr]string
-	// Related tells that there is a peer relation.
-	Related bool
+	// Related tells that there is a peer relation, Unbound that its network space has no
+	// address on this machine.
+	Related, Unbound bool
 	// Spread tells that each virtual IP has a virtual router and returns to the unit whose
 	// turn it is, ends that there is to be one for all again, gathers that this unit is about
 	// to hold all of them for that.
@@ -146,6 +147,7 @@ func Decide(o facts.Observed) (Desired, error) {
 		Publish:     map[juju.RelationID]juju.Databag{},
 		Peers:       Peers(o),
 		Related:     o.Related(),
+		Unbound:     len(o.Ingress) == 0,
 		Paused:      o.Machine.Paused,
 		Unit:        o.Event.Unit,
 		Before3:     before3(o.Event.Version),
@@ -210,5 +212,5 @@ func taken(o facts.Observed, v netip.Addr, unit string) error {
 // LooksAgain tells that this unit has to look again soon: a peer was seen to hold
 // virtual IPs beside it, or the daemon or the unit waits for what nobody tells of.
 func (d Desired) LooksAgain(m facts.Machine) bool {
-	return d.shares() || m.InotifyLimit > 0 || d.AnyRouter(func(r Router) bool { return r.Soon })
+	return d.shares() || m.Scarce.Limit > 0 || d.AnyRouter(func(r Router) bool { return r.Soon })
 }

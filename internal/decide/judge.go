@@ -170,7 +170,7 @@ func (d Desired) FreeRouter(o facts.Observed, v conflict.View) vrrp.VirtualRoute
 func (d Desired) usedHere(o facts.Observed) []vrrp.VirtualRouterID {
 	var ids []vrrp.VirtualRouterID
 	for _, other := range o.Machine.Others {
-		for _, c := range other.Claims {
+		for _, c := range other.Instances {
 			ids = append(ids, c.VirtualRouterID)
 		}
 	}

@@ -40,7 +40,13 @@ func inPlace(m facts.Machine, a netip.Addr, name string) bool {
 	if name == "" {
 		return m.Has(a)
 	}
-	return m.HasOn(name, a) || m.HasOn("lo", a)
+	return m.HasOn(name, a) || pinned(m, a)
+}
+
+// pinned tells an address that is on lo by the charm: its owner may have one there, as a real
+// server of LVS has.
+func pinned(m facts.Machine, a netip.Addr) bool {
+	return slices.Contains(m.Owed, step.Unpin) && m.HasOn("lo", a)
 }
 
 // copies lists virtual IPs that are on this machine only where they are others'.
@@ -95,7 +101,7 @@ func (d Desired) Lost(m facts.Machine) []netip.Addr {
 		}
 		for _, a := range r.Addresses() {
 			at, placed := m.PlaceOf(a)
-			if placed && read[a] && m.Exists(at.Interface) && !m.HasOn(at.Interface, a) && !m.HasOn("lo", a) {
+			if placed && read[a] && m.Exists(at.Interface) && !m.HasOn(at.Interface, a) && !pinned(m, a) {
 				list = append(list, a)
 			}
 		}

@@ -1,11 +1,13 @@
 package decide
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 
 	"github.com/juju/charm/v12/hooks"
 
+	"keepalived-charm/internal/config"
 	"keepalived-charm/internal/endpoint"
 	"keepalived-charm/internal/facts"
 	"keepalived-charm/internal/group"
@@ -17,6 +19,9 @@ import (
 func (d Desired) member(o facts.Observed) endpoint.Member {
 	m := endpoint.Member{Principal: o.Event.Principal, Rank: int(d.rank)}
 	// Only what Juju lists: the kernel's may come and go, with a hook on every peer.
+	if d.Unbound {
+		m.Addresses = d.told.Addresses
+	}
 	for _, a := range d.own {
 		if slices.Contains(o.Ingress, a.String()) {
 			m.Addresses = append(m.Addresses, a)
@@ -91,6 +96,48 @@ func (d Desired) unheard(r Router) bool {
 	})
 }
 
+// Tell is what a unit that can decide nothing tells the clients that it has told nothing
+// yet: what it serves. What the options do not say of it is as others were told.
+func Tell(o facts.Observed) map[juju.RelationID]juju.Databag {
+	options, served := o.Options.Usable, o.Machine.Served
+	service := endpoint.Service{Hostname: options.Hostname, Port: options.Port}
+	for _, a := range served.Addresses {
+		word := a.String()
+		if n := slices.IndexFunc(options.VirtualIPs, func(v config.VirtualIP) bool { return v.Addr() == a }); n >= 0 {
+			word = options.VirtualIPs[n].Written
+		}
+		service.Addresses = append(service.Addresses, word)
+	}
+	for _, r := range o.Relations {
+		service.Port = cmp.Or(service.Port, r.Service.Port)
+		if !slices.Contains(service.Addresses, r.Service.Hostname) {
+			service.Hostname = cmp.Or(service.Hostname, r.Service.Hostname)
+		}
+	}
+	service.Port = cmp.Or(service.Port, served.Port)
+	tell := map[juju.RelationID]juju.Databag{}
+	if _, taken := o.Owner(); taken || len(service.Addresses) == 0 || service.Port == 0 {
+		return tell
+	}
+	for _, r := range o.Relations {
+		if want := clients(r, service); want != nil && r.Own["port"] == "" {
+			tell[r.ID] = endpoint.Changes(want, r.Own)
+		}
+	}
+	return tell
+}
+
+// clients is what the clients of a relation are told; nil for one without clients.
+func clients(r facts.Relation, s endpoint.Service) juju.Databag {
+	switch r.Endpoint {
+	case endpoint.Website:
+		return endpoint.HTTP(s, r.Own["ingress-address"])
+	case endpoint.LoadBalancer:
+		return endpoint.PublicAddress(s)
+	}
+	return nil
+}
+
 // publish derives what to write on each relation.
 func (d Desired) publish(o facts.Observed) {
 	service := endpoint.Service{Hostname: d.Options.Hostname, Port: d.Options.Port}
@@ -98,15 +145,11 @@ func (d Desired) publish(o facts.Observed) {
 		service.Addresses = append(service.Addresses, v.Written)
 	}
 	for _, r := range o.Relations {
-		var want juju.Databag
-		switch r.Endpoint {
-		case endpoint.Website:
-			want = endpoint.HTTP(service, r.Own["ingress-address"])
-		case endpoint.LoadBalancer:
-			want = endpoint.PublicAddress(service)
-		case endpoint.Cluster:
+		want := clients(r, service)
+		if r.Endpoint == endpoint.Cluster {
 			want = d.member(o).Databag()
-		default:
+		}
+		if want == nil {
 			continue
 		}
 		if len(service.Addresses) == 0 && r.Endpoint != endpoint.Cluster && r.Own["port"] == "" {

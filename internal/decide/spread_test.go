@@ -33,7 +33,7 @@ func routers(t *testing.T, o facts.Observed) (list []string) {
 	t.Helper()
 	d, err := decidetest.Desire(o)
 	require.NoError(t, err)
-	for _, c := range keepalived.Claims(d.Files[d.Layout.Fragment()]) {
+	for _, c := range keepalived.Instances(d.Files[d.Layout.Fragment()]) {
 		words := []string{c.Name + " " + fmt.Sprint(c.VirtualRouterID)}
 		for _, a := range c.Addresses {
 			if !vrrp.IsAnchor(a) {

@@ -42,6 +42,7 @@ func TestAUnitThatIsKeptOutNamesWhomItWaitsFor(t *testing.T) {
 			}
 			d, err := decidetest.Desire(o)
 			require.NoError(t, err)
+			o.Machine.NotifierActive = true
 			o.Machine.Instances = []keepalived.InstanceState{{Name: d.Layout.Instance(), Interface: "eth0", State: keepalived.Fault}}
 			require.Equal(t, "waiting: takes no part yet, "+c.want, show.Status(d, o.Machine).String())
 		})

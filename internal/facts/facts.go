@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"keepalived-charm/internal/applied"
@@ -41,6 +42,8 @@ type Configured struct {
 	Unread  error
 	// Took are the options that the unit took, the last in front.
 	Took []config.Given
+	// Served is what a unit serves of which no options are known.
+	Served Served
 	// Checker is the health checker's configuration; nil where there is none that can be
 	// read.
 	Checker *healthcheck.Config
@@ -51,12 +54,20 @@ type Configured struct {
 	Placed map[netip.Addr]bool
 }
 
+// Served is what a unit serves by the files that keepalived reads.
+type Served struct {
+	// Addresses are the virtual IPs in the files' order.
+	Addresses []netip.Addr
+	// Port is the one that the Python charm checks; zero where it is not known.
+	Port int
+}
+
 // Other is the configuration of somebody else on the machine.
 type Other struct {
 	// Owner is who it is, in words; File the path of a file of the machine's owner, empty
 	// for another application's.
 	Owner, File string
-	Claims      []keepalived.Claim
+	Instances   []keepalived.Instance
 	// Settings are what it sets for every instance, another application's left out.
 	Settings []keepalived.Setting
 }
@@ -70,25 +81,28 @@ func Read(t Texts) Configured {
 			c.Took = append(c.Took, config.Read(options))
 		}
 	}
+	if len(c.Took) == 0 {
+		c.Served.Addresses, c.Served.Port = applied.Served(t.Runs, c.Applied)
+	}
 	if checker, err := healthcheck.Parse([]byte(t.Checker)); err == nil {
 		c.Checker = &checker
 	}
 	for _, application := range slices.Sorted(maps.Keys(t.Neighbours)) {
-		c.Others = append(c.Others, Other{Owner: "application " + application, Claims: keepalived.Claims(t.Neighbours[application])})
+		c.Others = append(c.Others, Other{Owner: "application " + application, Instances: keepalived.Instances(t.Neighbours[application])})
 	}
 	for _, path := range slices.Sorted(maps.Keys(t.Owned)) {
 		owner := path
 		if path == t.Before {
 			owner = "the keepalived.conf from before the charm"
 		}
-		c.Others = append(c.Others, Other{owner, path, keepalived.Claims(t.Owned[path]), keepalived.Settings(t.Owned[path])})
+		c.Others = append(c.Others, Other{owner, path, keepalived.Instances(t.Owned[path]), keepalived.Settings(t.Owned[path])})
 	}
 	for _, addresses := range c.Applied.All() {
 		c.place(addresses)
 	}
 	for _, o := range c.Others {
-		for _, claim := range o.Claims {
-			c.place(claim.Addresses)
+		for _, instance := range o.Instances {
+			c.place(instance.Addresses)
 		}
 	}
 	c.place(keepalived.VirtualAddresses(t.Main))
@@ -124,6 +138,21 @@ type Member struct {
 	// tells of it, invalid for none.
 	Silent  bool
 	Ingress netip.Addr
+}
+
+// Service is what clients were told of a service; zero for nothing.
+type Service struct {
+	Hostname string
+	Port     int
+}
+
+// ReadService understands the databag that a unit has published for clients.
+func ReadService(bag juju.Databag) Service {
+	s := Service{Hostname: bag["hostname"]}
+	if port, err := strconv.ParseUint(bag["port"], 10, 16); err == nil {
+		s.Port = int(port)
+	}
+	return s
 }
 
 // ReadMember understands a unit's databag of the peer relation.

@@ -25,7 +25,7 @@ func TestConfigurationsOfOthersAreUnderstoodOnce(t *testing.T) {
 		owners = append(owners, o.Owner)
 	}
 	require.Equal(t, []string{"application lb-two", "the keepalived.conf from before the charm", "/etc/more.conf"}, owners)
-	require.EqualValues(t, 7, c.Others[0].Claims[0].VirtualRouterID)
+	require.EqualValues(t, 7, c.Others[0].Instances[0].VirtualRouterID)
 	require.Empty(t, c.Others[0].Settings, "they are not the machine's owner's")
 	require.Equal(t, "vrrp_strict", c.Others[1].Settings[0].Words[0])
 	require.Equal(t, map[netip.Addr]bool{netip.MustParseAddr("10.0.0.7"): true, netip.MustParseAddr("10.0.0.9"): true}, c.Placed)

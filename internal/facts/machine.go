@@ -26,8 +26,24 @@ func (m Machine) Follows(i keepalived.InstanceState) bool {
 	return i.Effective == vrrp.Effective(i.Base, track)
 }
 
-// Ignores tells that the daemon does not follow some track file of an application.
-func (m Machine) Ignores(l layout.Layout) bool {
+// Ignores tells that the daemon does not follow some track file of an application. One that
+// had no inotify watch left reads a track file as it starts or reloads, and never again.
+func (m Machine) Ignores(l layout.Layout) bool { return m.Unwatched || m.differs(l) }
+
+// ReloadHelps tells that it follows them once it has reloaded, or at least knows what they say
+// now.
+func (m Machine) ReloadHelps(l layout.Layout) bool {
+	switch m.Scarce.Kind {
+	case InotifyInstances:
+		return false
+	case InotifyWatches:
+		return m.differs(l)
+	}
+	return m.Ignores(l)
+}
+
+// differs tells that some instance has another priority than its track file makes.
+func (m Machine) differs(l layout.Layout) bool {
 	for _, i := range m.Instances {
 		if l.Owns(i.Name) && !m.Follows(i) {
 			return true

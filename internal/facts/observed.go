@@ -23,7 +23,8 @@ type Observed struct {
 	Options   config.Given
 	Relations []Relation
 	// Ingress are the addresses that Juju knows for this unit, the one it gives
-	// to others in front. A virtual IP may be among them.
+	// to others in front. A virtual IP may be among them. None: the network space that
+	// endpoint cluster is bound to has no address on this machine.
 	Ingress []string
 	// Bound are the interfaces in the network space that endpoint cluster is bound
 	// to, in Juju's order; all of them when it is bound to none.
@@ -52,6 +53,8 @@ type Relation struct {
 	// relation only.
 	Told    endpoint.Member
 	Members map[juju.Unit]Member
+	// Service is what it told the clients of another relation.
+	Service Service
 }
 
 // Machine is the state of the machine the unit lives on.
@@ -102,9 +105,11 @@ type Machine struct {
 	Instances []keepalived.InstanceState
 	// Tracks are the values of the instances' track files, by instance.
 	Tracks map[string]int
-	// InotifyLimit is how many inotify instances root may have when none is left; 0
-	// when there are.
-	InotifyLimit int
+	// Unwatched tells that the daemon does not learn when a track file changes.
+	Unwatched bool
+	// Scarce is what root has none left of, without which neither keepalived nor systemd
+	// learns when a file changes; looked for where one of them may lack it.
+	Scarce Inotify
 	// Included are the files that a configuration from before the charm includes, and
 	// those that the machine's owner has beside the fragments, by path.
 	Included map[string]string
@@ -119,6 +124,19 @@ type Machine struct {
 	Check CheckResult
 	index *index
 }
+
+// Inotify is a kind of what inotify(7) needs, instances or watches, and how many of it root
+// may have; none when Limit is 0.
+type Inotify struct {
+	Kind  string
+	Limit int
+}
+
+// The kinds.
+const (
+	InotifyInstances = "instances"
+	InotifyWatches   = "watches"
+)
 
 // Interface is a network interface with its addresses.
 type Interface struct {
@@ -186,6 +204,9 @@ func (o Observed) Unfinished() bool { return slices.Contains(o.Machine.Owed, ste
 // kernel has fit together. Read one after the other they may not, while the unit takes
 // over.
 func (m Machine) Agreed(l layout.Layout) bool {
+	if m.Unwatched {
+		return false // it may just read its files
+	}
 	m = m.Indexed()
 	for _, i := range m.Instances {
 		if !l.Owns(i.Name) {

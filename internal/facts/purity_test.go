@@ -125,7 +125,7 @@ func TestTheCoreReadsNoClock(t *testing.T) {
 // readers are the functions that understand text: of files, databags and options.
 func readers() map[string][]string {
 	return map[string][]string{
-		"keepalived":  {"Claims", "Settings", "Includes", "VirtualAddresses", "Places", "Password", "Peers", "ReadParameters", "ReadPython", "IsPython", "ParseState"},
+		"keepalived":  {"Instances", "Settings", "Includes", "VirtualAddresses", "Places", "Password", "Peers", "ReadParameters", "ReadPython", "IsPython", "ParseState"},
 		"healthcheck": {"Parse"},
 		"endpoint":    {"ReadMember"},
 		"config":      {"Read", "Parse"},

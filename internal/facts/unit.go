@@ -53,6 +53,9 @@ func (m Machine) HoldsAll() bool {
 	return true
 }
 
+// Serves tells that the unit serves something, whether it is known what.
+func (m Machine) Serves() bool { return m.Applied.Serves() || m.Unread != nil }
+
 // Stopped tells that the unit has run stop or remove. Juju stops no unit of a machine but
 // one that it removes, yet hooks may follow: the peer relation's broken, and whatever an
 // agent that was restarted begins with, start included after a reboot. Only install

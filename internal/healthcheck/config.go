@@ -50,10 +50,6 @@ type Config struct {
 	History string `json:"history,omitempty"`
 }
 
-// Version is that of the configuration files that this revision of the charm writes; it
-// reads none of a later one. The first ones had no number.
-const Version = 1
-
 // file is the file, as it is written.
 type file struct {
 	Version int `json:"version"`
@@ -106,6 +102,14 @@ func (d *Duration) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// Later is a configuration that a later revision of the charm wrote.
+type Later struct{ Version int }
+
+// Error names both versions.
+func (l *Later) Error() string {
+	return fmt.Sprintf("it is of version %d, this revision of the charm reads version %d", l.Version, Version)
+}
+
 // Parse reads a configuration: JSON without unknown keys, valid as Validate
 // defines it.
 func Parse(data []byte) (Config, error) {
@@ -113,7 +117,7 @@ func Parse(data []byte) (Config, error) {
 		Version int `json:"version"`
 	}
 	if err := json.Unmarshal(data, &of); err == nil && of.Version > Version {
-		return Config{}, fmt.Errorf("it is of version %d, this revision of the charm reads version %d", of.Version, Version)
+		return Config{}, &Later{of.Version}
 	}
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.DisallowUnknownFields()

@@ -5,7 +5,6 @@ package hooktool
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -14,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -23,37 +23,71 @@ import (
 // Tools are the hook tools on the PATH that Juju gave this hook.
 type Tools struct{}
 
-// run starts one tool. Its standard error, Juju's words on what is wrong, ends
-// the error. It goes to a file in memory: what Juju prints is then read here, without
-// goroutines between, and a hook starts a tool a dozen times.
+// run starts one tool and returns what it prints. Its standard error, Juju's words on what
+// is wrong, ends the error. All goes through files in memory: nobody has to write or read
+// while the tool runs, and a hook, which starts a dozen, only waits for their end.
 func run(stdin []byte, tool string, args ...string) ([]byte, error) {
-	fd, err := unix.MemfdCreate(tool, unix.MFD_CLOEXEC)
-	if err != nil {
-		return nil, fmt.Errorf("memfd_create: %w", err)
-	}
-	errs := os.NewFile(uintptr(fd), tool)
-	defer errs.Close()
-	cmd := exec.Command(tool, args...)
-	cmd.Stderr = errs
-	if stdin != nil {
-		cmd.Stdin = bytes.NewReader(stdin)
-	}
-	pipe, err := cmd.StdoutPipe()
+	path, err := exec.LookPath(tool)
 	if err != nil {
 		return nil, err
 	}
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	out, err := io.ReadAll(pipe)
-	if err := errors.Join(err, cmd.Wait()); err != nil {
-		text, _ := io.ReadAll(io.NewSectionReader(errs, 0, 1<<20))
-		if said := strings.TrimSpace(string(text)); said != "" {
-			return nil, fmt.Errorf("%s: %s", err, said)
+	var files [3]uintptr // standard input, output and error
+	for n := range files {
+		fd, err := unix.MemfdCreate(tool, unix.MFD_CLOEXEC)
+		if err != nil {
+			return nil, fmt.Errorf("memfd_create: %w", err)
 		}
-		return nil, err
+		defer unix.Close(fd)
+		files[n] = uintptr(fd)
 	}
-	return out, nil
+	for at := 0; at < len(stdin); {
+		n, err := unix.Pwrite(int(files[0]), stdin[at:], int64(at)) // the tool reads from 0 on
+		if err != nil {
+			return nil, fmt.Errorf("pwrite: %w", err)
+		}
+		at += n
+	}
+	pid, err := syscall.ForkExec(path, append([]string{tool}, args...), &syscall.ProcAttr{Env: os.Environ(), Files: files[:]})
+	if err != nil {
+		return nil, fmt.Errorf("fork/exec %s: %w", path, err)
+	}
+	var end syscall.WaitStatus
+	for {
+		if _, err = syscall.Wait4(pid, &end, 0, nil); err != syscall.EINTR {
+			break
+		}
+	}
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("wait4: %w", err)
+	case end.Signaled():
+		err = fmt.Errorf("signal: %s", end.Signal())
+	case end.ExitStatus() != 0:
+		err = fmt.Errorf("exit status %d", end.ExitStatus())
+	default:
+		return content(files[1])
+	}
+	if text, _ := content(files[2]); len(bytes.TrimSpace(text)) > 0 {
+		return nil, fmt.Errorf("%w: %s", err, bytes.TrimSpace(text))
+	}
+	return nil, err
+}
+
+// content reads a file in memory.
+func content(fd uintptr) ([]byte, error) {
+	size, err := unix.Seek(int(fd), 0, io.SeekEnd)
+	if err != nil {
+		return nil, fmt.Errorf("lseek: %w", err)
+	}
+	text := make([]byte, size)
+	for at := 0; at < len(text); {
+		n, err := unix.Pread(int(fd), text[at:], int64(at))
+		if err != nil {
+			return nil, fmt.Errorf("pread: %w", err)
+		}
+		at += n
+	}
+	return text, nil
 }
 
 // read runs a tool that prints JSON and decodes it into v.
@@ -139,10 +173,15 @@ func mapping(bag juju.Databag) []byte {
 	return append(text, "}\n"...)
 }
 
-// Network returns the network of an endpoint.
+// Network returns the network of an endpoint; an empty one where Juju's space that the
+// endpoint is bound to has no address on this machine (yet), which Juju tells as an error
+// (worker/uniter/runner/jujuc/network-get.go).
 func (Tools) Network(endpoint string) (juju.Network, error) {
 	var n juju.Network
 	if err := read(&n, "network-get", endpoint); err != nil {
+		if strings.Contains(err.Error(), "no network config found for binding") {
+			return juju.Network{}, nil
+		}
 		return juju.Network{}, fmt.Errorf("cannot read the network of endpoint %s: %w", endpoint, err)
 	}
 	return n, nil

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -21,6 +22,7 @@ import (
 type answer struct {
 	Out, Err string
 	Code     int
+	Kill     bool
 }
 
 // call is what a fake tool was started with.
@@ -58,6 +60,9 @@ func fakeTool(dir string) int {
 	}
 	fmt.Fprint(os.Stdout, a.Out)
 	fmt.Fprint(os.Stderr, a.Err)
+	if a.Kill {
+		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+	}
 	return a.Code
 }
 
@@ -145,6 +150,11 @@ func TestDatabag(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, juju.Databag{"ingress-address": "10.10.74.11", "rank": "0"}, bag)
 	assert.Equal(t, []string{"--format=json", "-r", "cluster:1", "-", "keepalived/2"}, calls()[0].Args)
+	long := strings.Repeat("x", 300000) // more than a pipe holds
+	one(t, "relation-get", answer{Out: `{"rank":"` + long + `"}`})
+	bag, err = hooktool.Tools{}.Databag("cluster:1", juju.Unit{})
+	require.NoError(t, err)
+	assert.Equal(t, long, bag["rank"])
 	one(t, "relation-get", answer{Out: "null\n"})
 	bag, err = hooktool.Tools{}.Databag("cluster:1", juju.Unit{})
 	require.NoError(t, err)
@@ -230,6 +240,8 @@ func TestAFailureEndsWithWhatJujuSaid(t *testing.T) {
 			`cannot read databag of keepalived/2 in relation cluster:7: exit status 2: ERROR invalid value "7" for option -r: relation not found`},
 		"refused":         {"relation-get", answer{Err: "ERROR permission denied\n", Code: 1}, bag, "exit status 1: ERROR permission denied"},
 		"silent":          {"relation-get", answer{Code: 1}, bag, "cannot read databag of keepalived/2 in relation cluster:7: exit status 1"},
+		"killed":          {"relation-get", answer{Err: "ERROR half\n", Kill: true}, bag, "signal: killed: ERROR half"},
+		"much to say":     {"relation-get", answer{Err: strings.Repeat("x", 300000), Code: 1}, bag, strings.Repeat("x", 300000)},
 		"not JSON":        {"relation-get", answer{Out: "{"}, bag, "cannot read databag of keepalived/2 in relation cluster:7: "},
 		"another type":    {"relation-get", answer{Out: `["x"]`}, bag, "cannot read databag of keepalived/2 in relation cluster:7: "},
 		"nothing":         {"relation-get", answer{}, bag, "cannot read databag of keepalived/2 in relation cluster:7: "},
@@ -237,7 +249,7 @@ func TestAFailureEndsWithWhatJujuSaid(t *testing.T) {
 		"options":         {"config-get", answer{Err: "ERROR lost", Code: 1}, func() error { _, err := hooktool.Tools{}.Options(); return err }, "cannot read options: exit status 1: ERROR lost"},
 		"relations":       {"relation-ids", answer{Code: 1}, func() error { _, err := hooktool.Tools{}.Relations("website"); return err }, "cannot list relations of endpoint website: exit status 1"},
 		"units":           {"relation-list", answer{Code: 1}, func() error { _, err := hooktool.Tools{}.RemoteUnits("cluster:1"); return err }, "cannot list units of relation cluster:1: exit status 1"},
-		"network":         {"network-get", answer{Err: "ERROR no network config found for binding \"x\"", Code: 1}, func() error { _, err := hooktool.Tools{}.Network("x"); return err }, `cannot read the network of endpoint x: exit status 1: ERROR no network config`},
+		"network":         {"network-get", answer{Err: "ERROR permission denied", Code: 1}, func() error { _, err := hooktool.Tools{}.Network("x"); return err }, `cannot read the network of endpoint x: exit status 1: ERROR permission denied`},
 		"publish":         {"relation-set", answer{Err: "ERROR cannot write", Code: 1}, func() error { return hooktool.Tools{}.Publish("website:3", juju.Databag{}) }, "cannot publish in relation website:3: exit status 1: ERROR cannot write"},
 		"status now":      {"status-get", answer{Err: "ERROR lost", Code: 1}, func() error { _, err := hooktool.Tools{}.Status(); return err }, "cannot read status: exit status 1: ERROR lost"},
 		"status":          {"status-set", answer{Code: 2}, func() error { return hooktool.Tools{}.SetStatus(juju.Status{}) }, "cannot set status: exit status 2"},
@@ -250,6 +262,14 @@ func TestAFailureEndsWithWhatJujuSaid(t *testing.T) {
 			require.ErrorContains(t, c.do(), c.want)
 		})
 	}
+}
+
+// TestASpaceWithoutAnAddressIsANetworkWithoutOne: so Juju says it.
+func TestASpaceWithoutAnAddressIsANetworkWithoutOne(t *testing.T) {
+	one(t, "network-get", answer{Err: `ERROR no network config found for binding "cluster"`, Code: 1})
+	network, err := hooktool.Tools{}.Network("cluster")
+	require.NoError(t, err)
+	require.Empty(t, network.Addresses())
 }
 
 func TestALogLineThatCannotBeWrittenStopsNothing(t *testing.T) {

@@ -19,6 +19,11 @@ func (h *Host) Apply(l layout.Layout, s step.Step) error {
 	if err := h.apply(l, s); err != nil {
 		if h.pins {
 			h.takeBack(l)
+			return err
+		}
+		// What an earlier hook pinned, too: every hook to come may fail before its Unpin.
+		if unpinErr := h.unpin(l); !errors.Is(unpinErr, errLater) {
+			err = errors.Join(err, unpinErr)
 		}
 		return err
 	}
@@ -29,9 +34,9 @@ func (h *Host) Apply(l layout.Layout, s step.Step) error {
 func (h *Host) apply(l layout.Layout, s step.Step) error {
 	switch s.Action {
 	case step.Depart:
-		return h.writeMark(departs)
+		return h.writeMark(layout.DepartMark)
 	case step.End:
-		return h.writeMark(ended)
+		return h.writeMark(layout.EndMark)
 	case step.Begin:
 		return h.begin()
 	case step.InstallPackage:
@@ -168,14 +173,11 @@ func (h *Host) followUp(l layout.Layout, f step.FollowUp) error {
 		return h.awaitElection(l, 0)
 	}
 	if f == step.StartNotifier {
-		found, err := h.show(l.NotifierUnit())
-		if err != nil {
-			return err
+		// No client needs it; the status says that it does not run.
+		if err := h.startNotifier(l); err != nil {
+			fmt.Fprintln(os.Stderr, err)
 		}
-		if err := found[l.NotifierUnit()].enable(l.NotifierUnit()); err != nil {
-			return err
-		}
-		return systemctl("restart", l.NotifierUnit())
+		return nil
 	}
 	if f == step.Unpin {
 		return h.unpin(l)
@@ -194,6 +196,9 @@ func (h *Host) prepare(l layout.Layout) error {
 		return fmt.Errorf("cannot read %s: %w", l.CheckerConfig(), err)
 	}
 	c, err := healthcheck.Parse(text)
+	if later := (*healthcheck.Later)(nil); errors.As(err, &later) {
+		return nil // the binary that wrote it is installed, and makes them as keepalived starts
+	}
 	if err != nil {
 		return fmt.Errorf("cannot read %s: %w", l.CheckerConfig(), err)
 	}

@@ -7,17 +7,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"keepalived-charm/internal/layout"
 )
 
-// The marks of a unit that departs from its group, and of one that has ended.
-const (
-	departs = ".departs"
-	ended   = ".ended"
-)
-
-// mark is the file of a mark. It lies in the charm's own directory, which Juju makes for one
-// unit and removes with it: so it outlives the hook remove, leaves nothing on the machine,
-// and no other unit of the application reads it.
+// mark is the file of a mark in the charm's own directory.
 func (h *Host) mark(name string) string { return filepath.Join(filepath.Dir(h.self), name) }
 
 // left tells that a unit has no agent on this machine any more: Juju removes its directory
@@ -37,7 +31,7 @@ func (h *Host) writeMark(name string) error {
 }
 
 func (h *Host) begin() error {
-	for _, name := range []string{ended, departs} {
+	for _, name := range []string{layout.EndMark, layout.DepartMark} {
 		if err := os.Remove(h.mark(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("cannot begin the unit anew: %w", err)
 		}

@@ -172,7 +172,7 @@ func (m machine) files() []string {
 func (m machine) start(tmp string, environment ...string) {
 	m.t.Helper()
 	cmd := exec.Command(m.programs.path("daemon"), fmt.Sprint(jsonSignal))
-	cmd.Env = append(append(os.Environ(), "TMPDIR="+tmp), environment...)
+	cmd.Env = append(append(os.Environ(), "TMPDIR="+tmp, "FAKE_TRACKS="+m.in(m.l.Run())), environment...)
 	out, err := cmd.StdoutPipe()
 	require.NoError(m.t, err)
 	require.NoError(m.t, cmd.Start())

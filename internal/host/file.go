@@ -51,7 +51,7 @@ func (h *Host) prove(files []step.File) error {
 // sweep removes what writes of an application's files left that were killed:
 // renameio's drafts, named as the file with a dot before and a number behind.
 func (h *Host) sweep(l layout.Layout) error {
-	files := append(l.Files(), l.Binary(), l.Paused(), pinned(l), settingsBefore, installedMark, installingMark, programMemory(l), l.VersionTold())
+	files := append(l.Files(), l.Binary(), l.Paused(), l.Pinned(), settingsBefore, installedMark, installingMark, l.Program(), l.VersionTold())
 	for _, f := range step.FollowUps() {
 		files = append(files, filepath.Join(l.Owed(), string(f)))
 	}

@@ -14,6 +14,7 @@ import (
 	"keepalived-charm/internal/checker"
 	"keepalived-charm/internal/healthcheck"
 	"keepalived-charm/internal/history"
+	"keepalived-charm/internal/keepalived"
 	"keepalived-charm/internal/layout"
 	"keepalived-charm/internal/step"
 )
@@ -82,12 +83,10 @@ func difference(from, to string) string {
 // IPs that were left behind, and notes how it ended. systemd tells how in the environment
 // (systemd.exec(5)); config is the health checker's configuration.
 func Ended(config string, getenv func(string) string) error {
-	c, err := readChecker(config)
-	if err != nil {
-		return err
-	}
+	h := New("/", "")
+	c, err := h.readChecker(config)
 	// It may not be started again for a while: without its file, say.
-	flushed := flush(virtualAddresses(c), c.Links)
+	flushed := errors.Join(err, h.flush(c))
 	if c.History == "" {
 		return flushed
 	}
@@ -102,17 +101,30 @@ func Ended(config string, getenv func(string) string) error {
 	return flushed
 }
 
-// readChecker reads a health checker's configuration for keepalived's sake.
-func readChecker(path string) (healthcheck.Config, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return healthcheck.Config{}, fmt.Errorf("cannot prepare for keepalived: %w", err)
+// readChecker reads a health checker's configuration for keepalived's sake. Where it cannot be
+// read the error comes with what keepalived reads of the application, if anything: none of that
+// takes part whose track file says nothing.
+func (h *Host) readChecker(config string) (healthcheck.Config, error) {
+	text, err := os.ReadFile(h.path(config))
+	var c healthcheck.Config
+	if err == nil {
+		c, err = healthcheck.Parse(text)
 	}
-	c, err := healthcheck.Parse(text)
-	if err != nil {
-		return healthcheck.Config{}, fmt.Errorf("cannot prepare for keepalived: %s: %w", path, err)
+	if err == nil {
+		return c, nil
 	}
-	return c, nil
+	l := layout.Layout{Application: filepath.Base(filepath.Dir(config))}
+	c = healthcheck.Config{Application: l.Application}
+	fragment, _ := os.ReadFile(h.path(l.Fragment())) // nor will keepalived read it
+	for _, i := range keepalived.Instances(string(fragment)) {
+		c.Instances = append(c.Instances, healthcheck.Instance{Name: i.Name, TrackFile: h.path(l.TrackFileOf(i.Name)), Interface: i.Interface, Addresses: i.Addresses,
+			Aside: "what this unit does is not known"})
+		c.Links = append(c.Links, i.Interface)
+	}
+	for _, place := range keepalived.Places(string(fragment)) {
+		c.Links = append(c.Links, place.Interface)
+	}
+	return c, fmt.Errorf("cannot read %s for keepalived: %w", config, err)
 }
 
 // Check runs the unit's check once, as the health checker runs it: in a process

@@ -1,6 +1,6 @@
 // Package host looks at and changes the machine: package, files, services,
 // kernel settings, network. It decides nothing; what to do comes as steps from
-// package reconcile.
+// package plan.
 package host
 
 import (
@@ -78,7 +78,7 @@ func (h *Host) Observe(l layout.Layout) (facts.Machine, error) {
 	m.Booted = err == nil
 	_, err = os.Stat(h.path(l.Paused()))
 	m.Paused = err == nil
-	m.Departs, m.Stopped = missing(h.mark(departs)) == nil, missing(h.mark(ended)) == nil
+	m.Departs, m.Stopped = missing(h.mark(layout.DepartMark)) == nil, missing(h.mark(layout.EndMark)) == nil
 	m.Boot = h.boot()
 	m.OwnerGone = h.left(m.Files[l.Owner()])
 	m.Leftovers = len(h.leftovers()) > 0
@@ -116,10 +116,11 @@ func (h *Host) observeElection(l layout.Layout, daemon service, program program,
 			// Before the daemon is asked: what is written later it may not have read.
 			m.Tracks = h.tracks(l, m.Applied)
 			m.Instances = h.instances(daemon.pid, program.Report)
+			m.Unwatched = len(m.Tracks) > 0 && len(m.Instances) > 0 && h.unwatched(l, daemon.pid)
 		}
 		if m.Agreed(l) || n == tries-1 {
-			if m.Ignores(l) {
-				m.InotifyLimit = h.exhausted()
+			if m.Ignores(l) || !m.NotifierActive {
+				m.Scarce = h.scarce()
 			}
 			return nil
 		}

@@ -290,6 +290,26 @@ func TestFollowUpsCallSystemd(t *testing.T) {
 	require.ErrorContains(t, m.Apply(m.l, step.Step{Action: step.Do, FollowUps: []step.FollowUp{"dance"}}), "knows no such follow-up")
 }
 
+// TestANotifierThatDoesNotStartEndsNoHook: systemd takes an inotify instance for each file that
+// it waits for, and fails the job where root has none left (systemd, path.c, path_enter_waiting).
+func TestANotifierThatDoesNotStartEndsNoHook(t *testing.T) {
+	m := newMachine(t)
+	m.apply(step.Step{Action: step.Owe, FollowUps: []step.FollowUp{step.StartNotifier}})
+	m.set(t, "failing", m.l.NotifierUnit())
+	m.apply(step.Step{Action: step.Do, FollowUps: []step.FollowUp{step.StartNotifier}})
+	require.Contains(t, m.calls(), "systemctl restart "+m.l.NotifierUnit(), "one that cannot be enabled may still start")
+	require.Empty(t, m.observe().Owed)
+}
+
+// TestAHealthCheckerThatCannotBeEnabledRunsToday, and what is left to do is still owed.
+func TestAHealthCheckerThatCannotBeEnabledRunsToday(t *testing.T) {
+	m := newMachine(t)
+	m.put(m.l.YieldUnit(), "[Service]\n")
+	m.set(t, "failing", "enable")
+	require.Error(t, m.Apply(m.l, step.Step{Action: step.Do, FollowUps: []step.FollowUp{step.RestartChecker}}))
+	require.Subset(t, m.calls(), []string{"systemctl restart " + m.l.CheckerService(), "systemctl start --no-block " + m.l.YieldService()})
+}
+
 func TestKernelSettingsComeAndGo(t *testing.T) {
 	m := newMachine(t)
 	const v4, v6 = "/proc/sys/net/ipv4/ip_nonlocal_bind", "/proc/sys/net/ipv6/ip_nonlocal_bind"

@@ -3,8 +3,7 @@ package host
 import (
 	"fmt"
 	"os"
-	"regexp"
-	"sync"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -29,25 +28,26 @@ type lock struct {
 	holder string
 }
 
-// lockWords is what apt-get says of a lock that it does not get (apt,
+// lockIn finds what apt-get says of a lock that it does not get (apt,
 // apt-pkg/contrib/fileutl.cc, GetLock). It does not know a holder in another PID
 // namespace.
-var lockWords = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`(?m)^E: Could not get lock (\S+?)(?:\.? .*?process (\d+)(?: \((.*)\))?| .*)?$`)
-})
-
-// lockIn finds it in what apt-get printed.
 func lockIn(said string) (lock, bool) {
-	m := lockWords().FindStringSubmatch(said)
-	switch {
-	case m == nil:
-		return lock{}, false
-	case m[2] == "":
-		return lock{m[1], "another program"}, true
-	case m[3] == "":
-		return lock{m[1], "process " + m[2]}, true
+	for line := range strings.Lines(said) {
+		words, found := strings.CutPrefix(strings.TrimRight(line, "\n"), "E: Could not get lock ")
+		if !found {
+			continue
+		}
+		file, more, _ := strings.Cut(words, " ")
+		l := lock{strings.TrimSuffix(file, "."), "another program"}
+		if _, process, held := strings.Cut(more, "process "); held {
+			pid, name, _ := strings.Cut(process, " ")
+			if l.holder = "process " + pid; name != "" {
+				l.holder = fmt.Sprintf("%s (pid %s)", strings.TrimSuffix(strings.TrimPrefix(name, "("), ")"), pid)
+			}
+		}
+		return l, true
 	}
-	return lock{m[1], fmt.Sprintf("%s (pid %s)", m[3], m[2])}, true
+	return lock{}, false
 }
 
 // await waits until the lock is free; false when it is not by a deadline.

@@ -2,6 +2,8 @@ package host_test
 
 import (
 	"net/netip"
+	"os"
+	"os/exec"
 	"runtime"
 	"testing"
 	"time"
@@ -12,6 +14,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"keepalived-charm/internal/facts"
 	"keepalived-charm/internal/healthcheck"
 	"keepalived-charm/internal/layout"
 	"keepalived-charm/internal/needs"
@@ -76,7 +79,45 @@ func TestTrackFilesAreComparedWithWhatTheDaemonReports(t *testing.T) {
 		seen := m.observe()
 		require.Equal(t, map[string]int{"charm_keepalived": 152}, seen.Tracks)
 		require.Equal(t, ignores, seen.Ignores(m.l), effective)
-		require.Zero(t, seen.InotifyLimit)
+		require.Zero(t, seen.Scarce)
+	}
+}
+
+// TestADaemonThatWatchesNoTrackFileIsFound, whatever it knows of it.
+func TestADaemonThatWatchesNoTrackFileIsFound(t *testing.T) {
+	m := newMachine(t)
+	m.set(t, "unwatched", "yes")
+	m.start(t.TempDir())
+	m.serves(200*time.Millisecond, "eth0")
+	m.set(t, "report", `[{"data":{"iname":"charm_keepalived","state":1,"base_priority":50,"effective_priority":202}}]`)
+	require.False(t, m.observe().Ignores(m.l), "there is no file")
+	m.put(m.l.TrackFile(), "152  \n")
+	require.True(t, m.observe().Ignores(m.l))
+	m.set(t, "unwatched", "")
+	require.False(t, m.observe().Ignores(m.l))
+	require.NoError(t, os.Rename(m.in(m.l.Run()), m.in(m.l.Run()+".away")))
+	m.put(m.l.TrackFile(), "152  \n")
+	m.set(t, "unwatched", "yes")
+	require.True(t, m.observe().Ignores(m.l), "the directory is another one")
+}
+
+// TestWhatRootHasNoneLeftOfIsNamed: seen in a user namespace, which has limits of its own.
+func TestWhatRootHasNoneLeftOfIsNamed(t *testing.T) {
+	needs.Root(t)
+	const inside = "HOST_TEST_LACKS"
+	if kind := os.Getenv(inside); kind != "" {
+		m := newMachine(t)
+		m.put("/proc/sys/fs/inotify/max_user_"+kind, "8192\n")
+		require.Equal(t, facts.Inotify{Kind: kind, Limit: 8192}, m.observe().Scarce)
+		return
+	}
+	for _, kind := range []string{facts.InotifyInstances, facts.InotifyWatches} {
+		again := exec.Command("unshare", "--user", "--map-root-user", "sh", "-c",
+			"echo 0 >/proc/sys/user/max_inotify_"+kind+" && exec "+os.Args[0]+" -test.v -test.run '^"+t.Name()+"$'")
+		again.Env = append(os.Environ(), inside+"="+kind)
+		out, err := again.CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		require.Contains(t, string(out), "--- PASS: "+t.Name())
 	}
 }
 

@@ -9,6 +9,9 @@ import (
 	"strings"
 
 	"keepalived-charm/internal/facts"
+	"keepalived-charm/internal/healthcheck"
+	"keepalived-charm/internal/layout"
+	"keepalived-charm/internal/vrrp"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -120,11 +123,14 @@ func others(ours func(name string) bool) (map[int]bool, error) {
 	return list, nil
 }
 
-// flush removes addresses from every interface, but for copies that others keep: before
-// keepalived starts, what a crashed one left behind would make two holders. ours are the
-// interfaces where keepalived puts addresses.
-func flush(stale []netip.Addr, ours []string) error {
-	others, err := others(func(name string) bool { return slices.Contains(ours, name) })
+// flush removes the addresses of a configuration from every interface, but for those that others
+// put there: before keepalived starts, what a crashed one left behind would make two holders.
+func (h *Host) flush(c healthcheck.Config) error {
+	ours := func(name string) bool { return slices.Contains(c.Links, name) }
+	stale := virtualAddresses(c)
+	// What cannot be read is on lo for a hook to take off.
+	pinned, _ := h.readPinned(layout.Layout{Application: c.Application})
+	others, err := others(ours)
 	if err != nil {
 		return err
 	}
@@ -135,11 +141,16 @@ func flush(stale []netip.Addr, ours []string) error {
 	var failed error
 	for _, a := range all {
 		ip, ok := netip.AddrFromSlice(a.IP)
-		if !ok || !slices.Contains(stale, ip.Unmap()) || others[a.LinkIndex] {
+		if ip = ip.Unmap(); !ok || !slices.Contains(stale, ip) || others[a.LinkIndex] {
+			continue
+		}
+		// A real server of LVS has a virtual IP on lo, by its owner, and answers for it to none but
+		// its director.
+		if a.LinkIndex == loopback && !vrrp.IsAnchor(ip) && !slices.Contains(pinned, ip) && !ours("lo") {
 			continue
 		}
 		if err := takeOff(a.LinkIndex, &a); err != nil {
-			failed = errors.Join(failed, fmt.Errorf("cannot remove stale address %s: %w", ip.Unmap(), err))
+			failed = errors.Join(failed, fmt.Errorf("cannot remove stale address %s: %w", ip, err))
 		}
 	}
 	return failed

@@ -8,10 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
@@ -19,12 +17,10 @@ import (
 	"keepalived-charm/internal/status"
 )
 
-// installedMark remembers that the charm installed the package, with what of
-// addressProtocols was not there before, installingMark that it has begun to: a program
-// that lies there then says nothing, the package may be half unpacked.
+// The first lists what of addressProtocols was not there before.
 const (
-	installedMark  = layout.StateRoot + "/installed-package"
-	installingMark = layout.StateRoot + "/installing-package"
+	installedMark  = layout.InstalledMark
+	installingMark = layout.InstallingMark
 )
 
 // configOpts is a file of the package, a conffile, without which Debian's keepalived 2.3
@@ -165,11 +161,6 @@ func (h *Host) install(deadline time.Time) error {
 	return h.mendingApt(deadline, append([]string{"--reinstall"}, args...)...)
 }
 
-// noPackage is what apt-get says where its lists have no package that could be installed.
-var noPackage = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`E: (Unable to locate package .*|.* has no installation candidate|.*held broken packages)\.?$`)
-})
-
 // refused turns what apt-get says into what only the machine's owner can end: a package
 // that is held, or that no archive has. It is nil for anything that may end by itself,
 // such as lists that could not be brought up to date.
@@ -177,8 +168,12 @@ func refused(err, updateErr error) error {
 	if strings.Contains(err.Error(), "E: Held packages were changed") {
 		return status.PackageHeld()
 	}
-	if m := noPackage().FindStringSubmatch(err.Error()); m != nil && updateErr == nil {
-		return status.NoPackage(m[1])
+	_, said, _ := strings.Cut(lastLine(err.Error()), "E: ")
+	said = strings.TrimSuffix(said, ".")
+	none := strings.HasPrefix(said, "Unable to locate package ") || strings.HasSuffix(said, " has no installation candidate") ||
+		strings.HasSuffix(said, "held broken packages")
+	if none && updateErr == nil {
+		return status.NoPackage(said)
 	}
 	return nil
 }

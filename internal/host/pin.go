@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -18,8 +17,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func pinned(l layout.Layout) string { return filepath.Join(l.State(), "pinned") }
-
 // loopback is the index of lo, the same in every network namespace (net/core/dev.c,
 // LOOPBACK_IFINDEX).
 const loopback = 1
@@ -28,16 +25,22 @@ const loopback = 1
 // later hook finds what one that was killed left there. What the kernel refuses there, as
 // IPv6 where that is disabled, is left to the change: the others are not to hang.
 func (h *Host) pin(l layout.Layout, addresses []netip.Addr) error {
-	var words []string
-	for _, a := range addresses {
-		words = append(words, a.String())
-	}
-	if err := h.write(pinned(l), strings.Join(words, "\n"), 0o600); err != nil {
-		return err
-	}
 	lo, err := netlink.LinkByName("lo")
 	if err != nil {
 		return fmt.Errorf("cannot pin addresses: %w", err)
+	}
+	owners, err := h.owners(l, lo)
+	if err != nil {
+		return err
+	}
+	var words []string
+	for _, a := range addresses {
+		if !owners[a] {
+			words = append(words, a.String())
+		}
+	}
+	if err := h.write(l.Pinned(), strings.Join(words, "\n"), 0o600); err != nil {
+		return err
 	}
 	h.pins = true
 	var there []netip.Addr
@@ -53,6 +56,26 @@ func (h *Host) pin(l layout.Layout, addresses []netip.Addr) error {
 	}
 	h.answer(l, there)
 	return nil
+}
+
+// owners are the addresses that lo has by somebody else, as a real server of LVS has the virtual
+// IPs: they stay there.
+func (h *Host) owners(l layout.Layout, lo netlink.Link) (map[netip.Addr]bool, error) {
+	ours, err := h.readPinned(l)
+	if err != nil {
+		return nil, err
+	}
+	all, err := netlink.AddrList(lo, netlink.FAMILY_ALL)
+	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
+		return nil, fmt.Errorf("cannot list addresses: %w", err)
+	}
+	list := map[netip.Addr]bool{}
+	for _, a := range all {
+		if ip, ok := netip.AddrFromSlice(a.IP); ok && !slices.Contains(ours, ip.Unmap()) {
+			list[ip.Unmap()] = true
+		}
+	}
+	return list, nil
 }
 
 // takeBack takes from the loopback device what this hook pinned for a change that it fails

@@ -12,6 +12,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"keepalived-charm/internal/host"
 	"keepalived-charm/internal/needs"
 	"keepalived-charm/internal/step"
 )
@@ -121,6 +122,43 @@ func TestWhatCannotBePinnedIsLeftToTheChange(t *testing.T) {
 	m.apply(step.Step{Action: step.Do, FollowUps: []step.FollowUp{step.Unpin}})
 	require.Empty(t, on(t, lo))
 	require.Len(t, on(t, eth0), 2)
+}
+
+// TestWhatTheOwnerHasOnTheLoopbackDeviceIsNotUnpinned, and what an earlier hook pinned is.
+func TestWhatTheOwnerHasOnTheLoopbackDeviceIsNotUnpinned(t *testing.T) {
+	lo, eth0 := inNamespace(t)
+	m := newMachine(t)
+	owners, vip := netip.MustParseAddr("10.10.74.250"), netip.MustParseAddr("10.10.74.251")
+	m.holds(owners, vip)
+	m.start(t.TempDir())
+	for _, a := range []netip.Addr{owners, vip} {
+		require.NoError(t, netlink.AddrAdd(eth0, &netlink.Addr{IPNet: netlink.NewIPNet(a.AsSlice())}))
+	}
+	require.NoError(t, netlink.AddrAdd(lo, &netlink.Addr{IPNet: netlink.NewIPNet(owners.AsSlice())}))
+	for range 2 {
+		m.apply(step.Step{Action: step.Pin, Addresses: []netip.Addr{owners, vip}})
+		require.Len(t, on(t, lo), 2)
+	}
+	m.apply(step.Step{Action: step.Do, FollowUps: []step.FollowUp{step.Unpin}})
+	require.Len(t, on(t, lo), 1)
+	require.Equal(t, owners.String(), on(t, lo)[0].IP.String())
+}
+
+// TestNothingStaysPinnedInAHookThatFails, though the change that it was pinned for is made: what
+// fails in one hook may fail in all that come.
+func TestNothingStaysPinnedInAHookThatFails(t *testing.T) {
+	lo, eth0 := inNamespace(t)
+	m := newMachine(t)
+	vip := netip.MustParseAddr("10.10.74.250")
+	m.holds(vip)
+	m.start(t.TempDir())
+	require.NoError(t, netlink.AddrAdd(eth0, &netlink.Addr{IPNet: netlink.NewIPNet(vip.AsSlice())}))
+	m.apply(step.Step{Action: step.Pin, Addresses: []netip.Addr{vip}})
+	later := host.New(m.root, "")
+	m.set(t, "failing", "daemon-reload")
+	require.Error(t, later.Apply(m.l, step.Step{Action: step.Do, FollowUps: []step.FollowUp{step.DaemonReload}}))
+	require.Empty(t, on(t, lo))
+	require.Len(t, on(t, eth0), 1)
 }
 
 // TestAClockThatIsPutBackKeepsNothingPinned, with an interval for which one hook does not wait.

@@ -19,9 +19,18 @@ import (
 // daemon left behind. config is the health checker's configuration. Files that it
 // makes after a boot keep the unit out of the election until the health checker
 // lets it in.
-func Prepare(config string) error {
-	c, err := readChecker(config)
-	if err != nil {
+func Prepare(config string) error { return New("/", "").prepareStart(config) }
+
+// UnpreparedStatus is the exit status of a preparation after which systemd starts no keepalived
+// (keepalived.service.d, ExecStartPre). Whatever else becomes of a preparation, it starts.
+const UnpreparedStatus = 78 // EX_CONFIG, sysexits(3)
+
+// ErrUnprepared is why: a unit that is to stand aside would take part.
+var ErrUnprepared = errors.New("keepalived would take part that is to stand aside: does not start it")
+
+func (h *Host) prepareStart(config string) error {
+	c, err := h.readChecker(config)
+	if len(c.Instances) == 0 {
 		return err
 	}
 	began := history.KeepalivedStarts
@@ -29,18 +38,16 @@ func Prepare(config string) error {
 		began = history.MachineBooted
 	}
 	// Whatever fails, what a daemon left behind goes.
-	err = errors.Join(prepareTracks(c), flush(virtualAddresses(c), c.Links))
+	err = errors.Join(err, prepareTracks(c), h.flush(c))
 	if c.History != "" {
 		noteIn(c.History, history.Entry{Event: began})
 	}
 	return err
 }
 
-// prepareTracks makes the track files. Where one cannot be made that is to keep the unit
-// out of the election, as on a full /run, it leaves an empty file, for which there is room:
-// systemd starts no keepalived while that is there (keepalived.service.d, ExecStartPre).
+// prepareTracks makes the track files. The error is ErrUnprepared where one cannot be made
+// that is to keep the unit out of the election, as on a full /run.
 func prepareTracks(c healthcheck.Config) error {
-	mark := filepath.Join(filepath.Dir(c.Instances[0].TrackFile), "unprepared")
 	booted, err := markBoot(c)
 	asides := err != nil
 	for _, i := range c.Instances {
@@ -53,9 +60,11 @@ func prepareTracks(c healthcheck.Config) error {
 		err = errors.Join(err, madeErr)
 	}
 	if asides {
-		return errors.Join(err, os.WriteFile(mark, nil, 0o600))
+		return errors.Join(err, ErrUnprepared)
 	}
-	if removeErr := os.Remove(mark); !errors.Is(removeErr, fs.ErrNotExist) {
+	// Where systemd still has the unit file of a revision before: that one leaves a file, and
+	// starts no keepalived while it is there.
+	if removeErr := os.Remove(filepath.Join(filepath.Dir(c.Instances[0].TrackFile), "unprepared")); !errors.Is(removeErr, fs.ErrNotExist) {
 		err = errors.Join(err, removeErr)
 	}
 	return err
@@ -64,7 +73,7 @@ func prepareTracks(c healthcheck.Config) error {
 // unwritten tells that a track file says nothing: it is not there, or empty.
 func unwritten(trackFile string) bool {
 	info, err := os.Stat(trackFile)
-	return errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == 0
+	return err != nil || info.Size() == 0
 }
 
 // virtualAddresses lists the virtual IPs, and what stands for them in advertisements.
@@ -99,11 +108,8 @@ func (h *Host) Orphaned(config string) error {
 	if err != nil || found[keepalivedService].running() {
 		return err
 	}
-	c, err := readChecker(h.path(config))
-	if err != nil {
-		return err
-	}
-	flushed := flush(virtualAddresses(c), c.Links)
+	c, err := h.readChecker(config)
+	flushed := errors.Join(err, h.flush(c))
 	if c.History != "" {
 		noteIn(h.path(c.History), history.Entry{Event: history.KeepalivedEnded, Cause: history.Unknown})
 	}

@@ -45,8 +45,6 @@ type fileState struct {
 	Changed int64  `json:"changed"`
 }
 
-func programMemory(l layout.Layout) string { return filepath.Join(l.State(), "program.json") }
-
 // program asks keepalived for its version and the signal of its reports, unless an earlier
 // hook has. One that does not run just now is always asked, as the proof that it can.
 func (h *Host) program(l layout.Layout, daemon service) program {
@@ -65,7 +63,7 @@ func (h *Host) program(l layout.Layout, daemon service) program {
 	// nothing is kept yet, nothing is.
 	if p.Version != "" && reports(p.Report) && len(files) > 0 && slices.Equal(files, h.madeOf(daemon.pid)) && missing(h.path(l.State())) == nil {
 		if text, err := json.Marshal(remembered{programFormat, p, files}); err == nil {
-			_ = h.write(programMemory(l), string(text)+"\n", 0o600) // else it is asked again
+			_ = h.write(l.Program(), string(text)+"\n", 0o600) // else it is asked again
 		}
 	}
 	return p
@@ -74,7 +72,7 @@ func (h *Host) program(l layout.Layout, daemon service) program {
 // recall returns what is remembered of a program that is made of the given files.
 func (h *Host) recall(l layout.Layout, files []fileState) (program, bool) {
 	var r remembered
-	text, err := os.ReadFile(h.path(programMemory(l)))
+	text, err := os.ReadFile(h.path(l.Program()))
 	if err != nil || json.Unmarshal(text, &r) != nil || r.Format != programFormat {
 		return program{}, false
 	}

@@ -19,7 +19,7 @@ import (
 // Where a unit of this charm is still there, whoever wrote the file, it goes on; beside other
 // applications of this charm everything stays, as they would take the file for theirs.
 func (h *Host) Retire(config string) error {
-	c, err := readChecker(h.path(config))
+	c, err := h.readChecker(config)
 	if err != nil {
 		return err
 	}

@@ -165,19 +165,26 @@ func (h *Host) startChecker(l layout.Layout) error {
 	if err != nil {
 		return err
 	}
-	if err := found[l.CheckerService()].enable(l.CheckerService()); err != nil {
-		return err
-	}
+	// One that cannot be enabled runs today.
+	enableErr := found[l.CheckerService()].enable(l.CheckerService())
 	if err := systemctl("restart", l.CheckerService()); err != nil {
-		return err
+		return errors.Join(err, enableErr)
 	}
 	if _, err := os.Stat(h.path(l.YieldUnit())); err != nil {
-		return nil
+		return enableErr
 	}
-	if err := found[l.YieldService()].enable(l.YieldService()); err != nil {
+	enableErr = errors.Join(enableErr, found[l.YieldService()].enable(l.YieldService()))
+	return errors.Join(systemctl("start", "--no-block", l.YieldService()), enableErr)
+}
+
+// startNotifier has systemd wait for news, today and after a boot.
+func (h *Host) startNotifier(l layout.Layout) error {
+	found, err := h.show(l.NotifierUnit())
+	if err != nil {
 		return err
 	}
-	return systemctl("start", "--no-block", l.YieldService())
+	enableErr := found[l.NotifierUnit()].enable(l.NotifierUnit())
+	return errors.Join(systemctl("restart", l.NotifierUnit()), enableErr)
 }
 
 // stopChecker ends the health checker for good, once others hold what this unit

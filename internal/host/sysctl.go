@@ -14,8 +14,7 @@ import (
 	"keepalived-charm/internal/step"
 )
 
-// settingsBefore keeps the kernel's settings as they were before the charm.
-const settingsBefore = layout.StateRoot + "/sysctl-before.json"
+const settingsBefore = layout.SettingsBefore
 
 // applySysctl gives the kernel the settings of the charm's own file and nothing
 // else; without the file it gives back what was there before. A setting that may

@@ -77,7 +77,7 @@ func (h *Host) unpin(l layout.Layout) error {
 	if failed != nil {
 		return failed
 	}
-	return h.remove(pinned(l))
+	return h.remove(l.Pinned())
 }
 
 // withdrawn tells that nothing is left of what an application ran: it has handed over, and no
@@ -88,7 +88,7 @@ func (h *Host) withdrawn(l layout.Layout) bool {
 
 // readPinned lists what pin wrote down; nil when it has written nothing.
 func (h *Host) readPinned(l layout.Layout) ([]netip.Addr, error) {
-	text, err := os.ReadFile(h.path(pinned(l)))
+	text, err := os.ReadFile(h.path(l.Pinned()))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -129,12 +129,12 @@ func (h *Host) awaitChange(l layout.Layout, addresses []netip.Addr) bool {
 
 // pinnedSince is when the addresses were pinned; where the clock has been put back since, now.
 func (h *Host) pinnedSince(l layout.Layout) time.Time {
-	info, err := os.Stat(h.path(pinned(l)))
+	info, err := os.Stat(h.path(l.Pinned()))
 	if err != nil {
 		return time.Time{}
 	}
 	if now := time.Now(); info.ModTime().After(now) {
-		_ = os.Chtimes(h.path(pinned(l)), now, now) // the next hook counts from here
+		_ = os.Chtimes(h.path(l.Pinned()), now, now) // the next hook counts from here
 		return now
 	}
 	return info.ModTime()

@@ -18,7 +18,7 @@ import (
 
 // silentFile remembers which addresses did not answer last, for silentFor.
 const (
-	silentFile = layout.RunRoot + "/silent"
+	silentFile = layout.SilentFile
 	silentFor  = time.Minute
 )
 

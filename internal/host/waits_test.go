@@ -69,7 +69,7 @@ func TestWhatAHookWaitsForIsAsLongAsDocumented(t *testing.T) {
 	for _, f := range append(step.FollowUps(), step.RestartChecker) {
 		m.apply(step.Step{Action: step.Do, FollowUps: []step.FollowUp{f}})
 	}
-	const network = 2200 * time.Millisecond // reconcile's lookLong
+	const network = 2200 * time.Millisecond // decide's lookLong
 	changes := 2*look + programs() + host.AskLimit + network + 3*host.LongestElection + host.UnpinMost
 	for hook, longest := range map[string]time.Duration{"| one that changes nothing": look, "| one that changes everything": changes} {
 		want := fmt.Sprintf("%s | %.0f minute", hook, longest.Minutes()+0.5)

@@ -158,12 +158,12 @@ func (d daemon) test(t *testing.T, main, fragment string, tracked bool) (said st
 	return string(out), err
 }
 
-// followScript starts keepalived where root may have no inotify instance, a limit of
-// each user namespace, and prints its report before and after the track file changed,
-// and when it has reloaded with an instance to be had.
+// followScript starts keepalived where root may have no inotify instance or watch, a limit
+// of each user namespace, and prints its report before and after the track file changed,
+// and when it has reloaded with some to be had; each time with its watches.
 const followScript = `
 set -e
-limit=/proc/sys/user/max_inotify_instances
+limit=/proc/sys/user/max_inotify_$KIND
 ip link set lo up
 ip link add eth0 type veth peer name peer
 ip link set eth0 up
@@ -179,6 +179,7 @@ report() {
 	sleep 0.1
 	tr -d '\n' <keepalived.json
 	echo
+	cat $(printf '/proc/%s/fdinfo/* ' $(cat /proc/$pid/task/$pid/children)) | grep -c '^inotify wd:.* ino:'"$(printf %x "$(stat -c %i .)") " || true
 }
 echo '152  ' >priority
 echo 0 >$limit
@@ -197,7 +198,7 @@ report
 `
 
 // TestAReloadHasTheRealKeepalivedFollowItsTrackFile: what Plan counts on. Without an
-// inotify instance it runs on its base priority.
+// inotify instance it runs on its base priority, without a watch on what it read last.
 func TestAReloadHasTheRealKeepalivedFollowItsTrackFile(t *testing.T) {
 	needs.Root(t)
 	t.Parallel()
@@ -206,17 +207,25 @@ func TestAReloadHasTheRealKeepalivedFollowItsTrackFile(t *testing.T) {
 		"vrrp_instance x {\n    interface eth0\n    virtual_router_id 23\n    version 3\n    priority 30\n    advert_int 0.1\n" +
 		"    virtual_ipaddress {\n        10.10.74.250/32\n    }\n    track_file {\n        x\n    }\n}\n"
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "keepalived.conf"), []byte(config), 0o600))
-	cmd := exec.Command("unshare", "--user", "--map-root-user", "--net", "--mount", "sh", "-c", followScript)
-	cmd.Dir = dir
-	out, err := cmd.Output()
-	require.NoError(t, err, "%s", out)
-	var priorities []vrrp.Priority
-	for line := range strings.Lines(string(out)) {
-		states, err := keepalived.ParseState([]byte(line))
-		require.NoError(t, err)
-		require.Len(t, states, 1)
-		require.EqualValues(t, 30, states[0].Base)
-		priorities = append(priorities, states[0].Effective)
+	for kind, known := range map[string]vrrp.Priority{"instances": 30, "watches": vrrp.Effective(30, 152)} {
+		cmd := exec.Command("unshare", "--user", "--map-root-user", "--net", "--mount", "sh", "-c", followScript)
+		cmd.Dir, cmd.Env = dir, append(os.Environ(), "KIND="+kind)
+		out, err := cmd.Output()
+		require.NoError(t, err, "%s", out)
+		var priorities []vrrp.Priority
+		var watches []string
+		for line := range strings.Lines(string(out)) {
+			if !strings.HasPrefix(line, "[") {
+				watches = append(watches, strings.TrimSpace(line))
+				continue
+			}
+			states, err := keepalived.ParseState([]byte(line))
+			require.NoError(t, err)
+			require.Len(t, states, 1)
+			require.EqualValues(t, 30, states[0].Base)
+			priorities = append(priorities, states[0].Effective)
+		}
+		require.Equal(t, []vrrp.Priority{known, known, vrrp.Effective(30, 100)}, priorities, kind)
+		require.Equal(t, []string{"0", "0", "1"}, watches, kind)
 	}
-	require.Equal(t, []vrrp.Priority{30, 30, vrrp.Effective(30, 100)}, priorities)
 }

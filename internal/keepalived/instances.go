@@ -8,9 +8,9 @@ import (
 	"keepalived-charm/internal/vrrp"
 )
 
-// Claim is what an instance of some configuration claims for itself on this
+// Instance is a VRRP instance of some configuration, and what it takes for itself on this
 // machine: one interface and family has room for one user of each ID.
-type Claim struct {
+type Instance struct {
 	// Name is the instance's.
 	Name            string
 	Interface       string
@@ -22,10 +22,10 @@ type Claim struct {
 	Addresses, Advertised []netip.Addr
 }
 
-// Claims reads the vrrp_instance blocks of a configuration, ours or anybody's. It
-// never fails: what it cannot read claims nothing.
-func Claims(text string) []Claim {
-	var claims []Claim
+// Instances reads the vrrp_instance blocks of a configuration, ours or anybody's. It
+// never fails: what it cannot read takes nothing.
+func Instances(text string) []Instance {
+	var found []Instance
 	depth, block, within := 0, "", false // a vrrp_instance
 	words := tokens(text)
 	for n, w := range words {
@@ -45,12 +45,12 @@ func Claims(text string) []Claim {
 			within = within && depth > 0
 			continue
 		case w == "vrrp_instance" && depth == 0:
-			claims, within = append(claims, Claim{Name: next}), true
+			found, within = append(found, Instance{Name: next}), true
 		}
 		if !within || depth == 0 {
 			continue
 		}
-		c := &claims[len(claims)-1]
+		c := &found[len(found)-1]
 		switch {
 		case depth == 1 && w == "interface":
 			c.Interface = next
@@ -72,7 +72,7 @@ func Claims(text string) []Claim {
 			}
 		}
 	}
-	return claims
+	return found
 }
 
 var braces = strings.NewReplacer("{", " { ", "}", " } ")
@@ -92,7 +92,7 @@ func tokens(text string) []string {
 // configuration.
 func VirtualAddresses(text string) []netip.Addr {
 	var list []netip.Addr
-	for _, c := range Claims(text) {
+	for _, c := range Instances(text) {
 		list = append(list, c.Addresses...)
 	}
 	return list

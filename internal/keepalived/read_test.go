@@ -88,8 +88,8 @@ func TestAnInstanceClaimsWhatItsBlockSays(t *testing.T) {
 		"a group for ARP follows": "garp_group {\n  garp_interval 1\n  interface eth1\n}\n",
 		"one that keepalived does not know follows": "other {\n  virtual_router_id 9\n  native_ipv6\n  virtual_ipaddress {\n    10.0.0.9\n  }\n}\n",
 	} {
-		require.Equal(t, []keepalived.Claim{{Name: "A", Interface: "eth0", VirtualRouterID: 7,
+		require.Equal(t, []keepalived.Instance{{Name: "A", Interface: "eth0", VirtualRouterID: 7,
 			Addresses: []netip.Addr{netip.MustParseAddr("10.0.0.7")}, Advertised: []netip.Addr{netip.MustParseAddr("10.0.0.7")}}},
-			keepalived.Claims("vrrp_instance A {\n  interface eth0\n  virtual_router_id 7\n  virtual_ipaddress {\n    10.0.0.7\n  }\n}\n"+text), claim)
+			keepalived.Instances("vrrp_instance A {\n  interface eth0\n  virtual_router_id 7\n  virtual_ipaddress {\n    10.0.0.7\n  }\n}\n"+text), claim)
 	}
 }

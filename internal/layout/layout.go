@@ -22,6 +22,21 @@ const (
 	ForeignFile = ConfigDir + "/keepalived.conf.before-charm"
 	// SysctlFile has the name that the Python charm used, so it is taken over.
 	SysctlFile = "/etc/sysctl.d/50-keepalived.conf"
+	// SettingsBefore keeps the kernel's settings as they were before the charm.
+	SettingsBefore = StateRoot + "/sysctl-before.json"
+	// InstalledMark remembers that the charm installed the package, and what was not there
+	// before, InstallingMark that it has begun to: a program that lies there then says
+	// nothing, the package may be half unpacked.
+	InstalledMark  = StateRoot + "/installed-package"
+	InstallingMark = StateRoot + "/installing-package"
+	// SilentFile remembers which addresses did not answer last.
+	SilentFile = RunRoot + "/silent"
+	// DepartMark and EndMark are the files that say that the unit departs from its group, and
+	// that it has ended. They lie in the charm's own directory, which Juju makes for one unit
+	// and removes with it: so they outlive the hook remove, leave nothing on the machine, and
+	// no other unit of the application reads them.
+	DepartMark = ".departs"
+	EndMark    = ".ended"
 )
 
 // Layout tells where one application keeps its files.
@@ -105,6 +120,12 @@ func (l Layout) Conflicts() string { return path.Join(l.State(), "conflicts") }
 
 // Owed is the directory that remembers follow-ups.
 func (l Layout) Owed() string { return path.Join(l.State(), "owed") }
+
+// Pinned lists the virtual IPs that are on the loopback device.
+func (l Layout) Pinned() string { return path.Join(l.State(), "pinned") }
+
+// Program is what the installed keepalived said of itself.
+func (l Layout) Program() string { return path.Join(l.State(), "program.json") }
 
 // VersionTold is keepalived's version as Juju was told it.
 func (l Layout) VersionTold() string { return path.Join(l.State(), "version-told") }

@@ -61,8 +61,8 @@ func Steps(d decide.Desired, o facts.Observed) []step.Step {
 }
 
 // Settle lists what a unit still owes when something keeps it from deciding anything
-// new: the last good configuration is carried through, and while it waits for others
-// the package is installed.
+// new: the last good configuration is carried through, what it serves by is kept running,
+// the Python charm's keepalived too, and while it waits for others the package is installed.
 func Settle(o facts.Observed, why error) []step.Step {
 	return append(beginsOrEnds(o), settle(o, why)...)
 }
@@ -84,32 +84,46 @@ func beginsOrEnds(o facts.Observed) []step.Step {
 
 func settle(o facts.Observed, why error) []step.Step {
 	var waiting *status.Waiting
-	if o.Machine.Version == "" && errors.As(why, &waiting) {
-		return []step.Step{{Action: step.InstallPackage}}
+	serves := o.Machine.Serves()
+	var steps []step.Step
+	if o.Machine.Version == "" && (serves || errors.As(why, &waiting)) {
+		steps = append(steps, step.Step{Action: step.InstallPackage})
 	}
 	l := o.Layout()
 	if _, taken := o.Owner(); taken {
-		return nil
+		return steps
 	}
-	var steps []step.Step
 	if _, marked := o.Machine.Files[l.Upgrading()]; marked && !o.Upgrades() {
 		// Whatever is refused, the upgrade of the base is over.
 		steps = append(steps, step.Step{Action: step.Write, Files: []step.File{{Path: l.Upgrading(), Remove: true}}})
 	}
-	for _, path := range []string{layout.MainFile, l.Fragment(), l.CheckerUnit(), l.CheckerConfig()} {
-		if _, written := o.Machine.Files[path]; !written {
-			return steps // there is no good configuration yet
+	due := map[step.FollowUp]bool{}
+	if serves && has(o.Machine, layout.MainFile) && (!o.Machine.Active || o.Machine.Disabled) {
+		due[step.Reload] = true
+	}
+	ours := has(o.Machine, layout.MainFile, l.Fragment(), l.CheckerUnit(), l.CheckerConfig())
+	if ours {
+		for _, f := range o.Machine.Owed {
+			due[f] = true
+		}
+		if o.Machine.Booted || !o.Machine.CheckerActive {
+			due[step.RestartChecker] = true
 		}
 	}
-	due := map[step.FollowUp]bool{}
-	for _, f := range o.Machine.Owed {
-		due[f] = true
-	}
-	if o.Machine.Booted {
-		due[step.RestartChecker] = true
-	}
 	bar(o.Machine, due)
-	return slices.Concat(steps, do(ordered(due)), forget(due, o.Machine))
+	steps = append(steps, do(ordered(due))...)
+	if ours { // what is owed of a configuration that is not there yet stays so
+		steps = append(steps, forget(due, o.Machine)...)
+	}
+	return steps
+}
+
+// has tells that files are there.
+func has(m facts.Machine, paths ...string) bool {
+	return !slices.ContainsFunc(paths, func(path string) bool {
+		_, written := m.Files[path]
+		return !written
+	})
 }
 
 // bar leaves out what cannot be done while systemd is forbidden to start keepalived: once
@@ -131,7 +145,7 @@ func serve(d decide.Desired, o facts.Observed) []step.Step {
 	}
 	daemon, others := changes(d, o.Machine)
 	due := due(d, o.Machine, slices.Concat(daemon, others))
-	if !o.Machine.Active || o.Machine.Disabled || o.Machine.Ignores(d.Layout) && o.Machine.InotifyLimit == 0 {
+	if !o.Machine.Active || o.Machine.Disabled || o.Machine.ReloadHelps(d.Layout) {
 		due[step.Reload] = true
 	}
 	if mayRestore(o.Machine) {

@@ -2,6 +2,7 @@ package plan_test
 
 import (
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -18,7 +19,7 @@ import (
 func TestAUnitThatDecidesNothingNewLeavesAMaskedServiceAlone(t *testing.T) {
 	l := layout.Layout{Application: "keepalived"}
 	o := facts.Observed{Event: juju.Event{Unit: juju.Unit{Application: "keepalived"}}, Machine: facts.Machine{
-		Version: "2.2.7", Files: map[string]string{}, Owed: []step.FollowUp{step.Reload, step.Unpin}}}
+		Version: "2.2.7", CheckerActive: true, Files: map[string]string{}, Owed: []step.FollowUp{step.Reload, step.Unpin}}}
 	for _, file := range l.Files() {
 		o.Machine.Files[file] = "x"
 	}
@@ -33,4 +34,10 @@ func TestAUnitThatDecidesNothingNewLeavesAMaskedServiceAlone(t *testing.T) {
 	require.Equal(t, []string{"do reload", "do unpin"}, steps(false, false))
 	require.Equal(t, []string{"do reload", "do unpin"}, steps(true, true), "one that runs reads what changed")
 	require.Equal(t, []string{"do unpin", "forget reload"}, steps(false, true))
+}
+
+// TestWhatEndsAPinComesBeforeWhatNoClientNeeds: the rest may fail.
+func TestWhatEndsAPinComesBeforeWhatNoClientNeeds(t *testing.T) {
+	order := step.FollowUps()
+	require.Less(t, slices.Index(order, step.Unpin), slices.Index(order, step.StartNotifier))
 }

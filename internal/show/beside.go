@@ -76,6 +76,19 @@ func besides(d decide.Desired, m facts.Machine) []string {
 	return texts
 }
 
+// late tells that nothing tells Juju of a move between two hooks.
+func late(d decide.Desired, m facts.Machine) string {
+	switch {
+	case !d.Options.Notify || m.NotifierActive:
+		return ""
+	case m.Scarce.Limit == 0:
+		return status.Say(status.LateStatus, "NOTIFIER", d.Layout.NotifierUnit()).Message
+	case m.Ignores(d.Layout):
+		return "" // the role tells what is lacking
+	}
+	return scarce(status.LateWatchless, m).Message
+}
+
 // unfilter is the command that ends what keepalived's packet filter drops.
 func unfilter(a netip.Addr) string {
 	if a.Is6() {

@@ -50,14 +50,19 @@ func Unmoved(d decide.Desired, m facts.Machine) string {
 // ignoring is the status of a unit that does not do what its track files say. A reload
 // mends it as soon as keepalived can have what it lacks.
 func ignoring(d decide.Desired, m facts.Machine) (juju.Status, bool) {
-	const least = 512 // what is suggested; 128 is the kernel's default
 	switch {
 	case !m.Ignores(d.Layout):
 		return juju.Status{}, false
-	case m.InotifyLimit > 0:
-		return status.Say(status.IgnoresWatchless, "LIMIT", fmt.Sprint(m.InotifyLimit), "MORE", fmt.Sprint(max(least, 2*m.InotifyLimit))), true
+	case m.Scarce.Limit > 0:
+		return scarce(status.IgnoresWatchless, m), true
 	}
 	return status.Say(status.IgnoresCheck), true
+}
+
+// scarce says what root has none left of.
+func scarce(c status.Condition, m facts.Machine) juju.Status {
+	const least = 512 // what is suggested; 128 instances are the kernel's default
+	return status.Say(c, "LIMIT", fmt.Sprint(m.Scarce.Limit), "KIND", m.Scarce.Kind, "MORE", fmt.Sprint(max(least, 2*m.Scarce.Limit)))
 }
 
 // after is what juju status shows of a unit that does something, by whatever options.
@@ -153,12 +158,15 @@ func says(d decide.Desired, m facts.Machine) juju.Status {
 	if m.Masked {
 		s.Message += status.Say(status.AlsoMasked, "COMMAND", unmask(m)).Message
 	}
-	s.Message += moving(d) + d.Conflicts() + strings.Join(besides(d, m), "") + misplaced(d, m) + unplaced(d, m)
+	s.Message += moving(d) + d.Conflicts() + strings.Join(besides(d, m), "") + misplaced(d, m) + unplaced(d, m) + late(d, m)
 	if !dropsOut(d, m, d.Routers[0]) {
 		s.Message += failing(d, m.Check)
 	}
-	if !d.Related {
+	switch {
+	case !d.Related:
 		s.Message += status.Say(status.NoPeerRelation).Message
+	case d.Unbound:
+		s.Message += status.Say(status.NoSpace, "APPLICATION", d.Layout.Application).Message
 	}
 	return s
 }
@@ -189,7 +197,7 @@ func role(d decide.Desired, m facts.Machine, r decide.Router) juju.Status {
 		return status.Say(status.HoldsSome, "COUNT", fmt.Sprint(n-len(missing)), "ALL", fmt.Sprint(n), "ADDRESSES", status.List(missing))
 	case len(stray) > 0:
 		return status.Say(status.HoldsStray, "ADDRESSES", status.List(stray), "STATE", state.State.String())
-	case !m.Follows(state):
+	case m.Unwatched || !m.Follows(state):
 		s, _ := ignoring(d, m)
 		return s
 	case state.State == keepalived.Master:

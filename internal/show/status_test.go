@@ -106,7 +106,7 @@ var stranger = conflict.Host{Address: netip.MustParseAddr("10.0.0.99"), MAC: "52
 // ignores makes the daemon run on its base priority.
 func (c circumstances) ignores(limit int) {
 	c.state.Base, c.state.Effective = 50, 50
-	c.Tracks, c.InotifyLimit = map[string]int{c.state.Name: vrrp.HealthyWeight + vrrp.HolderWeight}, limit
+	c.Tracks, c.Scarce = map[string]int{c.state.Name: vrrp.HealthyWeight + vrrp.HolderWeight}, facts.Inotify{Kind: facts.InotifyInstances, Limit: limit}
 }
 
 // second makes the peer a second holder.
@@ -193,6 +193,19 @@ func TestEveryConditionHasItsWords(t *testing.T) {
 			"waiting: takes no part yet, waits for keepalived/2 to run the same"},
 		"no inotify instance left": {status.IgnoresWatchless, -1, 1, func(c circumstances) { c.ignores(128) },
 			"waiting: keepalived does not follow the health check, all 128 inotify instances are in use: sysctl -w fs.inotify.max_user_instances=512"},
+		"no inotify watch left": {status.IgnoresWatchless, -1, 1, func(c circumstances) {
+			c.Unwatched, c.Scarce = true, facts.Inotify{Kind: facts.InotifyWatches, Limit: 8192}
+		}, "waiting: keepalived does not follow the health check, all 8192 inotify watches are in use: sysctl -w fs.inotify.max_user_watches=16384"},
+		"nothing watches": {status.IgnoresCheck, -1, 1, func(c circumstances) { c.Unwatched = true }, "waiting: keepalived does not follow the health check: journalctl -u keepalived"},
+		"nothing waits for news": {status.HoldsAll, status.LateStatus, 1, func(c circumstances) { c.Options.Notify = true },
+			"active: VIP ready: holds " + one + "; changes between hooks show late: systemctl status keepalived-notifier-keepalived.path"},
+		"nothing can wait for news": {status.HoldsAll, status.LateWatchless, 1, func(c circumstances) {
+			c.Options.Notify, c.Scarce = true, facts.Inotify{Kind: facts.InotifyWatches, Limit: 128}
+		}, "active: VIP ready: holds " + one + "; changes between hooks show late, all 128 inotify watches are in use: sysctl -w fs.inotify.max_user_watches=512"},
+		"nothing can wait for news nor watch": {status.IgnoresWatchless, -1, 1, func(c circumstances) {
+			c.ignores(128)
+			c.Options.Notify = true
+		}, "waiting: keepalived does not follow the health check, all 128 inotify instances are in use: sysctl -w fs.inotify.max_user_instances=512"},
 		"no inotify instance left of many": {status.IgnoresWatchless, -1, 1, func(c circumstances) { c.ignores(1024) },
 			"waiting: keepalived does not follow the health check, all 1024 inotify instances are in use: sysctl -w fs.inotify.max_user_instances=2048"},
 		"the health check not followed": {status.IgnoresCheck, -1, 1, func(c circumstances) { c.ignores(0) },
@@ -246,6 +259,8 @@ func TestEveryConditionHasItsWords(t *testing.T) {
 		}, "active: VIP ready: holds " + one + "; check fails on every unit: is port 443 right? Here: refused"},
 		"silent checker": {status.HoldsAll, status.CheckerSilent, 1, func(c circumstances) { c.Check = facts.CheckResult{Silent: true} },
 			"active: VIP ready: holds " + one + "; the health checker is silent: see journalctl -u keepalived-checker-keepalived.service"},
+		"no address in the network space": {status.HoldsAll, status.NoSpace, 1, func(c circumstances) { c.Unbound = true },
+			"active: VIP ready: holds " + one + "; the network space of endpoint cluster has no address on this machine: juju bind keepalived cluster=SPACE, see juju spaces"},
 		"no peer relation": {status.HoldsAll, status.NoPeerRelation, 1, func(c circumstances) { c.Related = false },
 			"active: VIP ready: holds " + one + "; no peer relation, units do not know each other: juju status --relations"},
 		"a change": {status.HoldsAll, status.Changing, 1, func(c circumstances) {

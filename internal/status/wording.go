@@ -77,6 +77,7 @@ const (
 	CheckFailsEverywhere
 	CheckerSilent
 	NoPeerRelation
+	NoSpace
 	PausedHolds
 	AlsoMasked
 	AlsoRouter
@@ -89,6 +90,8 @@ const (
 	AlsoOwn
 	AlsoOwnerSets
 	SettingLost
+	LateWatchless
+	LateStatus
 	WrongInterface
 	NoSubnet
 )
@@ -107,7 +110,7 @@ func Wordings() []Wording {
 		ServedBeside: {juju.Blocked, "UNIT serves APPLICATION on this machine already: place PRINCIPAL on another machine, or remove one of them",
 			"Two principals on one machine have a unit of this application each, and a machine takes part in an election once. This unit changes nothing here; when the other one has left, its next hook takes over."},
 		CannotUse:      {juju.Blocked, "option NAME is VALUE, must be WHAT", "The option cannot be used. The last good configuration goes on. Other blocked messages name their cause the same way."},
-		LaterRecord:    {juju.Blocked, "a later revision of the charm left this unit's record: juju refresh APPLICATION", "This revision cannot know what the unit runs, so it leaves everything as it is: keepalived and the health checker go on."},
+		LaterRecord:    {juju.Blocked, "a later revision of the charm left this unit's record: juju refresh APPLICATION", "This revision cannot know what the unit runs, so it changes nothing: keepalived and the health checker are kept running, clients that join are told. Actions say why they do nothing."},
 		Installs:       {juju.Maintenance, "installing keepalived", "apt installs the package."},
 		InstallWaits:   {juju.Maintenance, "installing keepalived, waits for HOLDER to end", "HOLDER has a lock of apt or dpkg, as apt-daily and unattended-upgrades have after a machine's first boot. The unit waits for ten minutes in all, then the hook fails and Juju runs it again."},
 		FailsToInstall: {juju.Waiting, "cannot install keepalived: REASON", "Such as without a network. The hook fails, which juju status shows instead, and Juju runs it again; this is in juju show-status-log."},
@@ -123,8 +126,8 @@ func Wordings() []Wording {
 		NotRunning:     {juju.Waiting, "keepalived is not running: journalctl -u keepalived", "It could not be started, or a drop-in of the machine's owner keeps it from that (systemctl cat keepalived); every hook tries again."},
 		NotReporting:   {juju.Waiting, "keepalived does not run this unit's VRRP instance: see journalctl -u keepalived", "The daemon runs and does not answer, or with another configuration, such as by a drop-in of the machine's owner (systemctl cat keepalived)."},
 		DaemonFault:    {juju.Waiting, "keepalived is in the FAULT state: journalctl -u keepalived", "The daemon cannot take part; its journal says why. The other units hold the virtual IPs."},
-		IgnoresWatchless: {juju.Waiting, "keepalived does not follow the health check, all LIMIT inotify instances are in use: sysctl -w fs.inotify.max_user_instances=MORE",
-			"It never read what the health checker writes, so nothing moves the virtual IPs, neither a dead service nor the actions. Every pass has it read anew, which helps as soon as the machine's limit is raised (and noted in /etc/sysctl.d), or who uses so many ends. The charm leaves the limit alone: it is the whole machine's."},
+		IgnoresWatchless: {juju.Waiting, "keepalived does not follow the health check, all LIMIT inotify KIND are in use: sysctl -w fs.inotify.max_user_KIND=MORE",
+			"It never read what the health checker writes, or reads it at a reload alone, so between hooks nothing moves the virtual IPs, neither a dead service nor the actions. Every pass has it read anew, which helps as soon as the machine's limit is raised (and noted in /etc/sysctl.d), or who uses so many ends. The charm leaves the limit alone: it is the whole machine's."},
 		IgnoresCheck: {juju.Waiting, "keepalived does not follow the health check: journalctl -u keepalived",
 			"It never read what the health checker writes, so nothing moves the virtual IPs, neither a dead service nor the actions. Every pass has it read anew; this shows when that did not work."},
 		WaitsToKnow:  {juju.Waiting, "takes no part yet, waits for UNIT to tell of itself", "This unit would not hear a unit that it does not know, and take what that one holds. Juju tells of the other units in hooks to come. For longer: see the status and the agent of that unit."},
@@ -155,6 +158,7 @@ func Wordings() []Wording {
 		CheckFailsEverywhere: {"", "; check fails on every unit: is WHAT right? Here: REASON", "Either all services are down, or the check looks in the wrong place."},
 		CheckerSilent:        {"", "; the health checker is silent: see journalctl -u SERVICE", "It is down or has not reached a verdict; the last verdict counts."},
 		NoPeerRelation:       {"", "; no peer relation, units do not know each other: juju status --relations", "Right after an upgrade, or on a Juju that gave the application none. The virtual IPs move all the same."},
+		NoSpace:              {"", "; the network space of endpoint cluster has no address on this machine: juju bind APPLICATION cluster=SPACE, see juju spaces", "Juju gives the unit no address there. The units go by the addresses that they told each other before, and the virtual IPs move all the same. For a moment it is so on a new machine."},
 		PausedHolds:          {"", "; has ADDRESSES all the same: journalctl -u keepalived", "Keepalived has not given them up: it hangs, or they were added by hand. Another unit may hold them too."},
 		AlsoMasked:           {"", "; keepalived.service is masked, once ended it does not start again: COMMAND", "Somebody forbade systemd to start it while it ran. The unit goes on until keepalived ends, then another takes over."},
 		AlsoRouter:           {"", "; router_id ID is used by HOST too: try juju config APPLICATION router_id=FREE", "A stranger came later. This unit goes on, but change one of the two: up to keepalived 2.3.2 each drops the advertisements of the other, and the one with the longer interval falls silent, so that its standbys hold beside it; from 2.3.3 on the higher priority takes all. Another deployment of this charm advertises the same address; then only one of the two holds."},
@@ -167,6 +171,8 @@ func Wordings() []Wording {
 		AlsoOwn:              {"", "; UNIT says that ADDRESS is its own address: is it?", "Juju's list of a machine's addresses may be old. If the address is that machine's own, choose another virtual IP."},
 		AlsoOwnerSets:        {"", "; FILE sets SETTING, which EFFECT: remove it", "What the machine's owner set for every instance breaks those of the charm, which cannot say otherwise. This unit goes on."},
 		SettingLost:          {"", "; SETTING is off and cannot be set here, a service cannot bind a virtual IP that another machine holds", "Such as in a container. It is shown while the check fails, which may be why."},
+		LateWatchless:        {"", "; changes between hooks show late, all LIMIT inotify KIND are in use: sysctl -w fs.inotify.max_user_KIND=MORE", "systemd cannot wait for news of a move, so juju status is as old as the last hook. The virtual IPs move all the same. Every hook tries again."},
+		LateStatus:           {"", "; changes between hooks show late: systemctl status NOTIFIER", "The same, for a reason that systemd knows."},
 		WrongInterface:       {"", "; ADDRESS is in the subnet of OTHER, not of INTERFACE: see network_interface", "Machines in that subnet are not told when it moves."},
 		NoSubnet:             {"", "; no interface has the subnet of ADDRESS: is it right?", "Nobody finds it but by a route to these machines. Where that is meant so, give it a prefix length, such as /32, or set network_interface."},
 	}

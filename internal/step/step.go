@@ -19,13 +19,13 @@ const (
 	ApplySysctl    FollowUp = "sysctl"          // the kernel takes the settings
 	Reload         FollowUp = "reload"          // keepalived reads its configuration (SIGHUP), or starts
 	RestartChecker FollowUp = "restart-checker" // the health checker reads its configuration
-	StartNotifier  FollowUp = "start-notifier"  // systemd waits for news
 	Unpin          FollowUp = "unpin"           // the virtual IPs leave the loopback device
+	StartNotifier  FollowUp = "start-notifier"  // systemd waits for news
 )
 
 // FollowUps lists all follow-ups in order.
 func FollowUps() []FollowUp {
-	return []FollowUp{DaemonReload, ApplySysctl, Reload, RestartChecker, StartNotifier, Unpin}
+	return []FollowUp{DaemonReload, ApplySysctl, Reload, RestartChecker, Unpin, StartNotifier}
 }
 
 // Action is what a step does to the machine.

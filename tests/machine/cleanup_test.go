@@ -50,26 +50,34 @@ func TestCloseWhileMachinesBoot(t *testing.T) {
 	}
 }
 
-func TestOwnerEndedBySignalClosesItsLab(t *testing.T) {
+func TestOwnerEndedBySignalClosesItsLabs(t *testing.T) {
 	ctx := withTimeout(t, 5*time.Minute)
-	owner, id := startOwner(t, ctx)
-	require.NotEmpty(t, traces(t, id))
+	owner, ids := startOwner(t, ctx)
+	for _, id := range ids {
+		require.NotEmpty(t, traces(t, id))
+	}
 	require.NoError(t, owner.Process.Signal(syscall.SIGTERM))
 	require.Error(t, owner.Wait())
 	require.Equal(t, 128+int(syscall.SIGTERM), owner.ProcessState.ExitCode())
-	require.Empty(t, traces(t, id))
+	for _, id := range ids {
+		require.Empty(t, traces(t, id))
+	}
 }
 
 func TestLabOfKilledOwnerIsSweptByTheNextRun(t *testing.T) {
 	ctx := withTimeout(t, 5*time.Minute)
 	living := newLab(t, ctx)
-	owner, id := startOwner(t, ctx)
+	owner, ids := startOwner(t, ctx)
 	require.NoError(t, owner.Process.Kill())
 	require.Error(t, owner.Wait())
-	require.NotEmpty(t, traces(t, id), "nobody has cleaned up yet")
+	for _, id := range ids {
+		require.NotEmpty(t, traces(t, id), "nobody has cleaned up yet")
+	}
 
 	require.NoError(t, machine.CleanStale(ctx))
-	require.Empty(t, traces(t, id))
+	for _, id := range ids {
+		require.Empty(t, traces(t, id))
+	}
 	require.NotEmpty(t, traces(t, living.ID), "a living lab is not touched")
 }
 

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -190,32 +189,4 @@ func (l *Lab) isClosed() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.closed
-}
-
-// CloseOnSignal closes the labs when the process gets SIGINT, SIGTERM or SIGHUP and then ends the
-// process with the status shells give for that signal. The returned function takes the handler away.
-func CloseOnSignal(labs ...*Lab) (stop func()) {
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-	done := make(chan struct{})
-	go func() {
-		select {
-		case <-done:
-		case got := <-signals:
-			status := 128
-			if number, ok := got.(syscall.Signal); ok {
-				status += int(number)
-			}
-			for _, l := range labs {
-				if err := l.Close(); err != nil {
-					fmt.Fprintln(os.Stderr, err)
-				}
-			}
-			os.Exit(status)
-		}
-	}()
-	return sync.OnceFunc(func() {
-		signal.Stop(signals)
-		close(done)
-	})
 }

@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// ownLab brings a lab with one machine up, prints its ID and waits for a signal.
+// ownLab brings two labs up, one with a machine, prints their IDs and waits for a signal.
 func ownLab() error {
 	ctx := context.Background()
 	image, err := machine.EnsureBase(ctx, os.Stderr)
@@ -51,6 +51,11 @@ func ownLab() error {
 		return err
 	}
 	machine.CloseOnSignal(lab)
+	other, err := machine.New(ctx, image)
+	if err != nil {
+		return err
+	}
+	machine.CloseOnSignal(other)
 	m, err := lab.NewMachine(ctx, "juju-0")
 	if err != nil {
 		return err
@@ -58,7 +63,7 @@ func ownLab() error {
 	if err := m.Start(ctx); err != nil {
 		return err
 	}
-	fmt.Println(lab.ID)
+	fmt.Println(lab.ID, other.ID)
 	select {}
 }
 
@@ -124,7 +129,7 @@ func dead(stat string) bool {
 }
 
 // startOwner runs another process that owns a lab and returns it with the lab's ID.
-func startOwner(t *testing.T, ctx context.Context) (*exec.Cmd, string) {
+func startOwner(t *testing.T, ctx context.Context) (*exec.Cmd, [2]string) {
 	t.Helper()
 	cmd := exec.CommandContext(ctx, os.Args[0])
 	cmd.Env = append(os.Environ(), ownerEnv+"=1")
@@ -132,10 +137,10 @@ func startOwner(t *testing.T, ctx context.Context) (*exec.Cmd, string) {
 	stdout, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
-	var id string
-	_, err = fmt.Fscanln(stdout, &id)
+	var ids [2]string
+	_, err = fmt.Fscanln(stdout, &ids[0], &ids[1])
 	require.NoError(t, err)
-	return cmd, id
+	return cmd, ids
 }
 
 func withTimeout(t *testing.T, limit time.Duration) context.Context {

@@ -83,7 +83,10 @@ func revisions(t *testing.T, mode string) {
 		d.truthful(t, holder)
 		for _, unit := range order {
 			d.runs(t, unit, mode, "51")
-			require.Contains(t, d.run(t, d.machineOf(t, unit), "cat /var/lib/keepalived-charm/keepalived/record.json"), `"version": 2,`)
+			for _, file := range []string{"record.json", "checker.json"} {
+				require.Contains(t, d.run(t, d.machineOf(t, unit), "cat /var/lib/keepalived-charm/keepalived/"+file), `"version": 2,`)
+			}
+			require.Contains(t, d.run(t, d.machineOf(t, unit), "cat /etc/keepalived/keepalived.conf"), "\n# Format 2\n")
 		}
 		bags, err := d.Databags("keepalived", "keepalived:cluster", "keepalived:cluster")
 		require.NoError(t, err)

@@ -15,6 +15,7 @@ import (
 
 	"keepalived-charm/tests/chaos"
 	"keepalived-charm/tests/lab"
+	"keepalived-charm/tests/machine"
 )
 
 const help = `lab: the keepalived charm on three machines, without a cloud
@@ -24,6 +25,7 @@ const help = `lab: the keepalived charm on three machines, without a cloud
   lab chaos  break the deployment in every way, print what each fault cost
   lab up     start a lab and keep it up in the background
   lab down   end it
+  lab sweep  remove what is left of labs whose process was killed
 
 Against a lab that is up:
 
@@ -62,7 +64,7 @@ func run(args []string) error {
 		"serve": nil,
 	}[args[0]]
 	switch args[0] {
-	case "demo", "bench", "chaos", "serve", "up":
+	case "demo", "bench", "chaos", "serve", "up", "sweep":
 		if err := flags.Parse(args[1:]); errors.Is(err, flag.ErrHelp) {
 			return nil
 		} else if err != nil {
@@ -77,6 +79,8 @@ func run(args []string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	switch args[0] {
+	case "sweep":
+		return machine.CleanStale(ctx)
 	case "up":
 		return up(ctx, *charm)
 	case "serve":

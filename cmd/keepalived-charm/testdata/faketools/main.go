@@ -205,6 +205,8 @@ func configured() []byte {
 		switch {
 		case words[0] == "vrrp_instance":
 			list = append(list, &element{data{Name: words[1], State: 2, Since: since}})
+		case words[0] == "file":
+			follow(filepath.Dir(strings.Trim(words[1], `"`)))
 		case words[1] == "{":
 			block = words[0]
 		case words[0] == "}":
@@ -229,6 +231,17 @@ func configured() []byte {
 		fail(err)
 	}
 	return report
+}
+
+// follow watches a directory of track files, again after a reload.
+func follow(dir string) {
+	fd, err := syscall.InotifyInit1(syscall.IN_CLOEXEC)
+	if err == nil {
+		_, err = syscall.InotifyAddWatch(fd, dir, syscall.IN_CLOSE_WRITE)
+	}
+	if err != nil {
+		fail(err)
+	}
 }
 
 // hold puts an address on its device: ADDRESS/BITS dev DEVICE.

@@ -69,6 +69,15 @@ func daemon(number int) {
 		}
 		dir = "/tmp"
 	}
+	inotify, err := syscall.InotifyInit1(syscall.IN_CLOEXEC)
+	if err != nil {
+		panic(err)
+	}
+	watch := func() {
+		if (programs{os.Getenv("FAKE_PROGRAMS")}).says("unwatched") == "" {
+			_, _ = syscall.InotifyAddWatch(inotify, os.Getenv("FAKE_TRACKS"), syscall.IN_CLOSE_WRITE) // there may be none yet
+		}
+	}
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.Signal(number), syscall.SIGHUP)
 	fmt.Println("ready")
@@ -82,6 +91,7 @@ func daemon(number int) {
 		if _, err := asked.WriteString("."); err != nil {
 			panic(err)
 		}
+		watch()
 		name := filepath.Join(dir, "keepalived.json")
 		report := programs{os.Getenv("FAKE_PROGRAMS")}.says("report")
 		if report == "" {
@@ -140,7 +150,7 @@ func (p programs) systemctl(args []string) int {
 		fmt.Fprintf(os.Stderr, "Failed to %s %s: Unit %s is masked.\n", args[0], name, name)
 		return 1
 	}
-	if slices.Contains(strings.Fields(p.says("failing")), args[0]) {
+	if failing := strings.Fields(p.says("failing")); slices.Contains(failing, args[0]) || slices.Contains(failing, args[len(args)-1]) {
 		fmt.Fprintf(os.Stderr, "Failed to %s: Access denied\n", args[0])
 		return 1
 	}
