@@ -1,6 +1,7 @@
-//go:build !neighbour
-
 package templates
 
-// format is the number of a text that all applications on a machine share.
-func format(number int) int { return number }
+// Format is the number of a text that all applications on a machine share, by the
+// template's name: of several revisions the latest keeps it.
+func Format(name string) int {
+	return map[string]int{"keepalived.conf": 1, "sysctl.conf": 1}[name] + later
+}

@@ -15,7 +15,7 @@ var files embed.FS
 
 // parsed are all templates, read when the first is filled.
 var parsed = sync.OnceValues(func() (*template.Template, error) {
-	return template.New("").Option("missingkey=error").Funcs(template.FuncMap{"format": format}).ParseFS(files, "*.tmpl")
+	return template.New("").Option("missingkey=error").Funcs(template.FuncMap{"format": Format}).ParseFS(files, "*.tmpl")
 })
 
 // Render fills one template, named without its ending. It fails on a name or a

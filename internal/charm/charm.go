@@ -198,6 +198,9 @@ func pass(obs facts.Observed, j Model, m Machine) (outcome, error) {
 		}
 	}
 	if refusal, refused := status.Of(err); refused {
+		if err := publish(decide.Acknowledge(obs), obs, j); err != nil {
+			return outcome{}, err
+		}
 		return outcome{shown: refusal, does: refusal}, nil
 	}
 	return end, err

@@ -206,14 +206,32 @@ func TestAStandbyNamesTheHolder(t *testing.T) {
 // TestHostileDatabagsOfPeersDoNoHarm: a peer cannot stop or rename this unit.
 func TestHostileDatabagsOfPeersDoNoHarm(t *testing.T) {
 	s := serving(t)
+	const runs = "version=3 mode=multicast vrid=23 interval=200ms anchor=169.254.23.112"
 	for _, bag := range []juju.Databag{
 		{"principal": "haproxy/1", "rank": "-1"}, {"principal": "haproxy/1", "rank": "99999999999999999999"},
 		{"principal": "haproxy/1", "rank": "0"}, {"principal": "haproxy/1", "rank": "1", "addresses": "x,,\n}"},
 		{"principal": "../../etc", "rank": "0"}, {},
+		{"principal": "haproxy/1", "vrrp": "\x00{"}, {"principal": "haproxy/1", "protocol": "1", "vrrp": runs, "next": "}\n", "aside": "\x00", "knows": "0:x,,-1:1,0:99999999999999999999"},
+		{"principal": "haproxy/1", "protocol": "1", "vrrp": runs, "vips-254": "10.10.74.250", "round": "99999999999999999999"},
 	} {
 		s.Juju.Relations[endpoint.Cluster]["cluster:1"][unit(1)] = bag
 		out := charmtest.Run(t, "cluster-relation-changed", s)
 		require.Equal(t, s.Host.Keepalived, out.Host.Keepalived, "%v", bag)
 		require.Equal(t, "active: VIP ready: holds 10.10.74.250", out.Juju.Status.String(), "%v", bag)
 	}
+}
+
+// TestAPeerThatServesAndCannotBeReadIsWaitedFor: its unit may take part still.
+func TestAPeerThatServesAndCannotBeReadIsWaitedFor(t *testing.T) {
+	const runs = "version=3 mode=multicast vrid=23 interval=200ms anchor=169.254.23.112"
+	for _, principal := range []string{"", "haproxy 1", "\x00", "haproxy/01", "../../etc"} {
+		s := serving(t)
+		s.Juju.Relations[endpoint.Cluster]["cluster:1"][unit(1)] = juju.Databag{"principal": principal, "protocol": "1", "vrrp": runs}
+		out := run(t, option(s, "router_id", 51), "config-changed", "update-status")
+		require.Contains(t, out.Host.Keepalived.Loaded, "virtual_router_id 23\n", "%q", principal)
+		require.Contains(t, out.Juju.Status.Message, "moving to virtual router ID 51, waiting for keepalived/1", "%q", principal)
+	}
+	s := serving(t)
+	s.Juju.Relations[endpoint.Cluster]["cluster:1"][unit(1)] = juju.Databag{"principal": "other/1", "protocol": "1", "vrrp": runs}
+	require.Contains(t, run(t, option(s, "router_id", 51), "config-changed").Host.Keepalived.Loaded, "virtual_router_id 51\n", "a unit of another group is not")
 }

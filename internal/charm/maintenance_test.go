@@ -18,7 +18,7 @@ func holding(t *testing.T, healthy string) charmtest.State {
 	peer := juju.Unit{Application: "keepalived", Number: 1}
 	s.Juju.Relate("cluster", "cluster:1", peer)
 	s.Juju.Relations["cluster"]["cluster:1"][peer] = juju.Databag{"principal": "haproxy/1", "rank": "1", "healthy": healthy,
-		"protocol": "1", "vrrp": "version=3 mode=multicast vrid=23 interval=200ms anchor=169.254.23.112", "address": "10.10.74.12"}
+		"protocol": "1", "vrrp": "version=3 mode=multicast vrid=23 interval=200ms anchor=169.254.23.112", "address": "10.10.74.12", "knows": "0:1,1:1"}
 	s = charmtest.Run(t, "cluster-relation-changed", s).State
 	s.Host.Holds = true
 	return s

@@ -13,6 +13,7 @@ import (
 	"keepalived-charm/internal/conflict"
 	"keepalived-charm/internal/endpoint"
 	"keepalived-charm/internal/facts"
+	"keepalived-charm/internal/group"
 	"keepalived-charm/internal/healthcheck"
 	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/layout"
@@ -106,6 +107,9 @@ type Desired struct {
 	secret string
 	// told is what this unit told its peers before.
 	told endpoint.Member
+	// knows is whom this unit tells that it knows, strangers do not know of it.
+	knows     group.Known
+	strangers []juju.Unit
 	// unconfirmed tells that the health checker waits for a hook to look at its
 	// configuration, as it does after a boot.
 	unconfirmed bool
@@ -180,11 +184,13 @@ func Decide(o facts.Observed) (Desired, error) {
 	}
 	if len(d.Options.VirtualIPs) == 0 {
 		d.Mode = Idle
+		d.knows, _ = acquainted(o, d.Peers, false)
 	} else {
 		if err := d.claimPassword(o); err != nil {
 			return d, err
 		}
 		d.former, d.leaving = formerly(o), o.Leaving()
+		d.knows, d.strangers = acquainted(o, d.Peers, true)
 		if d.Routers, err = d.share(o, d.decide(o, 0)); err != nil {
 			return d, err
 		}

@@ -29,8 +29,9 @@ type Peer struct {
 }
 
 // Peers returns the other units of the group: those that share the peer relation
-// and whose principal unit belongs to the same application. It is empty without
-// a peer relation, which may be missing right after an upgrade.
+// and whose principal unit belongs to the same application. One that serves and whose
+// principal unit cannot be read may be one of them: it cannot be read at all. There is
+// none without a peer relation, which may be missing right after an upgrade.
 func Peers(o facts.Observed) []Peer {
 	var peers []Peer
 	for _, r := range o.Relations {
@@ -39,7 +40,10 @@ func Peers(o facts.Observed) []Peer {
 		}
 		for u, told := range r.Members {
 			m := told.Member
-			if m.Principal.Application != o.Event.Principal.Application {
+			switch {
+			case m.Principal == (juju.Unit{}) && m.Serves:
+				m = m.Hidden()
+			case m.Principal.Application != o.Event.Principal.Application:
 				continue
 			}
 			p := Peer{Unit: u, Rank: natural(u), Addresses: m.Addresses, Address: m.Address, lists: m.Lists,

@@ -17,7 +17,7 @@ import (
 
 // member is what this unit tells its peers.
 func (d Desired) member(o facts.Observed) endpoint.Member {
-	m := endpoint.Member{Principal: o.Event.Principal, Rank: int(d.rank)}
+	m := endpoint.Member{Principal: o.Event.Principal, Rank: int(d.rank), Knows: d.knows}
 	// Only what Juju lists: the kernel's may come and go, with a hook on every peer.
 	if d.Unbound {
 		m.Addresses = d.told.Addresses

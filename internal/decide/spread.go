@@ -109,7 +109,8 @@ type room struct {
 
 // rooms tells the router of each virtual IP that some unit has, and what is taken. Who
 // takes part in a router is believed first, who does not know its peers not at all: it
-// counts by itself. Units that run hooks for two changes of the list at the same time may
+// counts by itself; nor does a number count that no unit can have, or what cannot be read.
+// Units that run hooks for two changes of the list at the same time may
 // give a new virtual IP two routers, until each has seen what the others told; the lower
 // one stays.
 func (d Desired) rooms(o facts.Observed, first Router) (known map[netip.Addr]int, taken map[room]bool) {
@@ -139,7 +140,9 @@ func (d Desired) rooms(o facts.Observed, first Router) (known map[netip.Addr]int
 	for _, p := range serving(d.Peers) {
 		note(0, p.Member.Word)
 		for number, r := range p.Member.More {
-			note(number, r)
+			if r.Serves && !r.Unread() && d.Options.VirtualRouterID+vrrp.VirtualRouterID(number) <= vrrp.LastVirtualRouterID {
+				note(number, r)
+			}
 		}
 	}
 	for a, number := range weak {

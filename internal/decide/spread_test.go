@@ -45,6 +45,26 @@ func routers(t *testing.T, o facts.Observed) (list []string) {
 	return list
 }
 
+// TestNumbersThatNoUnitCanHaveAreNotBelieved: a peer's word blocks nobody.
+func TestNumbersThatNoUnitCanHaveAreNotBelieved(t *testing.T) {
+	const first = "version=3 mode=multicast vrid=23 interval=200ms anchor=169.254.23.112 spread=true"
+	several := juju.Databag{}
+	for n := 1; n < 255; n++ {
+		several[fmt.Sprint("vips-", n)] = "10.10.75." + fmt.Sprint(n)
+		several[fmt.Sprint("vrrp-", n)] = "x"
+	}
+	for claim, bag := range map[string]juju.Databag{
+		"beyond the last ID":             {"vips-254": "10.10.74.251", "vrrp-254": "version=3 mode=multicast vrid=30 interval=200ms anchor=169.254.30.112"},
+		"of a router that nobody serves": {"vips-200": "10.10.74.251"},
+		"all, which cannot be read":      several,
+	} {
+		o := spreading("10.10.74.250 10.10.74.251", applied.Record{})
+		bag["principal"], bag["protocol"], bag["vrrp"] = "haproxy/1", "1", first
+		o.Relations[2].Members[juju.Unit{Application: "keepalived", Number: 1}] = facts.ReadMember(bag)
+		require.Equal(t, []string{"charm_keepalived 23 10.10.74.250", "charm_keepalived_1 24 10.10.74.251"}, routers(t, o), claim)
+	}
+}
+
 func TestEachVirtualIPHasAnInstance(t *testing.T) {
 	const a, b, c, d = "10.10.74.250", "10.10.74.251", "10.10.74.252", "10.10.74.253"
 	three, none := decidetest.Record(t, spreading(a+" "+b+" "+c, applied.Record{})), applied.Record{}

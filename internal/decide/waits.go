@@ -15,6 +15,8 @@ func (d Desired) waitsFor(o facts.Observed, r Router) []juju.Unit {
 	switch r.Aside {
 	case group.Unknown:
 		all = untoldPeers(o)
+	case group.Joins:
+		return d.strangers
 	case group.Unheard:
 		all, holds = serving(r.Peers), func(p Peer) bool { return !slices.Contains(p.lists, d.address) }
 	case group.Agreed:

@@ -1,6 +1,8 @@
 package endpoint
 
 import (
+	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -28,6 +30,8 @@ type Member struct {
 	// MACs are those of the interfaces that the virtual IPs are on: who answers with
 	// one of them is this unit.
 	MACs []string
+	// Knows is whom it knows; nil when it tells nothing of that.
+	Knows group.Known
 	// Word is the unit's part in the first virtual router, More holds the others by
 	// number, from 1.
 	group.Word
@@ -39,6 +43,16 @@ type Member struct {
 	// never. It stays when the unit loses them to one that tells of itself, so a move changes one databag and
 	// Juju tells every peer once. Who holds them now tell the advertisements.
 	Since int64
+}
+
+// Hidden returns what can be known of one whose part in virtual routers cannot be read.
+func (m Member) Hidden() Member {
+	m.Word = m.Word.Hidden()
+	m.More = maps.Clone(m.More)
+	for number, w := range m.More {
+		m.More[number] = w.Hidden()
+	}
+	return m
 }
 
 // isMAC tells an Ethernet address as the kernel writes it.
@@ -56,6 +70,7 @@ func (m Member) Databag() juju.Databag {
 		"address":   "",
 		"lists":     joinAddresses(m.Lists),
 		"macs":      strings.Join(m.MACs, ","),
+		"knows":     joinKnown(m.Knows),
 		"since":     "",
 	}
 	if m.Address.IsValid() {
@@ -95,6 +110,7 @@ func ReadMember(bag juju.Databag) Member {
 		Addresses: splitAddresses(text("addresses")),
 		Lists:     splitAddresses(text("lists")),
 		MACs:      splitMACs(text("macs")),
+		Knows:     splitKnown(text("knows")),
 		More:      group.Routers(bag),
 	}
 	m.Word = m.More[0]
@@ -124,6 +140,32 @@ func joinAddresses(addresses []netip.Addr) string {
 		words = append(words, a.String())
 	}
 	return strings.Join(words, ",")
+}
+
+func joinKnown(k group.Known) string {
+	var words []string
+	for _, number := range slices.Sorted(maps.Keys(k)) {
+		words = append(words, fmt.Sprintf("%d:%d", number, k[number]))
+	}
+	return strings.Join(words, ",")
+}
+
+// splitKnown keeps what makes sense; nil for nothing.
+func splitKnown(s string) group.Known {
+	var k group.Known
+	for word := range strings.SplitSeq(s, ",") {
+		unit, times, _ := strings.Cut(word, ":")
+		number, err := strconv.Atoi(unit)
+		begun, err2 := strconv.Atoi(times)
+		if err != nil || err2 != nil || number < 0 || begun < 0 || begun > group.MostBegun || len(k) == mostListed {
+			continue
+		}
+		if k == nil {
+			k = group.Known{}
+		}
+		k[number] = begun
+	}
+	return k
 }
 
 // splitMACs keeps those of the form that the kernel's tables have.

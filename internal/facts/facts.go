@@ -27,6 +27,10 @@ type Texts struct {
 	Main string
 	// Checker is the health checker's configuration.
 	Checker string
+	// Shared are the files of all applications, by path.
+	Shared map[string]string
+	// Unit names the unit whose the application's files are.
+	Unit string
 	// Neighbours are the fragments of other applications, by application.
 	Neighbours map[string]string
 	// Owned are the files of the machine's owner, by path: the one from before the charm,
@@ -47,6 +51,11 @@ type Configured struct {
 	// Checker is the health checker's configuration; nil where there is none that can be
 	// read.
 	Checker *healthcheck.Config
+	// Formats are the numbers in the headers of the files of all applications, by path; 0
+	// for one that the charm did not write.
+	Formats map[string]int
+	// Unit is the unit whose the application's files are; zero for nobody.
+	Unit juju.Unit
 	// Others are the configurations of others.
 	Others []Other
 	// Placed are all addresses that keepalived may have put on the machine, by whatever
@@ -74,7 +83,13 @@ type Other struct {
 
 // Read understands files.
 func Read(t Texts) Configured {
-	c := Configured{Placed: map[netip.Addr]bool{}}
+	c := Configured{Placed: map[netip.Addr]bool{}, Formats: map[string]int{}}
+	for path, text := range t.Shared {
+		c.Formats[path] = format(text)
+	}
+	if unit, err := juju.ParseUnit(strings.TrimSpace(t.Unit)); err == nil {
+		c.Unit = unit
+	}
 	c.Applied, c.Unread = applied.Read(t.Runs)
 	for _, options := range []map[string]any{c.Applied.Moving, c.Applied.Options} {
 		if options != nil {
@@ -107,6 +122,22 @@ func Read(t Texts) Configured {
 	}
 	c.place(keepalived.VirtualAddresses(t.Main))
 	return c
+}
+
+// format is the number in the header of a file of all applications; 0 without one.
+func format(text string) int {
+	if !strings.HasPrefix(text, "# Written by the Juju charm keepalived") {
+		return 0
+	}
+	for line := range strings.Lines(text) {
+		if number, found := strings.CutPrefix(line, "# Format "); found {
+			n, err := strconv.Atoi(strings.TrimSpace(number))
+			if err == nil {
+				return n
+			}
+		}
+	}
+	return 0
 }
 
 func (c Configured) place(addresses []netip.Addr) {

@@ -256,6 +256,7 @@ func (m Machine) Understood(l layout.Layout) Machine {
 	texts := Texts{
 		Runs: applied.Texts{Record: m.Files[l.Record()], Fragment: m.Files[l.Fragment()], Options: m.Files[l.Options()], Number: l.NumberOf},
 		Main: m.Files[layout.MainFile], Checker: m.Files[l.CheckerConfig()], Neighbours: m.Neighbours, Owned: map[string]string{}, Before: layout.MainFile,
+		Unit: m.Files[l.Owner()], Shared: map[string]string{layout.MainFile: m.Files[layout.MainFile], layout.SysctlFile: m.Files[layout.SysctlFile]},
 	}
 	if len(m.Neighbours) == 0 {
 		texts.Runs.Python = m.Files[layout.MainFile]

@@ -168,9 +168,8 @@ func (o Observed) Before(refusal error) (Observed, bool) {
 // Owner is the other unit of this application whose the application's files on this
 // machine are; false when they are this unit's, or nobody's.
 func (o Observed) Owner() (juju.Unit, bool) {
-	owner, err := juju.ParseUnit(strings.TrimSpace(o.Machine.Files[o.Layout().Owner()]))
-	us := o.Event.Unit
-	return owner, err == nil && owner.Application == us.Application && owner != us && !o.Machine.OwnerGone
+	owner, us := o.Machine.Unit, o.Event.Unit
+	return owner, owner.Application == us.Application && owner != us && !o.Machine.OwnerGone
 }
 
 // Leaving tells a unit whose peers are being taken away.

@@ -51,6 +51,8 @@ func (v View) single(d Decision) Decision {
 		d.State, d.Aside, d.Wanted = StandsBy, v.Stands, d.Run
 	} else if v.Told.Aside == Unknown {
 		d.State, d.Aside = Learning, Unknown
+	} else if v.silent() && v.Strange {
+		d.State, d.Aside = Learning, Joins
 	}
 	if d.Pin {
 		d.State = Changing
@@ -137,8 +139,7 @@ func (v View) follow(d Decision) Decision {
 	if v.joined(d.Wanted) {
 		d.Run = d.Wanted
 	}
-	// Who takes no part yet waits for the end of whatever is announced.
-	silent := v.Told.Aside != "" || v.Stands != "" || !v.Told.Serves || v.Fresh
+	silent := v.silent()
 	leader := v.leader(d.Wanted, nil)
 	switch {
 	case leader != nil:
@@ -146,11 +147,15 @@ func (v View) follow(d Decision) Decision {
 	case open:
 		d.State, d.Aside = StandsBy, v.Told.Aside
 	case v.deaf(d.Run, false),
+		// Who takes no part yet waits for the end of whatever is announced.
 		silent && v.announced(),
 		// Those that said that they stand aside may have taken over since: their agents
 		// do so without a hook.
 		silent && !v.joined(d.Run) && (v.deaf(d.Run, true) || v.unread()):
 		d.State, d.Aside = Returning, Agreed
+	case silent && v.Strange:
+		// They may be about to change over, and would not wait for it.
+		d.State, d.Aside = Learning, Joins
 	}
 	return d
 }
@@ -168,12 +173,7 @@ func (v View) join(d Decision) Decision {
 		d.State, d.Aside = Learning, Unknown
 		return d
 	}
-	d = v.follow(d)
-	if d.Aside == "" && !v.Later && len(v.serving()) > 0 {
-		// They may be about to change over, and would not wait for it.
-		d.State, d.Aside, d.Soon = Learning, Joins, true
-	}
-	return d
+	return v.follow(d)
 }
 
 // announce returns this unit's announcement: the one it made already in this reign,

@@ -18,7 +18,7 @@
 //
 //	state       takes part     tells             until
 //	Out         no             nothing           it has something to serve
-//	Learning    no             peers or joins    all planned units are known, and know of it
+//	Learning    no             peers or joins    it knows another; all that serve know of it
 //	Following   yes            what it runs      it holds; a holder announces what it wants too
 //	Holding     yes            what it runs      it loses the virtual IPs, or wants other parameters
 //	Announcing  yes, as before the announcement  every serving peer stands aside for it, or is lost
@@ -126,9 +126,8 @@ type View struct {
 	Taken bool
 	// Ends tells that the virtual router is to end: nothing changes in it any more.
 	Ends bool
-	// Later tells one of the virtual routers after the first. A unit tells of itself in the
-	// first before it takes part; who knows of it awaits it in the others.
-	Later bool
+	// Strange tells that some unit which serves does not know of this one (Strangers).
+	Strange bool
 	// Awaited tells that some peer serves and does not have this virtual router yet.
 	Awaited bool
 	// HoldsAll tells that the machine has the addresses of all virtual routers.
@@ -198,6 +197,11 @@ func (v View) unreadUnits() []juju.Unit {
 		}
 	}
 	return units
+}
+
+// silent tells that the unit takes no part yet, as far as it told or is kept out.
+func (v View) silent() bool {
+	return v.Told.Aside != "" || v.Stands != "" || !v.Told.Serves || v.Fresh
 }
 
 // announced tells that some peer is about to change over.

@@ -39,6 +39,15 @@ type Word struct {
 // as those of a later one. It is waited for and never followed.
 func (w Word) Unread() bool { return w.Serves && w.Runs == vrrp.Parameters{} }
 
+// Hidden returns what can be known of a word that cannot be read.
+func (w Word) Hidden() Word {
+	w.Runs, w.Next, w.VirtualIPs = vrrp.Parameters{}, nil, nil
+	if w.Aside != "" {
+		w.Aside = unread
+	}
+	return w
+}
+
 // Aside is why a unit is kept out of an election: the text of an announcement, or one
 // of the reasons below. One that cannot be read keeps its unit out as well.
 type Aside string

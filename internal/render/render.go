@@ -63,8 +63,10 @@ func Files(d *decide.Desired, o facts.Observed) error {
 			return err
 		}
 	}
-	for _, path := range []string{layout.MainFile, layout.SysctlFile} {
-		d.Files[path] = shared(d.Files[path], o.Machine.Files[path])
+	for path, name := range map[string]string{layout.MainFile: "keepalived.conf", layout.SysctlFile: "sysctl.conf"} {
+		if o.Machine.Formats[path] > templates.Format(name) {
+			d.Files[path] = o.Machine.Files[path] // a later revision's
+		}
 	}
 	d.Files[l.Owner()] = o.Event.Unit.String() + "\n"
 	return nil

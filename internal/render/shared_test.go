@@ -27,8 +27,9 @@ func TestAFileOfAllApplicationsHasANumberForEachText(t *testing.T) {
 		"sysctl.conf":     {settings, []string{"", "488e331b4e7b"}},
 	} {
 		sum := fmt.Sprintf("%x", sha256.Sum256([]byte(c.text)))[:12]
-		n := format(c.text)
+		n := templates.Format(name)
 		require.Equal(t, len(c.formats)-1, n, "%s: the number of its format is the last one here", name)
+		require.Contains(t, c.text, fmt.Sprintf("\n# Format %d\n", n), name)
 		require.Equal(t, c.formats[n], sum, "%s is another text now: give it the next number, and add %q here", name, sum)
 	}
 }

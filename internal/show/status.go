@@ -330,7 +330,7 @@ func usurpedBy(d decide.Desired, r decide.Router, h facts.Heard) juju.Status {
 // WaitingFor says what this unit stands aside for when it is up to certain units, which
 // may take their time; false for what is over in a moment by itself.
 func WaitingFor(a group.Decision) (juju.Status, bool) {
-	c, ok := map[group.Aside]status.Condition{group.Unknown: status.WaitsToKnow, group.Unheard: status.WaitsForList, group.Agreed: status.WaitsToAgree}[a.Aside]
+	c, ok := map[group.Aside]status.Condition{group.Unknown: status.WaitsToKnow, group.Joins: status.WaitsToBeKnown, group.Unheard: status.WaitsForList, group.Agreed: status.WaitsToAgree}[a.Aside]
 	if !ok {
 		return juju.Status{}, false
 	}

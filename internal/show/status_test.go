@@ -187,6 +187,7 @@ func TestEveryConditionHasItsWords(t *testing.T) {
 			c.Routers[0].Aside = "keepalived/1 1 1 version=3 mode=multicast vrid=24 interval=200ms anchor=169.254.24.112"
 		}, "active: VIP ready: standby for " + one},
 		"unknown to this unit": {status.WaitsToKnow, -1, 1, func(c circumstances) { c.waitFor(group.Unknown) }, "waiting: takes no part yet, waits for another unit to tell of itself"},
+		"unknown to others":    {status.WaitsToBeKnown, -1, 1, func(c circumstances) { c.waitFor(group.Joins, 1) }, "waiting: takes no part yet, waits for keepalived/1 to know of this unit"},
 		"nobody sends to this unit": {status.WaitsForList, -1, 1, func(c circumstances) { c.waitFor(group.Unheard, 1, 2, 3, 4, 5) },
 			"waiting: takes no part yet, waits for keepalived/1, keepalived/2, keepalived/3 and 2 more to send advertisements here"},
 		"another one is about to change": {status.WaitsToAgree, -1, 1, func(c circumstances) { c.waitFor(group.Agreed, 2) },
@@ -405,7 +406,10 @@ func TestAMasterGetsBackWhatItLost(t *testing.T) {
 	now.Interfaces = append(now.Interfaces, facts.Interface{Name: "kube-ipvs0", Kind: "dummy", NoARP: true, Addresses: []netip.Prefix{netip.MustParsePrefix("10.0.0.251/32")}})
 	require.NotEmpty(t, now.Lost(*now.Machine), "a copy of it is not it")
 	now.Interfaces[0].Addresses = append(now.Interfaces[0].Addresses, netip.MustParsePrefix("10.0.0.251/32"))
+	require.NotEmpty(t, now.Lost(*now.Machine), "nor is one that the machine's owner has on the loopback device")
+	now.Owed = []step.FollowUp{step.Unpin}
 	require.Empty(t, now.Lost(*now.Machine), "one that is pinned is not lost")
+	now.Owed = nil
 	now.Interfaces[0].Addresses = nil
 	now.state.Addresses = now.state.Addresses[:1]
 	require.Empty(t, now.Lost(*now.Machine), "one that it has not read is a change still to come")

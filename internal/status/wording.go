@@ -52,6 +52,7 @@ const (
 	IgnoresWatchless
 	IgnoresCheck
 	WaitsToKnow
+	WaitsToBeKnown
 	WaitsForList
 	WaitsToAgree
 	OutOfElection
@@ -130,9 +131,10 @@ func Wordings() []Wording {
 			"It never read what the health checker writes, or reads it at a reload alone, so between hooks nothing moves the virtual IPs, neither a dead service nor the actions. Every pass has it read anew, which helps as soon as the machine's limit is raised (and noted in /etc/sysctl.d), or who uses so many ends. The charm leaves the limit alone: it is the whole machine's."},
 		IgnoresCheck: {juju.Waiting, "keepalived does not follow the health check: journalctl -u keepalived",
 			"It never read what the health checker writes, so nothing moves the virtual IPs, neither a dead service nor the actions. Every pass has it read anew; this shows when that did not work."},
-		WaitsToKnow:  {juju.Waiting, "takes no part yet, waits for UNIT to tell of itself", "This unit would not hear a unit that it does not know, and take what that one holds. Juju tells of the other units in hooks to come. For longer: see the status and the agent of that unit."},
-		WaitsForList: {juju.Waiting, "takes no part yet, waits for UNIT to send advertisements here", "With vrrp_mode=unicast: this unit would not hear UNIT. A hook of that unit ends it. For longer: see its status and its agent."},
-		WaitsToAgree: {juju.Waiting, "takes no part yet, waits for UNIT to run the same", "UNIT is about to change what all units share, or has not changed it yet. For longer: see its status and its agent."},
+		WaitsToKnow:    {juju.Waiting, "takes no part yet, waits for UNIT to tell of itself", "This unit would not hear a unit that it does not know, and take what that one holds. Juju tells of the other units in hooks to come. For longer: see the status and the agent of that unit."},
+		WaitsToBeKnown: {juju.Waiting, "takes no part yet, waits for UNIT to know of this unit", "UNIT may be about to change what all units share, and would not wait for a unit that it does not know. A hook of that unit ends it. For longer: see its status and its agent."},
+		WaitsForList:   {juju.Waiting, "takes no part yet, waits for UNIT to send advertisements here", "With vrrp_mode=unicast: this unit would not hear UNIT. A hook of that unit ends it. For longer: see its status and its agent."},
+		WaitsToAgree:   {juju.Waiting, "takes no part yet, waits for UNIT to run the same", "UNIT is about to change what all units share, or has not changed it yet. For longer: see its status and its agent."},
 		OutOfElection: {juju.Waiting, "takes no VIP while its check fails: REASON: juju run UNIT run-checks",
 			"The service is down and all_unhealthy=drop keeps sick units out."},
 		HoldsSome:  {juju.Waiting, "holds COUNT of ALL VIPs, keepalived is MASTER without ADDRESSES: journalctl -u keepalived", "Somebody took addresses away. Every pass puts them back; this shows when that did not work."},

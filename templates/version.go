@@ -1,0 +1,5 @@
+//go:build !neighbour
+
+package templates
+
+const later = 0
