@@ -52,7 +52,7 @@ func (v View) single(d Decision) Decision {
 		d.State, d.Pin = Holding, d.Run != d.Wanted
 	} else if v.stays() || v.Stands.Announcement() != nil {
 		// That one may hold what it announced. When nobody does, the agent takes part.
-		d.State, d.Aside, d.Wanted = StandsBy, v.Stands, d.Run
+		d.State, d.Aside, d.Wanted = StandsAside, v.Stands, d.Run
 	} else if v.Told.Aside == Unknown {
 		d.State, d.Aside = Learning, Unknown
 	} else if v.silent() && v.Strange {
@@ -83,7 +83,7 @@ func (v View) lead(d Decision) Decision {
 	}
 	if leader := v.leader(d.Wanted, own); leader != own {
 		// Of two that hold, the later one changes over; the other lets go.
-		d.State, d.Aside = StandsBy, leader.Aside()
+		d.State, d.Aside = StandsAside, leader.Aside()
 		return d
 	}
 	if own == nil {
@@ -155,9 +155,9 @@ func (v View) follow(d Decision) Decision {
 	leader := v.leader(d.Wanted, nil)
 	switch {
 	case leader != nil:
-		d.State, d.Aside = StandsBy, leader.Aside()
+		d.State, d.Aside = StandsAside, leader.Aside()
 	case open:
-		d.State, d.Aside = StandsBy, v.Told.Aside
+		d.State, d.Aside = StandsAside, v.Told.Aside
 	case v.deaf(d.Run, false),
 		// Who takes no part yet waits for the end of whatever is announced.
 		silent && v.announced(),

@@ -45,7 +45,7 @@ func TestWhatAUnitDecides(t *testing.T) {
 		"a standby goes by what it runs until somebody announces what it wants": {func(v *group.View) { v.Wanted = wanted }, group.Following, old, ""},
 		"a standby stands aside for an announcement of what it wants": {func(v *group.View) {
 			v.Wanted, v.Peers[0].Next, v.Peers[0].Announces = wanted, &announcement, true
-		}, group.StandsBy, old, announcement.Aside()},
+		}, group.StandsAside, old, announcement.Aside()},
 		"a holder that waits goes on": {func(v *group.View) { v.Wanted, v.Holds = wanted, true }, group.Announcing, old, ""},
 		"a holder changes over when all stand aside": {func(v *group.View) {
 			v.Wanted, v.Holds, v.Reign = wanted, true, 7
@@ -67,16 +67,16 @@ func TestWhatAUnitDecides(t *testing.T) {
 		"a second holder lets go beside it all the same": {func(v *group.View) {
 			v.Wanted, v.Holds, v.Peers[0].Next, v.Peers[0].Announces = wanted, true, &announcement, true
 			v.Peers = append(v.Peers, group.Peer{Unit: name(2), Word: group.Word{Serves: true}})
-		}, group.StandsBy, old, announcement.Aside()},
+		}, group.StandsAside, old, announcement.Aside()},
 		"and does not keep a standby out": {func(v *group.View) { v.Peers[0].Runs = vrrp.Parameters{} }, group.Following, old, ""},
 		"nor one that stands aside for it, as it may change still": {func(v *group.View) {
 			v.Told.Aside, v.Stands = announcement.Aside(), announcement.Aside()
 			v.Peers[0].Runs, v.Peers[0].Announces = vrrp.Parameters{}, true
-		}, group.StandsBy, old, announcement.Aside()},
+		}, group.StandsAside, old, announcement.Aside()},
 		"nor when it announces nothing any more, as it may have changed": {func(v *group.View) {
 			v.Told.Aside, v.Stands, v.Peers[0].Runs = announcement.Aside(), announcement.Aside(), vrrp.Parameters{}
 			v.Peers = append(v.Peers, group.Peer{Unit: name(2), Word: group.Word{Serves: true, Runs: old}})
-		}, group.StandsBy, old, announcement.Aside()},
+		}, group.StandsAside, old, announcement.Aside()},
 		"a unit that begins beside it waits for a word that it can read": {func(v *group.View) {
 			v.Runs, v.Serves, v.Told, v.Peers[0].Runs = vrrp.Parameters{}, false, group.Word{}, vrrp.Parameters{}
 		}, group.Returning, old, group.Agreed},
@@ -148,11 +148,11 @@ func TestWhatAUnitDecides(t *testing.T) {
 		"who is left alone changes nothing in the hook that tells so": {func(v *group.View) {
 			v.Loses, v.Holds, v.Wanted, v.Peers = true, true, wanted, nil
 		}, group.Holding, old, ""},
-		"nor while one that departs is heard to hold": {func(v *group.View) { v.Hears, v.Wanted, v.Peers = true, wanted, nil }, group.StandsBy, old, ""},
+		"nor while one that departs is heard to hold": {func(v *group.View) { v.Hears, v.Wanted, v.Peers = true, wanted, nil }, group.StandsAside, old, ""},
 		"and then changes over":                       {func(v *group.View) { v.Holds, v.Wanted, v.Peers = true, wanted, nil }, group.Changing, wanted, ""},
 		"who stands aside for one that departed stays so: it may hold what it announced": {func(v *group.View) {
 			v.Wanted, v.Peers, v.Stands = wanted, nil, announcement.Aside()
-		}, group.StandsBy, old, announcement.Aside()},
+		}, group.StandsAside, old, announcement.Aside()},
 
 		"who would take part alone waits for those that stand aside with other parameters": {func(v *group.View) {
 			withdrawn := announcement

@@ -69,16 +69,16 @@ type State string
 
 // The states.
 const (
-	Out        State = "out"
-	Learning   State = "learning"
-	Following  State = "following"
-	Holding    State = "holding"
-	Announcing State = "announcing"
-	Changing   State = "changing"
-	StandsBy   State = "aside"
-	Returning  State = "returning"
-	Mixed      State = "mixed"
-	Departing  State = "departing"
+	Out         State = "out"
+	Learning    State = "learning"
+	Following   State = "following"
+	Holding     State = "holding"
+	Announcing  State = "announcing"
+	Changing    State = "changing"
+	StandsAside State = "aside"
+	Returning   State = "returning"
+	Mixed       State = "mixed"
+	Departing   State = "departing"
 )
 
 // Peer is another unit of the group, as a virtual router concerns it.
