@@ -107,7 +107,8 @@ func (v View) lead(d Decision) Decision {
 			d.Waits = append(d.Waits, p.Unit)
 		}
 	}
-	if d.Ready == d.Others && v.gathered(d) {
+	d.Soon = d.Ready == d.Others && v.stays()
+	if d.Ready == d.Others && v.gathered(d) && !v.stays() {
 		d.State, d.Run, d.Pin, d.Next = Changing, d.Wanted, true, nil
 	}
 	return d
@@ -138,11 +139,11 @@ func (v View) follow(d Decision) Decision {
 		if promised == nil || p.Unit != promised.Holder || !p.Serves {
 			continue
 		}
-		// While the holder cannot be read it may be about to change over still, or have. What
-		// became of it when it was lost, others may have read.
+		// While the holder cannot be read it may be about to change over still, or have. One
+		// that is lost may have, which others have read.
 		open = p.Next != nil && *p.Next == *promised || p.Announces && p.Next == nil || p.Unread()
 		if p.Lost {
-			open = v.behind(*promised)
+			open = p.Runs != promised.Parameters && !v.joinedSince(Announcement{Parameters: d.Run, Round: promised.Round})
 		}
 		if p.Runs == promised.Parameters && v.Accepts(p.Runs) {
 			d.Run = p.Runs

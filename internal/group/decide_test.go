@@ -58,6 +58,12 @@ func TestWhatAUnitDecides(t *testing.T) {
 			own := group.Announcement{Parameters: wanted, Holder: name(0), Round: 1, Since: 9}
 			v.Told.Next, v.Peers[0].Next, v.Peers[0].Announces, v.Peers[0].Round = &own, &announcement, true, 1
 		}, group.Announcing, old, ""},
+		"not in the hook of another unit that departs, which may take part still": {func(v *group.View) {
+			v.Wanted, v.Holds, v.Reign, v.Loses = wanted, true, 7, true
+			own := group.Announcement{Parameters: wanted, Holder: name(0), Round: 1, Since: 7}
+			v.Told.Next, v.Peers[0].Aside = &own, own.Aside()
+		}, group.Announcing, old, ""},
+
 		"a peer that cannot be read is waited for, as it may not be able to read an announcement": {func(v *group.View) {
 			v.Wanted, v.Holds, v.Peers[0].Runs = wanted, true, vrrp.Parameters{}
 		}, group.Holding, old, ""},
@@ -110,12 +116,15 @@ func TestWhatAUnitDecides(t *testing.T) {
 			v.Told.Aside, v.Stands = announcement.Aside(), announcement.Aside()
 			v.Peers[0].Lost = true
 			v.Peers = append(v.Peers, group.Peer{Unit: name(2), Word: group.Word{Serves: true, Runs: old}})
-		}, group.StandsBy, old, announcement.Aside()},
+		}, group.StandsAside, old, announcement.Aside()},
 		"and takes part with those that have": {func(v *group.View) {
 			v.Told.Aside, v.Stands = announcement.Aside(), announcement.Aside()
 			v.Peers[0].Lost = true
 			v.Peers = append(v.Peers, group.Peer{Unit: name(2), Word: group.Word{Serves: true, Runs: old, Round: 1}})
 		}, group.Following, old, ""},
+		"nor does its hook let it in where all stand aside: its agent does when the virtual IP is dead": {func(v *group.View) {
+			v.Told.Aside, v.Stands, v.Peers[0].Lost = announcement.Aside(), announcement.Aside(), true
+		}, group.StandsAside, old, announcement.Aside()},
 		"it does as the lost one has done": {func(v *group.View) {
 			v.Told.Aside, v.Stands = announcement.Aside(), announcement.Aside()
 			v.Peers[0].Lost, v.Peers[0].Runs = true, wanted

@@ -32,8 +32,8 @@
 // meanwhile. When it finds the virtual IP dead (nobody answers at it, says he has it, or
 // advertises) its agent takes part again without a hook, so a holder lost on the way
 // costs a failover, not the address. Peers at whose addresses nothing answers are lost:
-// nobody waits for them, and who stood aside for one does as it told to have done, once
-// those that take part have read of it. A unit that comes back from the dead among
+// nobody waits for them. Who stood aside for one does as it told to have done, else as
+// those do that take part and know of it; where nobody does, the agents see to it. A unit that comes back from the dead among
 // others with other parameters stands aside until it has changed over (Returning).
 //
 // A peer that says what cannot be read, being of a later revision or garbled, serves
@@ -193,16 +193,10 @@ func (v View) joined(p vrrp.Parameters) bool {
 	return slices.ContainsFunc(v.Peers, func(peer Peer) bool { return peer.takesPart() && peer.Runs == p })
 }
 
-// joinedSince tells that some peer takes part with what this unit announces, and told so
-// after it had read that. What it told before may be from before this unit changed over.
-func (v View) joinedSince(own Announcement) bool {
-	return slices.ContainsFunc(v.Peers, func(p Peer) bool { return p.takesPart() && p.Runs == own.Parameters && p.Round >= own.Round })
-}
-
-// behind tells that some peer takes part as far as is known, and told so before it had read
-// an announcement.
-func (v View) behind(a Announcement) bool {
-	return slices.ContainsFunc(v.Peers, func(p Peer) bool { return p.takesPart() && p.Round < a.Round })
+// joinedSince tells that some peer takes part with an announcement's parameters, and told
+// so when it knew of that. What it told before may be from before somebody changed over.
+func (v View) joinedSince(a Announcement) bool {
+	return slices.ContainsFunc(v.Peers, func(p Peer) bool { return p.takesPart() && p.Runs == a.Parameters && p.Round >= a.Round })
 }
 
 // unread tells that some peer says what cannot be read.
