@@ -35,7 +35,12 @@ func Decide(v View) Decision {
 	}
 	d.Wanted = wanted
 	d.Moving = d.Run != wanted
-	d.Round = v.lastRound()
+	d.Round = v.Told.Round
+	for _, p := range v.Peers {
+		if p.Announces {
+			d.Round = max(d.Round, p.Round)
+		}
+	}
 	if d.Next != nil {
 		d.Round = d.Next.Round
 	}
@@ -134,7 +139,7 @@ func (v View) gathered(d Decision) bool {
 func (v View) follow(d Decision) Decision {
 	d.State = Following
 	promised := v.Told.Aside.Announcement()
-	open := false
+	open := promised != nil && !v.settled(*promised, d.Run) // its holder has departed, maybe
 	for _, p := range v.Peers {
 		if promised == nil || p.Unit != promised.Holder || !p.Serves {
 			continue
@@ -143,7 +148,7 @@ func (v View) follow(d Decision) Decision {
 		// that is lost may have, which others have read.
 		open = p.Next != nil && *p.Next == *promised || p.Announces && p.Next == nil || p.Unread()
 		if p.Lost {
-			open = p.Runs != promised.Parameters && !v.joinedSince(Announcement{Parameters: d.Run, Round: promised.Round})
+			open = p.Runs != promised.Parameters && !v.settled(*promised, d.Run)
 		}
 		if p.Runs == promised.Parameters && v.Accepts(p.Runs) {
 			d.Run = p.Runs
@@ -203,7 +208,7 @@ func (v View) announce(wanted vrrp.Parameters) *Announcement {
 	return &a
 }
 
-// lastRound is the round of the last announcement that this unit knows of.
+// lastRound is that of the last announcement which any unit knows of.
 func (v View) lastRound() int {
 	round := v.Told.Round
 	for _, p := range v.Peers {

@@ -115,12 +115,20 @@ func TestWhatAUnitDecides(t *testing.T) {
 		"who stands aside for a lost holder waits for those that have not read of it, as others may have changed over": {func(v *group.View) {
 			v.Told.Aside, v.Stands = announcement.Aside(), announcement.Aside()
 			v.Peers[0].Lost = true
-			v.Peers = append(v.Peers, group.Peer{Unit: name(2), Word: group.Word{Serves: true, Runs: old}})
+			v.Peers = append(v.Peers, group.Peer{Unit: name(2), Knows: group.Known{1: 1}, Word: group.Word{Serves: true, Runs: old}})
 		}, group.StandsAside, old, announcement.Aside()},
 		"and takes part with those that have": {func(v *group.View) {
 			v.Told.Aside, v.Stands = announcement.Aside(), announcement.Aside()
 			v.Peers[0].Lost = true
-			v.Peers = append(v.Peers, group.Peer{Unit: name(2), Word: group.Word{Serves: true, Runs: old, Round: 1}})
+			v.Peers = append(v.Peers, group.Peer{Unit: name(2), Knows: group.Known{1: 1}, Word: group.Word{Serves: true, Runs: old, Round: 1}})
+		}, group.Following, old, ""},
+		"so does who stands aside for one that departed, which holds until it stops": {func(v *group.View) {
+			v.Told.Aside, v.Stands = announcement.Aside(), announcement.Aside()
+			v.Peers = []group.Peer{{Unit: name(2), Knows: group.Known{1: 1}, Word: group.Word{Serves: true, Runs: old}}}
+		}, group.StandsAside, old, announcement.Aside()},
+		"until one that has seen it depart takes part": {func(v *group.View) {
+			v.Told.Aside, v.Stands = announcement.Aside(), announcement.Aside()
+			v.Peers = []group.Peer{{Unit: name(2), Word: group.Word{Serves: true, Runs: old}}}
 		}, group.Following, old, ""},
 		"nor does its hook let it in where all stand aside: its agent does when the virtual IP is dead": {func(v *group.View) {
 			v.Told.Aside, v.Stands, v.Peers[0].Lost = announcement.Aside(), announcement.Aside(), true
@@ -164,9 +172,7 @@ func TestWhatAUnitDecides(t *testing.T) {
 		}, group.StandsAside, old, announcement.Aside()},
 
 		"who would take part alone waits for those that stand aside with other parameters": {func(v *group.View) {
-			withdrawn := announcement
-			withdrawn.Holder = name(2)
-			v.Told.Aside, v.Peers[0].Runs, v.Peers[0].Aside = withdrawn.Aside(), wanted, group.Agreed
+			v.Told.Aside, v.Peers[0].Runs, v.Peers[0].Aside = group.Joins, wanted, group.Agreed
 		}, group.Returning, old, group.Agreed},
 		"a hook killed after its unit booted leaves it as careful": {func(v *group.View) {
 			v.Stands, v.Peers[0].Runs = group.Agreed, vrrp.Parameters{}

@@ -87,6 +87,8 @@ type Peer struct {
 	Word
 	// Lost tells that nothing answers at any address that it told.
 	Lost bool
+	// Knows is whom it knows.
+	Knows Known
 	// Elsewhere is what the peer told of the other virtual routers.
 	Elsewhere []Word
 }
@@ -148,8 +150,8 @@ type Decision struct {
 	State State
 	// Was and Run are what the configuration says before and after the hook.
 	Was, Run vrrp.Parameters
-	// Next is the unit's announcement; nil for none. Round is the last announcement's of any
-	// unit.
+	// Next is the unit's announcement; nil for none. Round is that of the last announcement
+	// which it made or read.
 	Next  *Announcement
 	Round int
 	// Aside keeps it out of the election.
@@ -197,6 +199,15 @@ func (v View) joined(p vrrp.Parameters) bool {
 // so when it knew of that. What it told before may be from before somebody changed over.
 func (v View) joinedSince(a Announcement) bool {
 	return slices.ContainsFunc(v.Peers, func(p Peer) bool { return p.takesPart() && p.Runs == a.Parameters && p.Round >= a.Round })
+}
+
+// settled tells that some peer takes part with these parameters, and told so when it had
+// read an announcement or could read it no more: whatever became of that, it is not to come.
+func (v View) settled(a Announcement, runs vrrp.Parameters) bool {
+	return slices.ContainsFunc(v.Peers, func(p Peer) bool {
+		_, knows := p.Knows[a.Holder.Number]
+		return p.takesPart() && p.Runs == runs && (p.Round >= a.Round || !knows)
+	})
 }
 
 // unread tells that some peer says what cannot be read.

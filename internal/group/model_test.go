@@ -268,8 +268,9 @@ func (m *model) decide(q question) answer {
 	var units []group.Unit
 	for k, p := range q.peers {
 		if p.member {
-			v.Peers = append(v.Peers, group.Peer{Unit: name(k), Word: m.word(p.told, p.later && !q.later), Lost: q.lost[k]})
-			units = append(units, p.told.unit(k, q.lost[k]))
+			unit := p.told.unit(k, q.lost[k])
+			v.Peers = append(v.Peers, group.Peer{Unit: name(k), Word: m.word(p.told, p.later && !q.later), Lost: q.lost[k], Knows: unit.Knows})
+			units = append(units, unit)
 		}
 	}
 	knows := q.told.unit(q.n, false).Know(q.wanted > 0, units)

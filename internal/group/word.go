@@ -28,7 +28,7 @@ type Word struct {
 	// to change to; Announces is there also for one that cannot be read.
 	Next      *Announcement
 	Announces bool
-	// Round is the last announcement's that this unit knows of, withdrawn or not.
+	// Round is that of the last announcement which this unit made or read, withdrawn or not.
 	Round int
 	// Aside is what this unit stands aside for; empty while it takes part.
 	Aside Aside
