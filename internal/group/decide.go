@@ -168,8 +168,8 @@ func (v View) follow(d Decision) Decision {
 		// Who takes no part yet waits for the end of whatever is announced.
 		silent && v.announced(),
 		// Those that said that they stand aside may have taken over since: their agents
-		// do so without a hook.
-		silent && !v.joined(d.Run) && (v.deaf(d.Run, true) || v.unread()):
+		// do so without a hook. Who took part when it was last read may be gone.
+		silent && (v.deaf(d.Run, true) || !v.joined(d.Run) && v.unread()):
 		d.State, d.Aside = Returning, Agreed
 	case silent && v.Strange:
 		// They may be about to change over, and would not wait for it.
@@ -233,7 +233,7 @@ func (v View) leader(wanted vrrp.Parameters, own *Announcement) *Announcement {
 func (v View) WaitsFor(d Decision) []juju.Unit {
 	var units []juju.Unit
 	for _, p := range v.serving() {
-		if d.Aside == Agreed && (p.Announces || p.Unread() || p.Aside == "" && !d.Run.Understands(p.Runs)) {
+		if d.Aside == Agreed && (p.Announces || p.Unread() || !d.Run.Understands(p.Runs)) {
 			units = append(units, p.Unit)
 		}
 	}

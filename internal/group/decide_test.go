@@ -174,6 +174,10 @@ func TestWhatAUnitDecides(t *testing.T) {
 		"who would take part alone waits for those that stand aside with other parameters": {func(v *group.View) {
 			v.Told.Aside, v.Peers[0].Runs, v.Peers[0].Aside = group.Joins, wanted, group.Agreed
 		}, group.Returning, old, group.Agreed},
+		"also where another takes part with its own, which may be gone by now": {func(v *group.View) {
+			v.Told.Aside, v.Peers[0].Runs, v.Peers[0].Aside = group.Agreed, wanted, announcement.Aside()
+			v.Peers = append(v.Peers, group.Peer{Unit: name(2), Word: group.Word{Serves: true, Runs: old}})
+		}, group.Returning, old, group.Agreed},
 		"a hook killed after its unit booted leaves it as careful": {func(v *group.View) {
 			v.Stands, v.Peers[0].Runs = group.Agreed, vrrp.Parameters{}
 		}, group.Returning, old, group.Agreed},
