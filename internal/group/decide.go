@@ -7,8 +7,9 @@ import (
 
 // Decide says what a unit does about a virtual router.
 func Decide(v View) Decision {
-	wanted := v.Wanted
+	wanted, late := v.Wanted, false
 	if v.Taken && v.Serves {
+		late = v.Holds && wanted != v.Runs && v.joined(wanted)
 		v.Wanted = v.Runs // until another router has left it
 	}
 	d := Decision{Was: v.Runs, Run: v.Runs, Wanted: v.Wanted, Holds: v.Serves && v.Holds}
@@ -32,6 +33,10 @@ func Decide(v View) Decision {
 		d = v.lead(d)
 	default:
 		d = v.follow(d)
+	}
+	if late && d.State == Holding {
+		// Of two that hold, the one lets go that cannot follow yet.
+		d.State, d.Aside = Returning, Agreed
 	}
 	d.Wanted = wanted
 	d.Moving = d.Run != wanted
