@@ -18,8 +18,8 @@ import (
 // An expression compiled at start takes 10,000 to 100,000 bytes. In processor time it is
 // twice that program at most, see BenchmarkStart.
 const (
-	mostInitial     = 80_000
-	mostStartFaults = 2.3
+	mostInitial     = 60_000
+	mostStartFaults = 2.2
 )
 
 // initBytes is what a line of GODEBUG=inittrace=1 says of a package (runtime, debugging

@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 
@@ -210,6 +211,42 @@ func later(bag juju.Databag) juju.Databag {
 	return bag
 }
 
+// next lets a unit run the first of its hooks to come that begins so.
+func next(t *testing.T, c *charmtest.Cluster, n *charmtest.Node, hook string) {
+	t.Helper()
+	i := slices.IndexFunc(n.Pending, func(p string) bool { return strings.HasPrefix(p, hook) })
+	require.GreaterOrEqual(t, i, 0, "%s is not to come\n%s", hook, c)
+	p := n.Pending[i]
+	n.Pending = slices.Insert(slices.Delete(n.Pending, i, i+1), 0, p)
+	for !c.Step(n) {
+	}
+}
+
+// TestAUnitThatJoinsDuringAChangeOverTakesNoPartUntilTheHolderKnowsOfIt: its agent remembers
+// what the holder told before it announced the change, and the holder does not wait for it.
+func TestAUnitThatJoinsDuringAChangeOverTakesNoPartUntilTheHolderKnowsOfIt(t *testing.T) {
+	c := newCluster(t, 2)
+	holder := c.Serving()[0]
+	standby := c.Nodes[1-slices.Index(c.Nodes, holder)]
+	third := c.Add()
+	work(c, third)
+	c.Set(map[string]any{"router_id": 51})
+	next(t, c, holder, "config-changed")
+	require.Contains(t, holder.Juju.Own("cluster:1")["next"], "vrid=51")
+	next(t, c, standby, "cluster-relation-changed")
+	next(t, c, holder, "cluster-relation-changed "+standby.Juju.Unit.String())
+	require.Contains(t, holder.Juju.Own("cluster:1")["vrrp"], "vrid=51", "it has changed over, of the third it knows nothing")
+	for _, hook := range []string{"config-changed", "update-status"} {
+		third.Await(hook)
+		next(t, c, third, hook)
+		require.Equal(t, []*charmtest.Node{holder}, c.Serving(), "%s\n%s", hook, c)
+		require.Equal(t, "joins", third.Juju.Own("cluster:1")["aside"], hook)
+	}
+	rest(t, c)
+	agreed(t, c, "all know each other")
+	require.Zero(t, c.Gaps)
+}
+
 // TestAPeerOfALaterRevisionIsWaitedFor: units are refreshed one by one, up and down, while
 // options change, in both modes. Nobody changes over without those whose words it cannot
 // read, and all hear each other.
@@ -238,10 +275,7 @@ func TestAPeerOfALaterRevisionIsWaitedFor(t *testing.T) {
 			id, at int // the option that changes, and after how many refreshes
 		}{{"up", later, 51, 0}, {"down", nil, 23, 1}} {
 			for n, k := range r.Perm(3) {
-				c.Nodes[k].Accent = turn.accent
-				for _, other := range c.Nodes {
-					other.Await("cluster-relation-changed")
-				}
+				c.Speak(c.Nodes[k], turn.accent)
 				c.Nodes[k].Await("upgrade-charm")
 				if n == turn.at {
 					c.Set(map[string]any{"router_id": turn.id})
@@ -430,6 +464,9 @@ func (w *walker) event() (what string, fault bool) {
 	}
 	if !n.Busy() {
 		return "nothing", false
+	}
+	if i := 1 + r.IntN(len(n.Pending)); !n.Running() && i < len(n.Pending) && strings.HasPrefix(n.Pending[0], "cluster-") {
+		n.Pending[0], n.Pending[i] = n.Pending[i], n.Pending[0] // Juju runs those of peers in any order, others in between
 	}
 	hook := n.Pending[0]
 	if w.stale[n] && !n.Running() {

@@ -169,7 +169,9 @@ func tellVersion(obs facts.Observed, j Model, m Machine) error {
 	if err := j.SetWorkloadVersion(version); err != nil {
 		return err
 	}
-	m.NoteVersion(layout.Layout{Application: obs.Event.Unit.Application}, version)
+	if version != obs.Machine.VersionTold {
+		m.NoteVersion(layout.Layout{Application: obs.Event.Unit.Application}, version)
+	}
 	return nil
 }
 

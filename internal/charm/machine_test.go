@@ -50,6 +50,33 @@ func TestASettingOfTheOwnerBlocksOnlyAUnitThatHasNotBegun(t *testing.T) {
 	}
 }
 
+// TestAValueThatIsDefinedCountsAsItIsAndOneThatCannotBeKnownAsHarmful.
+func TestAValueThatIsDefinedCountsAsItIsAndOneThatCannotBeKnownAsHarmful(t *testing.T) {
+	const hidden = ", which has a value that the charm cannot know, $G: remove it"
+	for setting, want := range map[string]string{
+		"$G=224.0.0.77\nglobal_defs {\nvrrp_mcast_group4 $G\n}":              "vrrp_mcast_group4, which sends advertisements where other units do not listen: remove it",
+		"@a $G=224.0.0.77\nglobal_defs {\nvrrp_mcast_group4 ${G}\n}":         "vrrp_mcast_group4" + hidden,
+		"global_defs {\nv3_checksum_as_v2 $G\n}":                             "v3_checksum_as_v2" + hidden,
+		"global_defs {\nvrrp_garp_interval $G\n}":                            "vrrp_garp_interval" + hidden,
+		"garp_group {\ninterface $I\ngarp_interval 2\n}":                     "garp_interval, which delays telling the network that virtual IPs moved: remove it",
+		"$I=eth0\ngarp_group {\ninterfaces {\n$I\n}\ngarp_interval 2\n}":     "garp_interval, which delays telling the network that virtual IPs moved: remove it",
+		"$G=net_namespace blue\n$G":                                          "net_namespace, which puts the virtual IPs into another network namespace: remove it",
+		"$G=224.0.0.18\nglobal_defs {\nvrrp_mcast_group4 $G\n}":              "",
+		"global_defs {\nvrrp_mcast_group6 $G\nvrrp_gna_interval $G\n}":       "",
+		"$I=eth1\ngarp_group {\ninterface $I\ngarp_interval $G\n}":           "",
+		"$G=off\nglobal_defs {\nv3_checksum_as_v2 $G\nsmtp_server ${X}.5\n}": "",
+	} {
+		out := charmtest.Run(t, "config-changed", owned(setting+"\n")).Juju.Status.String()
+		if want == "" {
+			require.Equal(t, "active: VIP ready: holds "+vip, out, setting)
+			continue
+		}
+		require.Equal(t, "blocked: /etc/keepalived/keepalived.conf sets "+want, out, setting)
+	}
+	taken := owned("$ID=23\n$IF=eth0\n" + strings.ReplaceAll(before, "virtual_router_id 90", "virtual_router_id $ID"))
+	require.Contains(t, charmtest.Run(t, "config-changed", taken).Juju.Status.String(), `blocked: option router_id is "23", must be another one`)
+}
+
 func TestWhatAnInstanceCanSayOfItselfBlocksNobody(t *testing.T) {
 	for _, setting := range []string{"vrrp_strict", "vrrp_min_garp", "vrrp_garp_interval 0.001", "vrrp_mcast_group4 224.0.0.18", "vrrp_mcast_group6 ff02::77",
 		"v3_checksum_as_v2 off", "json_version 2", "vrrp_skip_check_adv_addr", "vrrp_version 2", "# net_namespace blue"} {
@@ -80,6 +107,7 @@ func TestKeepalivedHasTheTimeToStartThatTheOwnersScriptTakes(t *testing.T) {
 		"startup_script /etc/rules\nstartup_script_timeout 60":   "70s",
 		"startup_script /etc/rules\nstartup_script_timeout 9000": "20s",
 		"startup_script /etc/rules\nstartup_script_timeout x":    "20s",
+		"startup_script /etc/rules\nstartup_script_timeout $T":   "1010s",
 		"shutdown_script /etc/rules":                             "10s",
 	} {
 		s := charmtest.Run(t, "config-changed", owned("global_defs {\n"+setting+"\n}\n")).State
@@ -92,6 +120,8 @@ func TestFilesThatTheOwnerIncludesAreReadToo(t *testing.T) {
 	const more = "/etc/keepalived/more.conf"
 	s := owned("include " + more + "\n")
 	s.Host.Files[more] = "global_defs {\nnet_namespace blue\n}\n"
+	require.Contains(t, charmtest.Run(t, "config-changed", s).Juju.Status.String(), "blocked: "+more+" sets net_namespace")
+	s.Host.Files[layout.MainFile] = "$D=/etc/keepalived\nincluder ${D}/{none,more}.conf\n" + before
 	require.Contains(t, charmtest.Run(t, "config-changed", s).Juju.Status.String(), "blocked: "+more+" sets net_namespace")
 	s.Host.Files[more] = strings.ReplaceAll(before, "90", "23")
 	require.Equal(t, `blocked: option router_id is "23", must be another one, `+more+` uses it on interface eth0`,

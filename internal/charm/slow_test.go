@@ -38,8 +38,7 @@ func TestUnitsChangeOverThoughElectionsAreSlow(t *testing.T) {
 		for _, n := range c.Nodes {
 			n.Host.Slow = round < 10 && round%3 > 0
 			n.Await("update-status")
-			for n.Busy() && !c.Step(n) {
-			}
+			work(c, n)
 			if len(n.Host.Pinned) > 0 {
 				waits++
 			}

@@ -28,7 +28,7 @@ func TestAUnitWhoseBaseIsUpgradedTellsThatItServesNothing(t *testing.T) {
 	for _, key := range []string{"vrrp", "aside", "healthy", "lists", "address", "macs"} {
 		require.Empty(t, bag[key], key)
 	}
-	for _, key := range []string{"principal", "rank", "addresses", "protocol", "ingress-address"} {
+	for _, key := range []string{"principal", "rank", "addresses", "protocol", "ingress-address", "knows"} {
 		require.Equal(t, told[key], bag[key], key)
 	}
 	in := h.State.Clone()
@@ -39,7 +39,7 @@ func TestAUnitWhoseBaseIsUpgradedTellsThatItServesNothing(t *testing.T) {
 	c.Set(map[string]any{"router_id": 42})
 	work(c, h)
 	require.Contains(t, h.Juju.Own("cluster:1")["vrrp"], "vrid=42 ", "nobody waits for it")
-	u.Pending = []string{"post-series-upgrade"}
+	u.Pending = append([]string{"post-series-upgrade"}, u.Pending...)
 	rest(t, c)
 	agreed(t, c, "it is back")
 }

@@ -17,6 +17,11 @@ import (
 // see what the others have published, and their daemons elect a holder. Hooks run
 // in steps, so those of different units can interleave in any way. Time passes
 // only when Pass is called; an election takes none.
+//
+// A unit sees as much of the others as Juju serves it: its list of peers changes in its
+// hooks of them, and it reads a peer's databag anew after that peer's joined and changed
+// hooks and once its agent has started anew (Juju 3.5.4,
+// worker/uniter/runner/context/cache.go).
 type Cluster struct {
 	// Nodes are the units, by number. One that has left is not Member any more.
 	Nodes []*Node
@@ -49,21 +54,31 @@ type Node struct {
 	Up, Agent bool
 	// Sick tells that the check of the service fails.
 	Sick bool
-	// Accent is how another revision of the charm says what this one publishes; nil for
-	// this revision.
-	Accent func(juju.Databag) juju.Databag
-	// Pending are the hooks to come; the first one may be running.
+	// Pending are the hooks to come; the first one may be running. The unit that a hook of
+	// the peer relation is about stands behind its name.
 	Pending []string
 
 	number int
-	met    bool         // its hooks see the others
 	bag    juju.Databag // as the others see it
+	// seen is what the agent remembers of each unit that it has in its list of peers, by
+	// number; nil for one that it reads next time. away tells that it has stopped since.
+	seen   map[int]*words
+	away   bool
 	hook   *running
 	voices []*voice
 	// again is the start of the health checker with which an instance takes part again
 	// although it was told to stand aside; unconfirmed the one that a boot made.
 	again       map[string]int
 	unconfirmed int
+	// accent is how another revision of the charm says what this one publishes; nil for
+	// this revision.
+	accent func(juju.Databag) juju.Databag
+}
+
+// words are a databag as it was read, with how they were said.
+type words struct {
+	bag    juju.Databag
+	accent func(juju.Databag) juju.Databag
 }
 
 // running is a hook on its way.
@@ -97,7 +112,7 @@ func (c *Cluster) Clone(t testing.TB) *Cluster {
 			t.Fatalf("a running hook cannot be cloned:\n%s", c)
 		}
 		node, state := *n, n.State.Clone()
-		node.State, node.Pending, node.bag, node.again = &state, slices.Clone(n.Pending), maps.Clone(n.bag), maps.Clone(n.again)
+		node.State, node.Pending, node.bag, node.again, node.seen = &state, slices.Clone(n.Pending), maps.Clone(n.bag), maps.Clone(n.again), maps.Clone(n.seen)
 		node.voices = nil
 		for _, v := range n.voices {
 			voice := *v
@@ -113,9 +128,15 @@ func (c *Cluster) Clone(t testing.TB) *Cluster {
 func (c *Cluster) Add() *Node {
 	number := len(c.Nodes)
 	s := NewState(number)
-	n := &Node{State: &s, number: number, Member: true, Up: true, Agent: true, again: map[string]int{}, unconfirmed: -1,
-		Pending: []string{"install", "config-changed", "start", "cluster-relation-joined"}}
+	n := &Node{State: &s, number: number, Member: true, Up: true, Agent: true, again: map[string]int{}, unconfirmed: -1, seen: map[int]*words{},
+		Pending: []string{"install", "config-changed", "start"}}
 	n.bag = maps.Clone(s.Juju.Own(peers))
+	for _, other := range c.Nodes {
+		if other.Member {
+			n.Await(about(joined, other))
+			other.Await(about(joined, n))
+		}
+	}
 	c.Nodes = append(c.Nodes, n)
 	return n
 }
@@ -124,6 +145,35 @@ func (c *Cluster) Add() *Node {
 func (c *Cluster) Remove(n *Node) {
 	c.PowerOff(n)
 	n.Member = false
+	for _, other := range c.Nodes {
+		if _, listed := other.seen[n.number]; listed && other != n {
+			other.Await(about(departed, n))
+		}
+		first := 0
+		if other.hook != nil {
+			first = 1
+		}
+		for i := len(other.Pending) - 1; i >= first; i-- {
+			if p := other.Pending[i]; p == about(joined, n) || p == about(changed, n) {
+				other.Pending = slices.Delete(other.Pending, i, i+1)
+			}
+		}
+	}
+}
+
+// The hooks of the peer relation.
+const (
+	joined   = "cluster-relation-joined"
+	changed  = "cluster-relation-changed"
+	departed = "cluster-relation-departed"
+)
+
+// about is the hook of that name which is about a unit.
+func about(hook string, n *Node) string { return hook + " " + n.Juju.Unit.String() }
+
+// Speak has a unit say what it publishes as another revision does; nil for this one.
+func (c *Cluster) Speak(n *Node, accent func(juju.Databag) juju.Databag) {
+	n.accent = accent
 	c.news(n)
 }
 
@@ -142,13 +192,41 @@ func (n *Node) Await(hook string) {
 	}
 }
 
-// news tells the others that a unit has published something, or has left.
-func (c *Cluster) news(from *Node) {
+// news tells the others that a unit has published something.
+func (c *Cluster) news(of *Node) {
 	for _, n := range c.Nodes {
-		if n != from {
-			n.Await("cluster-relation-changed")
+		if _, listed := n.seen[of.number]; listed {
+			n.Await(about(changed, of))
 		}
 	}
+}
+
+// forget is what an agent does that starts.
+func (n *Node) forget() {
+	for k := range n.seen {
+		n.seen[k] = nil
+	}
+}
+
+// meet brings the unit's list of peers to where Juju has it as a hook begins.
+func (c *Cluster) meet(n *Node, hook string) (departing juju.Unit) {
+	name, unit, _ := strings.Cut(hook, " ")
+	for _, other := range c.Nodes {
+		switch {
+		case other.Juju.Unit.String() != unit:
+		case name == departed:
+			delete(n.seen, other.number)
+			departing = other.Juju.Unit
+		default:
+			n.seen[other.number] = nil
+		}
+	}
+	for k, read := range n.seen {
+		if read == nil {
+			n.seen[k] = &words{maps.Clone(c.Nodes[k].bag), c.Nodes[k].accent}
+		}
+	}
+	return departing
 }
 
 // Running tells that a hook of the unit has begun.
@@ -185,22 +263,26 @@ func (c *Cluster) Step(n *Node) (ended bool) {
 func (c *Cluster) begin(n *Node) {
 	in := n.State.Clone()
 	in.Juju.Options = maps.Clone(c.Options)
-	n.met = n.met || n.Pending[0] == "cluster-relation-joined"
+	if n.away {
+		n.forget()
+		n.away = false
+	}
+	departing := c.meet(n, n.Pending[0])
 	bags := map[juju.Unit]juju.Databag{in.Juju.Unit: n.bag}
 	in.Juju.Planned = 0
 	in.Host.Silent = nil
 	in.Host.Network = c.network(n)
 	for _, other := range c.Nodes {
-		if !other.Member {
+		if other.Member {
+			in.Juju.Planned++
+		}
+		read, listed := n.seen[other.number]
+		if !listed {
 			continue
 		}
-		in.Juju.Planned++
-		if other == n || !n.met || !other.met {
-			continue
-		}
-		bags[other.Juju.Unit] = other.bag
-		if other.Accent != nil && n.Accent == nil {
-			bags[other.Juju.Unit] = other.Accent(maps.Clone(other.bag))
+		bags[other.Juju.Unit] = read.bag
+		if read.accent != nil && n.accent == nil {
+			bags[other.Juju.Unit] = read.accent(maps.Clone(read.bag))
 		}
 		if !other.Up || c.cut[pair(n, other)] {
 			in.Host.Silent = append(in.Host.Silent, other.address())
@@ -208,7 +290,8 @@ func (c *Cluster) begin(n *Node) {
 	}
 	in.Juju.Relations[endpoint.Cluster] = map[juju.RelationID]map[juju.Unit]juju.Databag{peers: bags}
 	h := &running{}
-	hook := Hook{Name: n.Pending[0]}
+	name, _, _ := strings.Cut(n.Pending[0], " ")
+	hook := Hook{Name: name, Departing: departing}
 	h.resume, h.stop = iter.Pull(func(yield func(struct{}) bool) {
 		hook.Between = func(s *State) bool {
 			n.State = s
@@ -245,6 +328,7 @@ func (c *Cluster) PowerOn(n *Node) {
 	n.Host.boot()
 	n.unconfirmed = n.checker().Starts
 	n.Pending = append([]string{"start", "config-changed"}, n.Pending...)
+	n.away = true
 	c.elect()
 }
 
@@ -278,8 +362,8 @@ func (c *Cluster) String() string {
 	return text
 }
 
-// words splits an option that lists addresses.
-func words(option any) []string {
+// listed splits an option that lists addresses.
+func listed(option any) []string {
 	text, _ := option.(string)
 	return strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' })
 }

@@ -105,6 +105,7 @@ func (c *Cluster) voices() []*voice {
 func (c *Cluster) elect() {
 	before := c.served
 	for _, n := range c.Nodes {
+		n.away = n.away || !n.Agent
 		n.listen()
 	}
 	c.yield()
@@ -188,7 +189,7 @@ func (v *voice) beats(other *voice) bool {
 // vips are the virtual IPs that the option names.
 func (c *Cluster) vips() []netip.Addr {
 	var list []netip.Addr
-	for _, word := range words(c.Options["virtual_ip"]) {
+	for _, word := range listed(c.Options["virtual_ip"]) {
 		if a, err := netip.ParseAddr(word); err == nil {
 			list = append(list, a)
 		}

@@ -292,12 +292,15 @@ func (h Host) owed(l layout.Layout) []step.FollowUp {
 // included are the files that a configuration from before the charm includes by name.
 func (h Host) included() map[string]string {
 	files := map[string]string{}
-	for _, text := range []string{h.Files[layout.ForeignFile], h.Files[layout.MainFile]} {
-		for _, name := range keepalived.Includes(text) {
-			if more, ok := h.Files[name]; ok && name != layout.ForeignFile {
-				files[name] = more
+	for _, main := range []string{layout.ForeignFile, layout.MainFile} {
+		keepalived.Load(keepalived.Definitions{}, main, h.Files[main], func(name string) map[string]string {
+			text, ok := h.Files[name]
+			if !ok || name == layout.ForeignFile {
+				return nil
 			}
-		}
+			files[name] = text
+			return map[string]string{name: text}
+		})
 	}
 	return files
 }

@@ -27,7 +27,7 @@ const (
 
 // LackingStatus is the exit status of a checker that found a holder without some of its
 // addresses.
-const LackingStatus = 78
+const LackingStatus = 79
 
 // ErrLacking is why a checker ends that found a holder without some of its addresses: it
 // may not put them back, and Juju, whose hook would, does not come.

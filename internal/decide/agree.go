@@ -51,7 +51,7 @@ func (d Desired) standing(o facts.Observed, r Router) group.View {
 		v.HoldsAll = o.Machine.HoldsAll()
 	}
 	for _, p := range r.Peers {
-		one := group.Peer{Unit: p.Unit, Word: p.Word, Lost: p.lost}
+		one := group.Peer{Unit: p.Unit, Word: p.Word, Lost: p.lost, Knows: p.Member.Knows}
 		if gathers {
 			one.Elsewhere = slices.Collect(maps.Values(p.Member.More))
 		}

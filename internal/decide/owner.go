@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -27,26 +26,38 @@ type Intrusion struct{ File, Setting, Effect string }
 // move there are five for each address.
 const slowest = 0.1
 
+// longestStartup is the longest startup_script_timeout that keepalived takes, in seconds.
+const longestStartup = 1000
+
 // effect tells what a setting does to an instance; empty for nothing.
 func (d Desired) effect(s keepalived.Setting) string {
 	value, run := "", d.Routers[0].Run
 	if len(s.Words) > 1 {
 		value = s.Words[1]
 	}
+	unknown := keepalived.Unknown(value)
 	switch s.Words[0] {
 	case "net_namespace":
 		return "puts the virtual IPs into another network namespace"
 	case "vrrp_mcast_group4", "vrrp_mcast_group6":
-		group, usual := "vrrp_mcast_group4", "224.0.0.18"
+		// 224.0.0.18 and ff02::12 (RFC 5798 section 5.1.1.2, 5.1.2.2)
+		group, usual := "vrrp_mcast_group4", netip.AddrFrom4([4]byte{224, 0, 0, 18})
 		if run.Anchor.Is6() {
-			group, usual = "vrrp_mcast_group6", "ff02::12"
+			group, usual = "vrrp_mcast_group6", netip.AddrFrom16([16]byte{0xff, 2, 15: 0x12})
 		}
-		a, err := netip.ParseAddr(value)
-		if run.Mode == vrrp.Multicast && s.Words[0] == group && err == nil && a != netip.MustParseAddr(usual) {
+		switch {
+		case run.Mode != vrrp.Multicast || s.Words[0] != group:
+		case unknown:
+			return hidden(value)
+		case s.Address.IsValid() && s.Address != usual:
 			return "sends advertisements where other units do not listen"
 		}
 	case "v3_checksum_as_v2":
-		if run.Version == 3 && !run.Anchor.Is6() && !slices.Contains([]string{"off", "false", "no"}, value) {
+		switch {
+		case run.Version != 3 || run.Anchor.Is6():
+		case unknown:
+			return hidden(value)
+		case !slices.Contains([]string{"off", "false", "no"}, value):
 			return "makes advertisements that other units drop"
 		}
 	case "reload_check_config":
@@ -56,13 +67,23 @@ func (d Desired) effect(s keepalived.Setting) string {
 	case "vrrp_garp_interval", "vrrp_gna_interval", "garp_interval", "gna_interval":
 		six := strings.HasSuffix(s.Words[0], "gna_interval") // neighbour advertisements
 		told := slices.ContainsFunc(d.Addresses(), func(a netip.Addr) bool {
-			return a.Is6() == six && (s.On == nil || slices.Contains(s.On, d.chosenFor[a]))
+			return a.Is6() == six && (s.On == nil || slices.Contains(s.On, d.chosenFor[a]) || slices.ContainsFunc(s.On, keepalived.Unknown))
 		})
-		if seconds, err := strconv.ParseFloat(value, 64); err == nil && seconds > slowest && told {
+		switch {
+		case !told:
+		case unknown:
+			return hidden(value)
+		case s.Number > slowest: // seconds
 			return "delays telling the network that virtual IPs moved"
 		}
 	}
 	return ""
+}
+
+// hidden is the effect of a value that this charm cannot read, as what it refers to depends on a
+// condition: it may be harmful.
+func hidden(value string) string {
+	return "has a value that the charm cannot know, " + value
 }
 
 // Startup is how long a script of the machine's owner may take, before which keepalived does
@@ -73,8 +94,10 @@ func Startup(m facts.Machine) time.Duration {
 		for _, s := range other.Settings {
 			runs = runs || s.Words[0] == "startup_script"
 			if s.Words[0] == "startup_script_timeout" && len(s.Words) > 1 {
-				if n, err := strconv.Atoi(s.Words[1]); err == nil && n <= 1000 {
-					timeout = max(timeout, n)
+				if s.Number <= longestStartup {
+					timeout = max(timeout, int(s.Number))
+				} else if keepalived.Unknown(s.Words[1]) {
+					timeout = longestStartup
 				}
 			}
 		}

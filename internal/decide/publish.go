@@ -172,7 +172,7 @@ func (d Desired) takeBack(o facts.Observed) {
 		if r.Endpoint != endpoint.Cluster || !r.Told.Serves {
 			continue
 		}
-		want := endpoint.Member{Principal: r.Told.Principal, Rank: r.Told.Rank, Addresses: r.Told.Addresses}.Databag()
+		want := endpoint.Member{Principal: r.Told.Principal, Rank: r.Told.Rank, Addresses: r.Told.Addresses, Knows: r.Told.Knows}.Databag()
 		d.Publish[r.ID] = endpoint.Changes(want, r.Own)
 		maps.Copy(d.Publish[r.ID], group.Former(want, r.Own))
 	}

@@ -85,10 +85,7 @@ func (r Router) doubts() bool {
 
 // word is what this unit tells its peers of it.
 func (r Router) word(paused bool) group.Word {
-	w := group.Word{Serves: true, Runs: r.Run, Next: r.Next, Round: r.told.Round, Aside: r.Aside}
-	if w.Next != nil {
-		w.Round = w.Next.Round
-	}
+	w := group.Word{Serves: true, Runs: r.Run, Next: r.Next, Round: r.Round, Aside: r.Aside}
 	if w.Aside == "" && paused {
 		w.Aside = group.Paused
 	}

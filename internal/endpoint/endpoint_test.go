@@ -56,13 +56,14 @@ func TestChangesAreOnlyDifferences(t *testing.T) {
 // advertisements to one, and who it is stays known.
 func TestWhatALaterRevisionAddsIsNotRead(t *testing.T) {
 	bag := juju.Databag{"principal": "haproxy/1", "rank": "1", "addresses": "10.10.74.12,2001:db8::12", "address": "10.10.74.12",
-		"lists": "10.10.74.11,10.10.74.13", "macs": "52:54:00:74:00:0c", "since": "1000000000", "healthy": "true"}
+		"lists": "10.10.74.11,10.10.74.13", "macs": "52:54:00:74:00:0c", "since": "1000000000", "healthy": "true", "knows": "0:2,1:1"}
 	more := juju.Databag{"colour": "red"}
 	for key, value := range bag {
 		more[key] = value + " colour=red"
 	}
 	require.Equal(t, endpoint.ReadMember(bag), endpoint.ReadMember(more))
 	require.Len(t, endpoint.ReadMember(more).Lists, 2)
+	require.Len(t, endpoint.ReadMember(more).Knows, 2)
 }
 
 // FuzzReadMember: a peer's databag never makes this unit fail, and what was read
@@ -73,9 +74,10 @@ func FuzzReadMember(f *testing.F) {
 	f.Add("a/99999999999999999999", "99999999999999999999", "", "version=2 mode=x vrid=0 interval=-1s anchor=::1%eth0\n", "/ /")
 	f.Add("a/1", "1", "52:54:00:74:00:0b,52:54:00:74:00:0C,52:54:00:74:00,\n", "", "")
 	f.Add("keepalived/0", "+1", " ", "", "keepalived/0 -9 ")
+	f.Add("a/1", "1", "0:1,2:0,1:x,:,-1:1,3:-1,4:99999999999999999999", "", "")
 	f.Fuzz(func(t *testing.T, principal, rank, list, runs, next string) {
 		m := endpoint.ReadMember(juju.Databag{"principal": principal, "rank": rank, "addresses": list, "address": list,
-			"lists": list, "macs": list, "protocol": "1", "vrrp": runs, "next": next, "aside": next})
+			"lists": list, "macs": list, "knows": list, "protocol": "1", "vrrp": runs, "next": next, "aside": next})
 		if m.Serves && !m.Unread() {
 			require.True(t, m.Runs.VirtualRouterID >= 1 && m.Runs.VirtualRouterID <= 255)
 			require.Equal(t, runs, m.Runs.String(), "nothing but what a unit of this charm writes")
@@ -83,6 +85,9 @@ func FuzzReadMember(f *testing.F) {
 		require.GreaterOrEqual(t, m.Rank, -1)
 		for _, a := range m.Addresses {
 			require.True(t, a.IsValid() && a.Zone() == "")
+		}
+		for number, begun := range m.Knows {
+			require.True(t, number >= 0 && begun >= 0)
 		}
 		for _, mac := range m.MACs {
 			hardware, err := net.ParseMAC(mac)

@@ -6,6 +6,7 @@ package facts
 import (
 	"maps"
 	"net/netip"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -105,12 +106,13 @@ func Read(t Texts) Configured {
 	for _, application := range slices.Sorted(maps.Keys(t.Neighbours)) {
 		c.Others = append(c.Others, Other{Owner: "application " + application, Instances: keepalived.Instances(t.Neighbours[application])})
 	}
-	for _, path := range slices.Sorted(maps.Keys(t.Owned)) {
-		owner := path
-		if path == t.Before {
+	owned := t.loaded()
+	for _, file := range slices.Sorted(maps.Keys(owned)) {
+		owner := file
+		if file == t.Before {
 			owner = "the keepalived.conf from before the charm"
 		}
-		c.Others = append(c.Others, Other{owner, path, keepalived.Instances(t.Owned[path]), keepalived.Settings(t.Owned[path])})
+		c.Others = append(c.Others, Other{owner, file, keepalived.Instances(owned[file]), keepalived.Settings(owned[file])})
 	}
 	for _, addresses := range c.Applied.All() {
 		c.place(addresses)
@@ -138,6 +140,30 @@ func format(text string) int {
 		}
 	}
 	return 0
+}
+
+// loaded are the files of the machine's owner as keepalived reads them: first the one from before
+// the charm with what it includes.
+func (t Texts) loaded() map[string]string {
+	find := func(pattern string) map[string]string {
+		found := map[string]string{}
+		for name, text := range t.Owned {
+			if matches, err := path.Match(pattern, name); err == nil && matches && name != t.Before {
+				found[name] = text
+			}
+		}
+		return found
+	}
+	definitions, texts := keepalived.Definitions{}, map[string]string{}
+	for _, name := range append([]string{t.Before}, slices.Sorted(maps.Keys(t.Owned))...) {
+		if _, known := texts[name]; known || t.Owned[name] == "" {
+			continue
+		}
+		for name, text := range keepalived.Load(definitions, name, t.Owned[name], find) {
+			texts[name] += text
+		}
+	}
+	return texts
 }
 
 func (c Configured) place(addresses []netip.Addr) {

@@ -103,7 +103,7 @@ var (
 	// unsuitedKind are kinds of tunnels and of interfaces without a network
 	// (rtnetlink, IFLA_INFO_KIND).
 	unsuitedKind = map[string]bool{"dummy": true, "gre": true, "ifb": true, "ip6tnl": true, "ipip": true, "sit": true,
-		"tun": true, "vrf": true, "vti": true, "vxlan": true, "wireguard": true, "xfrm": true}
+		"tuntap": true, "tun": true, "vrf": true, "vti": true, "vxlan": true, "wireguard": true, "xfrm": true}
 	// engines are what names begin with that container engines and hypervisors give
 	// their own.
 	engines = []string{"docker", "lxcbr", "lxdbr", "virbr", "vnet", "podman", "cni", "flannel", "cali", "cilium", "kube",

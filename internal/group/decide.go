@@ -40,6 +40,15 @@ func Decide(v View) Decision {
 	}
 	d.Wanted = wanted
 	d.Moving = d.Run != wanted
+	d.Round = v.Told.Round
+	for _, p := range v.Peers {
+		if p.Announces {
+			d.Round = max(d.Round, p.Round)
+		}
+	}
+	if d.Next != nil {
+		d.Round = d.Next.Round
+	}
 	return d
 }
 
@@ -53,7 +62,7 @@ func (v View) single(d Decision) Decision {
 		d.State, d.Pin = Holding, d.Run != d.Wanted
 	} else if v.stays() || v.Stands.Announcement() != nil {
 		// That one may hold what it announced. When nobody does, the agent takes part.
-		d.State, d.Aside, d.Wanted = StandsBy, v.Stands, d.Run
+		d.State, d.Aside, d.Wanted = StandsAside, v.Stands, d.Run
 	} else if v.Told.Aside == Unknown {
 		d.State, d.Aside = Learning, Unknown
 	} else if v.silent() && v.Strange {
@@ -74,7 +83,7 @@ func (v View) lead(d Decision) Decision {
 	}
 	// Units that understand each other need no care, if the holder goes first: a
 	// standby that learns a longer interval late would take over meanwhile.
-	if d.Wanted.Understands(d.Run) && !v.unread() || v.joined(d.Wanted) {
+	if d.Wanted.Understands(d.Run) && !v.unread() {
 		d.Run = d.Wanted
 		return d
 	}
@@ -84,11 +93,15 @@ func (v View) lead(d Decision) Decision {
 	}
 	if leader := v.leader(d.Wanted, own); leader != own {
 		// Of two that hold, the later one changes over; the other lets go.
-		d.State, d.Aside = StandsBy, leader.Aside()
+		d.State, d.Aside = StandsAside, leader.Aside()
 		return d
 	}
 	if own == nil {
 		d.Waits = v.unreadUnits()
+		return d
+	}
+	if v.Told.Next != nil && *v.Told.Next == *own && v.joinedSince(*own) {
+		d.Run = d.Wanted // another holds with these
 		return d
 	}
 	d.State, d.Next = Announcing, own
@@ -104,7 +117,8 @@ func (v View) lead(d Decision) Decision {
 			d.Waits = append(d.Waits, p.Unit)
 		}
 	}
-	if d.Ready == d.Others && v.gathered(d) {
+	d.Soon = d.Ready == d.Others && v.stays()
+	if d.Ready == d.Others && v.gathered(d) && !v.stays() {
 		d.State, d.Run, d.Pin, d.Next = Changing, d.Wanted, true, nil
 	}
 	return d
@@ -130,27 +144,31 @@ func (v View) gathered(d Decision) bool {
 func (v View) follow(d Decision) Decision {
 	d.State = Following
 	promised := v.Told.Aside.Announcement()
-	open := false
-	for _, p := range v.serving() {
-		if promised == nil || p.Unit != promised.Holder {
+	open := promised != nil && !v.settled(*promised, d.Run) // its holder has departed, maybe
+	for _, p := range v.Peers {
+		if promised == nil || p.Unit != promised.Holder || !p.Serves {
 			continue
 		}
-		// While the holder cannot be read it may be about to change over still.
-		open = p.Next != nil && *p.Next == *promised || p.Announces && p.Next == nil
+		// While the holder cannot be read it may be about to change over still, or have. One
+		// that is lost may have, which others have read.
+		open = p.Next != nil && *p.Next == *promised || p.Announces && p.Next == nil || p.Unread()
+		if p.Lost {
+			open = p.Runs != promised.Parameters && !v.settled(*promised, d.Run)
+		}
 		if p.Runs == promised.Parameters && v.Accepts(p.Runs) {
 			d.Run = p.Runs
 		}
 	}
-	if v.joined(d.Wanted) {
+	silent := v.silent()
+	if v.joined(d.Wanted) && (silent || !v.unread()) {
 		d.Run = d.Wanted
 	}
-	silent := v.silent()
 	leader := v.leader(d.Wanted, nil)
 	switch {
 	case leader != nil:
-		d.State, d.Aside = StandsBy, leader.Aside()
+		d.State, d.Aside = StandsAside, leader.Aside()
 	case open:
-		d.State, d.Aside = StandsBy, v.Told.Aside
+		d.State, d.Aside = StandsAside, v.Told.Aside
 	case v.deaf(d.Run, false),
 		// Who takes no part yet waits for the end of whatever is announced.
 		silent && v.announced(),
@@ -184,15 +202,24 @@ func (v View) join(d Decision) Decision {
 // announce returns this unit's announcement: the one it made already in this reign,
 // or a new one that is later than all it knows of.
 func (v View) announce(wanted vrrp.Parameters) *Announcement {
-	a := Announcement{Parameters: wanted, Holder: v.Unit, Since: v.Reign, Round: v.Told.Round}
-	if last := v.Told.Next; last != nil && *last == a {
-		return &a
+	a := Announcement{Parameters: wanted, Holder: v.Unit, Since: v.Reign}
+	if last := v.Told.Next; last != nil {
+		a.Round = last.Round
+		if *last == a {
+			return &a
+		}
 	}
-	for _, p := range v.Peers {
-		a.Round = max(a.Round, p.Round)
-	}
-	a.Round++
+	a.Round = v.lastRound() + 1
 	return &a
+}
+
+// lastRound is that of the last announcement which any unit knows of.
+func (v View) lastRound() int {
+	round := v.Told.Round
+	for _, p := range v.Peers {
+		round = max(round, p.Round)
+	}
+	return round
 }
 
 // leader returns the last announcement of these parameters; own is this unit's

@@ -45,13 +45,24 @@ func TestWhatAUnitDecides(t *testing.T) {
 		"a standby goes by what it runs until somebody announces what it wants": {func(v *group.View) { v.Wanted = wanted }, group.Following, old, ""},
 		"a standby stands aside for an announcement of what it wants": {func(v *group.View) {
 			v.Wanted, v.Peers[0].Next, v.Peers[0].Announces = wanted, &announcement, true
-		}, group.StandsBy, old, announcement.Aside()},
+		}, group.StandsAside, old, announcement.Aside()},
 		"a holder that waits goes on": {func(v *group.View) { v.Wanted, v.Holds = wanted, true }, group.Announcing, old, ""},
 		"a holder changes over when all stand aside": {func(v *group.View) {
 			v.Wanted, v.Holds, v.Reign = wanted, true, 7
 			own := group.Announcement{Parameters: wanted, Holder: name(0), Round: 1, Since: 7}
 			v.Told.Next, v.Peers[0].Aside = &own, own.Aside()
 		}, group.Changing, wanted, ""},
+
+		"a holder does not let go for one of a reign before, which it had not read when it announced": {func(v *group.View) {
+			v.Wanted, v.Holds, v.Reign, v.Told.Round = wanted, true, 9, 1
+			own := group.Announcement{Parameters: wanted, Holder: name(0), Round: 1, Since: 9}
+			v.Told.Next, v.Peers[0].Next, v.Peers[0].Announces, v.Peers[0].Round = &own, &announcement, true, 1
+		}, group.Announcing, old, ""},
+		"not in the hook of another unit that departs, which may take part still": {func(v *group.View) {
+			v.Wanted, v.Holds, v.Reign, v.Loses = wanted, true, 7, true
+			own := group.Announcement{Parameters: wanted, Holder: name(0), Round: 1, Since: 7}
+			v.Told.Next, v.Peers[0].Aside = &own, own.Aside()
+		}, group.Announcing, old, ""},
 
 		"a peer that cannot be read is waited for, as it may not be able to read an announcement": {func(v *group.View) {
 			v.Wanted, v.Holds, v.Peers[0].Runs = wanted, true, vrrp.Parameters{}
@@ -62,12 +73,16 @@ func TestWhatAUnitDecides(t *testing.T) {
 		"a second holder lets go beside it all the same": {func(v *group.View) {
 			v.Wanted, v.Holds, v.Peers[0].Next, v.Peers[0].Announces = wanted, true, &announcement, true
 			v.Peers = append(v.Peers, group.Peer{Unit: name(2), Word: group.Word{Serves: true}})
-		}, group.StandsBy, old, announcement.Aside()},
+		}, group.StandsAside, old, announcement.Aside()},
 		"and does not keep a standby out": {func(v *group.View) { v.Peers[0].Runs = vrrp.Parameters{} }, group.Following, old, ""},
 		"nor one that stands aside for it, as it may change still": {func(v *group.View) {
 			v.Told.Aside, v.Stands = announcement.Aside(), announcement.Aside()
 			v.Peers[0].Runs, v.Peers[0].Announces = vrrp.Parameters{}, true
-		}, group.StandsBy, old, announcement.Aside()},
+		}, group.StandsAside, old, announcement.Aside()},
+		"nor when it announces nothing any more, as it may have changed": {func(v *group.View) {
+			v.Told.Aside, v.Stands, v.Peers[0].Runs = announcement.Aside(), announcement.Aside(), vrrp.Parameters{}
+			v.Peers = append(v.Peers, group.Peer{Unit: name(2), Word: group.Word{Serves: true, Runs: old}})
+		}, group.StandsAside, old, announcement.Aside()},
 		"a unit that begins beside it waits for a word that it can read": {func(v *group.View) {
 			v.Runs, v.Serves, v.Told, v.Peers[0].Runs = vrrp.Parameters{}, false, group.Word{}, vrrp.Parameters{}
 		}, group.Returning, old, group.Agreed},
@@ -97,6 +112,32 @@ func TestWhatAUnitDecides(t *testing.T) {
 			v.Peers[0].Elsewhere[0].Aside = ""
 		}, group.Announcing, spread, ""},
 
+		"who stands aside for a lost holder waits for those that have not read of it, as others may have changed over": {func(v *group.View) {
+			v.Told.Aside, v.Stands = announcement.Aside(), announcement.Aside()
+			v.Peers[0].Lost = true
+			v.Peers = append(v.Peers, group.Peer{Unit: name(2), Knows: group.Known{1: 1}, Word: group.Word{Serves: true, Runs: old}})
+		}, group.StandsAside, old, announcement.Aside()},
+		"and takes part with those that have": {func(v *group.View) {
+			v.Told.Aside, v.Stands = announcement.Aside(), announcement.Aside()
+			v.Peers[0].Lost = true
+			v.Peers = append(v.Peers, group.Peer{Unit: name(2), Knows: group.Known{1: 1}, Word: group.Word{Serves: true, Runs: old, Round: 1}})
+		}, group.Following, old, ""},
+		"so does who stands aside for one that departed, which holds until it stops": {func(v *group.View) {
+			v.Told.Aside, v.Stands = announcement.Aside(), announcement.Aside()
+			v.Peers = []group.Peer{{Unit: name(2), Knows: group.Known{1: 1}, Word: group.Word{Serves: true, Runs: old}}}
+		}, group.StandsAside, old, announcement.Aside()},
+		"until one that has seen it depart takes part": {func(v *group.View) {
+			v.Told.Aside, v.Stands = announcement.Aside(), announcement.Aside()
+			v.Peers = []group.Peer{{Unit: name(2), Word: group.Word{Serves: true, Runs: old}}}
+		}, group.Following, old, ""},
+		"nor does its hook let it in where all stand aside: its agent does when the virtual IP is dead": {func(v *group.View) {
+			v.Told.Aside, v.Stands, v.Peers[0].Lost = announcement.Aside(), announcement.Aside(), true
+		}, group.StandsAside, old, announcement.Aside()},
+		"it does as the lost one has done": {func(v *group.View) {
+			v.Told.Aside, v.Stands = announcement.Aside(), announcement.Aside()
+			v.Peers[0].Lost, v.Peers[0].Runs = true, wanted
+		}, group.Following, wanted, ""},
+
 		"a unit that begins beside others tells of itself first": {func(v *group.View) {
 			v.Runs, v.Serves, v.Told, v.Strange = vrrp.Parameters{}, false, group.Word{}, true
 		}, group.Learning, old, group.Joins},
@@ -124,16 +165,14 @@ func TestWhatAUnitDecides(t *testing.T) {
 		"who is left alone changes nothing in the hook that tells so": {func(v *group.View) {
 			v.Loses, v.Holds, v.Wanted, v.Peers = true, true, wanted, nil
 		}, group.Holding, old, ""},
-		"nor while one that departs is heard to hold": {func(v *group.View) { v.Hears, v.Wanted, v.Peers = true, wanted, nil }, group.StandsBy, old, ""},
+		"nor while one that departs is heard to hold": {func(v *group.View) { v.Hears, v.Wanted, v.Peers = true, wanted, nil }, group.StandsAside, old, ""},
 		"and then changes over":                       {func(v *group.View) { v.Holds, v.Wanted, v.Peers = true, wanted, nil }, group.Changing, wanted, ""},
 		"who stands aside for one that departed stays so: it may hold what it announced": {func(v *group.View) {
 			v.Wanted, v.Peers, v.Stands = wanted, nil, announcement.Aside()
-		}, group.StandsBy, old, announcement.Aside()},
+		}, group.StandsAside, old, announcement.Aside()},
 
 		"who would take part alone waits for those that stand aside with other parameters": {func(v *group.View) {
-			withdrawn := announcement
-			withdrawn.Holder = name(2)
-			v.Told.Aside, v.Peers[0].Runs, v.Peers[0].Aside = withdrawn.Aside(), wanted, group.Agreed
+			v.Told.Aside, v.Peers[0].Runs, v.Peers[0].Aside = group.Joins, wanted, group.Agreed
 		}, group.Returning, old, group.Agreed},
 		"a hook killed after its unit booted leaves it as careful": {func(v *group.View) {
 			v.Stands, v.Peers[0].Runs = group.Agreed, vrrp.Parameters{}

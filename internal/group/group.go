@@ -18,7 +18,7 @@
 //
 //	state       takes part     tells             until
 //	Out         no             nothing           it has something to serve
-//	Learning    no             peers or joins    it knows another; all that serve know of it
+//	Learning    no             peers or joins    it knows another; all know of it (Strangers)
 //	Following   yes            what it runs      it holds; a holder announces what it wants too
 //	Holding     yes            what it runs      it loses the virtual IPs, or wants other parameters
 //	Announcing  yes, as before the announcement  every serving peer stands aside for it, or is lost
@@ -32,7 +32,8 @@
 // meanwhile. When it finds the virtual IP dead (nobody answers at it, says he has it, or
 // advertises) its agent takes part again without a hook, so a holder lost on the way
 // costs a failover, not the address. Peers at whose addresses nothing answers are lost:
-// nobody waits for them or follows them. A unit that comes back from the dead among
+// nobody waits for them. Who stood aside for one does as it told to have done, else as
+// those do that take part and know of it; where nobody does, the agents see to it. A unit that comes back from the dead among
 // others with other parameters stands aside until it has changed over (Returning).
 //
 // A peer that says what cannot be read, being of a later revision or garbled, serves
@@ -40,13 +41,18 @@
 // believes itself alone beside it, and a unit that does not take part yet waits for a
 // word that it can read.
 //
+// What a hook reads of a peer is as old as the last hook that was about that peer. A unit
+// that takes part has told so before, and each of the others has told that it read that:
+// none changes over without it.
+//
 // A unit that is being taken out of the group is no peer any more before it has stopped.
 // It goes on to hold and else stands aside at once (Departing); who is left alone changes
 // nothing in the hook that tells of it, nor while it hears that one hold.
 //
 // What remains: a hook acts on what it read when it began. When the holder is lost, or a
 // lost unit comes back, between the two, there may be two holders until the hooks have
-// run that the databags then published cause. A unit that was cut off from the others,
+// run that the databags then published cause; where they are of two revisions, until they
+// are of one. A unit that was cut off from the others,
 // yet not switched off, holds beside them from when it is connected again to the end of
 // its next hook. The model test walks all of it for small groups (model_test.go).
 package group
@@ -63,16 +69,16 @@ type State string
 
 // The states.
 const (
-	Out        State = "out"
-	Learning   State = "learning"
-	Following  State = "following"
-	Holding    State = "holding"
-	Announcing State = "announcing"
-	Changing   State = "changing"
-	StandsBy   State = "aside"
-	Returning  State = "returning"
-	Mixed      State = "mixed"
-	Departing  State = "departing"
+	Out         State = "out"
+	Learning    State = "learning"
+	Following   State = "following"
+	Holding     State = "holding"
+	Announcing  State = "announcing"
+	Changing    State = "changing"
+	StandsAside State = "aside"
+	Returning   State = "returning"
+	Mixed       State = "mixed"
+	Departing   State = "departing"
 )
 
 // Peer is another unit of the group, as a virtual router concerns it.
@@ -81,6 +87,8 @@ type Peer struct {
 	Word
 	// Lost tells that nothing answers at any address that it told.
 	Lost bool
+	// Knows is whom it knows.
+	Knows Known
 	// Elsewhere is what the peer told of the other virtual routers.
 	Elsewhere []Word
 }
@@ -126,7 +134,7 @@ type View struct {
 	Taken bool
 	// Ends tells that the virtual router is to end: nothing changes in it any more.
 	Ends bool
-	// Strange tells that some unit which serves does not know of this one (Strangers).
+	// Strange tells that some unit does not know of this one (Strangers).
 	Strange bool
 	// Awaited tells that some peer serves and does not have this virtual router yet.
 	Awaited bool
@@ -142,8 +150,10 @@ type Decision struct {
 	State State
 	// Was and Run are what the configuration says before and after the hook.
 	Was, Run vrrp.Parameters
-	// Next is the unit's announcement; nil for none.
-	Next *Announcement
+	// Next is the unit's announcement; nil for none. Round is that of the last announcement
+	// which it made or read.
+	Next  *Announcement
+	Round int
 	// Aside keeps it out of the election.
 	Aside Aside
 	// Holds tells that the unit holds the virtual IPs now, Pin that the change happens
@@ -183,6 +193,21 @@ func (v View) alone() bool {
 // joined tells that some peer takes part in the election with these parameters.
 func (v View) joined(p vrrp.Parameters) bool {
 	return slices.ContainsFunc(v.Peers, func(peer Peer) bool { return peer.takesPart() && peer.Runs == p })
+}
+
+// joinedSince tells that some peer takes part with an announcement's parameters, and told
+// so when it knew of that. What it told before may be from before somebody changed over.
+func (v View) joinedSince(a Announcement) bool {
+	return slices.ContainsFunc(v.Peers, func(p Peer) bool { return p.takesPart() && p.Runs == a.Parameters && p.Round >= a.Round })
+}
+
+// settled tells that some peer takes part with these parameters, and told so when it had
+// read an announcement or could read it no more: whatever became of that, it is not to come.
+func (v View) settled(a Announcement, runs vrrp.Parameters) bool {
+	return slices.ContainsFunc(v.Peers, func(p Peer) bool {
+		_, knows := p.Knows[a.Holder.Number]
+		return p.takesPart() && p.Runs == runs && (p.Round >= a.Round || !knows)
+	})
 }
 
 // unread tells that some peer says what cannot be read.

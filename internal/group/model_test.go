@@ -98,7 +98,8 @@ type around struct {
 	others  uint8 // refreshes
 	ends    uint8 // ends of all virtual IPs, in which there may be gaps
 	// parted tells that units which do not hear each other take part since a hook that had
-	// read the world before a fault: until the hooks have run that this causes.
+	// read the world before a fault: until the hooks have run that this causes, and units are
+	// of one revision.
 	parted bool
 }
 
@@ -267,8 +268,9 @@ func (m *model) decide(q question) answer {
 	var units []group.Unit
 	for k, p := range q.peers {
 		if p.member {
-			v.Peers = append(v.Peers, group.Peer{Unit: name(k), Word: m.word(p.told, p.later && !q.later), Lost: q.lost[k]})
-			units = append(units, p.told.unit(k, q.lost[k]))
+			unit := p.told.unit(k, q.lost[k])
+			v.Peers = append(v.Peers, group.Peer{Unit: name(k), Word: m.word(p.told, p.later && !q.later), Lost: q.lost[k], Knows: unit.Knows})
+			units = append(units, unit)
 		}
 	}
 	knows := q.told.unit(q.n, false).Know(q.wanted > 0, units)
@@ -279,9 +281,9 @@ func (m *model) decide(q question) answer {
 	}
 	if q.wanted > 0 { // else the unit has nothing to decide
 		d := group.Decide(v)
-		a.serves, a.runs, a.aside, a.round, a.pin, a.state = true, m.number(d.Run), m.text(string(d.Aside)), q.told.round, d.Pin, d.State
+		a.serves, a.runs, a.aside, a.round, a.pin, a.state = true, m.number(d.Run), m.text(string(d.Aside)), uint8(d.Round), d.Pin, d.State
 		if d.Next != nil {
-			a.next, a.round = m.text(d.Next.String()), uint8(d.Next.Round)
+			a.next = m.text(d.Next.String())
 		}
 	}
 	m.decisions[q] = a
@@ -751,7 +753,7 @@ func (m *model) visit(w world, from int32) {
 	}
 	m.seen[p] = int32(len(m.list))
 	m.list = append(m.list, visited{p, from})
-	if deaf && (!w.parted || w.quiet()) {
+	if deaf && (!w.parted || w.quiet() && !w.mixed()) {
 		m.fail(from, before, "two take part and do not hear each other")
 	}
 }
@@ -773,6 +775,12 @@ func (w world) quiet() bool {
 	return !slices.ContainsFunc(w.units[:], func(u machine) bool {
 		return u.there && u.up && (u.due || u.step > 0 || slices.ContainsFunc(u.peers[:], func(p peer) bool { return p.news || p.departs }))
 	})
+}
+
+// mixed tells that there are units of two revisions.
+func (w world) mixed() bool {
+	return slices.ContainsFunc(w.units[:], func(u machine) bool { return u.there && u.later }) &&
+		slices.ContainsFunc(w.units[:], func(u machine) bool { return u.there && !u.later })
 }
 
 // settle asserts that the group comes to rest from a state once faults end: all run what
@@ -916,35 +924,45 @@ func (m *model) show(w world) string {
 	return strings.TrimSuffix(text, "\n")
 }
 
-// TestEveryOrderOfEventsLeavesOneHolder visits the states of small scopes; MODEL=full
-// visits larger ones (make model), of which each may take minutes.
+// TestEveryOrderOfEventsLeavesOneHolder visits the states of small scopes, those that take
+// the fewest events first; MODEL=full visits larger ones (make model), of which each may
+// take minutes and 2 GB of memory. A scope that has more than limit says so.
 func TestEveryOrderOfEventsLeavesOneHolder(t *testing.T) {
-	limit := 300_000
+	limit := 700_000
 	scopes := map[string]scope{
 		"two units, two changes":              {units: 2, around: around{changes: 2}},
 		"two units, a change, hooks killed":   {units: 2, around: around{changes: 1, kills: 2}},
 		"two units, a change, an agent away":  {units: 2, around: around{changes: 1, absents: 1, kills: 1}},
 		"two units, a change, a machine dies": {units: 2, around: around{changes: 1, deaths: 1}},
-		"two units, a change, two deaths":     {units: 2, around: around{changes: 1, deaths: 2}},
 		"two units, a change, one is removed": {units: 2, around: around{changes: 1, leaves: 1}},
 		"two units, a change, a revision":     {units: 2, around: around{changes: 1, others: 2}},
 		"two units, a change, an end":         {units: 2, around: around{changes: 1, ends: 1}},
 		"two units begin":                     {units: 2, fresh: true, around: around{kills: 1}},
 		"two units begin, a change":           {units: 2, fresh: true, around: around{changes: 1}},
+		"three units, a revision":             {units: 3, around: around{changes: 1, others: 1}},
 		"three units, a change":               {units: 3, around: around{changes: 1}},
 		"two units, a third joins":            {units: 3, around: around{changes: 1, joins: 1}},
 	}
 	if os.Getenv("MODEL") == "full" {
-		limit = 20_000_000
+		limit = 5_000_000
 		scopes = map[string]scope{
-			"two units, two changes, everything once": {units: 2, around: around{changes: 2, kills: 1, absents: 1, deaths: 1, others: 1}},
-			"two units, two deaths, two changes":      {units: 2, around: around{changes: 2, deaths: 2}},
-			"two units, moves":                        {units: 2, around: around{changes: 2, leaves: 2, kills: 1}},
-			"three units, two changes":                {units: 3, around: around{changes: 2}},
-			"three units, a death":                    {units: 3, around: around{changes: 1, deaths: 1}},
-			"three units, a hook killed":              {units: 3, around: around{changes: 1, kills: 1, absents: 1}},
-			"three units, a revision":                 {units: 3, around: around{changes: 1, others: 1}},
-			"three units begin":                       {units: 3, fresh: true, around: around{}},
+			"two units, two changes, an agent away, a revision, a hook killed": {units: 2, around: around{changes: 2, kills: 1, absents: 1, others: 1}},
+			"two units, two changes, a death":                                  {units: 2, around: around{changes: 2, deaths: 1}},
+			"two units, a change, a death, a hook killed":                      {units: 2, around: around{changes: 1, deaths: 1, kills: 1}},
+			"two units, a change, a death, an agent away":                      {units: 2, around: around{changes: 1, deaths: 1, absents: 1}},
+			"two units, a change, a death, a revision":                         {units: 2, around: around{changes: 1, deaths: 1, others: 1}},
+			"two units, a change, two deaths":                                  {units: 2, around: around{changes: 1, deaths: 2}},
+			"two units, moves":                                                 {units: 2, around: around{changes: 2, leaves: 2, kills: 1}},
+			"two units, a change, an end":                                      {units: 2, around: around{changes: 1, ends: 1}},
+			"two units begin, two changes, a hook killed":                      {units: 2, fresh: true, around: around{changes: 2, kills: 1}},
+			"two units, a third joins, a change":                               {units: 3, around: around{changes: 1, joins: 1}},
+			"two units, a third joins, a hook killed":                          {units: 3, around: around{joins: 1, kills: 1}},
+			"three units, two changes":                                         {units: 3, around: around{changes: 2}},
+			"three units, a change, one is removed":                            {units: 3, around: around{changes: 1, leaves: 1}},
+			"three units, a death":                                             {units: 3, around: around{changes: 1, deaths: 1}},
+			"three units, a hook killed":                                       {units: 3, around: around{changes: 1, kills: 1, absents: 1}},
+			"three units, a revision":                                          {units: 3, around: around{changes: 1, others: 1}},
+			"three units begin":                                                {units: 3, fresh: true, around: around{}},
 		}
 	}
 	total := 0
@@ -953,7 +971,11 @@ func TestEveryOrderOfEventsLeavesOneHolder(t *testing.T) {
 			began := time.Now()
 			states, all := explore(t, s, limit)
 			total += states
-			t.Logf("%d states in %v, all of them: %v", states, time.Since(began).Round(time.Millisecond), all)
+			extent := "all that there are"
+			if !all {
+				extent = "CUT OFF, there are more"
+			}
+			t.Logf("%d states in %v, %s", states, time.Since(began).Round(time.Millisecond), extent)
 		})
 	}
 	t.Logf("%d states in all", total)

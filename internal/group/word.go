@@ -1,6 +1,7 @@
 package group
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -27,7 +28,7 @@ type Word struct {
 	// to change to; Announces is there also for one that cannot be read.
 	Next      *Announcement
 	Announces bool
-	// Round is the last announcement's, withdrawn or not.
+	// Round is that of the last announcement which this unit made or read, withdrawn or not.
 	Round int
 	// Aside is what this unit stands aside for; empty while it takes part.
 	Aside Aside
@@ -113,12 +114,10 @@ type Announcement struct {
 const lastRound = 1 << 30
 
 // After tells whether an announcement counts more than another of the same
-// parameters; all units must see it alike.
+// parameters; all units must see it alike. One of a reign before may have the same round:
+// the holder may not have read it when it made its own.
 func (a Announcement) After(b Announcement) bool {
-	if a.Round != b.Round {
-		return a.Round > b.Round
-	}
-	return a.Holder.Number > b.Holder.Number
+	return cmp.Or(cmp.Compare(a.Round, b.Round), cmp.Compare(a.Since, b.Since), cmp.Compare(a.Holder.Number, b.Holder.Number)) > 0
 }
 
 // Aside is what a unit that stands aside for the announcement says.

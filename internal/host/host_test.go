@@ -310,6 +310,20 @@ func TestAHealthCheckerThatCannotBeEnabledRunsToday(t *testing.T) {
 	require.Subset(t, m.calls(), []string{"systemctl restart " + m.l.CheckerService(), "systemctl start --no-block " + m.l.YieldService()})
 }
 
+// TestSettingsOfBeforeThatCannotBeReadEndNoHook: nobody knows them any more, and what follows
+// matters more.
+func TestSettingsOfBeforeThatCannotBeReadEndNoHook(t *testing.T) {
+	m := newMachine(t)
+	const setting = "/proc/sys/net/ipv4/ip_nonlocal_bind"
+	m.put(setting, "0\n")
+	m.put(layout.SysctlFile, "net.ipv4.ip_nonlocal_bind = 1\n")
+	m.put(layout.StateRoot+"/sysctl-before.json", "{")
+	set := step.Step{Action: step.Do, FollowUps: []step.FollowUp{step.ApplySysctl}}
+	m.apply(set)
+	require.Equal(t, "1", m.text(setting))
+	require.Equal(t, `{"net.ipv4.ip_nonlocal_bind":"0"}`, m.text(layout.StateRoot+"/sysctl-before.json"))
+}
+
 func TestKernelSettingsComeAndGo(t *testing.T) {
 	m := newMachine(t)
 	const v4, v6 = "/proc/sys/net/ipv4/ip_nonlocal_bind", "/proc/sys/net/ipv6/ip_nonlocal_bind"

@@ -106,29 +106,26 @@ func (h *Host) foreign() string {
 func (h *Host) included() map[string]string {
 	const most, longest = 100, 1 << 20
 	files := map[string]string{}
-	for pending := []string{h.foreign()}; len(pending) > 0 && len(files) < most; pending = pending[1:] {
-		if pending[0] == "" {
-			continue
-		}
-		path := strings.TrimPrefix(pending[0], strings.TrimSuffix(h.root, "/"))
-		text, err := readUpTo(pending[0], longest)
-		if _, known := files[path]; known || err != nil || strings.HasPrefix(path, layout.FragmentDir+"/") {
-			continue
-		}
-		files[path] = text
-		for _, pattern := range keepalived.Includes(text) {
-			// Relative to the file that includes (keepalived.conf(5)).
-			if filepath.IsAbs(pattern) {
-				pattern = h.path(pattern)
-			} else {
-				pattern = filepath.Join(filepath.Dir(pending[0]), pattern)
-			}
-			found, _ := filepath.Glob(pattern)
-			pending = append(pending, found[:min(len(found), most)]...)
-		}
+	main := h.foreign()
+	text, err := readUpTo(main, longest)
+	if err != nil {
+		return files
 	}
-	delete(files, layout.MainFile)
-	delete(files, layout.ForeignFile)
+	within := func(name string) string { return strings.TrimPrefix(name, strings.TrimSuffix(h.root, "/")) }
+	keepalived.Load(keepalived.Definitions{}, within(main), text, func(pattern string) map[string]string {
+		found := map[string]string{}
+		names, _ := filepath.Glob(h.path(pattern))
+		for _, name := range names[:min(len(names), most)] {
+			path := within(name)
+			if strings.HasPrefix(path, layout.FragmentDir+"/") || path == layout.MainFile || path == layout.ForeignFile {
+				continue
+			}
+			if text, err := readUpTo(name, longest); err == nil {
+				found[path], files[path] = text, text
+			}
+		}
+		return found
+	})
 	return files
 }
 

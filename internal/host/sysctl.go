@@ -21,10 +21,7 @@ const settingsBefore = layout.SettingsBefore
 // not be written, as in an LXD container, is said and left.
 func (h *Host) applySysctl() error {
 	var want map[string]string
-	before, err := h.before()
-	if err != nil {
-		return err
-	}
+	before := h.before()
 	text, err := os.ReadFile(h.path(layout.SysctlFile))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -54,17 +51,21 @@ func without(name string) string {
 	return "a service cannot bind a virtual IP that another machine holds"
 }
 
-// before returns the settings that are to come back.
-func (h *Host) before() (map[string]string, error) {
+// before returns the settings that are to come back. Of a file that cannot be read nobody knows
+// them any more.
+func (h *Host) before() map[string]string {
 	before := map[string]string{}
 	text, err := os.ReadFile(h.path(settingsBefore))
-	if err != nil {
-		return before, nil
+	if err == nil {
+		err = json.Unmarshal(text, &before)
 	}
-	if err := json.Unmarshal(text, &before); err != nil {
-		return nil, fmt.Errorf("cannot read %s: %w", settingsBefore, err)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		fmt.Fprintf(os.Stderr, "cannot read %s, the settings of before do not come back: %v\n", settingsBefore, err)
 	}
-	return before, nil
+	if before == nil { // null
+		return map[string]string{}
+	}
+	return before
 }
 
 // takeOver remembers the kernel's defaults for what the Python charm's file set, before
@@ -74,10 +75,7 @@ func (h *Host) takeOver(f step.File) error {
 	if f.Path != layout.SysctlFile || err != nil || strings.TrimSpace(string(text)) != pythonSettings {
 		return nil
 	}
-	before, err := h.before()
-	if err != nil {
-		return err
-	}
+	before := h.before()
 	for name := range parseSysctl(string(text)) {
 		if _, known := before[name]; !known {
 			before[name] = "0"

@@ -1,7 +1,10 @@
 package keepalived
 
 import (
+	"math"
+	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -11,6 +14,10 @@ type Setting struct {
 	Words []string
 	// On are the interfaces that it is for; nil for all.
 	On []string
+	// Address and Number are its value, the second word, where it is one: the zero Addr and
+	// NaN otherwise.
+	Address netip.Addr
+	Number  float64
 }
 
 // Settings reads such lines of anybody's configuration. A line with a condition
@@ -36,21 +43,17 @@ func Settings(text string) []Setting {
 	var all []Setting
 	for n, s := range list {
 		if s.On = on[groups[n]]; groups[n] == 0 || s.On != nil {
+			s.Number = math.NaN()
+			if len(s.Words) > 1 {
+				s.Address, _ = netip.ParseAddr(s.Words[1])
+				if n, err := strconv.ParseFloat(s.Words[1], 64); err == nil {
+					s.Number = n
+				}
+			}
 			all = append(all, s)
 		}
 	}
 	return all
-}
-
-// Includes returns the patterns of the files that a configuration includes.
-func Includes(text string) []string {
-	var list []string
-	walk(text, func(_ int, _, words []string) {
-		if words[0] == "include" && len(words) > 1 {
-			list = append(list, words[1])
-		}
-	})
-	return list
 }
 
 // walk calls visit for each line that is not empty, with the names of the blocks that
