@@ -86,7 +86,8 @@ func (d *Desired) share(o facts.Observed, one Router) ([]Router, error) {
 }
 
 // contested is the place of a router that is to begin with a virtual router ID, or to change
-// to one, which another of this unit has, or an earlier one is to get; negative for none.
+// to one, which another of this unit has, or an earlier one is to get; nor does one begin with
+// what another is about to change to. Negative for none.
 func contested(routers []Router) int {
 	return slices.IndexFunc(routers, func(r Router) bool {
 		later := false
@@ -95,7 +96,8 @@ func contested(routers []Router) int {
 				later = true
 				return false
 			}
-			return other.Run.VirtualRouterID == r.Run.VirtualRouterID && (!later || other.stays())
+			id := r.Run.VirtualRouterID
+			return other.Run.VirtualRouterID == id && (!later || other.stays()) || r.fresh() && other.expects(id)
 		})
 	})
 }
