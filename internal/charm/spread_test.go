@@ -253,3 +253,81 @@ func TestAUnitJoinsRoutersWhoseNumbersHaveAHole(t *testing.T) {
 		require.NotContains(t, holders(t, c, "10.10.74.250", "10.10.74.252"), -1, "%s", c)
 	}
 }
+
+// TestAVirtualIPIsAddedWhileVirtualRouterIDsMove: that of its router is another's by then at
+// some units, and will be at the others.
+func TestAVirtualIPIsAddedWhileVirtualRouterIDsMove(t *testing.T) {
+	t.Parallel()
+	four := "10.10.74.252 10.10.74.251 10.10.74.250 10.10.74.253"
+	for last := range 4 {
+		c := spreadOut(t, 3, threeVIPs)
+		hook := func(n int) {
+			for c.Nodes[n].Busy() && !c.Step(c.Nodes[n]) {
+			}
+		}
+		c.Set(map[string]any{"router_id": 24})
+		for _, n := range []int{1, 0, 2, 0, 1, 2, 2}[:4+last] {
+			hook(n)
+		}
+		c.Set(map[string]any{"virtual_ip": four})
+		rest(t, c)
+		require.NotContains(t, holders(t, c, strings.Fields(four)...), -1, "%s", c)
+		for _, n := range c.Nodes {
+			require.NotContains(t, n.Juju.Status.String(), "moving", "%s", c)
+			require.Contains(t, n.Juju.Own("cluster:1")["vrrp-3"], "vrid=27 ", "%s", c)
+		}
+	}
+}
+
+// TestOfTwoThatHoldTheOneLetsGoThatCannotFollowYet: the virtual router ID is another router's
+// there, which waits for a unit that has come back.
+func TestOfTwoThatHoldTheOneLetsGoThatCannotFollowYet(t *testing.T) {
+	t.Parallel()
+	four := "10.10.74.252 10.10.74.251 10.10.74.250 10.10.74.253"
+	for steps := range 12 {
+		c := spreadOut(t, 2, threeVIPs)
+		c.PowerOff(c.Nodes[0])
+		c.PowerOff(c.Nodes[1])
+		c.Set(map[string]any{"router_id": 24})
+		n := c.Add()
+		for hooks := 0; hooks < 2; {
+			if c.Step(n) {
+				hooks++
+			}
+		}
+		for step := 0; step < steps && n.Busy(); step++ {
+			c.Step(n)
+		}
+		c.Pass(2)
+		c.Set(map[string]any{"virtual_ip": four})
+		for _, n := range c.Nodes[:2] {
+			c.Pass(bootTime)
+			c.PowerOn(n)
+		}
+		rest(t, c)
+		require.NotContains(t, holders(t, c, strings.Fields(four)...)[:3], -1, "%s", c)
+	}
+}
+
+// TestAUnitThatBeganWithOtherVirtualRouterIDsGoesByThoseThatComeBack: they cannot make room for
+// it one after the other.
+func TestAUnitThatBeganWithOtherVirtualRouterIDsGoesByThoseThatComeBack(t *testing.T) {
+	t.Parallel()
+	four := "10.10.74.252 10.10.74.251 10.10.74.250 10.10.74.253"
+	c := spreadOut(t, 2, threeVIPs)
+	c.PowerOff(c.Nodes[0])
+	c.PowerOff(c.Nodes[1])
+	c.Set(map[string]any{"router_id": 24})
+	n := c.Add()
+	c.Step(n)
+	c.Set(map[string]any{"virtual_ip": four})
+	for _, n := range c.Nodes[:2] {
+		c.PowerOn(n)
+	}
+	rest(t, c)
+	require.NotContains(t, holders(t, c, strings.Fields(four)...), -1, "%s", c)
+	for _, n := range c.Nodes {
+		require.NotContains(t, n.Juju.Status.String(), "moving", "%s", c)
+		require.Contains(t, n.Juju.Own("cluster:1")["vrrp-3"], "vrid=27 ", "%s", c)
+	}
+}

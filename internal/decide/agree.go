@@ -65,11 +65,11 @@ func (d Desired) standing(o facts.Observed, r Router) group.View {
 // unless that follows another holder by now or takes no part.
 func (d Desired) midway(o facts.Observed, r Router) bool {
 	state, reported := d.State(o.Machine, r)
-	if !o.Unfinished() || reported && (state.State != keepalived.Backup || state.MasterPriority != 0) && state.State != keepalived.Master {
+	if reported && (state.State != keepalived.Backup || state.MasterPriority != 0) && state.State != keepalived.Master {
 		return false
 	}
 	for a, p := range o.Machine.Applied.Addresses {
-		if p.Router == r.Number && o.Machine.HasOn("lo", a) {
+		if p.Router == r.Number && pinned(o.Machine, a) {
 			return true
 		}
 	}

@@ -57,9 +57,23 @@ func (r Router) awaited() bool {
 	})
 }
 
-// occupied tells that a peer uses a virtual router ID for another router.
+// fresh tells that this unit does not run it yet, stays that it keeps its virtual router ID.
+func (r Router) fresh() bool { return r.Was == vrrp.Parameters{} }
+func (r Router) stays() bool { return !r.fresh() && r.Was.VirtualRouterID == r.Run.VirtualRouterID }
+
+// expects tells that it is announced to change to a virtual router ID.
+func (r Router) expects(id vrrp.VirtualRouterID) bool {
+	aside := r.Aside.Announcement()
+	return r.Next != nil && r.Next.Parameters.VirtualRouterID == id || aside != nil && aside.Parameters.VirtualRouterID == id
+}
+
+// occupied tells that a peer uses a virtual router ID for another router, whether it has this
+// one or not.
 func (r Router) occupied(id vrrp.VirtualRouterID) bool {
-	return slices.ContainsFunc(serving(r.Peers), func(p Peer) bool {
+	return slices.ContainsFunc(r.Peers, func(p Peer) bool {
+		if !p.Member.Serves || p.lost {
+			return false
+		}
 		for number, w := range p.Member.More {
 			if number != r.Number && w.Runs.VirtualRouterID == id {
 				return true

@@ -58,7 +58,6 @@ func (d *Desired) share(o facts.Observed, one Router) ([]Router, error) {
 	d.Spread, d.gathers = true, next != nil && !next.Parameters.Spread
 	d.ends = d.gathers || aside != nil && !aside.Parameters.Spread
 	var routers []Router
-	ids := map[vrrp.VirtualRouterID]bool{}
 	for _, k := range order {
 		r := one
 		if k > 0 {
@@ -67,18 +66,40 @@ func (d *Desired) share(o facts.Observed, one Router) ([]Router, error) {
 		}
 		r.VirtualIPs, r.Turns = numbers[k], d.TurnsOf(k)
 		id := r.Run.VirtualRouterID
-		taken := ids[id]
-		switch fresh := r.Was == (vrrp.Parameters{}); {
-		case fresh && k > 0 && (id > vrrp.LastVirtualRouterID || taken || !one.Pin && (r.occupied(id) || len(serving(r.Peers)) == 0 && d.unsettled(one))):
+		if r.fresh() && k > 0 && (id > vrrp.LastVirtualRouterID || !one.Pin && (r.occupied(id) || len(serving(r.Peers)) == 0 && d.unsettled(one))) {
 			continue // the first router, or another, has yet to make room, or units would begin with different parameters
-		case taken:
-			r.Run, r.Pin, r.Moving = r.Was, false, true
 		}
-		ids[r.Run.VirtualRouterID] = true
 		routers = append(routers, r)
+	}
+	for n := contested(routers); n >= 0; n = contested(routers) {
+		if r := &routers[n]; r.fresh() {
+			routers = slices.Delete(routers, n, n+1)
+		} else {
+			if !r.Holds || slices.ContainsFunc(serving(r.Peers), func(p Peer) bool { return p.Aside == "" && p.Runs == r.Run }) {
+				r.Aside = cmp.Or(r.told.Aside, r.Aside, group.Agreed) // the others run what this one cannot yet
+			}
+			r.Run, r.Pin, r.Moving, r.Anew = r.Was, false, true, false
+		}
 	}
 	slices.SortFunc(routers, func(a, b Router) int { return a.Number - b.Number })
 	return routers, nil
+}
+
+// contested is the place of a router that is to begin with a virtual router ID, or to change
+// to one, which another of this unit has, or an earlier one is to get; nor does one begin with
+// what another is about to change to. Negative for none.
+func contested(routers []Router) int {
+	return slices.IndexFunc(routers, func(r Router) bool {
+		later := false
+		return !r.stays() && slices.ContainsFunc(routers, func(other Router) bool {
+			if other.Number == r.Number {
+				later = true
+				return false
+			}
+			id := r.Run.VirtualRouterID
+			return other.Run.VirtualRouterID == id && (!later || other.stays()) || r.fresh() && other.expects(id)
+		})
+	})
 }
 
 // unsettled tells that units are about to change the parameters of the first router,
