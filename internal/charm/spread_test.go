@@ -308,26 +308,3 @@ func TestOfTwoThatHoldTheOneLetsGoThatCannotFollowYet(t *testing.T) {
 		require.NotContains(t, holders(t, c, strings.Fields(four)...)[:3], -1, "%s", c)
 	}
 }
-
-// TestAUnitThatBeganWithOtherVirtualRouterIDsGoesByThoseThatComeBack: they cannot make room for
-// it one after the other.
-func TestAUnitThatBeganWithOtherVirtualRouterIDsGoesByThoseThatComeBack(t *testing.T) {
-	t.Parallel()
-	four := "10.10.74.252 10.10.74.251 10.10.74.250 10.10.74.253"
-	c := spreadOut(t, 2, threeVIPs)
-	c.PowerOff(c.Nodes[0])
-	c.PowerOff(c.Nodes[1])
-	c.Set(map[string]any{"router_id": 24})
-	n := c.Add()
-	c.Step(n)
-	c.Set(map[string]any{"virtual_ip": four})
-	for _, n := range c.Nodes[:2] {
-		c.PowerOn(n)
-	}
-	rest(t, c)
-	require.NotContains(t, holders(t, c, strings.Fields(four)...), -1, "%s", c)
-	for _, n := range c.Nodes {
-		require.NotContains(t, n.Juju.Status.String(), "moving", "%s", c)
-		require.Contains(t, n.Juju.Own("cluster:1")["vrrp-3"], "vrid=27 ", "%s", c)
-	}
-}

@@ -194,9 +194,6 @@ func Decide(o facts.Observed) (Desired, error) {
 		if d.Routers, err = d.share(o, d.decide(o, 0)); err != nil {
 			return d, err
 		}
-		if d.AnyRouter(func(r Router) bool { return r.Anew }) {
-			d.knows = d.knows.Anew(d.Unit)
-		}
 		o.Machine.Interfaces = o.Machine.Without(d.floating)
 		o.Machine = o.Machine.Indexed()
 		if err := d.arrange(o); err != nil {

@@ -78,7 +78,7 @@ func (d *Desired) share(o facts.Observed, one Router) ([]Router, error) {
 			if !r.Holds || slices.ContainsFunc(serving(r.Peers), func(p Peer) bool { return p.Aside == "" && p.Runs == r.Run }) {
 				r.Aside = cmp.Or(r.told.Aside, r.Aside, group.Agreed) // the others run what this one cannot yet
 			}
-			r.Run, r.Pin, r.Moving, r.Anew = r.Was, false, true, false
+			r.Run, r.Pin, r.Moving = r.Was, false, true
 		}
 	}
 	slices.SortFunc(routers, func(a, b Router) int { return a.Number - b.Number })

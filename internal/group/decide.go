@@ -27,14 +27,6 @@ func Decide(v View) Decision {
 		d = v.join(d)
 	case v.Python:
 		d.State, d.Upgraded, d.Planned = Mixed, 1+len(v.Peers), v.Planned
-	case v.stranded():
-		// As one that begins, of which the others have to know first: they may have read of it
-		// last when it took part.
-		d = v.join(d)
-		d.Anew = true
-		if d.Aside == "" {
-			d.State, d.Aside = Learning, Joins
-		}
 	case v.alone() && !v.Awaited:
 		d = v.single(d)
 	case d.Holds:
@@ -205,14 +197,6 @@ func (v View) join(d Decision) Decision {
 		return d
 	}
 	return v.follow(d)
-}
-
-// stranded tells that this unit has told that it is out, as all that take part do so with
-// other parameters than it told, which nobody is about to change. They may wait for it to run
-// theirs: with option spread virtual router IDs become free one after the other.
-func (v View) stranded() bool {
-	common, one := v.common()
-	return one && !v.Holds && v.Told.Aside == Agreed && common != v.Told.Runs && !v.announced() && v.Accepts(common)
 }
 
 // announce returns this unit's announcement: the one it made already in this reign,

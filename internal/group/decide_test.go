@@ -90,23 +90,6 @@ func TestWhatAUnitDecides(t *testing.T) {
 		"a unit that takes part leaves where others do with other parameters": {func(v *group.View) {
 			v.Peers[0].Runs = wanted
 		}, group.Returning, old, group.Agreed},
-		"one that told so begins anew where all others agree, and is to be known again": {func(v *group.View) {
-			v.Told.Aside, v.Stands, v.Peers[0].Runs = group.Agreed, group.Agreed, wanted
-		}, group.Learning, wanted, group.Joins},
-		"also when a hook was killed that had it begin": {func(v *group.View) {
-			v.Told.Aside, v.Stands, v.Runs, v.Peers[0].Runs = group.Agreed, group.Agreed, wanted, wanted
-		}, group.Learning, wanted, group.Joins},
-		"not where they differ": {func(v *group.View) {
-			v.Told.Aside, v.Stands, v.Peers[0].Runs = group.Agreed, group.Agreed, wanted
-			v.Peers = append(v.Peers, group.Peer{Unit: name(2), Word: group.Word{Serves: true, Runs: parameters(99)}})
-		}, group.Returning, old, group.Agreed},
-		"nor before it has told so": {func(v *group.View) {
-			v.Stands, v.Peers[0].Runs = group.Agreed, wanted
-		}, group.Returning, old, group.Agreed},
-		"a holder lets go whose next virtual router ID is taken, where another holds with that": {func(v *group.View) {
-			v.Wanted, v.Taken, v.Holds, v.Peers[0].Runs = wanted, true, true, wanted
-		}, group.Returning, old, group.Agreed},
-		"it holds on where nobody does": {func(v *group.View) { v.Wanted, v.Taken, v.Holds = wanted, true, true }, group.Holding, old, ""},
 		"a silent one waits for whatever is announced": {func(v *group.View) {
 			other := announcement
 			other.Parameters = parameters(99)

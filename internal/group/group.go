@@ -34,8 +34,7 @@
 // costs a failover, not the address. Peers at whose addresses nothing answers are lost:
 // nobody waits for them. Who stood aside for one does as it told to have done, else as
 // those do that take part and know of it; where nobody does, the agents see to it. A unit that comes back from the dead among
-// others with other parameters stands aside until it has changed over (Returning): with an
-// announcement or, when it has told so and all others agree, by beginning anew.
+// others with other parameters stands aside until it has changed over (Returning).
 //
 // A peer that says what cannot be read, being of a later revision or garbled, serves
 // with unknown parameters (Word.Unread): it is waited for and never followed, nobody
@@ -157,8 +156,6 @@ type Decision struct {
 	Round int
 	// Aside keeps it out of the election.
 	Aside Aside
-	// Anew tells that the unit begins anew, which the others have to know (Known).
-	Anew bool
 	// Holds tells that the unit holds the virtual IPs now, Pin that the change happens
 	// under held addresses.
 	Holds, Pin bool
@@ -211,20 +208,6 @@ func (v View) settled(a Announcement, runs vrrp.Parameters) bool {
 		_, knows := p.Knows[a.Holder.Number]
 		return p.takesPart() && p.Runs == runs && (p.Round >= a.Round || !knows)
 	})
-}
-
-// common are the parameters with which all peers take part that do; false where they differ,
-// none does, or one cannot be read.
-func (v View) common() (p vrrp.Parameters, one bool) {
-	for _, peer := range v.serving() {
-		if peer.Unread() || peer.Aside == "" && one && peer.Runs != p {
-			return vrrp.Parameters{}, false
-		}
-		if peer.Aside == "" {
-			p, one = peer.Runs, true
-		}
-	}
-	return p, one
 }
 
 // unread tells that some peer says what cannot be read.

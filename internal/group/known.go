@@ -1,7 +1,6 @@
 package group
 
 import (
-	"maps"
 	"slices"
 
 	"keepalived-charm/internal/juju"
@@ -43,13 +42,6 @@ func (u Unit) Know(serves bool, peers []Unit) Known {
 		}
 	}
 	return known
-}
-
-// Anew is what a unit tells that begins anew while it serves.
-func (k Known) Anew(own juju.Unit) Known {
-	k = maps.Clone(k)
-	k[own.Number] = k[own.Number]%MostBegun + 1
-	return k
 }
 
 // Strangers lists the units which do not know of this one, as far as they told, or of

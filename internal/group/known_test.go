@@ -52,13 +52,3 @@ func TestWhomAUnitKnows(t *testing.T) {
 		require.Equal(t, c.want, c.told.Know(c.serves, peers), claim)
 	}
 }
-
-// TestWhoBeginsAnewIsKnownByNobody yet.
-func TestWhoBeginsAnewIsKnownByNobody(t *testing.T) {
-	peers := []group.Unit{{Unit: name(0), Serves: true, Knows: group.Known{0: 1, 2: 3}}}
-	knows := group.Known{0: 1, 2: 3}
-	require.Empty(t, group.Strangers(name(2), knows, peers))
-	require.Equal(t, []juju.Unit{name(0)}, group.Strangers(name(2), knows.Anew(name(2)), peers))
-	require.Equal(t, 3, knows[2], "what was told stays")
-	require.Equal(t, group.Known{2: 1}, group.Known{2: group.MostBegun}.Anew(name(2)))
-}

@@ -282,9 +282,6 @@ func (m *model) decide(q question) answer {
 	if q.wanted > 0 { // else the unit has nothing to decide
 		d := group.Decide(v)
 		a.serves, a.runs, a.aside, a.round, a.pin, a.state = true, m.number(d.Run), m.text(string(d.Aside)), uint8(d.Round), d.Pin, d.State
-		if d.Anew {
-			a.knows[q.n]++
-		}
 		if d.Next != nil {
 			a.next = m.text(d.Next.String())
 		}
