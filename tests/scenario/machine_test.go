@@ -60,7 +60,7 @@ func TestOwnersDefaults(t *testing.T) {
 	})
 	d.scenario(t, "what an instance of before left in keepalived's packet filter is taken out", func(t *testing.T) {
 		holder := d.ready(t)
-		d.hold(t, holder, true) // a hook would mend it at once
+		d.held(t, holder) // a hook would mend it at once
 		d.run(t, holder, "sed -i '/strict_mode off/d; /^    accept$/d' /etc/keepalived/charm.d/keepalived.conf; systemctl reload keepalived.service")
 		poll.Until(t, func() bool { return !d.answers(t) }, 30*time.Second, 100*time.Millisecond, "the fault is there")
 		d.hold(t, holder, false)

@@ -233,7 +233,7 @@ func (d *deployment) twoApplications(t *testing.T) (booted string) {
 		all := d.probed(t, 2*time.Second, func() { require.NoError(t, d.Kill(d.ctx, booted)) }, lab.VIP, otherVIP)
 		moved(t, all[0], machineDies)
 		require.Less(t, all[1].Outage, patience.With(machineDies))
-		require.LessOrEqual(t, len(all[1].Moves), 1)
+		require.LessOrEqual(t, len(lasting(all[1].Moves)), 1)
 		d.unnoticedBy(t, func() { d.heal(t, booted) }, lab.VIP, otherVIP)
 		d.holderOf(t, handVIP)
 	})
