@@ -200,8 +200,10 @@ func pass(obs facts.Observed, j Model, m Machine) (outcome, error) {
 		}
 	}
 	if refusal, refused := status.Of(err); refused {
-		if err := publish(decide.Acknowledge(obs), obs, j); err != nil {
-			return outcome{}, err
+		for _, tell := range []map[juju.RelationID]juju.Databag{decide.Tell(obs), decide.Acknowledge(obs)} {
+			if err := publish(tell, obs, j); err != nil {
+				return outcome{}, err
+			}
 		}
 		return outcome{shown: refusal, does: refusal}, nil
 	}
@@ -226,11 +228,6 @@ func reach(obs facts.Observed, j Model, m Machine) (outcome, error) {
 	}
 	if applyErr := apply(&obs, steps, j, m); applyErr != nil {
 		err = applyErr
-	}
-	if _, refused := status.Of(err); refused {
-		if err := publish(decide.Tell(obs), obs, j); err != nil {
-			return outcome{}, err
-		}
 	}
 	if err != nil {
 		return outcome{}, err

@@ -32,7 +32,7 @@ func (d Desired) standing(o facts.Observed, r Router) group.View {
 	v := group.View{
 		Unit: d.Unit, Runs: current, Serves: serves, Wanted: wanted, Starts: wanted, Told: r.told, Stands: o.Stands(d.Name(r)),
 		Grouped: d.Related, Departs: departs(o, current), Loses: o.Loses(), Hears: d.hearsDeparted(o, r),
-		Strange: len(d.strangers) > 0,
+		Ignored: len(d.unaware) > 0,
 		Planned: o.Planned, Python: d.pythonLeft(o, current),
 		Holds: serves && (o.Machine.Has(current.Anchor) || d.midway(o, r)), Reign: d.reign(o.Machine, r),
 		Fresh: d.unconfirmed, Ends: d.ends, Awaited: r.awaited(), Accepts: d.acceptable(o.Machine),

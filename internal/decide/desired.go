@@ -107,9 +107,9 @@ type Desired struct {
 	secret string
 	// told is what this unit told its peers before.
 	told endpoint.Member
-	// knows is whom this unit tells that it knows, strangers do not know of it.
-	knows     group.Known
-	strangers []juju.Unit
+	// knows is whom this unit tells that it knows, unaware are those who do not know of it.
+	knows   group.Known
+	unaware []juju.Unit
 	// unconfirmed tells that the health checker waits for a hook to look at its
 	// configuration, as it does after a boot.
 	unconfirmed bool
@@ -190,7 +190,7 @@ func Decide(o facts.Observed) (Desired, error) {
 			return d, err
 		}
 		d.former, d.leaving = formerly(o), o.Leaving()
-		d.knows, d.strangers = acquainted(o, d.Peers, true)
+		d.knows, d.unaware = acquainted(o, d.Peers, true)
 		if d.Routers, err = d.share(o, d.decide(o, 0)); err != nil {
 			return d, err
 		}

@@ -24,7 +24,7 @@ func acquainted(o facts.Observed, peers []Peer, serves bool) (group.Known, []juj
 			units[n].Knows = group.Known{o.Event.Unit.Number: knows[o.Event.Unit.Number]}
 		}
 	}
-	return knows, group.Strangers(o.Event.Unit, knows, units)
+	return knows, group.Unaware(o.Event.Unit, knows, units)
 }
 
 // Acknowledge is what a unit publishes whose options are refused: it knows of others all

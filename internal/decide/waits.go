@@ -16,7 +16,7 @@ func (d Desired) waitsFor(o facts.Observed, r Router) []juju.Unit {
 	case group.Unknown:
 		all = untoldPeers(o)
 	case group.Joins:
-		return d.strangers
+		return d.unaware
 	case group.Unheard:
 		all, holds = serving(r.Peers), func(p Peer) bool { return !slices.Contains(p.lists, d.address) }
 	case group.Agreed:

@@ -65,7 +65,7 @@ func (v View) single(d Decision) Decision {
 		d.State, d.Aside, d.Wanted = StandsAside, v.Stands, d.Run
 	} else if v.Told.Aside == Unknown {
 		d.State, d.Aside = Learning, Unknown
-	} else if v.silent() && v.Strange {
+	} else if v.silent() && v.Ignored {
 		d.State, d.Aside = Learning, Joins
 	}
 	if d.Pin {
@@ -176,7 +176,7 @@ func (v View) follow(d Decision) Decision {
 		// do so without a hook. Who took part when it was last read may be gone.
 		silent && (v.deaf(d.Run, true) || !v.joined(d.Run) && v.unread()):
 		d.State, d.Aside = Returning, Agreed
-	case silent && v.Strange:
+	case silent && v.Ignored:
 		// They may be about to change over, and would not wait for it.
 		d.State, d.Aside = Learning, Joins
 	}

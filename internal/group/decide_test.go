@@ -139,19 +139,19 @@ func TestWhatAUnitDecides(t *testing.T) {
 		}, group.Following, wanted, ""},
 
 		"a unit that begins beside others tells of itself first": {func(v *group.View) {
-			v.Runs, v.Serves, v.Told, v.Strange = vrrp.Parameters{}, false, group.Word{}, true
+			v.Runs, v.Serves, v.Told, v.Ignored = vrrp.Parameters{}, false, group.Word{}, true
 		}, group.Learning, old, group.Joins},
 		"and stays out while some do not know of it": {func(v *group.View) {
-			v.Told.Aside, v.Stands, v.Strange = group.Joins, group.Joins, true
+			v.Told.Aside, v.Stands, v.Ignored = group.Joins, group.Joins, true
 		}, group.Learning, old, group.Joins},
 		"whatever it stood aside for meanwhile": {func(v *group.View) {
-			v.Told.Aside, v.Stands, v.Strange = group.Agreed, group.Agreed, true
+			v.Told.Aside, v.Stands, v.Ignored = group.Agreed, group.Agreed, true
 		}, group.Learning, old, group.Joins},
 		"also where nobody serves yet": {func(v *group.View) {
-			v.Told.Aside, v.Stands, v.Strange, v.Peers = group.Joins, group.Joins, true, nil
+			v.Told.Aside, v.Stands, v.Ignored, v.Peers = group.Joins, group.Joins, true, nil
 		}, group.Learning, old, group.Joins},
 		"and then takes part":                                {func(v *group.View) { v.Told.Aside, v.Stands = group.Joins, group.Joins }, group.Following, old, ""},
-		"a unit that takes part waits for nobody who begins": {func(v *group.View) { v.Strange = true }, group.Following, old, ""},
+		"a unit that takes part waits for nobody who begins": {func(v *group.View) { v.Ignored = true }, group.Following, old, ""},
 
 		"a standby that departs is silent at once, as who is left may change over": {func(v *group.View) {
 			v.Departs, v.Wanted, v.Peers = true, wanted, nil

@@ -18,7 +18,7 @@
 //
 //	state       takes part     tells             until
 //	Out         no             nothing           it has something to serve
-//	Learning    no             peers or joins    it knows another; all know of it (Strangers)
+//	Learning    no             peers or joins    it knows another; all know of it (Unaware)
 //	Following   yes            what it runs      it holds; a holder announces what it wants too
 //	Holding     yes            what it runs      it loses the virtual IPs, or wants other parameters
 //	Announcing  yes, as before the announcement  every serving peer stands aside for it, or is lost
@@ -134,8 +134,8 @@ type View struct {
 	Taken bool
 	// Ends tells that the virtual router is to end: nothing changes in it any more.
 	Ends bool
-	// Strange tells that some unit does not know of this one (Strangers).
-	Strange bool
+	// Ignored tells that some unit does not know of this one (Unaware).
+	Ignored bool
 	// Awaited tells that some peer serves and does not have this virtual router yet.
 	Awaited bool
 	// HoldsAll tells that the machine has the addresses of all virtual routers.

@@ -44,10 +44,10 @@ func (u Unit) Know(serves bool, peers []Unit) Known {
 	return known
 }
 
-// Strangers lists the units which do not know of this one, as far as they told, or of
+// Unaware lists the units which do not know of this one, as far as they told, or of
 // which another tells that they serve and this one has not read it. Nobody asks that of
 // lost ones. Units that serve nothing may begin at the same time, and tell so.
-func Strangers(own juju.Unit, knows Known, peers []Unit) []juju.Unit {
+func Unaware(own juju.Unit, knows Known, peers []Unit) []juju.Unit {
 	met := map[int]bool{own.Number: true}
 	var list []juju.Unit
 	for _, p := range peers {

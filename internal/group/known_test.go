@@ -30,7 +30,7 @@ func TestWhoIsAStranger(t *testing.T) {
 		"whom a peer knows and it read before": {[]group.Unit{unit(0, true, false, group.Known{0: 1, 1: 1, 2: 3}), unit(1, false, false, nil)}, []juju.Unit{name(1)}},
 		"not a lost one that a peer knows":     {[]group.Unit{unit(0, true, false, group.Known{0: 1, 1: 1, 2: 3}), unit(1, true, true, nil)}, nil},
 	} {
-		require.Equal(t, c.want, group.Strangers(name(2), group.Known{2: 3}, c.peers), claim)
+		require.Equal(t, c.want, group.Unaware(name(2), group.Known{2: 3}, c.peers), claim)
 	}
 }
 

@@ -274,7 +274,7 @@ func (m *model) decide(q question) answer {
 		}
 	}
 	knows := q.told.unit(q.n, false).Know(q.wanted > 0, units)
-	v.Strange = len(group.Strangers(v.Unit, knows, units)) > 0
+	v.Ignored = len(group.Unaware(v.Unit, knows, units)) > 0
 	var a answer
 	for k, begun := range knows {
 		a.knows[k] = uint8(begun) + 1

@@ -85,6 +85,9 @@ func content(fd uintptr) ([]byte, error) {
 		if err != nil {
 			return nil, fmt.Errorf("pread: %w", err)
 		}
+		if n == 0 {
+			return text[:at], nil // somebody has made it shorter
+		}
 		at += n
 	}
 	return text, nil
