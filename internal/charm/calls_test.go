@@ -47,6 +47,8 @@ func TestTheVersionIsToldAgainWhenItIsAnother(t *testing.T) {
 	} {
 		require.Equal(t, c.want, run(t, with(s, c.change), c.hook).Juju.Version, c.claim)
 	}
+	again := run(t, s, "upgrade-charm", "start")
+	require.Equal(t, s.Host.VersionNotes, again.Host.VersionNotes, "what is noted already is not written")
 	full := run(t, with(s, func(s *charmtest.State) { s.Host.Version, s.Host.Full = "2.3.3", true }), "update-status")
 	require.Equal(t, "2.3.3", full.Juju.Version)
 	require.Equal(t, "2.2.7", full.Host.VersionTold)

@@ -51,6 +51,16 @@ func TestAUnitWithOptionsThatCannotBeUsedGoesOnByThoseOfBefore(t *testing.T) {
 	}
 }
 
+// TestAUnitThatHasNoOptionsToGoByKnowsOfOthers: who begins waits for all that tell whom they know.
+func TestAUnitThatHasNoOptionsToGoByKnowsOfOthers(t *testing.T) {
+	s := run(t, option(serving(t), "virtual_ip", ""), "config-changed")
+	s = run(t, option(option(s, "virtual_ip", "10.10.74.250"), "router_id", 300), "config-changed")
+	require.Equal(t, `blocked: option router_id is "300", must be a whole number in 1-255`, s.Juju.Status.String())
+	s.Juju.Relations[endpoint.Cluster]["cluster:1"][unit(1)] = juju.Databag{"principal": "haproxy/1", "protocol": "1", "knows": "0:1,1:7",
+		"vrrp": "version=3 mode=multicast vrid=23 interval=200ms anchor=169.254.23.112", "aside": "joins"}
+	require.Contains(t, run(t, s, "cluster-relation-changed").Juju.Own("cluster:1")["knows"], "1:7")
+}
+
 func TestOptionsOfBeforeCountOnlyWhileOthersCannotBeUsed(t *testing.T) {
 	s := run(t, option(option(refused(t), "router_id", 24), "vip_hostname", "api.example.com"), "config-changed")
 	require.Equal(t, "active: VIP ready: holds 10.10.74.250", s.Juju.Status.String())

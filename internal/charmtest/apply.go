@@ -52,6 +52,7 @@ func (m *machine) Remind(layout.Layout) error {
 func (m *machine) NoteVersion(l layout.Layout, version string) {
 	if _, serves := m.host.Files[l.Record()]; serves && !m.host.Full && !m.life.dead {
 		m.host.VersionTold = version
+		m.host.VersionNotes++
 	}
 }
 

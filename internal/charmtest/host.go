@@ -26,8 +26,9 @@ type Host struct {
 	Installed bool
 	// Version is the package's; empty for 2.2.7.
 	Version string
-	// VersionTold is the one that was noted.
-	VersionTold string
+	// VersionTold is the one that was noted, VersionNotes how often one was.
+	VersionTold  string
+	VersionNotes int
 	// Holder is a program that has apt's locks, for as long as a hook waits; empty for none.
 	Holder string
 	// Held tells that apt is to leave the package as it is, Gone that no archive has it,

@@ -10,6 +10,7 @@ import (
 
 	"keepalived-charm/internal/applied"
 	"keepalived-charm/internal/config"
+	"keepalived-charm/internal/conflict"
 	"keepalived-charm/internal/decidetest"
 	"keepalived-charm/internal/endpoint"
 	"keepalived-charm/internal/facts"
@@ -93,6 +94,37 @@ func TestAPlaceThatAPeerUsesIsKept(t *testing.T) {
 		More: map[int]group.Word{2: running(t, 25, false, "10.10.74.252")}}
 	o.Relations[2].Members[juju.Unit{Application: "keepalived", Number: 1}] = facts.ReadMember(peer.Databag())
 	require.Equal(t, []string{"charm_keepalived 23 10.10.74.250", "charm_keepalived_2 25 10.10.74.252"}, routers(t, o))
+}
+
+// TestWhoJoinsRoutersTakesThoseThatThereAre: their numbers may have holes.
+func TestWhoJoinsRoutersTakesThoseThatThereAre(t *testing.T) {
+	three := decidetest.Record(t, spreading("10.10.74.250 10.10.74.251 10.10.74.252", applied.Record{}))
+	o := decidetest.Typed(spreading("10.10.74.250 10.10.74.252", three))
+	d, err := decidetest.Desire(o)
+	require.NoError(t, err)
+	o.Look = &conflict.Look{}
+	require.Equal(t, []vrrp.VirtualRouterID{23, 25}, d.View(o).Routers)
+}
+
+// TestWhoCannotFollowYetStandsAside: its other virtual router has the ID still that the
+// others run this one with.
+func TestWhoCannotFollowYetStandsAside(t *testing.T) {
+	const a, b = "10.10.74.250", "10.10.74.251"
+	o := spreading(a+" "+b, decidetest.Record(t, spreading(a+" "+b, applied.Record{})))
+	o.Options.Raw["router_id"] = 24
+	o.Relations[2].Told = endpoint.Member{Principal: o.Event.Principal, Word: running(t, 23, true, a), Knows: group.Known{0: 1, 1: 1},
+		More: map[int]group.Word{1: running(t, 24, false, b)}}
+	peer := endpoint.Member{Principal: juju.Unit{Application: "haproxy", Number: 1}, Rank: 1, Word: running(t, 24, true, a), Knows: group.Known{0: 1, 1: 1},
+		More: map[int]group.Word{2: running(t, 25, false, "10.10.74.252")}} // so the other one has to wait
+	o.Relations[2].Members[juju.Unit{Application: "keepalived", Number: 1}] = facts.ReadMember(peer.Databag())
+	d, err := decidetest.Desire(o)
+	require.NoError(t, err)
+	var ids []vrrp.VirtualRouterID
+	for _, r := range d.Routers {
+		ids = append(ids, r.Run.VirtualRouterID)
+	}
+	require.Equal(t, []vrrp.VirtualRouterID{23, 24}, ids)
+	require.Equal(t, group.Agreed, d.Routers[0].Aside)
 }
 
 // running is what a peer tells of a router.

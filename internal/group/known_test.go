@@ -9,8 +9,8 @@ import (
 	"keepalived-charm/internal/juju"
 )
 
-// TestWhoIsAStranger: a unit that begins waits for those that do not know of it.
-func TestWhoIsAStranger(t *testing.T) {
+// TestWhoDoesNotKnowOfAUnit: a unit that begins waits for those that do not know of it.
+func TestWhoDoesNotKnowOfAUnit(t *testing.T) {
 	unit := func(n int, serves, lost bool, knows group.Known) group.Unit {
 		return group.Unit{Unit: name(n), Serves: serves, Lost: lost, Knows: knows}
 	}
