@@ -35,8 +35,10 @@ func labCgroup(id string) (cgroup, error) {
 		if err == nil {
 			return group, nil
 		}
-		// The parent goes with its last lab, which may be now.
-		if !errors.Is(err, fs.ErrNotExist) || try == 100 {
+		// The parent goes with its last lab, which may be now: it was not there, or it was and
+		// no longer is.
+		gone := errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrExist)
+		if !gone || try == 100 {
 			return "", fmt.Errorf("cannot make control group of lab %s: %w", id, err)
 		}
 	}
