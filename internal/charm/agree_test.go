@@ -12,6 +12,7 @@ import (
 
 	"keepalived-charm/internal/charmtest"
 	"keepalived-charm/internal/endpoint"
+	"keepalived-charm/internal/group"
 	"keepalived-charm/internal/step"
 )
 
@@ -44,7 +45,7 @@ func talks(s charmtest.State) string {
 }
 
 func aside(s charmtest.State) bool {
-	return endpoint.ReadMember(s.Juju.Own("cluster:1")).Aside != ""
+	return endpoint.ReadMember(s.Juju.Own("cluster:1")).Aside != group.TakesPart
 }
 
 // TestAChangeThatAllUnitsShareLeavesOneHolder walks the hooks that a change causes

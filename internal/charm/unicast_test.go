@@ -21,7 +21,7 @@ func waits(t *testing.T, s charmtest.State) string {
 	t.Helper()
 	c, err := healthcheck.Parse([]byte(s.Host.Files[layout.Layout{Application: "keepalived"}.CheckerConfig()]))
 	require.NoError(t, err)
-	return group.Aside(c.Aside()).String()
+	return group.ParseAside(c.Aside()).String()
 }
 
 // unicastUnit is a unit that knows no peer yet.

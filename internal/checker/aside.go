@@ -39,7 +39,7 @@ type lookout struct {
 func (l *loop) standAside(ctx context.Context) {
 	booted := l.booted && !l.election.holdsAny()
 	for i, t := range l.tracks {
-		reason := group.Aside(t.Aside).String()
+		reason := group.ParseAside(t.Aside).String()
 		if reason == "" && booted {
 			reason = untilHook
 		}

@@ -26,7 +26,7 @@ func (d *Desired) arrange(o facts.Observed) error {
 	for n := range d.Routers {
 		r := &d.Routers[n]
 		r.Instance = d.instance(o, *r)
-		if r.Aside = d.unready(o, *r); r.Aside != "" {
+		if r.Aside = d.unready(o, *r); r.Aside != group.TakesPart {
 			r.Waits = d.waitsFor(o, *r)
 		}
 	}
@@ -39,7 +39,7 @@ func (d *Desired) arrange(o facts.Observed) error {
 // or hear yet is part of that.
 func (d Desired) unready(o facts.Observed, r Router) group.Aside {
 	switch a := r.Decision; {
-	case a.Aside != "" && a.Aside != group.Joins || a.Holds:
+	case a.Aside != group.TakesPart && a.Aside != group.Joins || a.Holds:
 		return a.Aside
 	case newcomer(o) && o.Planned > 1+len(d.Peers):
 		return group.Unknown

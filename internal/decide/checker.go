@@ -55,8 +55,8 @@ func (d Desired) checked(r Router, booted bool) healthcheck.Instance {
 			h.Addresses = append(h.Addresses, a.Addr())
 		}
 	}
-	if h.Aside = string(r.Aside); d.Paused {
-		h.Aside = string(group.Paused) // even when nobody answers: no Watch
+	if h.Aside = r.Aside.Text(); d.Paused {
+		h.Aside = group.Paused.Text() // even when nobody answers: no Watch
 		return h
 	}
 	if len(r.VirtualIPs) > 0 && (h.Aside != "" || booted) {
@@ -100,5 +100,5 @@ func (d Desired) Silences(m facts.Machine) (begins, ends bool, between step.File
 
 // silent tells that this unit stands aside in some router.
 func (d Desired) silent() bool {
-	return d.AnyRouter(func(r Router) bool { return r.Aside != "" })
+	return d.AnyRouter(func(r Router) bool { return r.Aside != group.TakesPart })
 }

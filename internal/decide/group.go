@@ -73,7 +73,7 @@ func newcomer(o facts.Observed) bool {
 	if _, configured := o.Machine.Files[o.Layout().CheckerConfig()]; !configured {
 		return true
 	}
-	return o.Machine.Checker != nil && group.Aside(o.Machine.Checker.Aside()) == group.Unknown
+	return o.Machine.Checker != nil && o.Machine.Checker.Aside() == group.Unknown.Text()
 }
 
 // natural is the rank a unit has as long as nobody else has it: no agreement is

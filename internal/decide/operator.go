@@ -63,7 +63,7 @@ func (p Peer) unfit() string {
 		return "serves nothing"
 	case p.Aside == group.Paused:
 		return "paused"
-	case p.Aside != "":
+	case p.Aside != group.TakesPart:
 		return "stands aside"
 	case p.lost:
 		return "machine does not answer"

@@ -86,13 +86,13 @@ func (r Router) occupied(id vrrp.VirtualRouterID) bool {
 // doubts tells that it matters whether peers are lost: not all run what the options say.
 func (r Router) doubts() bool {
 	differ := slices.ContainsFunc(r.Peers, func(p Peer) bool { return p.Serves && p.Runs != r.Run })
-	return r.Moving || !r.Holds && (r.Aside != "" || differ)
+	return r.Moving || !r.Holds && (r.Aside != group.TakesPart || differ)
 }
 
 // word is what this unit tells its peers of it.
 func (r Router) word(paused bool) group.Word {
 	w := group.Word{Serves: true, Runs: r.Run, Next: r.Next, Round: r.Round, Aside: r.Aside}
-	if w.Aside == "" && paused {
+	if w.Aside == group.TakesPart && paused {
 		w.Aside = group.Paused
 	}
 	if r.Number > 0 {

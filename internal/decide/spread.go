@@ -75,7 +75,7 @@ func (d *Desired) share(o facts.Observed, one Router) ([]Router, error) {
 		if r := &routers[n]; r.fresh() {
 			routers = slices.Delete(routers, n, n+1)
 		} else {
-			if !r.Holds || slices.ContainsFunc(serving(r.Peers), func(p Peer) bool { return p.Aside == "" && p.Runs == r.Run }) {
+			if !r.Holds || slices.ContainsFunc(serving(r.Peers), func(p Peer) bool { return p.Aside == group.TakesPart && p.Runs == r.Run }) {
 				r.Aside = cmp.Or(r.told.Aside, r.Aside, group.Agreed) // the others run what this one cannot yet
 			}
 			r.Run, r.Pin, r.Moving = r.Was, false, true
@@ -109,17 +109,16 @@ func (d Desired) unsettled(first Router) bool {
 		slices.ContainsFunc(serving(d.Peers), func(p Peer) bool { return !p.Unread() && p.Runs != d.first })
 }
 
-// out tells what this unit stands aside for in every router but the first; empty for
-// nothing.
+// out tells what this unit stands aside for in every router but the first.
 func (d Desired) out(first Router, holds bool) group.Aside {
 	// A unit that came back to units that have one router for all virtual IPs.
-	if slices.ContainsFunc(serving(d.Peers), func(p Peer) bool { return p.Aside == "" && !p.Unread() && !p.Runs.Spread }) {
+	if slices.ContainsFunc(serving(d.Peers), func(p Peer) bool { return p.Aside == group.TakesPart && !p.Unread() && !p.Runs.Spread }) {
 		return group.Agreed
 	}
 	if d.ends && !d.gathers && !holds {
 		return first.Aside
 	}
-	return ""
+	return group.TakesPart
 }
 
 // room is what one virtual IP takes: a router and an address family.
@@ -140,7 +139,7 @@ func (d Desired) rooms(o facts.Observed, first Router) (known map[netip.Addr]int
 	note := func(number int, r group.Word) {
 		where := known
 		switch r.Aside {
-		case "":
+		case group.TakesPart:
 		case group.Unknown:
 			return
 		default:

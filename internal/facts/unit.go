@@ -20,14 +20,14 @@ import (
 // Stands is what the installed configuration keeps an instance of this unit out for.
 func (o Observed) Stands(name string) group.Aside {
 	if o.Machine.Checker == nil {
-		return ""
+		return group.TakesPart
 	}
 	for n := range o.Machine.Checker.Instances {
 		if i := &o.Machine.Checker.Instances[n]; i.Name == name {
-			return group.Aside(i.Aside)
+			return group.ParseAside(i.Aside)
 		}
 	}
-	return ""
+	return group.TakesPart
 }
 
 // Installed is the health checker's configuration; empty where there is none.

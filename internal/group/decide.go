@@ -16,7 +16,7 @@ func Decide(v View) Decision {
 	switch {
 	case v.Departs && v.Serves:
 		d.State, d.Aside = Departing, v.Stands
-		if !d.Holds && d.Aside == "" {
+		if !d.Holds && d.Aside == TakesPart {
 			d.Aside = Leaving // the others may change over without it from now on
 		}
 	case v.Departs:
@@ -56,7 +56,7 @@ func Decide(v View) Decision {
 func (v View) single(d Decision) Decision {
 	d.State = Following
 	if v.stays() {
-		d.Wanted, d.Soon = d.Run, d.Run != d.Wanted || v.Told.Aside != ""
+		d.Wanted, d.Soon = d.Run, d.Run != d.Wanted || v.Told.Aside != TakesPart
 	}
 	if d.Holds {
 		d.State, d.Pin = Holding, d.Run != d.Wanted
@@ -188,7 +188,7 @@ func (v View) follow(d Decision) Decision {
 func (v View) join(d Decision) Decision {
 	d.Run = v.Starts
 	for _, p := range v.serving() {
-		if !p.Unread() && v.Accepts(p.Runs) && (d.Run == v.Starts || p.Aside == "") {
+		if !p.Unread() && v.Accepts(p.Runs) && (d.Run == v.Starts || p.Aside == TakesPart) {
 			d.Run = p.Runs
 		}
 	}

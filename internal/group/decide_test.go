@@ -41,40 +41,40 @@ func TestWhatAUnitDecides(t *testing.T) {
 		runs   vrrp.Parameters
 		aside  group.Aside
 	}{
-		"a standby follows": {func(*group.View) {}, group.Following, old, ""},
-		"a standby goes by what it runs until somebody announces what it wants": {func(v *group.View) { v.Wanted = wanted }, group.Following, old, ""},
+		"a standby follows": {func(*group.View) {}, group.Following, old, group.TakesPart},
+		"a standby goes by what it runs until somebody announces what it wants": {func(v *group.View) { v.Wanted = wanted }, group.Following, old, group.TakesPart},
 		"a standby stands aside for an announcement of what it wants": {func(v *group.View) {
 			v.Wanted, v.Peers[0].Next, v.Peers[0].Announces = wanted, &announcement, true
 		}, group.StandsAside, old, announcement.Aside()},
-		"a holder that waits goes on": {func(v *group.View) { v.Wanted, v.Holds = wanted, true }, group.Announcing, old, ""},
+		"a holder that waits goes on": {func(v *group.View) { v.Wanted, v.Holds = wanted, true }, group.Announcing, old, group.TakesPart},
 		"a holder changes over when all stand aside": {func(v *group.View) {
 			v.Wanted, v.Holds, v.Reign = wanted, true, 7
 			own := group.Announcement{Parameters: wanted, Holder: name(0), Round: 1, Since: 7}
 			v.Told.Next, v.Peers[0].Aside = &own, own.Aside()
-		}, group.Changing, wanted, ""},
+		}, group.Changing, wanted, group.TakesPart},
 
 		"a holder does not let go for one of a reign before, which it had not read when it announced": {func(v *group.View) {
 			v.Wanted, v.Holds, v.Reign, v.Told.Round = wanted, true, 9, 1
 			own := group.Announcement{Parameters: wanted, Holder: name(0), Round: 1, Since: 9}
 			v.Told.Next, v.Peers[0].Next, v.Peers[0].Announces, v.Peers[0].Round = &own, &announcement, true, 1
-		}, group.Announcing, old, ""},
+		}, group.Announcing, old, group.TakesPart},
 		"not in the hook of another unit that departs, which may take part still": {func(v *group.View) {
 			v.Wanted, v.Holds, v.Reign, v.Loses = wanted, true, 7, true
 			own := group.Announcement{Parameters: wanted, Holder: name(0), Round: 1, Since: 7}
 			v.Told.Next, v.Peers[0].Aside = &own, own.Aside()
-		}, group.Announcing, old, ""},
+		}, group.Announcing, old, group.TakesPart},
 
 		"a peer that cannot be read is waited for, as it may not be able to read an announcement": {func(v *group.View) {
 			v.Wanted, v.Holds, v.Peers[0].Runs = wanted, true, vrrp.Parameters{}
-		}, group.Holding, old, ""},
+		}, group.Holding, old, group.TakesPart},
 		"also where units that understand each other need no care": {func(v *group.View) {
 			v.Wanted.Interval, v.Holds, v.Peers[0].Runs = time.Second, true, vrrp.Parameters{}
-		}, group.Holding, old, ""},
+		}, group.Holding, old, group.TakesPart},
 		"a second holder lets go beside it all the same": {func(v *group.View) {
 			v.Wanted, v.Holds, v.Peers[0].Next, v.Peers[0].Announces = wanted, true, &announcement, true
 			v.Peers = append(v.Peers, group.Peer{Unit: name(2), Word: group.Word{Serves: true}})
 		}, group.StandsAside, old, announcement.Aside()},
-		"and does not keep a standby out": {func(v *group.View) { v.Peers[0].Runs = vrrp.Parameters{} }, group.Following, old, ""},
+		"and does not keep a standby out": {func(v *group.View) { v.Peers[0].Runs = vrrp.Parameters{} }, group.Following, old, group.TakesPart},
 		"nor one that stands aside for it, as it may change still": {func(v *group.View) {
 			v.Told.Aside, v.Stands = announcement.Aside(), announcement.Aside()
 			v.Peers[0].Runs, v.Peers[0].Announces = vrrp.Parameters{}, true
@@ -99,18 +99,18 @@ func TestWhatAUnitDecides(t *testing.T) {
 			other := announcement
 			other.Parameters = parameters(99)
 			v.Peers[0].Next, v.Peers[0].Announces = &other, true
-		}, group.Following, old, ""},
+		}, group.Following, old, group.TakesPart},
 		"a holder that is to take all virtual IPs changes over once it has them": {func(v *group.View) {
 			gathering(v)
-		}, group.Changing, old, ""},
+		}, group.Changing, old, group.TakesPart},
 		"not while it lacks some": {func(v *group.View) {
 			gathering(v)
 			v.HoldsAll = false
-		}, group.Announcing, spread, ""},
+		}, group.Announcing, spread, group.TakesPart},
 		"nor while another takes part in one of them": {func(v *group.View) {
 			gathering(v)
-			v.Peers[0].Elsewhere[0].Aside = ""
-		}, group.Announcing, spread, ""},
+			v.Peers[0].Elsewhere[0].Aside = group.TakesPart
+		}, group.Announcing, spread, group.TakesPart},
 
 		"who stands aside for a lost holder waits for those that have not read of it, as others may have changed over": {func(v *group.View) {
 			v.Told.Aside, v.Stands = announcement.Aside(), announcement.Aside()
@@ -121,7 +121,7 @@ func TestWhatAUnitDecides(t *testing.T) {
 			v.Told.Aside, v.Stands = announcement.Aside(), announcement.Aside()
 			v.Peers[0].Lost = true
 			v.Peers = append(v.Peers, group.Peer{Unit: name(2), Knows: group.Known{1: 1}, Word: group.Word{Serves: true, Runs: old, Round: 1}})
-		}, group.Following, old, ""},
+		}, group.Following, old, group.TakesPart},
 		"so does who stands aside for one that departed, which holds until it stops": {func(v *group.View) {
 			v.Told.Aside, v.Stands = announcement.Aside(), announcement.Aside()
 			v.Peers = []group.Peer{{Unit: name(2), Knows: group.Known{1: 1}, Word: group.Word{Serves: true, Runs: old}}}
@@ -129,14 +129,14 @@ func TestWhatAUnitDecides(t *testing.T) {
 		"until one that has seen it depart takes part": {func(v *group.View) {
 			v.Told.Aside, v.Stands = announcement.Aside(), announcement.Aside()
 			v.Peers = []group.Peer{{Unit: name(2), Word: group.Word{Serves: true, Runs: old}}}
-		}, group.Following, old, ""},
+		}, group.Following, old, group.TakesPart},
 		"nor does its hook let it in where all stand aside: its agent does when the virtual IP is dead": {func(v *group.View) {
 			v.Told.Aside, v.Stands, v.Peers[0].Lost = announcement.Aside(), announcement.Aside(), true
 		}, group.StandsAside, old, announcement.Aside()},
 		"it does as the lost one has done": {func(v *group.View) {
 			v.Told.Aside, v.Stands = announcement.Aside(), announcement.Aside()
 			v.Peers[0].Lost, v.Peers[0].Runs = true, wanted
-		}, group.Following, wanted, ""},
+		}, group.Following, wanted, group.TakesPart},
 
 		"a unit that begins beside others tells of itself first": {func(v *group.View) {
 			v.Runs, v.Serves, v.Told, v.Ignored = vrrp.Parameters{}, false, group.Word{}, true
@@ -150,23 +150,23 @@ func TestWhatAUnitDecides(t *testing.T) {
 		"also where nobody serves yet": {func(v *group.View) {
 			v.Told.Aside, v.Stands, v.Ignored, v.Peers = group.Joins, group.Joins, true, nil
 		}, group.Learning, old, group.Joins},
-		"and then takes part":                                {func(v *group.View) { v.Told.Aside, v.Stands = group.Joins, group.Joins }, group.Following, old, ""},
-		"a unit that takes part waits for nobody who begins": {func(v *group.View) { v.Ignored = true }, group.Following, old, ""},
+		"and then takes part":                                {func(v *group.View) { v.Told.Aside, v.Stands = group.Joins, group.Joins }, group.Following, old, group.TakesPart},
+		"a unit that takes part waits for nobody who begins": {func(v *group.View) { v.Ignored = true }, group.Following, old, group.TakesPart},
 
 		"a standby that departs is silent at once, as who is left may change over": {func(v *group.View) {
 			v.Departs, v.Wanted, v.Peers = true, wanted, nil
 		}, group.Departing, old, group.Leaving},
 		"a holder that departs changes nothing, alone as it seems": {func(v *group.View) {
 			v.Departs, v.Holds, v.Wanted, v.Peers = true, true, wanted, nil
-		}, group.Departing, old, ""},
+		}, group.Departing, old, group.TakesPart},
 		"a unit that departs stays aside": {func(v *group.View) {
 			v.Departs, v.Wanted, v.Peers, v.Stands = true, wanted, nil, announcement.Aside()
 		}, group.Departing, old, announcement.Aside()},
 		"who is left alone changes nothing in the hook that tells so": {func(v *group.View) {
 			v.Loses, v.Holds, v.Wanted, v.Peers = true, true, wanted, nil
-		}, group.Holding, old, ""},
-		"nor while one that departs is heard to hold": {func(v *group.View) { v.Hears, v.Wanted, v.Peers = true, wanted, nil }, group.StandsAside, old, ""},
-		"and then changes over":                       {func(v *group.View) { v.Holds, v.Wanted, v.Peers = true, wanted, nil }, group.Changing, wanted, ""},
+		}, group.Holding, old, group.TakesPart},
+		"nor while one that departs is heard to hold": {func(v *group.View) { v.Hears, v.Wanted, v.Peers = true, wanted, nil }, group.StandsAside, old, group.TakesPart},
+		"and then changes over":                       {func(v *group.View) { v.Holds, v.Wanted, v.Peers = true, wanted, nil }, group.Changing, wanted, group.TakesPart},
 		"who stands aside for one that departed stays so: it may hold what it announced": {func(v *group.View) {
 			v.Wanted, v.Peers, v.Stands = wanted, nil, announcement.Aside()
 		}, group.StandsAside, old, announcement.Aside()},
@@ -202,7 +202,7 @@ func TestWordsAreReadAsWritten(t *testing.T) {
 	told.Write(bag, 2)
 	require.Equal(t, map[int]group.Word{0: told, 2: told}, group.Routers(bag))
 
-	unread := group.Word{Serves: true, Announces: true, Round: 3, Aside: "unread"}
+	unread := group.Word{Serves: true, Announces: true, Round: 3, Aside: group.ParseAside("what a later revision says")}
 	for claim, change := range map[string]func(juju.Databag){
 		"the next protocol": func(b juju.Databag) { b["protocol"], b["aside"] = "2", "elsewhere" },
 		"no protocol":       func(b juju.Databag) { delete(b, "protocol"); b["aside"] = "until all units run the same" },
@@ -232,8 +232,8 @@ func FuzzRouters(f *testing.F) {
 		for number, w := range group.Routers(juju.Databag{"protocol": protocol, key1: value1, key2: value2}) {
 			require.True(t, number >= 0 && number <= 254)
 			require.True(t, w.Round >= 0 && w.Round < 1<<30)
-			require.Regexp(t, `^[ -~]*$`, string(w.Aside))
-			require.LessOrEqual(t, len(w.Aside), 400)
+			require.Regexp(t, `^[ -~]*$`, w.Aside.Text())
+			require.LessOrEqual(t, len(w.Aside.Text()), 400)
 			if w.Serves && !w.Unread() {
 				p, ok := vrrp.ParseParameters(w.Runs.String())
 				require.True(t, ok)

@@ -97,7 +97,7 @@ type Peer struct {
 func (p Peer) serves() bool { return p.Serves && !p.Lost }
 
 // takesPart tells that it takes part in an election, as far as it told.
-func (p Peer) takesPart() bool { return p.serves() && p.Aside == "" }
+func (p Peer) takesPart() bool { return p.serves() && p.Aside == TakesPart }
 
 // View is all that a unit's decision about one virtual router depends on.
 type View struct {
@@ -226,7 +226,7 @@ func (v View) unreadUnits() []juju.Unit {
 
 // silent tells that the unit takes no part yet, as far as it told or is kept out.
 func (v View) silent() bool {
-	return v.Told.Aside != "" || v.Stands != "" || !v.Told.Serves || v.Fresh
+	return v.Told.Aside != TakesPart || v.Stands != TakesPart || !v.Told.Serves || v.Fresh
 }
 
 // announced tells that some peer is about to change over.
@@ -238,6 +238,6 @@ func (v View) announced() bool {
 // unit does not understand.
 func (v View) deaf(run vrrp.Parameters, aside bool) bool {
 	return slices.ContainsFunc(v.Peers, func(p Peer) bool {
-		return p.serves() && !p.Unread() && (aside || p.Aside == "") && !run.Understands(p.Runs)
+		return p.serves() && !p.Unread() && (aside || p.Aside == TakesPart) && !run.Understands(p.Runs)
 	})
 }

@@ -127,6 +127,8 @@ type model struct {
 	t          *testing.T
 	parameters []vrrp.Parameters
 	texts      []string
+	asides     []group.Aside         // each text as a reason
+	nexts      []*group.Announcement // and as an announcement
 	machines   []machine
 	numbers    map[machine]uint32
 	seen       map[packed]int32
@@ -143,7 +145,7 @@ type visited struct {
 }
 
 func newModel(t *testing.T, units int) *model {
-	m := &model{t: t, parameters: []vrrp.Parameters{{}}, texts: []string{""}, numbers: map[machine]uint32{}, seen: map[packed]int32{},
+	m := &model{t: t, parameters: []vrrp.Parameters{{}}, texts: []string{""}, asides: make([]group.Aside, 1), nexts: make([]*group.Announcement, 1), numbers: map[machine]uint32{}, seen: map[packed]int32{},
 		settles: map[packed]bool{}, decisions: map[question]answer{}, units: units}
 	for _, id := range []vrrp.VirtualRouterID{23, 51} {
 		m.parameters = append(m.parameters, vrrp.Parameters{Version: 3, Mode: vrrp.Multicast, VirtualRouterID: id,
@@ -180,7 +182,7 @@ func (m *model) text(s string) uint8 {
 	n := slices.Index(m.texts, s)
 	if n < 0 {
 		n = len(m.texts)
-		m.texts = append(m.texts, s)
+		m.texts, m.asides, m.nexts = append(m.texts, s), append(m.asides, group.ParseAside(s)), append(m.nexts, group.ParseAnnouncement(s))
 	}
 	require.Less(m.t, n, 256)
 	return uint8(n)
@@ -190,8 +192,8 @@ func (m *model) number(p vrrp.Parameters) uint8 { return uint8(slices.Index(m.pa
 
 // word is what a unit told, as a unit reads it.
 func (m *model) word(s said, unread bool) group.Word {
-	w := group.Word{Serves: s.serves, Runs: m.parameters[s.runs], Aside: group.Aside(m.texts[s.aside]), Round: int(s.round)}
-	w.Next = group.ParseAnnouncement(m.texts[s.next])
+	w := group.Word{Serves: s.serves, Runs: m.parameters[s.runs], Aside: m.asides[s.aside], Round: int(s.round)}
+	w.Next = m.nexts[s.next]
 	w.Announces = w.Next != nil
 	if unread {
 		return w.Hidden()
@@ -262,7 +264,7 @@ func (m *model) decide(q question) answer {
 		return a
 	}
 	v := group.View{Unit: name(q.n), Runs: m.parameters[q.runs], Serves: q.runs > 0, Wanted: m.parameters[q.wanted],
-		Starts: m.parameters[q.wanted], Told: m.word(q.told, false), Stands: group.Aside(m.texts[q.stands]),
+		Starts: m.parameters[q.wanted], Told: m.word(q.told, false), Stands: m.asides[q.stands],
 		Grouped: !q.leaves, Departs: q.leaves, Loses: q.loses, Hears: q.hears, Planned: q.planned, Holds: q.holds, Reign: int64(q.reign), Fresh: q.fresh,
 		Accepts: func(vrrp.Parameters) bool { return true }}
 	var units []group.Unit
@@ -281,7 +283,7 @@ func (m *model) decide(q question) answer {
 	}
 	if q.wanted > 0 { // else the unit has nothing to decide
 		d := group.Decide(v)
-		a.serves, a.runs, a.aside, a.round, a.pin, a.state = true, m.number(d.Run), m.text(string(d.Aside)), uint8(d.Round), d.Pin, d.State
+		a.serves, a.runs, a.aside, a.round, a.pin, a.state = true, m.number(d.Run), m.text(d.Aside.Text()), uint8(d.Round), d.Pin, d.State
 		if d.Next != nil {
 			a.next = m.text(d.Next.String())
 		}

@@ -30,7 +30,7 @@ type Word struct {
 	Announces bool
 	// Round is that of the last announcement which this unit made or read, withdrawn or not.
 	Round int
-	// Aside is what this unit stands aside for; empty while it takes part.
+	// Aside is what this unit stands aside for.
 	Aside Aside
 	// VirtualIPs are the router's; told only where there is a router for each.
 	VirtualIPs []netip.Addr
@@ -43,26 +43,35 @@ func (w Word) Unread() bool { return w.Serves && w.Runs == vrrp.Parameters{} }
 // Hidden returns what can be known of a word that cannot be read.
 func (w Word) Hidden() Word {
 	w.Runs, w.Next, w.VirtualIPs = vrrp.Parameters{}, nil, nil
-	if w.Aside != "" {
+	if w.Aside != TakesPart {
 		w.Aside = unread
 	}
 	return w
 }
 
-// Aside is why a unit is kept out of an election: the text of an announcement, or one
-// of the reasons below. One that cannot be read keeps its unit out as well.
-type Aside string
+// Aside is why a unit is kept out of an election: for an announcement, or for one of the
+// reasons below. One that cannot be read keeps its unit out as well. It is comparable.
+type Aside struct {
+	reason       string
+	announcement Announcement
+}
 
-// The reasons to stand aside, as they are on the wire.
-const (
-	Unknown Aside = "peers"   // until this unit knows all others
-	Joins   Aside = "joins"   // until the others know of this unit
-	Unheard Aside = "unheard" // until every unit sends its advertisements here (unicast)
-	Agreed  Aside = "differs" // until all units run the same
-	Leaving Aside = "leaving" // while this unit leaves
-	Paused  Aside = "paused"  // by an operator
-	unread  Aside = "unread"  // for what cannot be read; never written
+// TakesPart is no reason: the unit is not kept out.
+var TakesPart Aside
+
+// The reasons to stand aside but an announcement, as they are on the wire.
+var (
+	Unknown = Aside{reason: "peers"}   // until this unit knows all others
+	Joins   = Aside{reason: "joins"}   // until the others know of this unit
+	Unheard = Aside{reason: "unheard"} // until every unit sends its advertisements here (unicast)
+	Agreed  = Aside{reason: "differs"} // until all units run the same
+	Leaving = Aside{reason: "leaving"} // while this unit leaves
+	Paused  = Aside{reason: "paused"}  // by an operator
+	unread  = Aside{reason: "unread"}  // for what cannot be read
 )
+
+// announces is the reason of who stands aside for an announcement.
+const announces = "announcement"
 
 // String is the reason in words, for people.
 func (a Aside) String() string {
@@ -76,27 +85,39 @@ func (a Aside) String() string {
 		unread:  "for a reason that this revision does not know",
 	}[a]
 	if !ok {
-		return string(a)
+		return a.Text()
 	}
 	return words
 }
 
-// parseAside reads a reason that a peer tells.
-func parseAside(s string) Aside {
-	switch a := Aside(s); a {
-	case "", Unknown, Joins, Unheard, Agreed, Leaving, Paused:
-		return a
-	default:
-		if a.Announcement() == nil {
-			return unread
-		}
+// Text is the reason as ParseAside reads it; empty for TakesPart.
+func (a Aside) Text() string {
+	if a.reason == announces {
+		return a.announcement.String()
+	}
+	return a.reason
+}
+
+// ParseAside reads a reason, as Text wrote it or as a later revision might.
+func ParseAside(s string) Aside {
+	switch a := (Aside{reason: s}); a {
+	case TakesPart, Unknown, Joins, Unheard, Agreed, Leaving, Paused:
 		return a
 	}
+	if a := ParseAnnouncement(s); a != nil {
+		return a.Aside()
+	}
+	return unread
 }
 
 // Announcement returns the announcement that a unit stands aside for; nil for another
 // reason.
-func (a Aside) Announcement() *Announcement { return ParseAnnouncement(string(a)) }
+func (a Aside) Announcement() *Announcement {
+	if a.reason != announces {
+		return nil
+	}
+	return &a.announcement
+}
 
 // Announcement says that the holder is about to change the parameters that all
 // units share. Each is unlike all others, so an answer to one is none to another.
@@ -121,7 +142,7 @@ func (a Announcement) After(b Announcement) bool {
 }
 
 // Aside is what a unit that stands aside for the announcement says.
-func (a Announcement) Aside() Aside { return Aside(a.String()) }
+func (a Announcement) Aside() Aside { return Aside{announces, a} }
 
 // String returns the announcement as text that ParseAnnouncement reads.
 func (a Announcement) String() string {
@@ -226,7 +247,7 @@ func (w Word) Write(bag juju.Databag, number int) {
 	if w.Round > 0 {
 		set(roundKey, strconv.Itoa(w.Round))
 	}
-	set(asideKey, string(w.Aside))
+	set(asideKey, w.Aside.Text())
 	var vips []string
 	for _, a := range w.VirtualIPs {
 		vips = append(vips, a.String())
@@ -238,7 +259,7 @@ func (w Word) Write(bag juju.Databag, number int) {
 // that it serves, announces or stands aside, and not what.
 func read(bag juju.Databag, number int) Word {
 	text := func(name string) string { return bag[key(name, number)] }
-	w := Word{Serves: text(runsKey) != "", Announces: text(nextKey) != "", Aside: parseAside(text(asideKey))}
+	w := Word{Serves: text(runsKey) != "", Announces: text(nextKey) != "", Aside: ParseAside(text(asideKey))}
 	if n, err := strconv.Atoi(text(roundKey)); err == nil && n > 0 && n < lastRound {
 		w.Round = n
 	}

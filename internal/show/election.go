@@ -228,7 +228,7 @@ func told(p decide.Peer) string {
 	switch {
 	case !p.Serves:
 		return "serves nothing"
-	case p.Aside != "":
+	case p.Aside != group.TakesPart:
 		return "stands aside: " + Readable(p.Aside.String())
 	case p.Healthy == nil:
 		return "takes part, no verdict yet"

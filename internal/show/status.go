@@ -230,7 +230,7 @@ func fault(d decide.Desired, m facts.Machine, r decide.Router, state keepalived.
 		return status.Say(status.OutOfElection, "UNIT", d.Unit.String(), "REASON", m.Check.Reason)
 	case waits:
 		return waiting
-	case m.Check.Known && !m.Check.Healthy || r.Aside != "":
+	case m.Check.Known && !m.Check.Healthy || r.Aside != group.TakesPart:
 		// Aside for a moment, for the others' sake.
 		return status.Say(status.StandbyAlone, "ADDRESSES", status.List(r.Addresses()))
 	}
@@ -284,7 +284,7 @@ func progress(a group.Decision) string {
 		// This unit counts too: it waits for the others.
 		message += status.Say(status.ChangingReady, "COUNT", fmt.Sprint(a.Ready+1), "ALL", fmt.Sprint(a.Others+1)).Message
 	}
-	if len(a.Waits) > 0 && a.Aside == "" {
+	if len(a.Waits) > 0 && a.Aside == group.TakesPart {
 		message += status.Say(status.ChangingWaits, "UNIT", status.Named(a.Waits)).Message
 	}
 	return message

@@ -184,7 +184,7 @@ func TestEveryConditionHasItsWords(t *testing.T) {
 		}, "waiting: interface eth0 has no link-local IPv6 address, no VIP can be held here: ip address show eth0; check fails here: refused: juju run keepalived/0 run-checks"},
 		"aside for a moment": {status.StandbyAlone, -1, 1, func(c circumstances) {
 			c.standby(0).state.State = keepalived.Fault
-			c.Routers[0].Aside = "keepalived/1 1 1 version=3 mode=multicast vrid=24 interval=200ms anchor=169.254.24.112"
+			c.Routers[0].Aside = group.ParseAside("keepalived/1 1 1 version=3 mode=multicast vrid=24 interval=200ms anchor=169.254.24.112")
 		}, "active: VIP ready: standby for " + one},
 		"unknown to this unit": {status.WaitsToKnow, -1, 1, func(c circumstances) { c.waitFor(group.Unknown) }, "waiting: takes no part yet, waits for another unit to tell of itself"},
 		"unknown to others":    {status.WaitsToBeKnown, -1, 1, func(c circumstances) { c.waitFor(group.Joins, 1) }, "waiting: takes no part yet, waits for keepalived/1 to know of this unit"},

@@ -2,6 +2,7 @@ package lab
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -31,21 +32,70 @@ func (l *Lab) RefreshTo(c controller.Charm) error {
 // Neighbour packs the charm as the revision after this one might be: the same sources,
 // with what build tag neighbour changes of the formats that revisions share.
 func (l *Lab) Neighbour(ctx context.Context) (controller.Charm, error) {
-	defer l.Toil(ctx)()
-	tests, err := moduleRoot()
+	sources, err := sources()
 	if err != nil {
 		return controller.Charm{}, err
 	}
-	binary, file := filepath.Join(l.Net.Dir, "neighbour"), filepath.Join(l.Net.Dir, "neighbour.charm")
+	return l.pack(ctx, sources, "neighbour", "-tags", "neighbour")
+}
+
+// ErrNoCommit tells that the checkout lacks a commit.
+var ErrNoCommit = errors.New("no such commit in this checkout")
+
+// Before packs the charm as it was at a commit of its own history, and names the commit;
+// ErrNoCommit where the checkout lacks it.
+func (l *Lab) Before(ctx context.Context, commit string) (controller.Charm, string, error) {
+	sources, err := sources()
+	if err != nil {
+		return controller.Charm{}, "", err
+	}
+	git := func(args ...string) *exec.Cmd {
+		// The sources may be somebody else's who let root test them.
+		return exec.CommandContext(ctx, "git", append([]string{"-c", "safe.directory=*", "-C", sources}, args...)...)
+	}
+	hash, err := git("rev-parse", "--verify", "--end-of-options", commit+"^{commit}").Output()
+	if err != nil {
+		return controller.Charm{}, "", fmt.Errorf("cannot pack the charm of %s: %w", commit, ErrNoCommit)
+	}
+	name := strings.TrimSpace(string(hash))
+	directory := filepath.Join(l.Net.Dir, "before")
+	if err := os.Mkdir(directory, 0o755); err != nil {
+		return controller.Charm{}, "", err
+	}
+	tree := directory + ".tar"
+	for _, cmd := range []*exec.Cmd{
+		git("archive", "--output", tree, name),
+		exec.CommandContext(ctx, "tar", "-C", directory, "-xf", tree),
+	} {
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return controller.Charm{}, "", fmt.Errorf("cannot unpack commit %s: %w: %s", name, err, strings.TrimSpace(string(out)))
+		}
+	}
+	c, err := l.pack(ctx, directory, "before")
+	return c, name, err
+}
+
+// sources is the directory of the charm's sources.
+func sources() (string, error) {
+	tests, err := moduleRoot()
+	return filepath.Dir(tests), err
+}
+
+// pack builds and packs the charm whose sources are in a directory.
+func (l *Lab) pack(ctx context.Context, sources, name string, flags ...string) (controller.Charm, error) {
+	defer l.Toil(ctx)()
+	binary := filepath.Join(l.Net.Dir, name+"-binary")
+	file := filepath.Join(l.Net.Dir, name+".charm")
+	build := append([]string{"build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -X main.version=" + name, "-o", binary}, flags...)
 	for _, args := range [][]string{
-		{"build", "-tags", "neighbour", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -X main.version=neighbour", "-o", binary, "./cmd/keepalived-charm"},
-		{"run", "./cmd/charm-pack", "-arch", strings.Replace(runtime.GOARCH, "ppc64le", "ppc64el", 1), "-binary", binary, "-version", "neighbour", "-o", file},
+		append(build, "./cmd/keepalived-charm"),
+		{"run", "./cmd/charm-pack", "-arch", strings.Replace(runtime.GOARCH, "ppc64le", "ppc64el", 1), "-binary", binary, "-version", name, "-o", file},
 	} {
 		cmd := exec.CommandContext(ctx, "go", args...)
-		cmd.Dir = filepath.Dir(tests)
+		cmd.Dir = sources
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-mod=readonly")
 		if out, err := cmd.CombinedOutput(); err != nil {
-			return controller.Charm{}, fmt.Errorf("cannot pack the charm's neighbour: %w: %s", err, strings.TrimSpace(string(out)))
+			return controller.Charm{}, fmt.Errorf("cannot pack the charm, %s: %w: %s", name, err, strings.TrimSpace(string(out)))
 		}
 	}
 	return ReadCharm(file)

@@ -1,12 +1,16 @@
 package scenario_test
 
 import (
+	"cmp"
+	"errors"
+	"os"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"keepalived-charm/tests/controller"
+	"keepalived-charm/tests/lab"
 )
 
 // TestRevisions refreshes units that serve to a revision of the charm whose words and
@@ -21,6 +25,46 @@ func TestRevisions(t *testing.T) {
 func TestRevisionsWithUnicast(t *testing.T) {
 	t.Parallel()
 	revisions(t, "unicast")
+}
+
+// TestRevisionBefore refreshes units that serve from the commit before this one, or the one
+// that LAB_BEFORE names, to this one and back: what a user's machines have is understood.
+func TestRevisionBefore(t *testing.T) {
+	t.Parallel()
+	d := deploy(t, serving())
+	before, commit, err := d.Before(d.ctx, cmp.Or(os.Getenv("LAB_BEFORE"), "HEAD~1"))
+	if errors.Is(err, lab.ErrNoCommit) {
+		t.Skip(err, ": a shallow clone?")
+	}
+	require.NoError(t, err)
+	t.Logf("the revision before is commit %s", commit)
+	holder := d.ready(t)
+	standbys := d.standbys(t, holder)
+	order := []string{d.unitOn(t, standbys[0]), d.unitOn(t, holder), d.unitOn(t, standbys[1])}
+	for _, step := range []struct {
+		name, id string
+		charm    controller.Charm
+	}{
+		{"back, and a change meanwhile: clients notice nothing", "51", before},
+		{"up again, and another change: clients notice nothing", "52", d.Charm()},
+	} {
+		d.scenario(t, step.name, func(t *testing.T) {
+			unnoticed(t, d.measure(t, 3*time.Second, func() {
+				d.unitByUnit(t, step.charm, order, func(followed int) {
+					if followed == 2 {
+						d.configure(t, "router_id="+step.id)
+						d.updateStatus(t)
+					}
+				})
+			}))
+			d.ready(t)
+			d.updateStatus(t)
+			d.truthful(t, holder)
+			for _, unit := range order {
+				d.runs(t, unit, "multicast", step.id)
+			}
+		})
+	}
 }
 
 // unitByUnit refreshes to a charm, one unit after the other. All run hooks all the time,
