@@ -305,6 +305,49 @@ func TestOfTwoThatHoldTheOneLetsGoThatCannotFollowYet(t *testing.T) {
 			c.PowerOn(n)
 		}
 		rest(t, c)
-		require.NotContains(t, holders(t, c, strings.Fields(four)...)[:3], -1, "%s", c)
+		settledSpread(t, c, fmt.Sprint(steps, " steps"))
+		require.NotContains(t, holders(t, c, strings.Fields(four)...), -1, "%s", c)
+	}
+}
+
+// TestUnitsThatComeBackMakeRoomForEachOther: one that began alone runs other virtual router
+// IDs than those that come back, and what they stand aside in, or cannot hold, has some of them.
+func TestUnitsThatComeBackMakeRoomForEachOther(t *testing.T) {
+	t.Parallel()
+	hook := func(c *charmtest.Cluster, n int) {
+		for c.Nodes[n].Busy() && !c.Step(c.Nodes[n]) {
+		}
+	}
+	for claim, happens := range map[string]func(c *charmtest.Cluster){
+		"a new unit begins while the others are off": func(c *charmtest.Cluster) {
+			c.PowerOff(c.Nodes[0])
+			c.PowerOff(c.Nodes[1])
+			c.Set(map[string]any{"router_id": 24})
+			c.Add()
+			hook(c, 2)
+		},
+		"two new units begin, one of them after another change": func(c *charmtest.Cluster) {
+			c.Set(map[string]any{"router_id": 24})
+			c.PowerOff(c.Nodes[1])
+			c.Add()
+			c.PowerOff(c.Nodes[0])
+			c.Add()
+			hook(c, 2)
+			c.Set(map[string]any{"router_id": 22})
+			c.Pass(bootTime)
+			c.PowerOn(c.Nodes[1])
+		},
+	} {
+		c := spreadOut(t, 2, threeVIPs)
+		happens(c)
+		for _, n := range c.Nodes[:2] {
+			if !n.Up {
+				c.Pass(bootTime)
+				c.PowerOn(n)
+			}
+		}
+		rest(t, c)
+		settledSpread(t, c, claim)
+		require.NotContains(t, holders(t, c, strings.Fields(threeVIPs)...), -1, "%s\n%s", claim, c)
 	}
 }

@@ -35,7 +35,7 @@ func (d Desired) standing(o facts.Observed, r Router) group.View {
 		Ignored: len(d.unaware) > 0,
 		Planned: o.Planned, Python: d.pythonLeft(o, current),
 		Holds: serves && (o.Machine.Has(current.Anchor) || d.midway(o, r)), Reign: d.reign(o.Machine, r),
-		Fresh: d.unconfirmed, Ends: d.ends, Awaited: r.awaited(), Accepts: d.acceptable(o.Machine),
+		Fresh: d.unconfirmed, Ends: d.ends, Awaited: r.awaited(current.VirtualRouterID), Accepts: d.acceptable(o.Machine),
 		// Routers that are to end are silent by the time the first one changes.
 		Taken: (!current.Spread || wanted.Spread) && r.occupied(wanted.VirtualRouterID),
 	}

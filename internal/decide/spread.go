@@ -65,6 +65,9 @@ func (d *Desired) share(o facts.Observed, one Router) ([]Router, error) {
 			r.Aside = cmp.Or(d.out(one, r.Holds), r.Aside)
 		}
 		r.VirtualIPs, r.Turns = numbers[k], d.TurnsOf(k)
+		if k > 0 && d.givesUp(r) {
+			continue
+		}
 		id := r.Run.VirtualRouterID
 		if r.fresh() && k > 0 && (id > vrrp.LastVirtualRouterID || !one.Pin && (r.occupied(id) || len(serving(r.Peers)) == 0 && d.unsettled(one))) {
 			continue // the first router, or another, has yet to make room, or units would begin with different parameters
@@ -99,6 +102,19 @@ func contested(routers []Router) int {
 			id := r.Run.VirtualRouterID
 			return other.Run.VirtualRouterID == id && (!later || other.stays()) || r.fresh() && other.expects(id)
 		})
+	})
+}
+
+// givesUp tells that this unit is in the way with a router in which it takes no part, or
+// nobody can: it begins anew when there is room. It takes no part while others run what it
+// cannot follow to, as a router of somebody has that virtual router ID; nobody can where
+// one who does not have the router uses its virtual router ID for another.
+func (d Desired) givesUp(r Router) bool {
+	if r.Holds || r.fresh() {
+		return false
+	}
+	return r.Aside == group.Agreed && r.occupied(d.target(r.Number).VirtualRouterID) || slices.ContainsFunc(r.Peers, func(p Peer) bool {
+		return p.Member.Serves && !p.lost && !p.Serves && p.occupies(r.Run.VirtualRouterID, r.Number)
 	})
 }
 
