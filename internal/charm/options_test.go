@@ -63,6 +63,7 @@ func TestABadOptionBlocksAndChangesNothing(t *testing.T) {
 		{"healthcheck_interval", 100000000, "whole number in 1-3600"},
 		{"healthcheck_type", "telnet", "one of tcp, http, https, unit, none"},
 		{"healthcheck_target", "example.com:80", "ADDRESS:PORT"},
+		{"healthcheck_path", "/100%", "a path with an optional query"},
 		{"healthcheck_timeout", 0, "seconds in 0.1-60"},
 		{"healthcheck_fall", 0, "whole number in 1-20"},
 		{"healthcheck_rise", 21, "whole number in 1-20"},

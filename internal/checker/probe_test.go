@@ -328,6 +328,19 @@ func TestHTTPLooksAtTheStatus(t *testing.T) {
 	}
 }
 
+// One that could not be would end the checker at its start, again and again.
+func TestEveryPathThatIsValidCanBeAskedFor(t *testing.T) {
+	for path, valid := range map[string]bool{
+		"/": true, "/a%20b": true, "//": true, "//a": true, "/:": true, "/a:b@c": true, "/[": true, "/?a=%": true, "/?q=%zz": true,
+		"/health%": false, "/100%/ok": false, "/a%zz": false,
+	} {
+		c := healthcheck.Check{Type: healthcheck.HTTP, Target: "127.0.0.1:80", Path: path}
+		require.Equal(t, valid, c.ValidPath(), path)
+		_, err := newProber(healthcheck.Config{Check: c})
+		require.Equal(t, valid, err == nil, path)
+	}
+}
+
 func TestHTTPSVerifiesOnlyWithACA(t *testing.T) {
 	server := httptest.NewUnstartedServer(web())
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)

@@ -130,6 +130,7 @@ func TestABadValueIsNamedWithItsOptionAndRange(t *testing.T) {
 		{"healthcheck_timeout", "NaN", "seconds in 0.1-60"},
 		{"healthcheck_path", "healthz", `option healthcheck_path is "healthz", must be a path`},
 		{"healthcheck_path", "/a b", "a path with"},
+		{"healthcheck_path", "/100%", "a path with"},
 		{"healthcheck_path", "/" + strings.Repeat("a", 1024), "a path with"},
 		{"healthcheck_host", "www.example.com/", "a host name such as"},
 		{"healthcheck_status", "99", "within 100-599"},

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -117,9 +118,13 @@ func (c Check) ValidUnit() bool {
 }
 
 // ValidPath tells whether Path is empty or a path with an optional query, in the
-// characters of RFC 3986.
+// characters of RFC 3986, that the checker can ask for.
 func (c Check) ValidPath() bool {
-	return c.Path == "" || c.Path[0] == '/' && plain.Word(c.Path, maxPath, "._~:/?@!$&'()*+,;=%[]-")
+	if c.Path == "" {
+		return true
+	}
+	_, err := url.ParseRequestURI(c.Path)
+	return err == nil && c.Path[0] == '/' && plain.Word(c.Path, maxPath, "._~:/?@!$&'()*+,;=%[]-")
 }
 
 // ValidHost tells whether Host is empty, a DNS name or an address, without a port.

@@ -117,6 +117,7 @@ func TestParseNamesWhatIsWrong(t *testing.T) {
 		{`"tcp"`, `"tcp", "path": "/"`, `a check of type tcp takes no path, host or status`},
 		{`"tcp"`, `"http", "ca": "/ca"`, `a check of type http takes no CA`},
 		{`"tcp"`, `"http", "path": "/ x"`, `check path "/ x" is not a URL path`},
+		{`"tcp"`, `"http", "path": "/100%"`, `check path "/100%" is not a URL path`},
 		{`"tcp"`, `"http", "host": "a\r\nb"`, `check host "a\r\nb" is not a host name`},
 		{`"tcp"`, `"http", "expect_status": "399-200"`, `"399-200" is not an HTTP status such as 200 or 200-399`},
 		{`127.0.0.1:443`, `example.com:443`, `check target "example.com:443" is not ADDRESS:PORT`},
