@@ -14,6 +14,7 @@ import (
 	"net/textproto"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -56,6 +57,11 @@ func newHTTPProber(c healthcheck.Check, aim *aim) (prober, error) {
 func tlsConfig(c healthcheck.Check) (*tls.Config, error) {
 	config := &tls.Config{InsecureSkipVerify: c.CA == ""}
 	if c.CA == "" {
+		// Nor how old a service's TLS is.
+		config.MinVersion = tls.VersionTLS10
+		for _, suite := range slices.Concat(tls.CipherSuites(), tls.InsecureCipherSuites()) {
+			config.CipherSuites = append(config.CipherSuites, suite.ID)
+		}
 		return config, nil
 	}
 	pem, err := os.ReadFile(c.CA)

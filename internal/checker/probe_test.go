@@ -2,6 +2,7 @@ package checker
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/pem"
 	"fmt"
 	"io"
@@ -365,6 +366,23 @@ func TestHTTPSVerifiesOnlyWithACA(t *testing.T) {
 	check.CA = own
 	_, err = newProber(healthcheck.Config{Check: check})
 	require.EqualError(t, err, "cannot use check CA "+own+": it holds no certificate")
+}
+
+func TestHTTPSWithoutACAWorksWithAnyTLS(t *testing.T) {
+	for name, config := range map[string]*tls.Config{
+		"TLS 1.0":                  {MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS10},
+		"TLS 1.1":                  {MinVersion: tls.VersionTLS11, MaxVersion: tls.VersionTLS11},
+		"TLS 1.2 and RSA exchange": {MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_RSA_WITH_AES_128_GCM_SHA256}},
+		"TLS 1.3":                  {MinVersion: tls.VersionTLS13},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := httptest.NewUnstartedServer(web())
+			server.TLS = config
+			server.StartTLS()
+			t.Cleanup(server.Close)
+			require.NoError(t, probe(t, healthcheck.Check{Type: healthcheck.HTTPS, Target: server.Listener.Addr().String(), Path: "/ok"}))
+		})
+	}
 }
 
 // BenchmarkProbe shows what one check costs, the service's part included; CPU of
