@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -339,6 +340,57 @@ func TestEveryPathThatIsValidCanBeAskedFor(t *testing.T) {
 		require.Equal(t, valid, c.ValidPath(), path)
 		_, err := newProber(healthcheck.Config{Check: c})
 		require.Equal(t, valid, err == nil, path)
+	}
+}
+
+// answering is a service that gives each connection a text once it has read a request, and
+// closes it.
+func answering(t *testing.T, text string) netip.AddrPort {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				_, _ = conn.Read(make([]byte, 4096))
+				_, _ = io.WriteString(conn, text)
+			}()
+		}
+	}()
+	return addrOf(l)
+}
+
+func TestTheStatusDecidesWhateverTheHeaderIsLike(t *testing.T) {
+	const early = "HTTP/1.1 103 Early Hints\r\nno header\r\n\r\n"
+	for name, c := range map[string]struct{ answer, err string }{
+		"no empty line at the end":  {"HTTP/1.0 200 OK\r\n", ""},
+		"a header without a colon":  {"HTTP/1.1 200 OK\r\nServer nginx\r\n\r\n", ""},
+		"a space before a colon":    {"HTTP/1.1 200 OK\r\nX-A : b\r\n\r\n", ""},
+		"a space at the beginning":  {"HTTP/1.1 200 OK\r\n X: b\r\n\r\n", ""},
+		"a byte that is no token":   {"HTTP/1.1 200 OK\r\nX-\xc3\xa4: b\r\n\r\n", ""},
+		"behind an interim answer":  {early + "HTTP/1.1 200 OK\r\n", ""},
+		"a switch of the protocol":  {"HTTP/1.1 101 Switching Protocols\r\n", "answered with status 101"},
+		"a bad status":              {"HTTP/1.1 503 No\r\nX-A : b\r\n\r\n", "answered with status 503"},
+		"an interim answer alone":   {early, "closed without an answer"},
+		"an interim answer no more": {"HTTP/1.1 100 Continue\r\n", "closed without an answer"},
+		"nothing":                   {"", "closed without an answer"},
+		"another protocol":          {"220 smtp ready\r\n", `malformed HTTP response "220 smtp ready"`},
+		"interim answers for ever":  {strings.Repeat(early, 10_000), "no answer within 65536 bytes"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := probe(t, healthcheck.Check{Type: healthcheck.HTTP, Target: answering(t, c.answer).String()})
+			if c.err == "" {
+				require.NoError(t, err)
+			} else {
+				require.ErrorContains(t, err, c.err)
+			}
+		})
 	}
 }
 
