@@ -33,9 +33,11 @@ type httpProber struct {
 	*aim
 	path   *url.URL
 	scheme string
-	host   string
-	expect healthcheck.StatusRange
-	tls    *tls.Config // nil: http
+	// host is the name or address that a certificate is verified for, and named the same
+	// as URLs have it; both are empty for the target.
+	host, named string
+	expect      healthcheck.StatusRange
+	tls         *tls.Config // nil: http
 }
 
 // newHTTPProber reads the CA.
@@ -44,7 +46,10 @@ func newHTTPProber(c healthcheck.Check, aim *aim) (prober, error) {
 	if err != nil {
 		return nil, fmt.Errorf("check path %q is not a URL path", c.Path)
 	}
-	p := &httpProber{aim: aim, path: path, scheme: string(c.Type), host: c.Host, expect: c.ExpectStatus}
+	p := &httpProber{aim: aim, path: path, scheme: string(c.Type), host: c.Host, named: c.Host, expect: c.ExpectStatus}
+	if a, err := netip.ParseAddr(c.Host); err == nil && a.Is6() {
+		p.named = "[" + c.Host + "]" // RFC 3986 section 3.2.2
+	}
 	if c.Type == healthcheck.HTTPS {
 		if p.tls, err = tlsConfig(c); err != nil {
 			return nil, err
@@ -113,7 +118,7 @@ func (p *httpProber) exchange(conn net.Conn, u *url.URL, server netip.AddrPort) 
 	}
 	// One path, and a connection that is not kept (RFC 9112 sections 3 and 9.6).
 	_, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: keepalived-charm\r\nConnection: close\r\n\r\n",
-		u.RequestURI(), cmp.Or(p.host, u.Host))
+		u.RequestURI(), cmp.Or(p.named, u.Host))
 	if err != nil {
 		return 0, err
 	}

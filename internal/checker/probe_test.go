@@ -343,6 +343,19 @@ func TestEveryPathThatIsValidCanBeAskedFor(t *testing.T) {
 	}
 }
 
+func TestTheHostIsSentAsURLsHaveIt(t *testing.T) {
+	hosts := make(chan string, 1)
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { hosts <- r.Host }))
+	t.Cleanup(server.Close)
+	target := server.Listener.Addr().String()
+	for host, sent := range map[string]string{"": target, "www.example.com": "www.example.com", "10.10.74.250": "10.10.74.250", "fd00::10": "[fd00::10]"} {
+		c := healthcheck.Check{Type: healthcheck.HTTP, Target: target, Host: host}
+		require.True(t, c.ValidHost())
+		require.NoError(t, probe(t, c))
+		require.Equal(t, sent, <-hosts)
+	}
+}
+
 // answering is a service that gives each connection a text once it has read a request, and
 // closes it.
 func answering(t *testing.T, text string) netip.AddrPort {
