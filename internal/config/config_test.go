@@ -126,6 +126,8 @@ func TestABadValueIsNamedWithItsOptionAndRange(t *testing.T) {
 		{"healthcheck_target", "example.com:443", "ADDRESS:PORT such as"},
 		{"healthcheck_target", "localhost", "ADDRESS:PORT such as"},
 		{"healthcheck_target", "127.0.0.1:0", "ADDRESS:PORT such as"},
+		{"healthcheck_target", "[fe80::1]:443", "ADDRESS:PORT such as"},
+		{"healthcheck_target", "255.255.255.255:443", "ADDRESS:PORT such as"},
 		{"healthcheck_timeout", json.Number("0"), "seconds in 0.1-60"},
 		{"healthcheck_timeout", "NaN", "seconds in 0.1-60"},
 		{"healthcheck_path", "healthz", `option healthcheck_path is "healthz", must be a path`},
