@@ -4,10 +4,12 @@ import (
 	"maps"
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"keepalived-charm/internal/charmtest"
+	"keepalived-charm/internal/facts"
 	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/layout"
 )
@@ -146,4 +148,18 @@ func TestARestartIsARestart(t *testing.T) {
 	s := serving(t)
 	out := act(t, "restart", s)
 	require.Equal(t, s.Host.Keepalived.Starts+1, out.Host.Keepalived.Starts)
+}
+
+// TestTheActionStatusNamesNoHolderThatIsSilent: a unit that is paused goes by who is heard.
+func TestTheActionStatusNamesNoHolderThatIsSilent(t *testing.T) {
+	s := holding(t, "true")
+	s.Host.Since, s.Juju.Parameters = 1e9, map[string]any{"force": true}
+	s = act(t, "pause", s).State
+	s.Juju.Parameters = nil
+	heard := facts.Heard{Instance: "charm_keepalived", Address: netip.MustParseAddr("10.10.74.12"), Priority: 203, Last: time.Unix(1e9+10, 0)}
+	for speaks, holder := range map[bool]string{true: "keepalived/1", false: "unknown"} {
+		heard.Speaks = speaks
+		s.Host.Check.Heard = []facts.Heard{heard}
+		require.Equal(t, holder, act(t, "status", s).Juju.Results["vip-1-holder"])
+	}
 }

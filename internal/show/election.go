@@ -157,7 +157,7 @@ func roleOf(s keepalived.InstanceState) string {
 }
 
 // holder names who has the virtual IPs: by the priority that this unit's daemon heard last,
-// or by the address of who sends; empty for nobody known.
+// or by the address of who sends now; empty for nobody known.
 func (e Election) holder(o facts.Observed, i Instance, s keepalived.InstanceState, routers map[string]decide.Router) string {
 	if s.State == keepalived.Master {
 		return e.Unit
@@ -173,7 +173,7 @@ func (e Election) holder(o facts.Observed, i Instance, s keepalived.InstanceStat
 	}
 	last, name := *i.Since, ""
 	for _, h := range o.Machine.Check.Heard {
-		if h.Instance == i.Name && !h.Foreign && h.Released.IsZero() && h.Last.After(last) {
+		if h.Instance == i.Name && !h.Foreign && h.Speaks && h.Last.After(last) {
 			last, name = h.Last, e.NameOf(h.Address)
 		}
 	}
