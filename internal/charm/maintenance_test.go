@@ -163,3 +163,14 @@ func TestTheActionStatusNamesNoHolderThatIsSilent(t *testing.T) {
 		require.Equal(t, holder, act(t, "status", s).Juju.Results["vip-1-holder"])
 	}
 }
+
+func TestTheActionStatusNamesTheUnitThatServesOnTheHoldersMachine(t *testing.T) {
+	s := charmtest.NewState(5)
+	s.Juju.Options["virtual_ip"], s.Host.Since = vip, 1e9
+	bags := s.Juju.Relations["cluster"]["cluster:1"]
+	bags[unit(0)] = juju.Databag{"principal": "haproxy/0", "rank": "0", "protocol": "1", "addresses": "10.10.74.11", "knows": "0:0,3:1,5:1"}
+	bags[unit(3)] = juju.Databag{"principal": "haproxy/3", "rank": "3", "protocol": "1", "addresses": "10.10.74.11", "address": "10.10.74.11", "vrrp": "version=3 mode=multicast vrid=23 interval=200ms anchor=169.254.23.112", "knows": "3:1,5:1", "healthy": "true"}
+	s = run(t, s, "install", "config-changed", "cluster-relation-changed", "update-status")
+	s.Host.Check.Heard = []facts.Heard{{Instance: "charm_keepalived", Address: netip.MustParseAddr("10.10.74.11"), Priority: 250, Last: time.Now(), Speaks: true}}
+	require.Equal(t, "keepalived/3", act(t, "status", s).Juju.Results["vip-1-holder"])
+}

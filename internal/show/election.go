@@ -67,6 +67,7 @@ type Heard struct {
 type Peer struct {
 	address   netip.Addr
 	addresses []netip.Addr
+	serves    bool
 	Name      string `json:"unit"`
 	Address   string `json:"address"`
 	// Answers is yes, no, or unknown for a peer on no segment of this machine.
@@ -92,7 +93,7 @@ func NewElection(o facts.Observed, summary string, now time.Time) Election {
 		e.Pending = append(e.Pending, string(f))
 	}
 	for _, p := range decide.Peers(o) {
-		one := Peer{address: p.Address, addresses: p.Addresses, Name: p.Unit.String(),
+		one := Peer{address: p.Address, addresses: p.Addresses, serves: p.Serves, Name: p.Unit.String(),
 			Answers: unknown, Told: told(p), Heard: "no advertisement"}
 		if p.Address.IsValid() {
 			one.Address = p.Address.String()
@@ -180,14 +181,20 @@ func (e Election) holder(o facts.Observed, i Instance, s keepalived.InstanceStat
 	return name
 }
 
-// NameOf returns the peer that has an address; empty for none.
+// NameOf returns the peer that has an address, of two on one machine the one that serves;
+// empty for none.
 func (e Election) NameOf(a netip.Addr) string {
+	name := ""
 	for _, p := range e.Peers {
-		if p.address == a || slices.Contains(p.addresses, a) {
+		switch {
+		case p.address != a && !slices.Contains(p.addresses, a):
+		case p.serves:
 			return p.Name
+		case name == "":
+			name = p.Name
 		}
 	}
-	return ""
+	return name
 }
 
 // Holders names who has the virtual IPs of each instance, each once.
