@@ -174,3 +174,25 @@ func TestTheActionStatusNamesTheUnitThatServesOnTheHoldersMachine(t *testing.T) 
 	s.Host.Check.Heard = []facts.Heard{{Instance: "charm_keepalived", Address: netip.MustParseAddr("10.10.74.11"), Priority: 250, Last: time.Now(), Speaks: true}}
 	require.Equal(t, "keepalived/3", act(t, "status", s).Juju.Results["vip-1-holder"])
 }
+
+func TestTheActionStatusAsksAPeerAtEveryAddressThatItTold(t *testing.T) {
+	const second = "10.10.74.112"
+	for claim, c := range map[string]struct{ address, addresses, silent, answers string }{
+		"all are silent":             {"10.10.74.12", "10.10.74.12", "10.10.74.12", "no"},
+		"one of them answers":        {"10.10.74.12", "10.10.74.12," + second, "10.10.74.12", "yes"},
+		"the last one does not":      {"10.10.74.12", "10.10.74.12," + second, second, "yes"},
+		"it serves nothing":          {"", "10.10.74.12", "", "yes"},
+		"none is on a segment here":  {"192.0.2.12", "192.0.2.12", "", "unknown"},
+		"one is, and it is silent":   {"10.10.74.12", "192.0.2.12", "10.10.74.12", "no"},
+		"it told no address at all":  {"", "", "", "unknown"},
+		"what is not here is silent": {"192.0.2.12", "10.10.74.12", "192.0.2.12", "yes"},
+	} {
+		s := holding(t, "true")
+		bag := s.Juju.Relations["cluster"]["cluster:1"][unit(1)]
+		bag["address"], bag["addresses"] = c.address, c.addresses
+		if a, err := netip.ParseAddr(c.silent); err == nil {
+			s.Host.Silent = []netip.Addr{a}
+		}
+		require.Contains(t, act(t, "status", s).Juju.Results["peer-1"], "machine answers: "+c.answers+";", claim)
+	}
+}

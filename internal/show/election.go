@@ -65,11 +65,10 @@ type Heard struct {
 
 // Peer is another unit of the group, as it told through the peer relation.
 type Peer struct {
-	address   netip.Addr
-	addresses []netip.Addr
-	serves    bool
-	Name      string `json:"unit"`
-	Address   string `json:"address"`
+	own     []netip.Addr
+	serves  bool
+	Name    string `json:"unit"`
+	Address string `json:"address"`
 	// Answers is yes, no, or unknown for a peer on no segment of this machine.
 	Answers string `json:"answers"`
 	Told    string `json:"told"`
@@ -93,7 +92,7 @@ func NewElection(o facts.Observed, summary string, now time.Time) Election {
 		e.Pending = append(e.Pending, string(f))
 	}
 	for _, p := range decide.Peers(o) {
-		one := Peer{address: p.Address, addresses: p.Addresses, serves: p.Serves, Name: p.Unit.String(),
+		one := Peer{own: append(slices.Clone(p.Addresses), p.Address), serves: p.Serves, Name: p.Unit.String(),
 			Answers: unknown, Told: told(p), Heard: "no advertisement"}
 		if p.Address.IsValid() {
 			one.Address = p.Address.String()
@@ -187,7 +186,7 @@ func (e Election) NameOf(a netip.Addr) string {
 	name := ""
 	for _, p := range e.Peers {
 		switch {
-		case p.address != a && !slices.Contains(p.addresses, a):
+		case !slices.Contains(p.own, a):
 		case p.serves:
 			return p.Name
 		case name == "":
@@ -208,24 +207,15 @@ func (e Election) Holders() []string {
 	return names
 }
 
-// Asks lists those peers' addresses that are in a subnet of this machine's interfaces.
-func (e Election) Asks(m facts.Machine) []netip.Addr {
-	var list []netip.Addr
-	for _, p := range e.Peers {
-		if slices.ContainsFunc(m.Interfaces, func(i facts.Interface) bool {
-			return slices.ContainsFunc(i.Addresses, func(own netip.Prefix) bool { return own.Contains(p.address) })
-		}) {
-			list = append(list, p.address)
-		}
-	}
-	return list
-}
-
-// Answer notes which of the addresses asked were silent.
+// Answer notes which peers are at one of the addresses asked, and which of them was silent
+// at all of those.
 func (e Election) Answer(asked, silent []netip.Addr) {
 	for n := range e.Peers {
-		if p := &e.Peers[n]; slices.Contains(asked, p.address) {
-			p.Answers = yes(!slices.Contains(silent, p.address))
+		p := &e.Peers[n]
+		for _, a := range asked {
+			if slices.Contains(p.own, a) && p.Answers != yes(true) {
+				p.Answers = yes(!slices.Contains(silent, a))
+			}
 		}
 	}
 }
