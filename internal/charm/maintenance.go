@@ -27,7 +27,7 @@ func pause(r request) (map[string]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot pause: %w", err)
 	}
-	want, err := decide.Decide(r.obs)
+	want, err := r.wanted()
 	if err != nil {
 		return nil, err
 	}
@@ -44,7 +44,7 @@ func pause(r request) (map[string]string, error) {
 		}
 	}
 	held := want.Holds(r.obs.Machine)
-	gap, err := r.change(step.Pause, held)
+	gap, err := r.change(want, step.Pause, held)
 	if err != nil {
 		return nil, err
 	}
@@ -64,10 +64,14 @@ func pause(r request) (map[string]string, error) {
 
 // resume ends pause.
 func resume(r request) (map[string]string, error) {
+	want, err := r.wanted()
+	if err != nil {
+		return nil, err
+	}
 	if !r.obs.Machine.Paused {
 		return map[string]string{"summary": "this unit is not paused"}, nil
 	}
-	if _, err := r.change(step.Resume, false); err != nil {
+	if _, err := r.change(want, step.Resume, false); err != nil {
 		return nil, err
 	}
 	summary := "resumed: " + r.said.Message
@@ -79,11 +83,11 @@ func resume(r request) (map[string]string, error) {
 
 // restart restarts keepalived; a holder hands over first.
 func restart(r request) (map[string]string, error) {
-	want, err := decide.Decide(r.obs)
+	want, err := r.wanted()
 	if err != nil {
 		return nil, err
 	}
-	gap, err := r.change(step.Restart, want.Holds(r.obs.Machine))
+	gap, err := r.change(want, step.Restart, want.Holds(r.obs.Machine))
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +96,7 @@ func restart(r request) (map[string]string, error) {
 
 // failover hands the virtual IPs to another unit.
 func failover(r request) (map[string]string, error) {
-	want, err := decide.Decide(r.obs)
+	want, err := r.wanted()
 	if err != nil {
 		return nil, err
 	}
@@ -119,7 +123,7 @@ func failover(r request) (map[string]string, error) {
 	if asked.Returns(r.obs.Machine) {
 		return nil, errors.New("cannot fail over: with preempt=true the virtual IPs return to this unit at once, it ranks highest; pause keeps them away")
 	}
-	gap, err := r.change(step.HandOver, true)
+	gap, err := r.change(want, step.HandOver, true)
 	if err != nil {
 		return nil, err
 	}
@@ -143,20 +147,25 @@ func (r request) asked() (decide.Desired, error) {
 	return decide.Decide(obs)
 }
 
+// wanted is the decision of a unit that an operator can move: one that stays, and whose
+// machine another one does not serve.
+func (r request) wanted() (decide.Desired, error) {
+	want, err := decide.Decide(r.obs)
+	owner, taken := r.obs.Owner()
+	switch {
+	case err != nil:
+	case r.obs.Machine.Stopped:
+		err = errors.New("this unit has been stopped: Juju removes it")
+	case taken:
+		err = fmt.Errorf("%s serves %s on this machine: run the action there", owner, owner.Application)
+	}
+	return want, err
+}
+
 // change carries out an operator's step and then what every hook does. When the
 // virtual IPs leave this unit it tells for how long nobody answered at the first,
 // as seen from here. An error is the step's, which then changed nothing.
-func (r *request) change(action step.Action, leaving bool) (string, error) {
-	want, err := decide.Decide(r.obs)
-	if err == nil && r.obs.Machine.Stopped {
-		err = errors.New("this unit has been stopped: Juju removes it")
-	}
-	if owner, taken := r.obs.Owner(); err == nil && taken {
-		err = fmt.Errorf("%s serves %s on this machine: run the action there", owner, owner.Application)
-	}
-	if err != nil {
-		return "", err
-	}
+func (r *request) change(want decide.Desired, action step.Action, leaving bool) (string, error) {
 	end := func() (time.Duration, bool) { return 0, true }
 	if leaving {
 		end = r.m.Watch(want.Service(r.obs.Machine))

@@ -40,8 +40,15 @@ func TestASecondUnitOnAMachineTouchesNothing(t *testing.T) {
 	}
 	require.Empty(t, second.Juju.Own("website:3")["hostname"])
 	require.NotContains(t, second.Juju.Own("cluster:1"), "vrrp", "peers know that it serves nothing")
+	paused := second
+	paused.Host = act(t, "pause", with(first, func(s *charmtest.State) { s.Juju.Parameters = map[string]any{"force": true} })).Host
+	require.Contains(t, paused.Host.Files, first.Layout().Paused())
 	for _, action := range []string{"pause", "resume", "restart", "failover"} {
-		require.Equal(t, first.Host.String(), act(t, action, second).Host.String(), action)
+		for _, s := range []charmtest.State{second, paused} {
+			out := act(t, action, s)
+			require.Equal(t, s.Host.String(), out.Host.String(), action)
+			require.Equal(t, "keepalived/0 serves keepalived on this machine: run the action there", out.Juju.Failure, action)
+		}
 	}
 	refused := charmtest.Run(t, "config-changed", option(second, "port", 0))
 	require.Empty(t, refused.Steps)
