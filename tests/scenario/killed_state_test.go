@@ -22,7 +22,7 @@ dirs="/etc/keepalived /etc/sysctl.d /etc/systemd/system /var/lib/keepalived-char
 find $dirs ! -path '*/news/*' ! -name keepalived-ended -printf '%p %y %m %u %g %l\n' 2>/dev/null | sort
 grep --recursive --with-filename '' /etc/keepalived /etc/sysctl.d /etc/systemd/system/*keepalived* 2>/dev/null | sort
 find /var/lib/keepalived-charm -type f ! -path '*/history/*' ! -name unit ! -name program.json -exec sha256sum {} + 2>/dev/null | sort -k 2
-grep . /var/lib/keepalived-charm/*/unit 2>/dev/null
+grep . /var/lib/keepalived-charm/*/unit 2>/dev/null || true # a unit that serves nothing has none
 systemctl show --property=Id,ActiveState,UnitFileState keepalived.service keepalived-checker-keepalived.service keepalived-notifier-keepalived.path
 find /tmp -maxdepth 1 -name '.*'
 grep -H . /proc/sys/net/ipv4/ip_nonlocal_bind /proc/sys/net/ipv6/ip_nonlocal_bind
