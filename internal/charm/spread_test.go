@@ -351,3 +351,45 @@ func TestUnitsThatComeBackMakeRoomForEachOther(t *testing.T) {
 		require.NotContains(t, holders(t, c, strings.Fields(threeVIPs)...), -1, "%s\n%s", claim, c)
 	}
 }
+
+// TestADeadUnitThatToldOfOneRouterTakesNothingFromASpreadHolder: nobody loses an address,
+// when they change and whenever the health checker starts anew after.
+func TestADeadUnitThatToldOfOneRouterTakesNothingFromASpreadHolder(t *testing.T) {
+	second := netip.MustParseAddr("10.10.74.251")
+	for _, d := range []struct{ units, dead int }{{2, 0}, {2, 1}, {3, 0}, {3, 1}, {3, 2}} {
+		t.Run(fmt.Sprintf("%d units, %d is dead", d.units, d.dead), func(t *testing.T) {
+			c := deployed(t, d.units, map[string]any{"virtual_ip": "10.10.74.250 10.10.74.251", "spread": false})
+			c.PowerOff(c.Nodes[d.dead])
+			alive := slices.Delete(slices.Clone(c.Nodes), d.dead, d.dead+1)
+			c.Pass(5)
+			pass := func() {
+				for range 8 {
+					for _, n := range alive {
+						n.Await("update-status")
+						work(c, n)
+					}
+					c.Pass(3)
+				}
+			}
+			pass()
+			gaps := c.GapsAt[second]
+			said := func(when string) {
+				if c.GapsAt[second] != gaps {
+					t.Errorf("%s: %d gaps of 10.10.74.251", when, c.GapsAt[second]-gaps)
+				}
+				gaps = c.GapsAt[second]
+				for _, n := range alive {
+					if aside := n.Juju.Own("cluster:1")["aside-1"]; aside != "" {
+						t.Errorf("%s: stands aside in router 1, %s: %s", when, aside, n.Juju.Status)
+					}
+				}
+			}
+			c.Set(map[string]any{"spread": true})
+			pass()
+			said("changed to spread")
+			c.Set(map[string]any{"healthcheck_interval": 7})
+			pass()
+			said("another option changed")
+		})
+	}
+}
