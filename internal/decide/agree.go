@@ -76,10 +76,11 @@ func (d Desired) midway(o facts.Observed, r Router) bool {
 	return false
 }
 
-// departs tells a unit that is being taken out of a group of several. The peer relation
-// of one that comes from the Python charm is yet to come.
+// departs tells a unit that is being taken out of a group of several, as it may be where
+// nothing tells. The peer relation of one that comes from the Python charm is yet to come.
 func departs(o facts.Observed, current vrrp.Parameters) bool {
-	return o.Leaving() && current.Constant() && o.Installed().Peers
+	several := o.Departs() || o.Machine.Checker == nil || o.Machine.Checker.Peers
+	return o.Leaving() && current.Constant() && several
 }
 
 // hearsDeparted tells that a unit advertises which this one listed as a peer and which is
