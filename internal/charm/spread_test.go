@@ -13,6 +13,7 @@ import (
 
 	"keepalived-charm/internal/charmtest"
 	"keepalived-charm/internal/endpoint"
+	"keepalived-charm/internal/juju"
 )
 
 const threeVIPs = "10.10.74.250 10.10.74.251 10.10.74.252"
@@ -392,4 +393,16 @@ func TestADeadUnitThatToldOfOneRouterTakesNothingFromASpreadHolder(t *testing.T)
 			said("another option changed")
 		})
 	}
+}
+
+func TestAUnitJoinsWhileTheFirstRouterHasNoVirtualIP(t *testing.T) {
+	const p = "version=3 mode=multicast vrid=%d interval=200ms anchor=169.254.%d.112"
+	s := option(option(option(charmtest.NewState(2), "virtual_ip", "10.10.74.251"), "spread", true), "router_id", 19)
+	s.Juju.Relations[endpoint.Cluster]["cluster:1"][unit(0)] = juju.Databag{"principal": "haproxy/0", "rank": "0", "protocol": "1", "address": "10.10.74.11", "knows": "0:1,1:1",
+		"vrrp": fmt.Sprintf(p, 19, 19) + " spread=true", "vrrp-1": fmt.Sprintf(p, 20, 20), "vips-1": "10.10.74.251"}
+	s.Juju.Relations[endpoint.Cluster]["cluster:1"][unit(1)] = juju.Databag{"principal": "haproxy/1", "rank": "1", "protocol": "1", "address": "10.10.74.12", "knows": "0:1,1:1",
+		"vrrp": fmt.Sprintf(p, 20, 20) + " spread=true", "aside": "keepalived/0 1 5 " + fmt.Sprintf(p, 19, 19) + " spread=true",
+		"vrrp-1": fmt.Sprintf(p, 21, 21), "vips-1": "10.10.74.251"}
+	out := charmtest.RunHook(t, charmtest.Hook{Name: "config-changed"}, s)
+	require.NoError(t, out.Err)
 }
