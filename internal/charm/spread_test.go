@@ -406,3 +406,16 @@ func TestAUnitJoinsWhileTheFirstRouterHasNoVirtualIP(t *testing.T) {
 	out := charmtest.RunHook(t, charmtest.Hook{Name: "config-changed"}, s)
 	require.NoError(t, out.Err)
 }
+
+func TestAVirtualIPThatHasNoRouterYetIsTold(t *testing.T) {
+	c := spreadOut(t, 2, "10.10.74.250 10.10.74.251")
+	require.Equal(t, []int{0, 1}, holders(t, c, "10.10.74.250", "10.10.74.251"))
+	c.Set(map[string]any{"router_id": 42})
+	work(c, c.Nodes[0]) // announces
+	c.Nodes[0].Agent = false
+	work(c, c.Nodes[1])
+	c.Set(map[string]any{"virtual_ip": "10.10.74.250 10.10.74.251 10.10.74.252"})
+	work(c, c.Nodes[1])
+	require.Equal(t, []int{-1}, holders(t, c, "10.10.74.252"), "%s", c)
+	require.Contains(t, c.Nodes[1].Juju.Status.Message, "10.10.74.252")
+}
