@@ -4,7 +4,6 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
-	"time"
 
 	"keepalived-charm/internal/config"
 	"keepalived-charm/internal/facts"
@@ -117,11 +116,8 @@ func (d Desired) acceptable(m facts.Machine) func(vrrp.Parameters) bool {
 
 func (d Desired) sayable(p vrrp.Parameters) bool {
 	known := p.Constant() || slices.ContainsFunc(d.Options.VirtualIPs, func(v config.VirtualIP) bool { return v.Addr() == p.Anchor })
-	step := 10 * time.Millisecond
-	if p.Version == 2 {
-		step = time.Second
-	}
-	return known && (p.Auth == "" || p.Auth == vrrp.Fingerprint(d.secret)) && p.Interval%step == 0 && p.Interval >= config.ShortestInterval && p.Interval <= config.LongestInterval
+	// Version 2 knows IPv4 alone.
+	return known && (p.Auth == "" || p.Auth == vrrp.Fingerprint(d.secret)) && (p.Version == 3 || p.Anchor.Is4()) && config.IsInterval(p.Version, p.Interval)
 }
 
 // reign is when this unit's instance became MASTER, in seconds since 1970.
