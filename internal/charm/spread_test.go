@@ -419,3 +419,17 @@ func TestAVirtualIPThatHasNoRouterYetIsTold(t *testing.T) {
 	require.Equal(t, []int{-1}, holders(t, c, "10.10.74.252"), "%s", c)
 	require.Contains(t, c.Nodes[1].Juju.Status.Message, "10.10.74.252")
 }
+
+func TestPlacesThatAPeerClaimsBlockNobody(t *testing.T) {
+	s := option(serving(t), "spread", true)
+	s = run(t, s, "config-changed", "update-status")
+	bag := juju.Databag{"principal": "haproxy/1", "rank": "1", "protocol": "1", "address": "10.10.74.12", "knows": "0:1,1:1",
+		"vrrp": "version=3 mode=multicast vrid=23 interval=200ms anchor=169.254.23.112 spread=true"}
+	for k := 1; k < 240; k++ {
+		bag[fmt.Sprint("vrrp-", k)] = fmt.Sprintf("version=3 mode=multicast vrid=%d interval=200ms anchor=169.254.%d.112", 23+k%200, 23+k%200)
+		bag[fmt.Sprint("vips-", k)] = fmt.Sprintf("10.9.9.%d", k)
+	}
+	s.Juju.Relations[endpoint.Cluster]["cluster:1"][unit(1)] = bag
+	s = run(t, option(s, "virtual_ip", vip+" 10.10.74.251"), "config-changed", "update-status")
+	require.NotContains(t, s.Juju.Status.String(), "blocked")
+}
