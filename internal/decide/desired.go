@@ -84,8 +84,9 @@ type Desired struct {
 	// Links are those that the instance needs: without one of them it is in
 	// the FAULT state.
 	Links []string
-	// chosenFor is the interface of each virtual IP.
-	chosenFor map[netip.Addr]string
+	// seats are those of what the unit runs, later those of what it wants.
+	seats
+	later seats
 	// Related tells that there is a peer relation, Unbound that its network space has no
 	// address on this machine.
 	Related, Unbound bool
@@ -113,8 +114,6 @@ type Desired struct {
 	// unconfirmed tells that the health checker waits for a hook to look at its
 	// configuration, as it does after a boot.
 	unconfirmed bool
-	// Speaks is the interface where advertisements travel.
-	Speaks string
 	// address is where peers send unicast advertisements to this unit; mute tells that the
 	// machine has none now.
 	address netip.Addr
