@@ -184,6 +184,7 @@ func TestOptionsThatCannotBeChangedToAreNotAnnouncedForEver(t *testing.T) {
 			map[string]any{"network_interface": "eth1"}},
 		"a virtual IP is no host's in the subnet of the wanted interface": {"10.10.74.248", eth1(facts.Interface{Addresses: []netip.Prefix{netip.MustParsePrefix("10.10.74.249/29")}}),
 			map[string]any{"network_interface": "eth1"}},
+		"keepalived refuses them": {vip, func(h *charmtest.Host) { h.Refuse = "virtual_router_id 42" }, map[string]any{"router_id": 42}},
 	} {
 		t.Run(claim, func(t *testing.T) {
 			k := charmtest.NewCluster(t, clusterOptions())

@@ -31,6 +31,7 @@ func (d *Desired) arrange(o facts.Observed) error {
 			r.Waits = d.waitsFor(o, *r)
 		}
 	}
+	d.Trial = d.trial(o)
 	d.Watch = d.checker()
 	d.Watch.Deserted = d.deserted(o, d.Routers[0])
 	return nil
@@ -101,6 +102,20 @@ func (d *Desired) claimSeats(o facts.Observed, p vrrp.Parameters) (seats, error)
 	}
 	at.Speaks = cmp.Or(at.Speaks, spoken(o.Machine), at.chosenFor[d.Options.VirtualIPs[0].Addr()])
 	return at, d.claimLink(o, p, at.Speaks)
+}
+
+// trial are the VRRP instances as they are to be after a change that this unit announces now;
+// none while it does not.
+func (d Desired) trial(o facts.Observed) (all []keepalived.VRRPInstance) {
+	if !d.AnyRouter(func(r Router) bool { return r.Next != nil && (r.told.Next == nil || *r.told.Next != *r.Next) }) {
+		return nil
+	}
+	d.seats, d.address = d.later, source(o.Machine, d.later.Speaks, d.Routers[0].Wanted.Anchor.Is6())
+	for _, r := range d.Routers {
+		r.Run = r.Wanted
+		all = append(all, d.instance(o, r))
+	}
+	return all
 }
 
 // instance is the VRRP instance of a virtual router on this unit.

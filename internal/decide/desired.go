@@ -16,6 +16,7 @@ import (
 	"keepalived-charm/internal/group"
 	"keepalived-charm/internal/healthcheck"
 	"keepalived-charm/internal/juju"
+	"keepalived-charm/internal/keepalived"
 	"keepalived-charm/internal/layout"
 	"keepalived-charm/internal/status"
 	"keepalived-charm/internal/step"
@@ -66,8 +67,10 @@ func NeedsModel(o facts.Observed) bool { return ModeOf(o.Event.Hook) == Serving 
 type Desired struct {
 	Mode   Mode
 	Layout layout.Layout
-	// Files is the content of every managed file that is to exist.
+	// Files is the content of every managed file that is to exist, Tried that of the
+	// fragment as Trial says; empty for none.
 	Files map[string]string
+	Tried string
 	// Publish holds the keys to write per relation.
 	Publish map[juju.RelationID]juju.Databag
 
@@ -87,6 +90,9 @@ type Desired struct {
 	// seats are those of what the unit runs, later those of what it wants.
 	seats
 	later seats
+	// Trial are the VRRP instances as they are to be after a change that is announced now:
+	// keepalived tests them before anybody stands aside for it.
+	Trial []keepalived.VRRPInstance
 	// Related tells that there is a peer relation, Unbound that its network space has no
 	// address on this machine.
 	Related, Unbound bool
