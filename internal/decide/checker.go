@@ -34,7 +34,7 @@ func (d Desired) checker() healthcheck.Config {
 	if d.Options.Notify {
 		c.News = d.Layout.News()
 	}
-	if c.Peers && !d.Paused {
+	if c.Peers && !d.Paused && d.AnyRouter(func(r Router) bool { return len(r.VirtualIPs) > 0 }) {
 		c.Booted = d.Layout.Booted()
 	}
 	for _, r := range d.Routers {

@@ -86,10 +86,10 @@ func (p Peer) occupies(id vrrp.VirtualRouterID, number int) bool {
 	return number > 0 && p.Member.Runs.VirtualRouterID == id
 }
 
-// doubts tells that it matters whether peers are lost: not all run what the options say.
+// doubts tells that it matters whether peers are lost: not all run what the options say. What
+// a lost one told keeps nobody out either, nor a router from beginning.
 func (r Router) doubts() bool {
-	differ := slices.ContainsFunc(r.Peers, func(p Peer) bool { return p.Serves && p.Runs != r.Run })
-	return r.Moving || !r.Holds && (r.Aside != group.TakesPart || differ)
+	return r.Moving || r.Aside != group.TakesPart || slices.ContainsFunc(r.Peers, func(p Peer) bool { return p.Serves && p.Runs != r.Run })
 }
 
 // word is what this unit tells its peers of it.

@@ -12,7 +12,6 @@ import (
 	"keepalived-charm/internal/config"
 	"keepalived-charm/internal/endpoint"
 	"keepalived-charm/internal/group"
-	"keepalived-charm/internal/healthcheck"
 	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/layout"
 )
@@ -28,14 +27,6 @@ func (o Observed) Stands(name string) group.Aside {
 		}
 	}
 	return group.TakesPart
-}
-
-// Installed is the health checker's configuration; empty where there is none.
-func (o Observed) Installed() healthcheck.Config {
-	if o.Machine.Checker == nil {
-		return healthcheck.Config{}
-	}
-	return *o.Machine.Checker
 }
 
 // Loses tells that this hook is about another unit that departs.

@@ -176,6 +176,10 @@ func serve(d decide.Desired, o facts.Observed) []step.Step {
 		// First of all: what keepalived refuses leaves no trace, not even a debt.
 		steps = append(steps, step.Step{Action: step.Test, Files: daemon})
 	}
+	if d.Tried != "" {
+		// So is what keepalived would refuse as the unit changes over: it is not announced.
+		steps = append(steps, step.Step{Action: step.Test, Files: []step.File{{Path: d.Layout.Fragment(), Content: d.Tried}}})
+	}
 	steps = append(steps, owe(due, o.Machine)...)
 	if !o.Machine.BinaryCurrent {
 		steps = append(steps, step.Step{Action: step.InstallBinary})

@@ -57,6 +57,12 @@ func Files(d *decide.Desired, o facts.Observed) error {
 		files[names[0]] = func() (string, error) { return templates.Render("notifier.path", units) }
 		files[names[1]] = func() (string, error) { return templates.Render("notifier.service", units) }
 	}
+	if len(d.Trial) > 0 {
+		var err error
+		if d.Tried, err = (keepalived.Fragment{Application: l.Application, Instances: d.Trial}).Render(); err != nil {
+			return err
+		}
+	}
 	for path, text := range files {
 		var err error
 		if d.Files[path], err = text(); err != nil {

@@ -90,6 +90,17 @@ func roles(d decide.Desired, m facts.Machine) juju.Status {
 	}
 	var own, lost []netip.Addr
 	others, units := map[string][]netip.Addr{}, []string{}
+	placed := map[netip.Addr]bool{}
+	for _, r := range d.Routers {
+		for _, a := range r.Addresses() {
+			placed[a] = true
+		}
+	}
+	for _, a := range d.Addresses() {
+		if !placed[a] {
+			lost = append(lost, a) // its router has yet to begin
+		}
+	}
 	for _, r := range d.Routers {
 		if len(r.VirtualIPs) == 0 {
 			continue

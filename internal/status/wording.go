@@ -152,7 +152,7 @@ func Wordings() []Wording {
 
 		Meanwhile:            {"", "; meanwhile STATUS", "After a blocked or waiting message: what the unit does by the options that it had before."},
 		ShareOf:              {"", "; UNIT holds ADDRESSES", "With spread=true."},
-		ShareOfNobody:        {"", "; holder unknown of ADDRESSES", "With spread=true: as for a standby without a named holder."},
+		ShareOfNobody:        {"", "; holder unknown of ADDRESSES", "With spread=true: as for a standby without a named holder; or no virtual router has begun for them yet, as while another change waits for a unit."},
 		Changing:             {"", "; moving to WHAT", "All units change an option together, one hook after the other; it needs nobody."},
 		ChangingUpgraded:     {"", " once all units are upgraded, COUNT of ALL are", "Units of the Python charm are left."},
 		ChangingReady:        {"", ", COUNT of ALL units ready", "The holder waits for the others to stand aside."},
