@@ -61,7 +61,7 @@ func (h *Host) installPackage() error {
 		}
 	}
 	began := time.Now()
-	updateErr := h.apt(began.Add(listsPatience), "update")
+	_, updateErr := h.apt(began.Add(listsPatience), "update")
 	if err := h.install(began.Add(installPatience)); err != nil {
 		if refusal := refused(err, updateErr); refusal != nil {
 			for _, mark := range fresh { // nothing was begun
@@ -152,13 +152,14 @@ func (h *Host) removeProtocols() error {
 // apt it is installed then.
 func (h *Host) install(deadline time.Time) error {
 	args := []string{"-o", "Dpkg::Options::=--force-confold", "--no-install-recommends", "install", "keepalived"}
-	if err := h.mendingApt(deadline, args...); err != nil {
+	if _, err := h.mendingApt(deadline, args...); err != nil {
 		return err
 	}
 	if _, err := exec.LookPath("keepalived"); err == nil {
 		return nil
 	}
-	return h.mendingApt(deadline, append([]string{"--reinstall"}, args...)...)
+	_, err := h.mendingApt(deadline, append([]string{"--reinstall"}, args...)...)
+	return err
 }
 
 // refused turns what apt-get says into what only the machine's owner can end: a package
@@ -195,9 +196,9 @@ func packaged() (bool, error) {
 
 // mendingApt is apt that finishes what a killed run left half done, which dpkg wants
 // finished before anything else.
-func (h *Host) mendingApt(deadline time.Time, args ...string) error {
-	if h.apt(deadline, args...) == nil {
-		return nil
+func (h *Host) mendingApt(deadline time.Time, args ...string) (string, error) {
+	if out, err := h.apt(deadline, args...); err == nil {
+		return out, nil
 	}
 	_, _ = runFor(time.Until(deadline.Add(aptLimit)), "", "dpkg", "--force-confold", "--configure", "--pending") // apt-get says what is still wrong
 	return h.apt(deadline, args...)
@@ -217,10 +218,7 @@ func (h *Host) removePackage(l layout.Layout) error {
 		}
 	}
 	if _, err := os.Stat(h.path(installedMark)); err == nil {
-		if err := h.mendingApt(time.Now().Add(removePatience), "purge", "keepalived"); err != nil {
-			return fmt.Errorf("cannot remove keepalived: %w", err)
-		}
-		if err := h.removeProtocols(); err != nil {
+		if err := h.uninstall(); err != nil {
 			return err
 		}
 	}
@@ -228,4 +226,35 @@ func (h *Host) removePackage(l layout.Layout) error {
 		return fmt.Errorf("cannot remove %s: %w", layout.StateRoot, err)
 	}
 	return nil
+}
+
+// uninstall removes the package, unless others would go with it: the machine's owner, who
+// installed something since that needs keepalived, keeps both.
+func (h *Host) uninstall() error {
+	deadline, args := time.Now().Add(removePatience), []string{"--no-auto-remove", "purge", "keepalived"}
+	simulated, err := h.mendingApt(deadline, append([]string{"--simulate"}, args...)...)
+	if others := changed(simulated); err == nil && len(others) > 0 {
+		fmt.Fprintf(os.Stderr, "keepalived stays installed: its removal would change %s\n", strings.Join(others, ", "))
+		return nil
+	}
+	if err == nil {
+		_, err = h.mendingApt(deadline, args...)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot remove keepalived: %w", err)
+	}
+	return h.removeProtocols()
+}
+
+// changed lists the packages but keepalived that apt-get --simulate says it would remove, or
+// install in their place.
+func changed(simulated string) []string {
+	var list []string
+	for line := range strings.Lines(simulated) {
+		words := append(strings.Fields(line), "", "")
+		if slices.Contains([]string{"Inst", "Remv", "Purg"}, words[0]) && words[1] != "keepalived" {
+			list = append(list, words[1])
+		}
+	}
+	return list
 }
