@@ -166,7 +166,7 @@ func (h *Host) install(deadline time.Time) error {
 // that is held, or that no archive has. It is nil for anything that may end by itself,
 // such as lists that could not be brought up to date.
 func refused(err, updateErr error) error {
-	if strings.Contains(err.Error(), "E: Held packages were changed") {
+	if held(err) {
 		return status.PackageHeld()
 	}
 	_, said, _ := strings.Cut(lastLine(err.Error()), "E: ")
@@ -178,6 +178,9 @@ func refused(err, updateErr error) error {
 	}
 	return nil
 }
+
+// held tells that apt-get leaves a package as it is because its owner says so.
+func held(err error) bool { return strings.Contains(err.Error(), "E: Held packages were changed") }
 
 // packaged tells whether dpkg has the package on the machine: after a removal it may
 // still know its configuration. One that is half installed counts: it is an owner's who
@@ -228,8 +231,8 @@ func (h *Host) removePackage(l layout.Layout) error {
 	return nil
 }
 
-// uninstall removes the package, unless others would go with it: the machine's owner, who
-// installed something since that needs keepalived, keeps both.
+// uninstall removes the package, unless others would go with it or it is held: the machine's
+// owner, who has installed something since that needs keepalived, or held it, keeps it.
 func (h *Host) uninstall() error {
 	deadline, args := time.Now().Add(removePatience), []string{"--no-auto-remove", "purge", "keepalived"}
 	simulated, err := h.mendingApt(deadline, append([]string{"--simulate"}, args...)...)
@@ -239,6 +242,10 @@ func (h *Host) uninstall() error {
 	}
 	if err == nil {
 		_, err = h.mendingApt(deadline, args...)
+	}
+	if err != nil && held(err) {
+		fmt.Fprintln(os.Stderr, "keepalived stays installed: it is held")
+		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("cannot remove keepalived: %w", err)

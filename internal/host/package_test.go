@@ -53,7 +53,7 @@ func TestAPackageFromBeforeTheCharmIsNeverRemoved(t *testing.T) {
 }
 
 // TestNoPackageButKeepalivedIsRemoved has Debian's apt-get decide: what was installed since
-// and needs keepalived is the machine owner's.
+// and needs keepalived is the machine owner's, as is a package held since.
 func TestNoPackageButKeepalivedIsRemoved(t *testing.T) {
 	apt := needs.Program(t, "apt-get")
 	for claim, c := range map[string]struct {
@@ -63,6 +63,7 @@ func TestNoPackageButKeepalivedIsRemoved(t *testing.T) {
 		"nothing needs it":              {"install", "", true},
 		"another package needs it":      {"install", installed("neutron-l3-agent", "install", "Depends: keepalived\n"), false},
 		"another package needs nothing": {"install", installed("haproxy", "install", ""), true},
+		"it is held":                    {"hold", "", false},
 	} {
 		t.Run(claim, func(t *testing.T) {
 			m := newMachine(t)
