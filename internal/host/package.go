@@ -17,11 +17,15 @@ import (
 	"keepalived-charm/internal/status"
 )
 
-// The first lists what of addressProtocols was not there before.
+// The first lists what of addressProtocols was not there before, and settingsOnly where the
+// package's settings were, of one that was removed.
 const (
 	installedMark  = layout.InstalledMark
 	installingMark = layout.InstallingMark
 )
+
+// settingsOnly is what dpkg says of a package that was removed and not purged.
+const settingsOnly = "config-files"
 
 // configOpts is a file of the package, a conffile, without which Debian's keepalived 2.3
 // ends at once, whatever it is asked. Once it is deleted dpkg leaves it so.
@@ -39,10 +43,11 @@ var addressProtocols = []string{
 // installPackage installs keepalived. Stale package lists are refreshed as far as
 // possible; without a network a package in a local archive or cache is enough.
 func (h *Host) installPackage() error {
-	before, err := packaged()
+	state, err := packaged()
 	if err != nil {
 		return err
 	}
+	before := state != "" && state != settingsOnly
 	if before && missing(h.path(installingMark)) != nil && h.mended() {
 		return nil
 	}
@@ -54,7 +59,7 @@ func (h *Host) installPackage() error {
 	for _, mark := range fresh {
 		content := ""
 		if mark == installedMark {
-			content = strings.Join(h.withoutProtocols(), "\n")
+			content = strings.Join(append(h.withoutProtocols(), state), "\n")
 		}
 		if err := h.write(mark, content, 0o600); err != nil {
 			return err
@@ -131,13 +136,9 @@ func (h *Host) withoutProtocols() []string {
 
 // removeProtocols removes those that were not there before the package, directories only
 // when nothing else is in them.
-func (h *Host) removeProtocols() error {
-	before, err := os.ReadFile(h.path(installedMark))
-	if err != nil {
-		return fmt.Errorf("cannot read %s: %w", installedMark, err)
-	}
+func (h *Host) removeProtocols(without []string) error {
 	for _, path := range addressProtocols {
-		if !slices.Contains(strings.Fields(string(before)), path) {
+		if !slices.Contains(without, path) {
 			continue
 		}
 		err := os.Remove(h.path(path))
@@ -182,19 +183,22 @@ func refused(err, updateErr error) error {
 // held tells that apt-get leaves a package as it is because its owner says so.
 func held(err error) bool { return strings.Contains(err.Error(), "E: Held packages were changed") }
 
-// packaged tells whether dpkg has the package on the machine: after a removal it may
+// packaged asks dpkg for the package's state, empty without one: after a removal it may
 // still know its configuration. One that is half installed counts: it is an owner's who
 // upgrades it just now, or is marked already.
-func packaged() (bool, error) {
+func packaged() (string, error) {
 	out, err := run("dpkg-query", "--show", "--showformat=${db:Status-Status}", "keepalived")
 	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && exit.ExitCode() == 1 {
-		return false, nil // it has never heard of it, dpkg-query(1)
+		return "", nil // it has never heard of it, dpkg-query(1)
 	}
 	if err != nil {
-		return false, fmt.Errorf("cannot ask for the package: %w", err)
+		return "", fmt.Errorf("cannot ask for the package: %w", err)
 	}
 	state := lastLine(out) // warnings come first
-	return state != "not-installed" && state != "config-files", nil
+	if state == "not-installed" {
+		return "", nil
+	}
+	return state, nil
 }
 
 // mendingApt is apt that finishes what a killed run left half done, which dpkg wants
@@ -231,10 +235,18 @@ func (h *Host) removePackage(l layout.Layout) error {
 	return nil
 }
 
-// uninstall removes the package, unless others would go with it or it is held: the machine's
+// uninstall removes the package as far as it was not there before, unless others would go with it or it is held: the machine's
 // owner, who has installed something since that needs keepalived, or held it, keeps it.
 func (h *Host) uninstall() error {
-	deadline, args := time.Now().Add(removePatience), []string{"--no-auto-remove", "purge", "keepalived"}
+	before, err := os.ReadFile(h.path(installedMark))
+	if err != nil {
+		return fmt.Errorf("cannot read %s: %w", installedMark, err)
+	}
+	how := "purge"
+	if slices.Contains(strings.Fields(string(before)), settingsOnly) {
+		how = "remove"
+	}
+	deadline, args := time.Now().Add(removePatience), []string{"--no-auto-remove", how, "keepalived"}
 	simulated, err := h.mendingApt(deadline, append([]string{"--simulate"}, args...)...)
 	if others := changed(simulated); err == nil && len(others) > 0 {
 		fmt.Fprintf(os.Stderr, "keepalived stays installed: its removal would change %s\n", strings.Join(others, ", "))
@@ -250,7 +262,7 @@ func (h *Host) uninstall() error {
 	if err != nil {
 		return fmt.Errorf("cannot remove keepalived: %w", err)
 	}
-	return h.removeProtocols()
+	return h.removeProtocols(strings.Fields(string(before)))
 }
 
 // changed lists the packages but keepalived that apt-get --simulate says it would remove, or

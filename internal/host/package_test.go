@@ -33,10 +33,11 @@ func TestOnlyAPackageThatTheCharmInstalledIsRemoved(t *testing.T) {
 }
 
 // TestAPackageFromBeforeTheCharmIsNeverRemoved: its program may be missing all the same,
-// and is then brought back.
+// and is then brought back. Of one that was removed and not purged the settings were there
+// (/etc/default/keepalived, which its owner may have changed).
 func TestAPackageFromBeforeTheCharmIsNeverRemoved(t *testing.T) {
-	for state, removed := range map[string]bool{
-		"installed": false, "half-configured": false, "config-files": true, "not-installed": true, "": true,
+	for state, how := range map[string]string{
+		"installed": "", "half-configured": "", "config-files": "remove", "not-installed": "purge", "": "purge",
 	} {
 		t.Run("dpkg says "+state, func(t *testing.T) {
 			m := newMachine(t)
@@ -46,7 +47,9 @@ func TestAPackageFromBeforeTheCharmIsNeverRemoved(t *testing.T) {
 			}
 			m.calls()
 			m.apply(step.Step{Action: step.RemovePackage})
-			require.Equal(t, removed, strings.Contains(m.says("calls"), "purge keepalived"))
+			for _, word := range []string{"remove", "purge"} {
+				require.Equal(t, word == how, strings.Contains(m.says("calls"), " "+word+" keepalived"), word)
+			}
 			require.NoDirExists(t, m.in(layout.StateRoot))
 		})
 	}
