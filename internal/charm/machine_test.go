@@ -128,6 +128,40 @@ func TestFilesThatTheOwnerIncludesAreReadToo(t *testing.T) {
 		charmtest.Run(t, "config-changed", s).Juju.Status.String())
 }
 
+// TestAnIncludeWithinAnInstanceIsAPartOfIt: a list of addresses, or what instances have in
+// common, is often in a file of its own.
+func TestAnIncludeWithinAnInstanceIsAPartOfIt(t *testing.T) {
+	for claim, files := range map[string][2]string{
+		"its addresses": {"vrrp_instance B {\n    interface eth0\n    virtual_router_id 77\n    virtual_ipaddress {\n        include /etc/keepalived/part.inc\n    }\n}\n", vip + "/24\n"},
+		"its router ID": {"vrrp_instance B {\n    include /etc/keepalived/part.inc\n    virtual_ipaddress {\n        10.99.1.1/24\n    }\n}\n", "interface eth0\nvirtual_router_id 23\n"},
+		"all of it":     {"vrrp_instance B {\n    include /etc/keepalived/part.inc\n}\n", "interface eth0\nvirtual_router_id 77\nvirtual_ipaddress {\n" + vip + "/24\n}\n"},
+		"the instance":  {"include /etc/keepalived/part.inc\n", "vrrp_instance B {\n    interface eth0\n    virtual_router_id 77\n    virtual_ipaddress {\n        " + vip + "/24\n    }\n}\n"},
+	} {
+		t.Run(claim, func(t *testing.T) {
+			s := owned(files[0])
+			s.Host.Files["/etc/keepalived/part.inc"] = files[1]
+			require.Contains(t, charmtest.Run(t, "config-changed", s).Juju.Status.String(), "blocked: ")
+		})
+	}
+}
+
+// TestAnAddressThatTheOwnersKeepalivedPutsOnIsItsOwn, by whatever part of its configuration.
+func TestAnAddressThatTheOwnersKeepalivedPutsOnIsItsOwn(t *testing.T) {
+	for claim, text := range map[string]string{
+		"an instance behind a brace in quotes": "vrrp_instance A {\n    authentication {\n        auth_pass \"ab{c\"\n    }\n    virtual_ipaddress {\n        10.99.1.9/32\n    }\n}\n" +
+			"vrrp_instance B {\n    interface eth0\n    virtual_router_id 77\n    virtual_ipaddress {\n        " + vip + "/24\n    }\n}\n",
+	} {
+		t.Run(claim, func(t *testing.T) {
+			require.Equal(t, `blocked: option virtual_ip is "`+vip+`", must be a free address, `+vip+` belongs to /etc/keepalived/keepalived.conf`,
+				strings.ReplaceAll(charmtest.Run(t, "config-changed", owned(text)).Juju.Status.String(), "the keepalived.conf from before the charm", layout.MainFile))
+			begun := charmtest.Run(t, "config-changed", owned(""))
+			require.Equal(t, "active: VIP ready: holds "+vip, begun.Juju.Status.String())
+			begun.Host.Files[layout.ForeignFile] = text + before
+			require.Contains(t, charmtest.Run(t, "update-status", begun.State).Juju.Status.String(), vip+" belongs to the keepalived.conf from before the charm")
+		})
+	}
+}
+
 // TestAddressesThatAnInstanceOfBeforeLeftInThePacketFilterAreAdmitted: only the
 // unit's own, after the daemon has read that nothing of ours is strict.
 func TestAddressesThatAnInstanceOfBeforeLeftInThePacketFilterAreAdmitted(t *testing.T) {
