@@ -150,6 +150,7 @@ func TestAnAddressThatTheOwnersKeepalivedPutsOnIsItsOwn(t *testing.T) {
 	for claim, text := range map[string]string{
 		"an instance behind a brace in quotes": "vrrp_instance A {\n    authentication {\n        auth_pass \"ab{c\"\n    }\n    virtual_ipaddress {\n        10.99.1.9/32\n    }\n}\n" +
 			"vrrp_instance B {\n    interface eth0\n    virtual_router_id 77\n    virtual_ipaddress {\n        " + vip + "/24\n    }\n}\n",
+		"a static address": "static_ipaddress {\n    " + vip + "/32 dev eth0\n}\n",
 	} {
 		t.Run(claim, func(t *testing.T) {
 			require.Equal(t, `blocked: option virtual_ip is "`+vip+`", must be a free address, `+vip+` belongs to /etc/keepalived/keepalived.conf`,

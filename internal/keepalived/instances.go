@@ -10,7 +10,8 @@ import (
 )
 
 // Instance is a VRRP instance of some configuration, and what it takes for itself on this
-// machine: one interface and family has room for one user of each ID.
+// machine: one interface and family has room for one user of each ID. A static_ipaddress block
+// counts as one without an ID: keepalived puts its addresses on the machine for good.
 type Instance struct {
 	// File is the one of a loaded text in which it begins, Name the instance's.
 	File, Name      string
@@ -23,13 +24,14 @@ type Instance struct {
 	Addresses, Advertised []netip.Addr
 }
 
-// Instances reads the vrrp_instance blocks of a configuration, ours or anybody's. It
+// Instances reads the instances of a configuration, ours or anybody's. It
 // never fails: what it cannot read takes nothing.
 func Instances(text string) []Instance {
 	var found []Instance
 	last := 0 // the block that the last one is
 	walk(text, func(at place, words []string) {
-		if at.block(0) != "vrrp_instance" {
+		kind := at.block(0)
+		if kind != "vrrp_instance" && kind != "static_ipaddress" {
 			return
 		}
 		if at.top != last {
@@ -46,7 +48,8 @@ func (i *Instance) take(at place, words []string) {
 	if len(words) > 1 {
 		value = words[1]
 	}
-	switch depth, block := len(at.blocks), at.block(1); {
+	block := at.block(len(at.blocks) - 1)
+	switch depth := len(at.blocks); {
 	case depth == 1 && words[0] == "interface":
 		i.Interface = value
 	case depth == 1 && words[0] == "native_ipv6":
@@ -55,7 +58,7 @@ func (i *Instance) take(at place, words []string) {
 		if id, err := strconv.Atoi(value); err == nil {
 			i.VirtualRouterID, _ = vrrp.NewVirtualRouterID(id)
 		}
-	case depth == 2 && strings.HasPrefix(block, "virtual_ipaddress"):
+	case depth == 1 && block == "static_ipaddress", depth == 2 && strings.HasPrefix(block, "virtual_ipaddress"):
 		w, _, _ := strings.Cut(words[0], "/")
 		if a, err := netip.ParseAddr(w); err == nil {
 			// The first advertised address tells the family (keepalived.conf(5)).
