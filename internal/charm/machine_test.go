@@ -128,6 +128,19 @@ func TestFilesThatTheOwnerIncludesAreReadToo(t *testing.T) {
 		charmtest.Run(t, "config-changed", s).Juju.Status.String())
 }
 
+// TestAnIncludeOfTheCharmsOwnFilesIsRefused: keepalived would have every instance twice, and
+// not start.
+func TestAnIncludeOfTheCharmsOwnFilesIsRefused(t *testing.T) {
+	for text, blocked := range map[string]bool{
+		"include /etc/keepalived/*/*.conf\n": true, "include {a,charm}.d/keepalived.conf\n": true, "global_defs {\ninclude charm.d/*\n}\n": true,
+		"include /etc/keepalived/*.d/x*.conf\n": false, "include /etc/keepalived/conf.d/*.conf\n": false,
+	} {
+		out := charmtest.Run(t, "config-changed", owned(text)).Juju.Status.String()
+		require.Equal(t, blocked, strings.HasPrefix(out, "blocked: /etc/keepalived/keepalived.conf sets include, which reads the charm's own files once more, by /etc/keepalived/"), "%s: %s", text, out)
+		require.Equal(t, !blocked, strings.HasPrefix(out, "active: "), "%s: %s", text, out)
+	}
+}
+
 // TestAnIncludeWithinAnInstanceIsAPartOfIt: a list of addresses, or what instances have in
 // common, is often in a file of its own.
 func TestAnIncludeWithinAnInstanceIsAPartOfIt(t *testing.T) {

@@ -119,7 +119,7 @@ func TestAnIncludeIsReadInItsPlace(t *testing.T) {
 	for _, s := range keepalived.Settings(loaded) {
 		settings = append(settings, s.File+": "+strings.Join(s.Words, " "))
 	}
-	require.Equal(t, []string{"/etc/defs: vrrp_strict", "/etc/main: a b"}, settings)
+	require.Equal(t, []string{"/etc/main: include /etc/defs", "/etc/defs: vrrp_strict", "/etc/main: a b"}, settings)
 	require.Equal(t, []string{"/etc/main", "/etc/in", "/etc/vips", "/etc/defs"}, keepalived.Files(loaded))
 }
 
@@ -129,7 +129,7 @@ func TestWhatDependsOnAConditionIsUnknown(t *testing.T) {
 		"$A=y\n@^a $A=x\nv ${A}\n":  "v $A\n",
 		"@a $A=x\n$A=y\nv $A\n":     "v y\n",
 		"v ${_RANDOM 1 2}.3\n":      "v $_RANDOM.3\n",
-		"$A=@a\n$A v\n@b include x": "@a v\n",
+		"$A=@a\n$A v\n@b include x": "@a v\ninclude \"/etc/x\"\n",
 	} {
 		got := load(map[string]string{"main": text})
 		require.Equal(t, want, strings.TrimRight(got, "\n")+"\n", text)
