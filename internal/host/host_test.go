@@ -543,3 +543,25 @@ func TestServicesThatAreAboutToRunCount(t *testing.T) {
 	_, err := m.Observe(m.l)
 	require.ErrorContains(t, err, "cannot ask systemd for its services: ")
 }
+
+// TestTheOwnersLastLineDoesNotGoOnInTheCharmsPart: a definition that does (\) would have
+// keepalived read none of it, and pass the test.
+func TestTheOwnersLastLineDoesNotGoOnInTheCharmsPart(t *testing.T) {
+	needs.Root(t)
+	real := needs.Program(t, "keepalived")
+	main, err := keepalived.Main{Fragments: layout.FragmentDir, Foreign: layout.ForeignFile}.Render()
+	require.NoError(t, err)
+	fragment, err := os.ReadFile("../keepalived/testdata/fragment-one-vip.golden")
+	require.NoError(t, err)
+	for _, last := range []string{"$X=a\n", "$X=a \\\n", "$X=a \\"} {
+		m := newMachine(t)
+		require.NoError(t, os.Remove(m.programs.path("keepalived")))
+		require.NoError(t, os.Symlink(real, m.programs.path("keepalived")))
+		m.put(layout.MainFile, last)
+		with := func(fragment string) step.Step {
+			return step.Step{Action: step.Test, Files: []step.File{{Path: layout.MainFile, Content: main}, {Path: m.l.Fragment(), Content: fragment}}}
+		}
+		m.apply(with(string(fragment)))
+		require.ErrorContains(t, m.Apply(m.l, with(string(fragment)+"nonsense\n")), "nonsense", "%q", last)
+	}
+}
