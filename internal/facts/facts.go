@@ -122,7 +122,7 @@ func Read(t Texts) Configured {
 
 // format is the number in the header of a file of all applications; 0 without one.
 func format(text string) int {
-	if !strings.HasPrefix(text, "# Written by the Juju charm keepalived") {
+	if !Ours(text) {
 		return 0
 	}
 	for line := range strings.Lines(text) {
@@ -196,8 +196,15 @@ func (c Configured) Used() config.Options {
 // Foreign tells a keepalived.conf that is neither the charm's nor the Python
 // charm's; an empty one is nobody's.
 func Foreign(text string) bool {
-	ours := strings.HasPrefix(text, "# Written by the Juju charm keepalived")
-	return strings.TrimSpace(text) != "" && !ours && !keepalived.IsPython(text)
+	return strings.TrimSpace(text) != "" && !Ours(text) && !keepalived.IsPython(text)
+}
+
+// Ours tells by its first line that the charm wrote a file.
+func Ours(text string) bool { return strings.HasPrefix(text, "# Written by the Juju charm keepalived") }
+
+// IsPythonSysctl tells the Python charm's file of kernel settings.
+func IsPythonSysctl(text string) bool {
+	return strings.TrimSpace(text) == "net.ipv4.ip_nonlocal_bind=1"
 }
 
 // Member is a unit in the peer relation.
