@@ -266,7 +266,7 @@ func stopNotifier(d decide.Desired, m facts.Machine) []step.Step {
 func keep(m facts.Machine) map[string]string {
 	stay := map[string]string{}
 	if len(m.Neighbours) > 0 {
-		for _, path := range []string{layout.MainFile, layout.ForeignFile, layout.SysctlFile} {
+		for _, path := range []string{layout.MainFile, layout.ForeignFile, layout.SysctlFile, layout.SysctlForeign} {
 			if text, ok := m.Files[path]; ok {
 				stay[path] = text
 			}
@@ -275,6 +275,9 @@ func keep(m facts.Machine) map[string]string {
 	}
 	if text, ok := m.ForeignText(); ok {
 		stay[layout.MainFile] = text
+	}
+	if text, ok := m.ForeignSysctl(); ok {
+		stay[layout.SysctlFile] = text
 	}
 	return stay
 }
@@ -294,10 +297,12 @@ func changes(d decide.Desired, m facts.Machine) (daemon, others []step.File) {
 			others = append(others, f)
 		}
 	}
-	// The foreign file is saved before, and removed after, the main file changes. Our
+	// A foreign file is saved before, and removed after, the one in its place changes. Our
 	// fragment names the parameters in use; it is there before the Python charm's
 	// file, which does too, goes.
-	slices.SortStableFunc(daemon, func(a, b step.File) int { return order(a) - order(b) })
+	for _, files := range [][]step.File{daemon, others} {
+		slices.SortStableFunc(files, func(a, b step.File) int { return order(a) - order(b) })
+	}
 	return daemon, others
 }
 
@@ -323,12 +328,12 @@ func write(l layout.Layout, m facts.Machine, daemon, others []step.File) []step.
 }
 
 func order(f step.File) int {
-	switch {
-	case f.Path == layout.ForeignFile && !f.Remove:
+	switch aside := f.Path == layout.ForeignFile || f.Path == layout.SysctlForeign; {
+	case aside && !f.Remove:
 		return 0
 	case f.Path == layout.MainFile:
 		return 2
-	case f.Path == layout.ForeignFile:
+	case aside:
 		return 3
 	}
 	return 1

@@ -34,6 +34,10 @@ func Files(d *decide.Desired, o facts.Observed) error {
 		main.Foreign = layout.ForeignFile
 		d.Files[layout.ForeignFile] = text
 	}
+	sysctl := ""
+	if text, ok := o.Machine.ForeignSysctl(); ok {
+		d.Files[layout.SysctlForeign], sysctl = text, layout.SysctlBefore+"\n"+text
+	}
 	if ca := d.Options.Check.CA; ca != "" {
 		d.Files[l.CheckerCA()] = ca
 	}
@@ -47,7 +51,7 @@ func Files(d *decide.Desired, o facts.Observed) error {
 			return string(text), err
 		},
 		l.Record():        func() (string, error) { return record(*d, o).Encode() },
-		layout.SysctlFile: func() (string, error) { return templates.Render("sysctl.conf", nil) },
+		layout.SysctlFile: func() (string, error) { return templates.Render("sysctl.conf", sysctl) },
 		l.DropIn():        func() (string, error) { return templates.Render("drop-in.conf", units) },
 		l.CheckerUnit():   func() (string, error) { return templates.Render("checker.service", units) },
 		l.YieldUnit():     func() (string, error) { return templates.Render("yield.service", units) },
