@@ -68,8 +68,18 @@ func Settle(o facts.Observed, why error) []step.Step {
 }
 
 // beginsOrEnds notes that the unit departs or ends before anything else is done for it, and
-// takes the notes back where Juju begins the unit anew.
+// takes the notes back where Juju begins the unit anew. An upgrade of the base that is over
+// is so whatever comes of all else.
 func beginsOrEnds(o facts.Observed) []step.Step {
+	steps := departsOrEnds(o)
+	_, taken := o.Owner()
+	if mark := o.Layout().Upgrading(); !taken && !o.Upgrades() && has(o.Machine, mark) {
+		steps = append(steps, step.Step{Action: step.Write, Files: []step.File{{Path: mark, Remove: true}}})
+	}
+	return steps
+}
+
+func departsOrEnds(o facts.Observed) []step.Step {
 	switch ends := decide.ModeOf(o.Event.Hook) == decide.Gone || o.Event.Hook == hooks.Stop; {
 	case ends && !o.Machine.Stopped:
 		return []step.Step{{Action: step.End}}
@@ -92,10 +102,6 @@ func settle(o facts.Observed, why error) []step.Step {
 	l := o.Layout()
 	if _, taken := o.Owner(); taken {
 		return steps
-	}
-	if _, marked := o.Machine.Files[l.Upgrading()]; marked && !o.Upgrades() {
-		// Whatever is refused, the upgrade of the base is over.
-		steps = append(steps, step.Step{Action: step.Write, Files: []step.File{{Path: l.Upgrading(), Remove: true}}})
 	}
 	due := map[step.FollowUp]bool{}
 	if serves && has(o.Machine, layout.MainFile) && (!o.Machine.Active || o.Machine.Disabled) {
@@ -280,7 +286,7 @@ func changes(d decide.Desired, m facts.Machine) (daemon, others []step.File) {
 	for _, path := range d.Layout.Files() {
 		want, wanted := d.Files[path]
 		have, exists := m.Files[path]
-		if wanted == exists && want == have {
+		if wanted == exists && want == have || path == d.Layout.Upgrading() && !wanted { // beginsOrEnds removes it
 			continue
 		}
 		f := step.File{Path: path, Content: want, Remove: !wanted}
