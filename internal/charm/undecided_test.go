@@ -1,6 +1,7 @@
 package charm_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -16,8 +17,13 @@ import (
 func undecided(t *testing.T) map[string]charmtest.State {
 	t.Helper()
 	return map[string]charmtest.State{
-		`blocked: option router_id is "300"`:                option(python(0), "router_id", 300),
-		"blocked: a later revision of the charm left":       left(serving(t)),
+		`blocked: option router_id is "300"`:          option(python(0), "router_id", 300),
+		"blocked: a later revision of the charm left": left(serving(t)),
+		`blocked: option port is "x"`: option(with(serving(t), func(s *charmtest.State) {
+			p := s.Layout().Record()
+			s.Host.Files[p] = strings.Replace(s.Host.Files[p], `"healthcheck_type": "tcp"`, `"healthcheck_type": "ping"`, 1)
+			require.Contains(t, s.Host.Files[p], "ping", "what another revision takes, this one may not")
+		}), "port", "x"),
 		`blocked: option advert_interval is "0", must be s`: option(with(serving(t), func(s *charmtest.State) { s.Host.Files[s.Layout().Record()] = "spoilt" }), "advert_interval", 0),
 	}
 }
