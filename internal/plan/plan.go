@@ -67,6 +67,18 @@ func Settle(o facts.Observed, why error) []step.Step {
 	return append(beginsOrEnds(o), settle(o, why)...)
 }
 
+// Keep lists what a unit does that keeps what keepalived reads because something refuses what
+// was decided: beside Settle's an operator's pause and resume are obeyed.
+func Keep(d decide.Desired, o facts.Observed, why error) []step.Step {
+	config, obeys := d.Obeys(o.Machine)
+	if !obeys {
+		return Settle(o, why)
+	}
+	owed := owe(map[step.FollowUp]bool{step.RestartChecker: true}, o.Machine)
+	o.Machine.Owed = append(slices.Clone(o.Machine.Owed), step.RestartChecker)
+	return slices.Concat(owed, []step.Step{{Action: step.Write, Files: []step.File{config}}}, Settle(o, why))
+}
+
 // beginsOrEnds notes that the unit departs or ends before anything else is done for it, and
 // takes the notes back where Juju begins the unit anew. An upgrade of the base that is over
 // is so whatever comes of all else.
@@ -107,7 +119,7 @@ func settle(o facts.Observed, why error) []step.Step {
 	if serves && has(o.Machine, layout.MainFile) && (!o.Machine.Active || o.Machine.Disabled) {
 		due[step.Reload] = true
 	}
-	ours := has(o.Machine, layout.MainFile, l.Fragment(), l.CheckerUnit(), l.CheckerConfig())
+	ours := has(o.Machine, layout.MainFile, l.CheckerUnit(), l.CheckerConfig())
 	if ours {
 		for _, f := range o.Machine.Owed {
 			due[f] = true
