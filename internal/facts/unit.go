@@ -140,26 +140,22 @@ func (o Observed) Untold() bool {
 	})
 }
 
-// Before returns what was observed with the options that the unit took last, in the
-// place of those that were refused; when these were refused, with those before; false
-// when there are none.
-func (o Observed) Before(refusal error) (Observed, bool) {
-	now, before := config.Effective(o.Options.Raw), o.Machine.Took
-	for n, took := range before {
-		if applied.Same(config.Effective(took.Raw), now) {
-			before = before[n+1:]
-			break
+// Before returns what was observed with the options that the unit took, the last first, in the
+// place of those that are refused.
+func (o Observed) Before(refusal error) []Observed {
+	var before []Observed
+	now := config.Effective(o.Options.Raw)
+	if o.Refusal == nil {
+		o.Refusal = refusal
+	}
+	for _, took := range o.Machine.Took {
+		if !applied.Same(config.Effective(took.Raw), now) {
+			// The look was for what was refused.
+			o.Options, o.Look = took, nil
+			before = append(before, o)
 		}
 	}
-	if len(before) > 0 {
-		if o.Refusal == nil {
-			o.Refusal = refusal
-		}
-		// The look was for what was refused.
-		o.Options, o.Look = before[0], nil
-		return o, true
-	}
-	return o, false
+	return before
 }
 
 // Units of one application share its files on a machine, applications of this charm those
