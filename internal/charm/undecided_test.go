@@ -1,6 +1,7 @@
 package charm_test
 
 import (
+	"maps"
 	"strings"
 	"testing"
 
@@ -101,6 +102,24 @@ func TestWhatCannotBeUsedIsNotToldToClients(t *testing.T) {
 	unit.Juju.Own("website:3")["hostname"], unit.Juju.Own("website:3")["port"] = "api.example.com", "6443"
 	bag = run(t, unit, "upgrade-charm").Juju.Own("website:9")
 	require.Equal(t, []string{"api.example.com", "6443"}, []string{bag["hostname"], bag["port"]})
+}
+
+// TestJujusOwnAddressOnWebsiteIsMadeGoodByAUnitThatCanDecideNothing, in the hook after
+// config-changed. Nothing else of what clients were told changes.
+func TestJujusOwnAddressOnWebsiteIsMadeGoodByAUnitThatCanDecideNothing(t *testing.T) {
+	for says, s := range undecided(t) {
+		t.Run(says, func(t *testing.T) {
+			s.Juju.Relate(endpoint.Website, "website:9", juju.Unit{Application: "other"})
+			bag := s.Juju.Own("website:9")
+			bag["hostname"], bag["private-address"], bag["port"] = "api.example.com", vip, "6443"
+			told := maps.Clone(bag)
+			s = run(t, s, "config-changed")
+			require.Contains(t, s.Juju.Status.String(), says)
+			require.NotEqual(t, told, s.Juju.Own("website:9"))
+			s = run(t, s, "update-status")
+			require.Equal(t, told, s.Juju.Own("website:9"))
+		})
+	}
 }
 
 // TestAKeepalivedThatIsNotTheUnitsIsNotStarted: the unit has not begun to serve.
