@@ -174,6 +174,17 @@ func (d Desired) publish(o facts.Observed) {
 	}
 }
 
+// Clients is what is published but for the peers.
+func (d Desired) Clients(o facts.Observed) map[juju.RelationID]juju.Databag {
+	tell := maps.Clone(d.Publish)
+	for _, r := range o.Relations {
+		if r.Endpoint == endpoint.Cluster {
+			delete(tell, r.ID)
+		}
+	}
+	return tell
+}
+
 // takeBack tells the peers that this unit serves nothing meanwhile: who waits for it, or
 // hands over, is not to count on it.
 func (d Desired) takeBack(o facts.Observed) {
