@@ -49,10 +49,13 @@ func Steps(d decide.Desired, o facts.Observed) []step.Step {
 	if _, taken := o.Owner(); taken {
 		return steps
 	}
-	if d.Mode == decide.Serving || d.Mode == decide.Idle && o.Machine.Version == "" {
+	if d.Mode == decide.Serving {
 		steps = append(steps, serve(d, o)...)
 	} else {
 		steps = append(steps, withdraw(d, o)...)
+	}
+	if d.Mode == decide.Idle && o.Machine.Version == "" && o.Event.Hook == hooks.Install {
+		steps = append(steps, step.Step{Action: step.InstallPackage})
 	}
 	if o.Machine.Leftovers {
 		steps = append(steps, step.Step{Action: step.RemoveLeftovers})
@@ -158,9 +161,6 @@ func serve(d decide.Desired, o facts.Observed) []step.Step {
 	if o.Machine.Version == "" {
 		steps = append(steps, step.Step{Action: step.InstallPackage})
 	}
-	if d.Mode == decide.Idle {
-		return steps
-	}
 	daemon, others := changes(d, o.Machine)
 	due := due(d, o.Machine, slices.Concat(daemon, others))
 	if !o.Machine.Active || o.Machine.Disabled || o.Machine.ReloadHelps(d.Layout) {
@@ -237,7 +237,7 @@ func withdraw(d decide.Desired, o facts.Observed) []step.Step {
 	delete(due, step.RestartChecker)
 	delete(due, step.StartNotifier)
 	steps = append(steps, stopNotifier(d, o.Machine)...)
-	if _, stays := d.Files[layout.MainFile]; !stays {
+	if _, stays := d.Files[layout.MainFile]; !stays || o.Machine.Version == "" {
 		delete(due, step.Reload) // nobody is left who would run it
 	}
 	bar(o.Machine, due)
