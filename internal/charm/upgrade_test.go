@@ -86,6 +86,19 @@ func TestAnUpgradeOfTheBaseIsOverInTheNextBoot(t *testing.T) {
 	}
 }
 
+// TestAMarkOfAnUpgradeOfTheBaseThatIsSpoiltKeepsNoUnitOut, as a power cut leaves it.
+func TestAMarkOfAnUpgradeOfTheBaseThatIsSpoiltKeepsNoUnitOut(t *testing.T) {
+	for _, text := range []string{"", "\x00\x00", "until post-series-upgrade, since b"} {
+		s := run(t, serving(t), "pre-series-upgrade")
+		require.Contains(t, s.Host.Files, s.Layout().Upgrading())
+		s.Host.Files[s.Layout().Upgrading()] = text
+		s.Host.Boots++
+		s = run(t, s, "start")
+		require.Contains(t, s.Juju.Status.Message, "VIP ready", "%q", text)
+		require.NotContains(t, s.Host.Files, s.Layout().Upgrading())
+	}
+}
+
 // TestAnUpgradeOfTheBaseIsOverThoughTheUnitCannotServe yet: every later hook of that boot would
 // go on to hand over.
 func TestAnUpgradeOfTheBaseIsOverThoughTheUnitCannotServe(t *testing.T) {

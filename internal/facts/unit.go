@@ -62,8 +62,12 @@ func (m Machine) Serves() bool { return m.Applied.Serves() || m.Unread != nil }
 // begins a unit anew.
 func (o Observed) Stopped() bool { return o.Machine.Stopped && o.Event.Hook != hooks.Install }
 
-// upgradingIn is the mark of an upgrade of the base, up to the boot in which it began.
-const upgradingIn = "until post-series-upgrade, since boot "
+// upgrading is the mark of an upgrade of the base as an earlier revision wrote it, upgradingIn
+// what stands before the boot in which it began.
+const (
+	upgrading   = "until post-series-upgrade"
+	upgradingIn = upgrading + ", since boot "
+)
 
 // UpgradeMark is the mark of an upgrade of the base: the one that is there, or a new one.
 func (o Observed) UpgradeMark() string {
@@ -76,7 +80,8 @@ func (o Observed) UpgradeMark() string {
 // Upgrades tells that the machine's base is being upgraded. A new charm is given another
 // chance, whatever became of that, and one that has ended needs no mark of it. Juju runs no
 // hook from pre-series-upgrade to post-series-upgrade but one that was due: any hook of
-// another boot tells that the upgrade is over, whatever became of post-series-upgrade.
+// another boot tells that the upgrade is over, whatever became of post-series-upgrade. A mark
+// that is spoilt, such as empty since a power cut, tells of nothing.
 func (o Observed) Upgrades() bool {
 	switch o.Event.Hook {
 	case hooks.PreSeriesUpgrade:
@@ -84,9 +89,9 @@ func (o Observed) Upgrades() bool {
 	case hooks.PostSeriesUpgrade, hooks.UpgradeCharm, hooks.Stop:
 		return false
 	}
-	text, marked := o.Machine.Files[o.Layout().Upgrading()]
-	boot, told := strings.CutPrefix(strings.TrimSpace(text), upgradingIn)
-	return marked && (!told || o.Machine.Boot == "" || boot == o.Machine.Boot)
+	text := strings.TrimSuffix(o.Machine.Files[o.Layout().Upgrading()], "\n")
+	boot, told := strings.CutPrefix(text, upgradingIn)
+	return text == upgrading || told && (boot == "" || o.Machine.Boot == "" || boot == o.Machine.Boot)
 }
 
 func (o Observed) Layout() layout.Layout { return layout.Layout{Application: o.Event.Unit.Application} }
