@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"keepalived-charm/internal/decide"
+	"keepalived-charm/internal/group"
 	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/show"
 	"keepalived-charm/internal/step"
@@ -50,7 +51,7 @@ func pause(r request) (map[string]string, error) {
 	}
 	summary := "paused: this unit takes no virtual IP until resume"
 	switch {
-	case r.said.Level != juju.Maintenance:
+	case r.said.Level != juju.Maintenance && !r.obeyed(want):
 		summary = "paused, once this is mended: " + r.said.Message
 	case want.Holds(r.obs.Machine):
 		summary = "not obeyed yet: " + r.said.Message
@@ -60,6 +61,13 @@ func pause(r request) (map[string]string, error) {
 		summary += "; what it held was away for " + gap
 	}
 	return map[string]string{"summary": summary, "gap": gap}, nil
+}
+
+// obeyed tells that the health checker keeps the unit out for an operator and keepalived
+// follows, also where that refuses what else is to be.
+func (r request) obeyed(want decide.Desired) bool {
+	c := r.obs.Machine.Checker
+	return c != nil && c.Aside() == group.Paused.Text() && show.Unmoved(want, r.obs.Machine) == ""
 }
 
 // resume ends pause.
@@ -175,7 +183,9 @@ func (r *request) change(want decide.Desired, action step.Action, leaving bool) 
 		return "", err
 	}
 	r.passAgain()
-	r.await(moveLimit, func() bool { return leaving && r.said.Level != juju.Blocked && want.Holds(r.obs.Machine) })
+	r.await(moveLimit, func() bool {
+		return leaving && (r.said.Level != juju.Blocked || r.obeyed(want)) && want.Holds(r.obs.Machine)
+	})
 	silent, answers := end()
 	// A unit that takes part anew has to hear the holder before it can name it.
 	r.await(hearLimit, func() bool { return r.does().Level == juju.Waiting })
@@ -206,6 +216,12 @@ func (r *request) passAgain() {
 	if err == nil {
 		r.obs.Machine = m
 		end, err = pass(r.obs, r.j, r.m)
+	}
+	if err == nil && end.does.Level == juju.Blocked {
+		// What that changed all the same.
+		if m, err = r.m.Observe(r.layout()); err == nil {
+			r.obs.Machine = m
+		}
 	}
 	if err != nil {
 		r.said = juju.Status{Level: juju.Blocked, Message: err.Error()}

@@ -314,3 +314,23 @@ func TestAStatusIsBoundedWhateverPeersTell(t *testing.T) {
 	require.Contains(t, s.Juju.Status.Message, "; keepalived/1 says that "+vips[0]+" is its own address: is it?; 1999 more of the kind")
 	require.Less(t, len(s.Juju.Status.Message), 1000)
 }
+
+// TestOptionsGoneBackToThatAreRefusedLeaveThoseInUse: those of a change that waits for the others.
+func TestOptionsGoneBackToThatAreRefusedLeaveThoseInUse(t *testing.T) {
+	s := run(t, option(holding(t, "true"), "virtual_ip", vip+" 10.10.74.252"), "config-changed", "update-status")
+	s = run(t, option(option(s, "virtual_ip", vip+" 10.10.74.251"), "router_id", 24), "config-changed", "update-status")
+	require.Contains(t, s.Juju.Status.Message, "moving to virtual router ID 24")
+	s = network(option(option(s, "virtual_ip", vip+" 10.10.74.252"), "router_id", 23), has(stranger, "10.10.74.252"))
+	spoilt := with(s, func(s *charmtest.State) {
+		delete(s.Host.Files, s.Layout().CheckerUnit())
+		s.Juju.Relate(endpoint.Website, "website:9", juju.Unit{Application: "other"})
+	})
+	out := charmtest.Run(t, "config-changed", spoilt)
+	require.Contains(t, out.Juju.Status.String(), "blocked: virtual_ip 10.10.74.252 is answered by")
+	require.Contains(t, out.Juju.Status.String(), "; meanwhile VIP ready")
+	require.Equal(t, vip, out.Juju.Own("website:9")["hostname"], "a client that joins is told")
+	require.Empty(t, out.Stale(), "what somebody spoilt is mended")
+	require.Contains(t, out.Host.Keepalived.Loaded, "10.10.74.251/32")
+	s.Juju.Parameters = map[string]any{"force": true}
+	require.Empty(t, charmtest.Run(t, "actions/pause", s).Juju.Failure)
+}

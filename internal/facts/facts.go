@@ -48,7 +48,7 @@ type Configured struct {
 	Unread  error
 	// Took are the options that the unit took, the last in front.
 	Took []config.Given
-	// Served is what a unit serves of which no options are known.
+	// Served is what the unit serves, whether its options can be used or not.
 	Served Served
 	// Checker is the health checker's configuration; nil where there is none that can be
 	// read.
@@ -65,11 +65,12 @@ type Configured struct {
 	Placed map[netip.Addr]bool
 }
 
-// Served is what a unit serves by the files that keepalived reads.
+// Served is what a unit serves by its record and the files that keepalived reads.
 type Served struct {
 	// Addresses are the virtual IPs in the files' order.
 	Addresses []netip.Addr
-	// Port is the one that the Python charm checks; zero where it is not known.
+	// Port is that of the options taken last, or the one that the Python charm checks; zero
+	// where it is not known.
 	Port int
 }
 
@@ -98,8 +99,9 @@ func Read(t Texts) Configured {
 			c.Took = append(c.Took, config.Read(options))
 		}
 	}
-	if len(c.Took) == 0 {
-		c.Served.Addresses, c.Served.Port = applied.Served(t.Runs, c.Applied)
+	c.Served.Addresses, c.Served.Port = applied.Served(t.Runs, c.Applied)
+	if latest := c.Applied.Latest(); latest != nil {
+		c.Served.Port = config.Read(latest).Usable.Port
 	}
 	if checker, err := healthcheck.Parse([]byte(t.Checker)); err == nil {
 		c.Checker = &checker
