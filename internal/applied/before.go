@@ -53,8 +53,9 @@ func Read(t Texts) (Record, error) {
 }
 
 // Served are the virtual IPs of a unit, in the order of the files that keepalived reads: those
-// of its record, or where there is none those of the files, whatever else it runs; with them comes the port that the Python charm checks, zero where
-// that is not known. r is what Read returned.
+// of its record, or where there is none those of the files, whatever else it runs. With them
+// comes the port that the Python charm checks; zero where nobody knows it. r is what Read
+// returned.
 func Served(t Texts, r Record) (list []netip.Addr, port int) {
 	if r.Python {
 		const target = "</dev/tcp/127.0.0.1/"

@@ -81,6 +81,17 @@ func TestAUnitThatIsTakenIntoAGroupAgainDepartsNoMore(t *testing.T) {
 	}
 }
 
+// TestAUnitWithoutAPeerRelationDoesNotDepart, whatever becomes of its checker.json.
+func TestAUnitWithoutAPeerRelationDoesNotDepart(t *testing.T) {
+	s := serving(t)
+	delete(s.Juju.Relations, endpoint.Cluster)
+	s = run(t, s, "update-status")
+	delete(s.Host.Files, s.Layout().CheckerConfig())
+	s = run(t, s, "update-status", "update-status")
+	s = run(t, option(s, "router_id", 51), "config-changed")
+	require.Contains(t, s.Host.Keepalived.Loaded, "virtual_router_id 51\n")
+}
+
 func TestAUnitThatDepartsChangesNothingWhateverItsCheckerConfigurationSays(t *testing.T) {
 	for claim, spoil := range map[string]func(*charmtest.State){
 		"deleted": func(s *charmtest.State) { delete(s.Host.Files, s.Layout().CheckerConfig()) },

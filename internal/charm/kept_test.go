@@ -1,6 +1,8 @@
 package charm_test
 
 import (
+	"path"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -8,6 +10,7 @@ import (
 	"keepalived-charm/internal/charmtest"
 	"keepalived-charm/internal/endpoint"
 	"keepalived-charm/internal/juju"
+	"keepalived-charm/internal/step"
 )
 
 // keeps is a holder whose files of keepalived have to change, as a unicast peer came, and
@@ -23,6 +26,42 @@ func keeps(t *testing.T) charmtest.State {
 	require.Contains(t, s.Juju.Status.String(), "blocked: keepalived refuses")
 	require.Empty(t, charmtest.Run(t, "update-status", s).Host.Pinned)
 	return s
+}
+
+// TestAUnitStaysOutAfterABootWhileKeepalivedRefusesWhatTheOthersRun: they have changed over
+// while it was off.
+func TestAUnitStaysOutAfterABootWhileKeepalivedRefusesWhatTheOthersRun(t *testing.T) {
+	s := keeps(t)
+	for k, v := range s.Juju.Relations[endpoint.Cluster]["cluster:1"][unit(1)] {
+		s.Juju.Relations[endpoint.Cluster]["cluster:1"][unit(1)][k] = strings.ReplaceAll(strings.ReplaceAll(v, "vrid=23", "vrid=51"), "169.254.23.", "169.254.51.")
+	}
+	booted := s.Layout().Booted()
+	s.Host.Holds, s.Host.Files[booted] = false, ""
+	for _, hook := range []string{"start", "config-changed", "update-status"} {
+		s = run(t, s, hook)
+		require.Contains(t, s.Juju.Status.String(), "keepalived refuses", hook)
+		require.Contains(t, s.Host.Files, booted, "the health checker keeps it out: %s", hook)
+	}
+	s.Host.Refuse = ""
+	s = run(t, s, "update-status")
+	require.NotContains(t, s.Host.Files, booted)
+	require.Contains(t, s.Host.Checkers["keepalived"].Config, `"aside": "differs"`)
+}
+
+// TestARefusedUnitWhoseFragmentIsGoneReloadsNothing, also where a hook that died owed it.
+func TestARefusedUnitWhoseFragmentIsGoneReloadsNothing(t *testing.T) {
+	s := keeps(t)
+	l := s.Layout()
+	delete(s.Host.Files, l.Fragment())
+	owed := path.Join(l.Owed(), string(step.Reload))
+	s.Host.Files[owed] = ""
+	reloads := s.Host.Keepalived.Reloads
+	s = run(t, s, "update-status")
+	require.Equal(t, reloads, s.Host.Keepalived.Reloads)
+	s.Host.Refuse = ""
+	s = run(t, s, "update-status")
+	require.Empty(t, s.Stale())
+	require.NotContains(t, s.Host.Files, owed)
 }
 
 // TestAUnitThatKeepsWhatKeepalivedReadsDoesTheRest: keepalived refuses what is to be in its place.

@@ -1,6 +1,7 @@
 package charm_test
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 
@@ -202,7 +203,7 @@ func TestAFileOfKernelSettingsOfTheOwnersComesBack(t *testing.T) {
 	s.Host.Installed, s.Host.Files[layout.SysctlFile] = true, text
 	s = run(t, s, "install", "config-changed", "start", "update-status")
 	require.Empty(t, s.Host.Stale(s.Layout().Application))
-	require.True(t, strings.HasSuffix(s.Host.Files[layout.SysctlFile], "\n"+text), s.Host.Files[layout.SysctlFile])
+	require.Regexp(t, "(?s)\\n"+regexp.QuoteMeta(text)+".*\nnet.ipv4.ip_nonlocal_bind = 1\n", s.Host.Files[layout.SysctlFile], "the last one counts")
 	require.Equal(t, "1", s.Host.Settings["net.ipv4.ip_nonlocal_bind"])
 	require.NotContains(t, s.Host.Settings, "net.ipv4.ip_forward", "what the owner sets is its own")
 	require.Empty(t, charmtest.Run(t, "update-status", s).Steps)

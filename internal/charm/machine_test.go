@@ -176,6 +176,17 @@ func TestAnAddressThatTheOwnersKeepalivedPutsOnIsItsOwn(t *testing.T) {
 	}
 }
 
+// TestAStaticAddressOfTheOwnersIsTheMachinesOwn: keepalived puts it on and never moves it.
+func TestAStaticAddressOfTheOwnersIsTheMachinesOwn(t *testing.T) {
+	static := func(s *charmtest.State) {
+		s.Host.Files[layout.MainFile] = "static_ipaddress {\n    10.10.74.11/24 dev eth0\n}\n" + s.Host.Files[layout.MainFile]
+	}
+	plain, out := charmtest.Run(t, "config-changed", owned("")), charmtest.Run(t, "config-changed", with(owned(""), static))
+	require.Equal(t, plain.Juju.Status, out.Juju.Status)
+	require.Equal(t, plain.Host.Files[out.Layout().Fragment()], out.Host.Files[out.Layout().Fragment()])
+	require.Equal(t, plain.Juju.Own("cluster:1")["addresses"], out.Juju.Own("cluster:1")["addresses"])
+}
+
 // TestAddressesThatAnInstanceOfBeforeLeftInThePacketFilterAreAdmitted: only the
 // unit's own, after the daemon has read that nothing of ours is strict.
 func TestAddressesThatAnInstanceOfBeforeLeftInThePacketFilterAreAdmitted(t *testing.T) {

@@ -73,11 +73,11 @@ func (r request) obeyed(want decide.Desired) bool {
 // resume ends pause.
 func resume(r request) (map[string]string, error) {
 	want, err := r.wanted()
+	if _, taken := r.obs.Owner(); !taken && !r.obs.Machine.Paused {
+		return map[string]string{"summary": "this unit is not paused"}, nil
+	}
 	if err != nil {
 		return nil, err
-	}
-	if !r.obs.Machine.Paused {
-		return map[string]string{"summary": "this unit is not paused"}, nil
 	}
 	if _, err := r.change(want, step.Resume, false); err != nil {
 		return nil, err

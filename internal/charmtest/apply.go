@@ -428,7 +428,7 @@ func settings(text string) map[string]string {
 	if !facts.Ours(text) {
 		return found
 	}
-	text, _, _ = strings.Cut(text, layout.SysctlBefore)
+	text = text[max(0, strings.LastIndex(text, layout.SysctlOwn)):]
 	for line := range strings.Lines(uncomment(text)) {
 		if name, value, ok := strings.Cut(line, "="); ok {
 			found[strings.TrimSpace(name)] = strings.TrimSpace(value)

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/juju/charm/v12/hooks"
+
 	"keepalived-charm/internal/config"
 	"keepalived-charm/internal/facts"
 	"keepalived-charm/internal/group"
@@ -78,7 +80,10 @@ func (d Desired) midway(o facts.Observed, r Router) bool {
 // departs tells a unit that is being taken out of a group of several, as it may be where
 // nothing tells. The peer relation of one that comes from the Python charm is yet to come.
 func departs(o facts.Observed, current vrrp.Parameters) bool {
-	several := o.Departs() || o.Machine.Checker == nil || o.Machine.Checker.Peers
+	several := o.Departs() || o.Event.Hook == hooks.RelationBroken
+	if c := o.Machine.Checker; c != nil {
+		several = o.Departs() || c.Peers
+	}
 	return o.Leaving() && current.Constant() && several
 }
 

@@ -89,6 +89,12 @@ func (d Desired) Obeys(m facts.Machine) (step.File, bool) {
 	return step.File{Path: d.Layout.CheckerConfig(), Content: string(text)}, err == nil
 }
 
+// Confirms tells that a hook which leaves the unit's files as they are ends what keeps it out
+// since a boot: it is to run what it runs, and to take part.
+func (d Desired) Confirms(m facts.Machine) bool {
+	return !m.Booted || d.Mode != Serving || !d.changes(m) && !d.silent()
+}
+
 // changes tells that the unit is to run something else than it does.
 func (d Desired) changes(m facts.Machine) bool {
 	return len(d.Routers) != len(m.Applied.Routers) || d.AnyRouter(func(r Router) bool {

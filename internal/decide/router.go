@@ -86,7 +86,7 @@ func (p Peer) occupies(id vrrp.VirtualRouterID, number int) bool {
 	return number > 0 && p.Member.Runs.VirtualRouterID == id
 }
 
-// doubts tells that it matters whether peers are lost: not all run what the options say. What
+// doubts tells that it matters whether peers are lost: not all run what this unit runs. What
 // a lost one told keeps nobody out either, nor a router from beginning.
 func (r Router) doubts() bool {
 	return r.Moving || r.Aside != group.TakesPart || slices.ContainsFunc(r.Peers, func(p Peer) bool { return p.Serves && p.Runs != r.Run })

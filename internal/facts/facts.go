@@ -115,7 +115,9 @@ func Read(t Texts) Configured {
 	}
 	for _, o := range c.Others {
 		for _, instance := range o.Instances {
-			c.place(instance.Addresses)
+			if !instance.Static {
+				c.place(instance.Addresses)
+			}
 		}
 	}
 	c.place(keepalived.VirtualAddresses(t.Main))

@@ -340,7 +340,7 @@ func TestKernelSettingsComeAndGo(t *testing.T) {
 	require.Equal(t, "0", m.text(v4), "as it was before the charm, however often it was set")
 
 	owners := "# Written by hand\nnet.ipv4.ip_nonlocal_bind = 1\n"
-	m.put(layout.SysctlFile, "# Written by the Juju charm keepalived\nnet.ipv4.ip_nonlocal_bind = 1\n"+layout.SysctlBefore+"\nnet.ipv4.ip_forward = 1\n")
+	m.put(layout.SysctlFile, "# Written by the Juju charm keepalived\n"+layout.SysctlBefore+"\nnet.ipv4.ip_forward = 1\nnet.ipv4.ip_nonlocal_bind = 0\n"+layout.SysctlOwn+"\nnet.ipv4.ip_nonlocal_bind = 1\n")
 	m.put("/proc/sys/net/ipv4/ip_forward", "0\n")
 	m.apply(set)
 	require.Equal(t, "1", m.text(v4))

@@ -235,8 +235,8 @@ func (h *Host) removePackage(l layout.Layout) error {
 	return nil
 }
 
-// uninstall removes the package as far as it was not there before, unless others would go with it or it is held: the machine's
-// owner, who has installed something since that needs keepalived, or held it, keeps it.
+// uninstall removes the package as far as it was not there before. It stays where others would
+// go with it or it is held: the machine's owner needs it since, or says so.
 func (h *Host) uninstall() error {
 	before, err := os.ReadFile(h.path(installedMark))
 	if err != nil {

@@ -136,7 +136,7 @@ func ownSettings(text string) map[string]string {
 	if !facts.Ours(text) {
 		return nil
 	}
-	text, _, _ = strings.Cut(text, layout.SysctlBefore)
+	text = text[max(0, strings.LastIndex(text, layout.SysctlOwn)):]
 	return parseSysctl(text)
 }
 

@@ -17,8 +17,9 @@ type Instance struct {
 	File, Name      string
 	Interface       string
 	VirtualRouterID vrrp.VirtualRouterID
-	// Six tells an instance that talks VRRP over IPv6.
-	Six bool
+	// Six tells an instance that talks VRRP over IPv6, Static a static_ipaddress block, whose
+	// addresses are the machine's own.
+	Six, Static bool
 	// Addresses are its virtual addresses, Advertised those of them that its
 	// advertisements carry.
 	Addresses, Advertised []netip.Addr
@@ -35,7 +36,7 @@ func Instances(text string) []Instance {
 			return
 		}
 		if at.top != last {
-			found, last = append(found, Instance{File: at.from, Name: strings.Join(at.blocks[0][1:], " ")}), at.top
+			found, last = append(found, Instance{File: at.from, Static: kind == "static_ipaddress", Name: strings.Join(at.blocks[0][1:], " ")}), at.top
 		}
 		found[len(found)-1].take(at, words)
 	})
@@ -72,11 +73,13 @@ func (i *Instance) take(at place, words []string) {
 }
 
 // VirtualAddresses lists the virtual addresses of all instances of a
-// configuration.
+// configuration, but for those of static_ipaddress blocks.
 func VirtualAddresses(text string) []netip.Addr {
 	var list []netip.Addr
 	for _, c := range Instances(text) {
-		list = append(list, c.Addresses...)
+		if !c.Static {
+			list = append(list, c.Addresses...)
+		}
 	}
 	return list
 }

@@ -23,9 +23,10 @@ const (
 	// SysctlFile has the name that the Python charm used, so it is taken over.
 	SysctlFile = "/etc/sysctl.d/50-keepalived.conf"
 	// SysctlForeign keeps a file of that name from before the charm, whose text stands in
-	// SysctlFile behind this line.
+	// SysctlFile between these two lines: of two that set the same the last counts.
 	SysctlForeign = SysctlFile + ".before-charm"
 	SysctlBefore  = "# What was here before the charm goes on, and comes back when the charm leaves:"
+	SysctlOwn     = "# What the charm sets:"
 	// SettingsBefore keeps the kernel's settings as they were before the charm.
 	SettingsBefore = StateRoot + "/sysctl-before.json"
 	// InstalledMark remembers that the charm installed the package, and what was not there

@@ -67,7 +67,7 @@ func Steps(d decide.Desired, o facts.Observed) []step.Step {
 // new: the last good configuration is carried through, what it serves by is kept running,
 // the Python charm's keepalived too, and while it waits for others the package is installed.
 func Settle(o facts.Observed, why error) []step.Step {
-	return append(beginsOrEnds(o), settle(o, why)...)
+	return append(beginsOrEnds(o), settle(o, why, true)...)
 }
 
 // Keep lists what a unit does that keeps what keepalived reads because something refuses what
@@ -75,7 +75,7 @@ func Settle(o facts.Observed, why error) []step.Step {
 func Keep(d decide.Desired, o facts.Observed, why error) []step.Step {
 	config, obeys := d.Obeys(o.Machine)
 	if !obeys {
-		return Settle(o, why)
+		return append(beginsOrEnds(o), settle(o, why, d.Confirms(o.Machine))...)
 	}
 	owed := owe(map[step.FollowUp]bool{step.RestartChecker: true}, o.Machine)
 	o.Machine.Owed = append(slices.Clone(o.Machine.Owed), step.RestartChecker)
@@ -107,7 +107,9 @@ func departsOrEnds(o facts.Observed) []step.Step {
 	return nil
 }
 
-func settle(o facts.Observed, why error) []step.Step {
+// settle lists what a unit owes whose files stay; confirms tells that they may let it take part
+// after a boot.
+func settle(o facts.Observed, why error, confirms bool) []step.Step {
 	var waiting *status.Waiting
 	serves := o.Machine.Serves()
 	var steps []step.Step
@@ -129,6 +131,12 @@ func settle(o facts.Observed, why error) []step.Step {
 		}
 		if o.Machine.Booted || !o.Machine.CheckerActive {
 			due[step.RestartChecker] = true
+		}
+		if o.Machine.Active && !has(o.Machine, l.Fragment()) {
+			delete(due, step.Reload) // it would lose what it runs
+		}
+		if !confirms {
+			delete(due, step.RestartChecker)
 		}
 	}
 	bar(o.Machine, due)
@@ -196,7 +204,7 @@ func serve(d decide.Desired, o facts.Observed) []step.Step {
 	}
 	if d.Tried != "" {
 		// So is what keepalived would refuse as the unit changes over: it is not announced.
-		steps = append(steps, step.Step{Action: step.Test, Files: []step.File{{Path: d.Layout.Fragment(), Content: d.Tried}}})
+		steps = append(steps, step.Step{Action: step.Test, Files: append(slices.Clone(daemon), step.File{Path: d.Layout.Fragment(), Content: d.Tried})})
 	}
 	steps = append(steps, owe(due, o.Machine)...)
 	if !o.Machine.BinaryCurrent {

@@ -3,6 +3,7 @@
 package render
 
 import (
+	"strings"
 	"time"
 
 	"keepalived-charm/internal/decide"
@@ -36,7 +37,7 @@ func Files(d *decide.Desired, o facts.Observed) error {
 	}
 	sysctl := ""
 	if text, ok := o.Machine.ForeignSysctl(); ok {
-		d.Files[layout.SysctlForeign], sysctl = text, layout.SysctlBefore+"\n"+text
+		d.Files[layout.SysctlForeign], sysctl = text, layout.SysctlBefore+"\n"+strings.TrimSuffix(text, "\n")+"\n"
 	}
 	if ca := d.Options.Check.CA; ca != "" {
 		d.Files[l.CheckerCA()] = ca
