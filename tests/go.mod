@@ -11,6 +11,11 @@ require (
 )
 
 require (
+	github.com/xdg-go/stringprep v1.0.3 // indirect
+	golang.org/x/text v0.7.0 // indirect
+)
+
+require (
 	github.com/davecgh/go-spew v1.1.1 // indirect
 	github.com/gobwas/glob v0.2.3 // indirect
 	github.com/juju/clock v1.0.2 // indirect
@@ -20,7 +25,7 @@ require (
 	github.com/juju/gojsonreference v0.0.0-20150204194633-f0d24ac5ee33 // indirect
 	github.com/juju/gojsonschema v1.0.0 // indirect
 	github.com/juju/loggo v1.0.0 // indirect
-	github.com/juju/mgo/v3 v3.0.4 // indirect
+	github.com/juju/mgo/v3 v3.0.4
 	github.com/juju/names/v5 v5.0.0 // indirect
 	github.com/juju/os/v2 v2.2.3 // indirect
 	github.com/juju/schema v1.2.0 // indirect

@@ -1,0 +1,337 @@
+package docdb
+
+import (
+	"errors"
+
+	"github.com/juju/mgo/v3/bson"
+)
+
+type findCommand struct {
+	Filter      bson.D `bson:"filter"`
+	Sort        bson.D `bson:"sort"`
+	Projection  bson.D `bson:"projection"`
+	Skip        int    `bson:"skip"`
+	Limit       int    `bson:"limit"` // 0 is none
+	BatchSize   int    `bson:"batchSize"`
+	SingleBatch bool   `bson:"singleBatch"`
+	MaxTimeMS   int    `bson:"maxTimeMS"` // nothing lasts that long
+	Hint        any    `bson:"hint"`      // there is nothing to choose
+}
+
+// matching returns a collection's documents that match, sorted; a collection that does not
+// exist has none.
+func (op *operation) matching(filter, order bson.D, limit int) ([]bson.D, error) {
+	c := op.server.collections[op.namespace()]
+	if c == nil {
+		c = newCollection(op.namespace())
+	}
+	inOrder, err := compileSort(order)
+	if err != nil {
+		return nil, err
+	}
+	if len(order) > 0 {
+		limit = 0 // of those that come first
+	}
+	records, err := c.find(filter, limit)
+	if err != nil {
+		return nil, err
+	}
+	documents := make([]bson.D, len(records))
+	for i, r := range records {
+		documents[i] = r.document
+	}
+	return inOrder(documents), nil
+}
+
+// part leaves out the first skip of items and all after limit; 0 is no limit.
+func part[T any](items []T, skip, limit int) []T {
+	items = items[min(max(skip, 0), len(items)):]
+	if limit > 0 {
+		items = items[:min(limit, len(items))]
+	}
+	return items
+}
+
+func find(op *operation, args findCommand) (bson.D, error) {
+	needed := 0
+	if args.Limit > 0 {
+		needed = args.Skip + args.Limit
+	}
+	found, err := op.matching(args.Filter, args.Sort, needed)
+	if err != nil {
+		return nil, err
+	}
+	project, err := compileProjection(args.Projection)
+	if err != nil {
+		return nil, err
+	}
+	found = part(found, args.Skip, args.Limit)
+	for i, d := range found {
+		found[i] = project(d)
+	}
+	if args.BatchSize == 0 {
+		args.BatchSize = firstBatchSize
+	}
+	return op.server.firstReply(op.namespace().String(), found, args.BatchSize, args.SingleBatch)
+}
+
+type countCommand struct {
+	Query bson.D `bson:"query"`
+	Skip  int    `bson:"skip"`
+	Limit int    `bson:"limit"`
+}
+
+func count(op *operation, args countCommand) (bson.D, error) {
+	found, err := op.matching(args.Query, nil, 0)
+	if err != nil {
+		return nil, err
+	}
+	return bson.D{{Name: "n", Value: len(part(found, args.Skip, args.Limit))}}, nil
+}
+
+// write notes a change that was made, if it was.
+func (op *operation) write(c change, err error) error {
+	if err == nil {
+		*op.changes = append(*op.changes, c)
+	}
+	return err
+}
+
+// statements runs the statements of a write command. What a correct client may come upon, such
+// as a duplicate key, is told in the reply and ends the command where it is ordered, which is
+// the default.
+func (op *operation) statements(n int, ordered *bool, run func(i int) error) ([]bson.D, error) {
+	var failures []bson.D
+	for i := range n {
+		err := run(i)
+		if err == nil {
+			continue
+		}
+		var f *fault
+		if !errors.As(err, &f) || f.strange {
+			return nil, err
+		}
+		op.failed = true
+		failures = append(failures, bson.D{{Name: "index", Value: i}, {Name: "code", Value: f.code}, {Name: "errmsg", Value: f.message}})
+		if ordered == nil || *ordered {
+			break
+		}
+	}
+	return failures, nil
+}
+
+// withFailures adds the failures of statements to a reply.
+func withFailures(reply bson.D, failures []bson.D) bson.D {
+	if len(failures) > 0 {
+		reply = append(reply, bson.DocElem{Name: "writeErrors", Value: failures})
+	}
+	return reply
+}
+
+type insertCommand struct {
+	Documents []bson.D `bson:"documents"`
+	Ordered   *bool    `bson:"ordered"`
+}
+
+func insert(op *operation, args insertCommand) (bson.D, error) {
+	c := op.collection()
+	inserted := 0
+	failures, err := op.statements(len(args.Documents), args.Ordered, func(i int) error {
+		if err := op.write(c.insert(args.Documents[i])); err != nil {
+			return err
+		}
+		inserted++
+		return nil
+	})
+	return withFailures(bson.D{{Name: "n", Value: inserted}}, failures), err
+}
+
+type updateStatement struct {
+	Query  bson.D         `bson:"q"`
+	Update bson.D         `bson:"u"`
+	Multi  bool           `bson:"multi"`
+	Upsert bool           `bson:"upsert"`
+	Other  map[string]any `bson:",inline"`
+}
+
+type updateCommand struct {
+	Updates []updateStatement `bson:"updates"`
+	Ordered *bool             `bson:"ordered"`
+}
+
+func update(op *operation, args updateCommand) (bson.D, error) {
+	c := op.collection()
+	matched, modified := 0, 0
+	var upserted []bson.D
+	failures, err := op.statements(len(args.Updates), args.Ordered, func(i int) error {
+		u := args.Updates[i]
+		for name := range u.Other {
+			return unsupported("option of an update", name)
+		}
+		limit := 1
+		if u.Multi {
+			limit = 0
+		}
+		records, err := c.find(u.Query, limit)
+		if err != nil {
+			return err
+		}
+		next, err := compileUpdate(u.Update)
+		if err != nil {
+			return err
+		}
+		if len(records) == 0 && u.Upsert {
+			d, err := op.upsert(c, u.Query, u.Update, next)
+			if err != nil {
+				return err
+			}
+			matched++
+			upserted = append(upserted, bson.D{{Name: "index", Value: i}, {Name: "_id", Value: first(d, "_id")}})
+		}
+		for _, r := range records {
+			changed, err := op.apply(c, r, u.Update, next)
+			if err != nil {
+				return err
+			}
+			matched++
+			if changed {
+				modified++
+			}
+		}
+		return nil
+	})
+	reply := bson.D{{Name: "n", Value: matched}, {Name: "nModified", Value: modified}}
+	if upserted != nil {
+		reply = append(reply, bson.DocElem{Name: "upserted", Value: upserted})
+	}
+	return withFailures(reply, failures), err
+}
+
+// apply updates a record and tells whether that changed anything.
+func (op *operation) apply(c *collection, r *record, spec bson.D, next updater) (bool, error) {
+	d, err := next(r.document)
+	if err != nil {
+		return false, err
+	}
+	if equal(d, r.document) {
+		return false, nil
+	}
+	return true, op.write(c.update(r, d, isReplacement(spec)))
+}
+
+// upsert inserts what an update makes of the values that its filter asks for.
+func (op *operation) upsert(c *collection, filter, spec bson.D, next updater) (bson.D, error) {
+	d, err := seed(filter)
+	if err != nil {
+		return nil, err
+	}
+	if d, err = next(d); err != nil {
+		return nil, err
+	}
+	made, err := c.insert(d)
+	if err := op.write(made, err); err != nil {
+		return nil, err
+	}
+	return made.after.document, nil
+}
+
+type deleteStatement struct {
+	Query bson.D         `bson:"q"`
+	Limit int            `bson:"limit"` // 0 is all
+	Other map[string]any `bson:",inline"`
+}
+
+type deleteCommand struct {
+	Deletes []deleteStatement `bson:"deletes"`
+	Ordered *bool             `bson:"ordered"`
+}
+
+func remove(op *operation, args deleteCommand) (bson.D, error) {
+	c := op.collection()
+	removed := 0
+	failures, err := op.statements(len(args.Deletes), args.Ordered, func(i int) error {
+		d := args.Deletes[i]
+		for name := range d.Other {
+			return unsupported("option of a delete", name)
+		}
+		records, err := c.find(d.Query, d.Limit)
+		for _, r := range records {
+			*op.changes = append(*op.changes, c.remove(r))
+			removed++
+		}
+		return err
+	})
+	return withFailures(bson.D{{Name: "n", Value: removed}}, failures), err
+}
+
+type findAndModifyCommand struct {
+	Query  bson.D `bson:"query"`
+	Sort   bson.D `bson:"sort"`
+	Update bson.D `bson:"update"`
+	Remove bool   `bson:"remove"`
+	New    bool   `bson:"new"` // return the document as updated, not as it was
+	Upsert bool   `bson:"upsert"`
+	Fields bson.D `bson:"fields"`
+}
+
+func findAndModify(op *operation, args findAndModifyCommand) (bson.D, error) {
+	project, err := compileProjection(args.Fields)
+	if err != nil {
+		return nil, err
+	}
+	value, result, err := op.modify(args)
+	if err != nil {
+		return nil, err
+	}
+	reply := bson.D{{Name: "value", Value: nil}, {Name: "lastErrorObject", Value: result}}
+	if value != nil {
+		reply[0].Value = project(value)
+	}
+	return reply, nil
+}
+
+// modify changes the first document that a findAndModify matches. It returns that document,
+// before or after, and what the reply says of what was done.
+func (op *operation) modify(args findAndModifyCommand) (value, result bson.D, err error) {
+	c := op.collection()
+	next, err := compileUpdate(args.Update)
+	if err != nil {
+		return nil, nil, err
+	}
+	found, err := op.matching(args.Query, args.Sort, 1)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(found) == 0 {
+		return op.modifyNone(c, args, next)
+	}
+	result = bson.D{{Name: "n", Value: 1}, {Name: "updatedExisting", Value: !args.Remove}}
+	r := c.unique[0].records[keyOf(first(found[0], "_id"))]
+	if args.Remove {
+		*op.changes = append(*op.changes, c.remove(r))
+		return found[0], result, nil
+	}
+	if _, err := op.apply(c, r, args.Update, next); err != nil {
+		return nil, nil, err
+	}
+	if args.New {
+		return r.document, result, nil
+	}
+	return found[0], result, nil
+}
+
+// modifyNone is modify where nothing matches.
+func (op *operation) modifyNone(c *collection, args findAndModifyCommand, next updater) (value, result bson.D, err error) {
+	if !args.Upsert {
+		return nil, bson.D{{Name: "n", Value: 0}, {Name: "updatedExisting", Value: false}}, nil
+	}
+	d, err := op.upsert(c, args.Query, args.Update, next)
+	if err != nil {
+		return nil, nil, err
+	}
+	result = bson.D{{Name: "n", Value: 1}, {Name: "updatedExisting", Value: false}, {Name: "upserted", Value: first(d, "_id")}}
+	if !args.New {
+		return nil, result, nil
+	}
+	return d, result, nil
+}

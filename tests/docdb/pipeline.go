@@ -1,0 +1,329 @@
+package docdb
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/juju/mgo/v3/bson"
+)
+
+type aggregateCommand struct {
+	Pipeline []bson.D `bson:"pipeline"`
+	Cursor   struct {
+		BatchSize int `bson:"batchSize"`
+	} `bson:"cursor"`
+	AllowDiskUse bool `bson:"allowDiskUse"` // there is no disk
+}
+
+// aggregate runs a pipeline over a collection, or opens a change stream of the database.
+func aggregate(op *operation, args aggregateCommand) (bson.D, error) {
+	for _, stage := range args.Pipeline {
+		if len(stage) != 1 {
+			return nil, badValue("a stage of a pipeline has one field, not %d", len(stage))
+		}
+	}
+	if len(args.Pipeline) > 0 && args.Pipeline[0][0].Name == "$changeStream" {
+		return op.watch(args)
+	}
+	var stages []stage
+	for _, spec := range args.Pipeline {
+		run, err := compileStage(spec[0].Name, spec[0].Value)
+		if err != nil {
+			return nil, err
+		}
+		stages = append(stages, run)
+	}
+	documents, err := op.matching(nil, nil, 0)
+	if err != nil {
+		return nil, err
+	}
+	for _, run := range stages {
+		if documents, err = run(documents); err != nil {
+			return nil, err
+		}
+	}
+	if args.Cursor.BatchSize == 0 {
+		args.Cursor.BatchSize = firstBatchSize
+	}
+	return op.server.firstReply(op.namespace().String(), documents, args.Cursor.BatchSize, false)
+}
+
+// watch opens a change stream; its first batch is empty.
+func (op *operation) watch(args aggregateCommand) (bson.D, error) {
+	if op.target != "" {
+		return nil, unsupported("change stream of one collection", op.target)
+	}
+	st, err := op.server.openStream(op.database, args.Pipeline)
+	if err != nil {
+		return nil, err
+	}
+	c := &cursor{namespace: op.database + ".$cmd.aggregate", stream: st}
+	return streamReply(op.server.open(c), c, "firstBatch", batch{}), nil
+}
+
+// stage is a step of a pipeline. It may change the slice that it is given.
+type stage func([]bson.D) ([]bson.D, error)
+
+// compileStage makes a stage. It fails for what is unknown.
+func compileStage(name string, operand any) (stage, error) {
+	spec, ok := operand.(bson.D)
+	if !ok {
+		return nil, unsupported("operand of stage", name)
+	}
+	switch name {
+	case "$match":
+		matches, err := compileFilter(spec)
+		return func(documents []bson.D) ([]bson.D, error) {
+			return slices.DeleteFunc(documents, func(d bson.D) bool { return !matches(d) }), nil
+		}, err
+	case "$sort":
+		inOrder, err := compileSort(spec)
+		return func(documents []bson.D) ([]bson.D, error) { return inOrder(documents), nil }, err
+	case "$group":
+		return compileGroup(spec)
+	case "$project":
+		return compileProject(spec)
+	case "$replaceRoot":
+		return compileReplaceRoot(spec)
+	}
+	return nil, unsupported("stage of a pipeline", name)
+}
+
+// each makes a stage that turns every document into the one that an expression gives.
+func each(convert expression) stage {
+	return func(documents []bson.D) ([]bson.D, error) {
+		for i, d := range documents {
+			v, err := convert(d)
+			if err != nil {
+				return nil, err
+			}
+			var ok bool
+			if documents[i], ok = v.(bson.D); !ok {
+				return nil, badValue("result of a stage is no document: %v", v)
+			}
+		}
+		return documents, nil
+	}
+}
+
+// expression gives a value that depends on a document; absent where it names a field that is
+// not there.
+type expression func(bson.D) (any, error)
+
+// compileExpression makes an expression of a constant, a field ("$name"), an operator or a
+// document of expressions.
+func compileExpression(operand any) (expression, error) {
+	switch v := operand.(type) {
+	case string:
+		if path, ok := strings.CutPrefix(v, "$"); ok && !strings.HasPrefix(path, "$") {
+			return func(d bson.D) (any, error) { return at(d, strings.Split(path, ".")), nil }, nil
+		} else if ok {
+			return nil, unsupported("variable", v)
+		}
+	case bson.D:
+		if _, ok := operatorsOf(v); !ok {
+			return compileDocument(v)
+		}
+		if len(v) != 1 || expressionOperators[v[0].Name] == nil {
+			return nil, unsupported("expression", fmt.Sprint(v))
+		}
+		argument, err := compileExpression(v[0].Value)
+		return func(d bson.D) (any, error) {
+			value, err := argument(d)
+			if err != nil || value == nil || value == any(absent{}) {
+				return nil, err
+			}
+			return expressionOperators[v[0].Name](value)
+		}, err
+	}
+	return func(bson.D) (any, error) { return operand, nil }, nil
+}
+
+// expressionOperators compute with a value that is not null.
+var expressionOperators = map[string]func(any) (any, error){
+	"$toString":      toString,
+	"$arrayToObject": arrayToObject,
+}
+
+func toString(v any) (any, error) {
+	switch v := v.(type) {
+	case string, int, int64, bool:
+		return fmt.Sprint(v), nil
+	case bson.ObjectId:
+		return v.Hex(), nil
+	}
+	return nil, unsupported("type for $toString", fmt.Sprintf("%T", v))
+}
+
+// arrayToObject makes a document of a list of documents with name k and value v.
+func arrayToObject(v any) (any, error) {
+	items, ok := v.([]any)
+	if !ok {
+		return nil, badValue("$arrayToObject needs an array")
+	}
+	object := bson.D{}
+	for _, item := range items {
+		pair, _ := item.(bson.D)
+		name, ok := first(pair, "k").(string)
+		if value, has := get(pair, "v"); ok && has {
+			object = append(object, bson.DocElem{Name: name, Value: value})
+			continue
+		}
+		return nil, badValue("$arrayToObject needs pairs of k, a text, and v")
+	}
+	return object, nil
+}
+
+func compileReplaceRoot(spec bson.D) (stage, error) {
+	if len(spec) != 1 || spec[0].Name != "newRoot" {
+		return nil, badValue("$replaceRoot needs newRoot and nothing else")
+	}
+	root, err := compileExpression(spec[0].Value)
+	return each(root), err
+}
+
+// compileProject makes a stage that keeps fields (1) and computes others; _id is kept unless it
+// is computed.
+func compileProject(spec bson.D) (stage, error) {
+	fields := bson.D{}
+	if _, ok := get(spec, "_id"); !ok {
+		fields = append(fields, bson.DocElem{Name: "_id", Value: "$_id"})
+	}
+	for _, e := range spec {
+		switch flag := isNumber(e.Value) || rank(e.Value) == rankBool; {
+		case flag && !isTrue(e.Value) || strings.Contains(e.Name, "."):
+			return nil, unsupported("field of $project", e.Name)
+		case flag:
+			e.Value = "$" + e.Name
+		}
+		fields = append(fields, e)
+	}
+	project, err := compileDocument(fields)
+	return each(project), err
+}
+
+// compileDocument makes an expression that computes every field of a document, without those
+// that are absent.
+func compileDocument(spec bson.D) (expression, error) {
+	values := make([]expression, len(spec))
+	for i, e := range spec {
+		var err error
+		if values[i], err = compileExpression(e.Value); err != nil {
+			return nil, err
+		}
+	}
+	return func(d bson.D) (any, error) {
+		computed := bson.D{}
+		for i, e := range spec {
+			v, err := values[i](d)
+			if err != nil {
+				return nil, err
+			}
+			if v != any(absent{}) {
+				computed = append(computed, bson.DocElem{Name: e.Name, Value: v})
+			}
+		}
+		return computed, nil
+	}, nil
+}
+
+// accumulators give a group's value from those of its documents, which may be absent.
+var accumulators = map[string]func(values []any) any{
+	"$sum": func(values []any) any {
+		var sum any = 0
+		for _, v := range values {
+			if isNumber(v) {
+				sum = add(sum, v)
+			}
+		}
+		return sum
+	},
+	"$first": func(values []any) any {
+		if values[0] == any(absent{}) {
+			return nil
+		}
+		return values[0]
+	},
+	"$push": func(values []any) any {
+		return slices.DeleteFunc(values, func(v any) bool { return v == any(absent{}) })
+	},
+}
+
+// compileGroup makes a stage that makes one document of all with the same value of the
+// expression _id, in the order of the first of each.
+func compileGroup(spec bson.D) (stage, error) {
+	id, _ := get(spec, "_id")
+	key, err := compileExpression(id)
+	if err != nil {
+		return nil, err
+	}
+	values := map[string]expression{}
+	for _, e := range spec {
+		if e.Name == "_id" {
+			continue
+		}
+		a, ok := e.Value.(bson.D)
+		if !ok || len(a) != 1 || accumulators[a[0].Name] == nil {
+			return nil, unsupported("accumulator", fmt.Sprint(e.Value))
+		}
+		if values[e.Name], err = compileExpression(a[0].Value); err != nil {
+			return nil, err
+		}
+	}
+	return func(documents []bson.D) ([]bson.D, error) {
+		var result []bson.D
+		ids, groups, err := split(documents, key)
+		for i, group := range groups {
+			d := bson.D{{Name: "_id", Value: ids[i]}}
+			for _, e := range spec {
+				if values[e.Name] == nil {
+					continue
+				}
+				list, err := evaluate(values[e.Name], group)
+				if err != nil {
+					return nil, err
+				}
+				operator, _ := e.Value.(bson.D)
+				d = append(d, bson.DocElem{Name: e.Name, Value: accumulators[operator[0].Name](list)})
+			}
+			result = append(result, d)
+		}
+		return result, err
+	}, nil
+}
+
+// split parts documents by the value of an expression, where absent is null.
+func split(documents []bson.D, key expression) (ids []any, groups [][]bson.D, err error) {
+	places := map[string]int{}
+	for _, d := range documents {
+		id, err := key(d)
+		if err != nil {
+			return nil, nil, err
+		}
+		if id == any(absent{}) {
+			id = nil
+		}
+		place, ok := places[keyOf(id)]
+		if !ok {
+			place = len(groups)
+			places[keyOf(id)] = place
+			ids, groups = append(ids, id), append(groups, nil)
+		}
+		groups[place] = append(groups[place], d)
+	}
+	return ids, groups, nil
+}
+
+// evaluate returns the values of an expression for all documents.
+func evaluate(e expression, documents []bson.D) ([]any, error) {
+	var values []any
+	for _, d := range documents {
+		v, err := e(d)
+		if err != nil {
+			return nil, err
+		}
+		values = append(values, v)
+	}
+	return values, nil
+}

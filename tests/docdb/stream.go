@@ -1,0 +1,166 @@
+package docdb
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/juju/mgo/v3/bson"
+)
+
+// eventLimit is how many events are kept for streams that lag behind or are resumed.
+const eventLimit = 1 << 14
+
+// event is a change as change streams tell of it.
+type event struct {
+	database string
+	document bson.D
+}
+
+// eventLog keeps the last events, numbered from 1 in the order of their commits.
+type eventLog struct {
+	events []event
+	next   int64         // number of the next event
+	more   chan struct{} // closed when there is one
+}
+
+func newEventLog() eventLog { return eventLog{next: 1, more: make(chan struct{})} }
+
+// first is the number of the oldest event that is kept.
+func (l *eventLog) first() int64 { return l.next - int64(len(l.events)) }
+
+// publish appends the events of changes that were committed together; t is nil for those
+// outside of a transaction.
+func (l *eventLog) publish(changes []change, t *transaction) {
+	for _, c := range changes {
+		l.events = append(l.events, event{c.collection.name.database, l.describe(c, t)})
+		l.next++
+	}
+	if len(l.events) > 2*eventLimit {
+		l.events = append([]event(nil), l.events[len(l.events)-eventLimit:]...)
+	}
+	if len(changes) > 0 {
+		close(l.more)
+		l.more = make(chan struct{})
+	}
+}
+
+// describe is the document of the next event (MongoDB manual, "Change Events").
+func (l *eventLog) describe(c change, t *transaction) bson.D {
+	name := c.collection.name
+	d := bson.D{
+		{Name: "_id", Value: resumeToken(l.next)},
+		{Name: "clusterTime", Value: bson.MongoTimestamp(time.Now().Unix()<<32 | l.next&0xffffffff)},
+		{Name: "ns", Value: bson.D{{Name: "db", Value: name.database}, {Name: "coll", Value: name.collection}}},
+	}
+	if t != nil {
+		// Juju tells by the number that an update without txn-revno is no mistake.
+		d = append(d, bson.DocElem{Name: "lsid", Value: t.session}, bson.DocElem{Name: "txnNumber", Value: t.number})
+	}
+	kind, document := "delete", c.before
+	if c.after != nil {
+		kind, document = "insert", c.after
+		d = append(d, bson.DocElem{Name: "fullDocument", Value: c.after.document})
+	}
+	if c.after != nil && c.before != nil {
+		kind = "replace"
+		if !c.replaced {
+			kind = "update"
+			updated, removed := difference(c.before.document, c.after.document, "")
+			d = append(d, bson.DocElem{Name: "updateDescription", Value: bson.D{
+				{Name: "updatedFields", Value: updated}, {Name: "removedFields", Value: list(removed)}}})
+		}
+	}
+	id, _ := get(document.document, "_id")
+	return append(d, bson.DocElem{Name: "operationType", Value: kind},
+		bson.DocElem{Name: "documentKey", Value: bson.D{{Name: "_id", Value: id}}})
+}
+
+// list is an array as matching knows it.
+func list[T any](items []T) []any {
+	l := make([]any, len(items))
+	for i := range items {
+		l[i] = items[i]
+	}
+	return l
+}
+
+// resumeToken stands for the event of that number.
+func resumeToken(number int64) bson.D {
+	return bson.D{{Name: "_data", Value: fmt.Sprintf("%016x", number)}}
+}
+
+// stream is a change stream of a database: it reads events as they come.
+type stream struct {
+	database string
+	matches  predicate
+	next     int64 // number of the event to read next
+}
+
+// openStream begins a stream with the next event, or after that of a resume token. Stages are
+// those of a pipeline, the first of which is $changeStream. The caller has mu.
+func (s *Server) openStream(database string, stages []bson.D) (*stream, error) {
+	var spec struct {
+		FullDocument string         `bson:"fullDocument"`
+		ResumeAfter  bson.D         `bson:"resumeAfter"`
+		Other        map[string]any `bson:",inline"`
+	}
+	options, _ := stages[0][0].Value.(bson.D)
+	if err := convert(options, &spec); err != nil {
+		return nil, err
+	}
+	for name := range spec.Other {
+		return nil, unsupported("option of $changeStream", name)
+	}
+	if spec.FullDocument != "updateLookup" {
+		return nil, unsupported("fullDocument of $changeStream", spec.FullDocument)
+	}
+	filter := bson.D{}
+	for _, stage := range stages[1:] {
+		match, ok := stage[0].Value.(bson.D)
+		if stage[0].Name != "$match" || !ok {
+			return nil, unsupported("stage of a change stream", stage[0].Name)
+		}
+		filter = append(filter, match...)
+	}
+	matches, err := compileFilter(filter)
+	if err != nil {
+		return nil, err
+	}
+	st := &stream{database: database, matches: matches, next: s.events.next}
+	if spec.ResumeAfter != nil {
+		text, _ := first(spec.ResumeAfter, "_data").(string)
+		number, err := strconv.ParseInt(text, 16, 64)
+		if err != nil || number < 0 || number >= s.events.next {
+			return nil, badValue("resumeAfter is no token of this server: %q", text)
+		}
+		st.next = number + 1
+	}
+	return st, st.lost(&s.events)
+}
+
+// lost is the error of a stream whose next event is no longer kept.
+func (st *stream) lost(l *eventLog) error {
+	if st.next < l.first() {
+		return &fault{code: 286, name: "ChangeStreamHistoryLost", message: "the events after the resume token are no longer kept"}
+	}
+	return nil
+}
+
+// read moves over the events there are and returns those that match, no more than fit a batch.
+func (st *stream) read(l *eventLog, size int) (batch, error) {
+	var b batch
+	if err := st.lost(l); err != nil {
+		return b, err
+	}
+	for st.next < l.next && !b.full(size) {
+		e := l.events[st.next-l.first()]
+		st.next++
+		if e.database == st.database && st.matches(e.document) {
+			if err := b.add(e.document); err != nil {
+				return b, err
+			}
+		}
+	}
+	return b, nil
+}
