@@ -90,34 +90,33 @@ func (c *collection) set(r *record, v *version) {
 }
 
 // insert adds a document, which gets an _id if it has none.
-func (c *collection) insert(document bson.D) (change, error) {
-	id, ok := get(document, "_id")
+func (c *collection) insert(d bson.D) (change, error) {
+	id, ok := get(d, "_id")
 	if !ok {
 		id = bson.NewObjectId()
 	}
-	rest := slices.DeleteFunc(slices.Clone(document), func(e bson.DocElem) bool { return e.Name == "_id" })
-	document = append(bson.D{{Name: "_id", Value: id}}, rest...)
-	return c.change(&record{prev: c.ring.prev, next: &c.ring}, document, false)
+	rest := slices.DeleteFunc(slices.Clone(d), func(e bson.DocElem) bool { return e.Name == "_id" })
+	return c.change(&record{prev: c.ring.prev, next: &c.ring}, append(document("_id", id), rest...), false)
 }
 
 // update gives a record another document.
-func (c *collection) update(r *record, document bson.D, replaced bool) (change, error) {
+func (c *collection) update(r *record, d bson.D, replaced bool) (change, error) {
 	before, _ := get(r.document, "_id")
-	if after, _ := get(document, "_id"); !equal(before, after) {
+	if after, _ := get(d, "_id"); !equal(before, after) {
 		return change{}, &fault{code: 66, name: "ImmutableField", message: "the _id of a document cannot be changed"}
 	}
-	return c.change(r, document, replaced)
+	return c.change(r, d, replaced)
 }
 
-func (c *collection) change(r *record, document bson.D, replaced bool) (change, error) {
-	v := &version{document: document}
+func (c *collection) change(r *record, d bson.D, replaced bool) (change, error) {
+	v := &version{document: d}
 	for _, x := range c.unique {
-		key, err := x.key(document)
+		key, err := x.key(d)
 		if err != nil {
 			return change{}, err
 		}
 		if other := x.records[key]; other != nil && other != r {
-			return change{}, c.duplicate(x, document)
+			return change{}, c.duplicate(x, d)
 		}
 		v.keys = append(v.keys, key)
 	}
@@ -133,11 +132,11 @@ func (c *collection) remove(r *record) change {
 }
 
 // key is a document's key in a unique index; empty where it has none.
-func (x *index) key(document bson.D) (string, error) {
+func (x *index) key(d bson.D) (string, error) {
 	var key []byte
 	missing := 0
 	for _, path := range x.paths {
-		found := reach(document, strings.Split(path, "."))
+		found := reach(d, strings.Split(path, "."))
 		switch {
 		case len(found) == 0:
 			missing++
@@ -154,10 +153,10 @@ func (x *index) key(document bson.D) (string, error) {
 }
 
 // duplicate is the error that mgo.IsDup recognises.
-func (c *collection) duplicate(x *index, document bson.D) error {
+func (c *collection) duplicate(x *index, d bson.D) error {
 	var values []string
 	for _, path := range x.paths {
-		values = append(values, fmt.Sprintf("%s: %#v", path, first(document, path)))
+		values = append(values, fmt.Sprintf("%s: %#v", path, first(d, path)))
 	}
 	return &fault{code: 11000, name: "DuplicateKey", message: fmt.Sprintf(
 		"E11000 duplicate key error collection: %s index: %s dup key: { %s }", c.name, x.name, strings.Join(values, ", "))}

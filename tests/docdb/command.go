@@ -114,7 +114,7 @@ func (s *Server) respond(c *client, m message) bson.D {
 	}
 	reply, err := op.run()
 	if err == nil {
-		return append(reply, bson.DocElem{Name: "ok", Value: 1.0})
+		return append(reply, document("ok", 1.0)...)
 	}
 	var f *fault
 	if !errors.As(err, &f) {
@@ -123,7 +123,7 @@ func (s *Server) respond(c *client, m message) bson.D {
 	if f.strange {
 		s.config.Report(fmt.Errorf("cannot run %s on %s: %w", op.name, op.namespace(), err))
 	}
-	return bson.D{{Name: "ok", Value: 0.0}, {Name: "errmsg", Value: f.message}, {Name: "code", Value: f.code}, {Name: "codeName", Value: f.name}}
+	return document("ok", 0.0, "errmsg", f.message, "code", f.code, "codeName", f.name)
 }
 
 // run runs the operation in the place that it needs.
@@ -158,13 +158,20 @@ func decoded[T any](run func(*operation, T) (bson.D, error)) runner {
 		if err := bson.Unmarshal(op.body, &args); err != nil {
 			return nil, fmt.Errorf("cannot read options of command: %w", err)
 		}
-		for _, name := range slices.Sorted(maps.Keys(args.Other)) {
-			if name != op.name && !ignored[name] {
-				return nil, unsupported("option of "+op.name, name)
-			}
+		maps.DeleteFunc(args.Other, func(name string, _ any) bool { return name == op.name || ignored[name] })
+		if err := noOthers("option of "+op.name, args.Other); err != nil {
+			return nil, err
 		}
 		return run(op, args.Known)
 	}
+}
+
+// noOthers is the error for the first of options that are unknown, if there are any.
+func noOthers(what string, others map[string]any) error {
+	for _, name := range slices.Sorted(maps.Keys(others)) {
+		return unsupported(what, name)
+	}
+	return nil
 }
 
 // convert decodes a part of a command as a struct.
@@ -183,39 +190,25 @@ func acknowledge(*operation, noOptions) (bson.D, error) { return bson.D{}, nil }
 
 // isMaster says that this is the only server, whose wire version is that of 4.4.
 func isMaster(*operation, noOptions) (bson.D, error) {
-	return bson.D{
-		{Name: "ismaster", Value: true},
-		{Name: "maxBsonObjectSize", Value: maxDocumentBytes},
-		{Name: "maxMessageSizeBytes", Value: maxMessageBytes},
-		{Name: "maxWriteBatchSize", Value: 100_000},
-		{Name: "localTime", Value: time.Now()},
-		{Name: "logicalSessionTimeoutMinutes", Value: 30},
-		{Name: "minWireVersion", Value: 0},
-		{Name: "maxWireVersion", Value: 9},
-	}, nil
+	return document("ismaster", true, "minWireVersion", 0, "maxWireVersion", 9, "localTime", time.Now(),
+		"maxBsonObjectSize", maxDocumentBytes, "maxMessageSizeBytes", maxMessageBytes, "maxWriteBatchSize", 100_000), nil
 }
 
 // buildInfo says the version; Juju needs 4 for server-side transactions.
 func buildInfo(*operation, noOptions) (bson.D, error) {
-	return bson.D{
-		{Name: "version", Value: "4.4.24"},
-		{Name: "versionArray", Value: []int{4, 4, 24, 0}},
-		{Name: "bits", Value: 64},
-		{Name: "maxBsonObjectSize", Value: maxDocumentBytes},
-	}, nil
+	return document("version", "4.4.24", "versionArray", []int{4, 4, 24, 0}, "bits", 64, "maxBsonObjectSize", maxDocumentBytes), nil
 }
 
 // getNonce answers what mgo asks of every connection; nobody logs in with it.
 func getNonce(*operation, noOptions) (bson.D, error) {
-	return bson.D{{Name: "nonce", Value: "0000000000000000"}}, nil
+	return document("nonce", "0000000000000000"), nil
 }
 
 // startSession gives the client a name for a session. Sessions need not be kept.
 func startSession(*operation, noOptions) (bson.D, error) {
 	id := make([]byte, 16)
 	rand.Read(id) // does not fail
-	uuid := bson.Binary{Kind: 4, Data: id}
-	return bson.D{{Name: "id", Value: bson.D{{Name: "id", Value: uuid}}}, {Name: "timeoutMinutes", Value: 30}}, nil
+	return document("id", document("id", bson.Binary{Kind: 4, Data: id}), "timeoutMinutes", 30), nil
 }
 
 type killCursorsCommand struct {
@@ -223,7 +216,7 @@ type killCursorsCommand struct {
 }
 
 func killCursors(op *operation, args killCursorsCommand) (bson.D, error) {
-	return bson.D{{Name: "cursorsKilled", Value: op.server.kill(args.Cursors)}}, nil
+	return document("cursorsKilled", op.server.kill(args.Cursors)), nil
 }
 
 type createCommand struct {
@@ -263,8 +256,8 @@ type createIndexesCommand struct {
 func createIndexes(op *operation, args createIndexesCommand) (bson.D, error) {
 	c := op.collection()
 	for _, x := range args.Indexes {
-		for name := range x.Other {
-			return nil, unsupported("option of an index", name)
+		if err := noOthers("option of an index", x.Other); err != nil {
+			return nil, err
 		}
 		if err := c.addIndex(x.Name, x.Key, x.Unique, x.Sparse); err != nil {
 			return nil, err
@@ -301,7 +294,7 @@ func collStats(op *operation, args collStatsCommand) (bson.D, error) {
 	scale := max(args.Scale, 1)
 	c, err := op.existing()
 	if err != nil {
-		return bson.D{{Name: "ns", Value: op.namespace().String()}, {Name: "size", Value: 0}, {Name: "count", Value: 0}}, nil
+		return document("ns", op.namespace().String(), "size", 0, "count", 0), nil
 	}
 	var size int64
 	for r := range c.all {
@@ -311,12 +304,9 @@ func collStats(op *operation, args collStatsCommand) (bson.D, error) {
 		}
 		size += int64(len(data))
 	}
-	reply := bson.D{
-		{Name: "ns", Value: c.name.String()}, {Name: "size", Value: int(size / scale)},
-		{Name: "count", Value: c.count}, {Name: "capped", Value: c.capped > 0},
-	}
+	reply := document("ns", c.name.String(), "size", int(size/scale), "count", c.count, "capped", c.capped > 0)
 	if c.capped > 0 {
-		reply = append(reply, bson.DocElem{Name: "maxSize", Value: int(c.capped / scale)})
+		reply = append(reply, document("maxSize", int(c.capped/scale))...)
 	}
 	return reply, nil
 }

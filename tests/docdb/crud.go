@@ -86,7 +86,7 @@ func count(op *operation, args countCommand) (bson.D, error) {
 	if err != nil {
 		return nil, err
 	}
-	return bson.D{{Name: "n", Value: len(part(found, args.Skip, args.Limit))}}, nil
+	return document("n", len(part(found, args.Skip, args.Limit))), nil
 }
 
 // write notes a change that was made, if it was.
@@ -112,7 +112,7 @@ func (op *operation) statements(n int, ordered *bool, run func(i int) error) ([]
 			return nil, err
 		}
 		op.failed = true
-		failures = append(failures, bson.D{{Name: "index", Value: i}, {Name: "code", Value: f.code}, {Name: "errmsg", Value: f.message}})
+		failures = append(failures, document("index", i, "code", f.code, "errmsg", f.message))
 		if ordered == nil || *ordered {
 			break
 		}
@@ -123,7 +123,7 @@ func (op *operation) statements(n int, ordered *bool, run func(i int) error) ([]
 // withFailures adds the failures of statements to a reply.
 func withFailures(reply bson.D, failures []bson.D) bson.D {
 	if len(failures) > 0 {
-		reply = append(reply, bson.DocElem{Name: "writeErrors", Value: failures})
+		reply = append(reply, document("writeErrors", failures)...)
 	}
 	return reply
 }
@@ -143,7 +143,7 @@ func insert(op *operation, args insertCommand) (bson.D, error) {
 		inserted++
 		return nil
 	})
-	return withFailures(bson.D{{Name: "n", Value: inserted}}, failures), err
+	return withFailures(document("n", inserted), failures), err
 }
 
 type updateStatement struct {
@@ -161,50 +161,59 @@ type updateCommand struct {
 
 func update(op *operation, args updateCommand) (bson.D, error) {
 	c := op.collection()
-	matched, modified := 0, 0
-	var upserted []bson.D
+	var done updates
 	failures, err := op.statements(len(args.Updates), args.Ordered, func(i int) error {
-		u := args.Updates[i]
-		for name := range u.Other {
-			return unsupported("option of an update", name)
-		}
-		limit := 1
-		if u.Multi {
-			limit = 0
-		}
-		records, err := c.find(u.Query, limit)
-		if err != nil {
-			return err
-		}
-		next, err := compileUpdate(u.Update)
-		if err != nil {
-			return err
-		}
-		if len(records) == 0 && u.Upsert {
-			d, err := op.upsert(c, u.Query, u.Update, next)
-			if err != nil {
-				return err
-			}
-			matched++
-			upserted = append(upserted, bson.D{{Name: "index", Value: i}, {Name: "_id", Value: first(d, "_id")}})
-		}
-		for _, r := range records {
-			changed, err := op.apply(c, r, u.Update, next)
-			if err != nil {
-				return err
-			}
-			matched++
-			if changed {
-				modified++
-			}
-		}
-		return nil
+		return op.update(c, args.Updates[i], i, &done)
 	})
-	reply := bson.D{{Name: "n", Value: matched}, {Name: "nModified", Value: modified}}
-	if upserted != nil {
-		reply = append(reply, bson.DocElem{Name: "upserted", Value: upserted})
+	reply := document("n", done.matched, "nModified", done.modified)
+	if done.upserted != nil {
+		reply = append(reply, document("upserted", done.upserted)...)
 	}
 	return withFailures(reply, failures), err
+}
+
+// updates counts what the statements of an update did.
+type updates struct {
+	matched, modified int
+	upserted          []bson.D
+}
+
+// update runs the statement with number i.
+func (op *operation) update(c *collection, u updateStatement, i int, done *updates) error {
+	if err := noOthers("option of an update", u.Other); err != nil {
+		return err
+	}
+	limit := 1
+	if u.Multi {
+		limit = 0
+	}
+	records, err := c.find(u.Query, limit)
+	if err != nil {
+		return err
+	}
+	next, err := compileUpdate(u.Update)
+	if err != nil {
+		return err
+	}
+	if len(records) == 0 && u.Upsert {
+		d, err := op.upsert(c, u.Query, next)
+		if err != nil {
+			return err
+		}
+		done.matched++
+		done.upserted = append(done.upserted, document("index", i, "_id", first(d, "_id")))
+	}
+	for _, r := range records {
+		changed, err := op.apply(c, r, u.Update, next)
+		if err != nil {
+			return err
+		}
+		done.matched++
+		if changed {
+			done.modified++
+		}
+	}
+	return nil
 }
 
 // apply updates a record and tells whether that changed anything.
@@ -220,7 +229,7 @@ func (op *operation) apply(c *collection, r *record, spec bson.D, next updater) 
 }
 
 // upsert inserts what an update makes of the values that its filter asks for.
-func (op *operation) upsert(c *collection, filter, spec bson.D, next updater) (bson.D, error) {
+func (op *operation) upsert(c *collection, filter bson.D, next updater) (bson.D, error) {
 	d, err := seed(filter)
 	if err != nil {
 		return nil, err
@@ -251,8 +260,8 @@ func remove(op *operation, args deleteCommand) (bson.D, error) {
 	removed := 0
 	failures, err := op.statements(len(args.Deletes), args.Ordered, func(i int) error {
 		d := args.Deletes[i]
-		for name := range d.Other {
-			return unsupported("option of a delete", name)
+		if err := noOthers("option of a delete", d.Other); err != nil {
+			return err
 		}
 		records, err := c.find(d.Query, d.Limit)
 		for _, r := range records {
@@ -261,7 +270,7 @@ func remove(op *operation, args deleteCommand) (bson.D, error) {
 		}
 		return err
 	})
-	return withFailures(bson.D{{Name: "n", Value: removed}}, failures), err
+	return withFailures(document("n", removed), failures), err
 }
 
 type findAndModifyCommand struct {
@@ -283,7 +292,7 @@ func findAndModify(op *operation, args findAndModifyCommand) (bson.D, error) {
 	if err != nil {
 		return nil, err
 	}
-	reply := bson.D{{Name: "value", Value: nil}, {Name: "lastErrorObject", Value: result}}
+	reply := document("value", nil, "lastErrorObject", result)
 	if value != nil {
 		reply[0].Value = project(value)
 	}
@@ -305,7 +314,7 @@ func (op *operation) modify(args findAndModifyCommand) (value, result bson.D, er
 	if len(found) == 0 {
 		return op.modifyNone(c, args, next)
 	}
-	result = bson.D{{Name: "n", Value: 1}, {Name: "updatedExisting", Value: !args.Remove}}
+	result = document("n", 1, "updatedExisting", !args.Remove)
 	r := c.unique[0].records[keyOf(first(found[0], "_id"))]
 	if args.Remove {
 		*op.changes = append(*op.changes, c.remove(r))
@@ -323,13 +332,13 @@ func (op *operation) modify(args findAndModifyCommand) (value, result bson.D, er
 // modifyNone is modify where nothing matches.
 func (op *operation) modifyNone(c *collection, args findAndModifyCommand, next updater) (value, result bson.D, err error) {
 	if !args.Upsert {
-		return nil, bson.D{{Name: "n", Value: 0}, {Name: "updatedExisting", Value: false}}, nil
+		return nil, document("n", 0, "updatedExisting", false), nil
 	}
-	d, err := op.upsert(c, args.Query, args.Update, next)
+	d, err := op.upsert(c, args.Query, next)
 	if err != nil {
 		return nil, nil, err
 	}
-	result = bson.D{{Name: "n", Value: 1}, {Name: "updatedExisting", Value: false}, {Name: "upserted", Value: first(d, "_id")}}
+	result = document("n", 1, "updatedExisting", false, "upserted", first(d, "_id"))
 	if !args.New {
 		return nil, result, nil
 	}

@@ -76,8 +76,7 @@ func cursorReply(id int64, namespace, batchName string, b batch) bson.D {
 	if b.documents == nil {
 		b.documents = []bson.Raw{}
 	}
-	return bson.D{{Name: "cursor", Value: bson.D{
-		{Name: "id", Value: id}, {Name: "ns", Value: namespace}, {Name: batchName, Value: b.documents}}}}
+	return document("cursor", document("id", id, "ns", namespace, batchName, b.documents))
 }
 
 // firstReply is a reply with the first size documents of a result, which a cursor is opened for
@@ -99,7 +98,7 @@ func (s *Server) firstReply(namespace string, result []bson.D, size int, single 
 func streamReply(id int64, c *cursor, batchName string, b batch) bson.D {
 	reply := cursorReply(id, c.namespace, batchName, b)
 	body, _ := reply[0].Value.(bson.D)
-	reply[0].Value = append(body, bson.DocElem{Name: "postBatchResumeToken", Value: resumeToken(c.stream.next - 1)})
+	reply[0].Value = append(body, document("postBatchResumeToken", resumeToken(c.stream.next-1))...)
 	return reply
 }
 
@@ -110,21 +109,13 @@ type getMoreCommand struct {
 	MaxTimeMS  int64  `bson:"maxTimeMS"`
 }
 
-// longestWait bounds how long getMore waits for events; shortestWait is what it waits unless
-// the command says otherwise.
-const (
-	shortestWait = time.Second
-	longestWait  = time.Minute
-)
-
 // getMore returns the next batch of a cursor. On a change stream without events it waits for
-// one, for maxTimeMS milliseconds.
+// one, for maxTimeMS milliseconds (1 s unless it says, a minute at most).
 func getMore(op *operation, args getMoreCommand) (bson.D, error) {
-	wait := shortestWait
-	if args.MaxTimeMS > 0 {
-		wait = min(time.Duration(min(args.MaxTimeMS, longestWait.Milliseconds()))*time.Millisecond, longestWait)
+	if args.MaxTimeMS <= 0 {
+		args.MaxTimeMS = 1000
 	}
-	late := time.NewTimer(wait)
+	late := time.NewTimer(time.Duration(min(args.MaxTimeMS, 60_000)) * time.Millisecond)
 	defer late.Stop()
 	for last := false; ; {
 		reply, more, err := op.server.readCursor(args, last)

@@ -54,10 +54,10 @@ func compileFilter(filter bson.D) (predicate, error) {
 func compileCondition(e bson.DocElem) (predicate, error) {
 	switch {
 	case e.Name == "$and":
-		all, err := compileFilters(e)
+		all, err := compileAll(e, compileQuery)
 		return every(all), err
 	case e.Name == "$or":
-		all, err := compileFilters(e)
+		all, err := compileAll(e, compileQuery)
 		return some(all), err
 	case strings.HasPrefix(e.Name, "$"):
 		return nil, unsupported("query operator", e.Name)
@@ -67,24 +67,30 @@ func compileCondition(e bson.DocElem) (predicate, error) {
 	return func(d bson.D) bool { return holds(reach(d, path)) }, err
 }
 
-func compileFilters(e bson.DocElem) ([]predicate, error) {
-	list, ok := e.Value.([]any)
-	if !ok || len(list) == 0 {
-		return nil, badValue("%s needs a list of conditions", e.Name)
+// compileAll compiles each item of a list that an operator needs.
+func compileAll[T any](e bson.DocElem, compile func(any) (func(T) bool, error)) ([]func(T) bool, error) {
+	items, ok := e.Value.([]any)
+	if !ok {
+		return nil, badValue("%s needs a list", e.Name)
 	}
-	var all []predicate
-	for _, item := range list {
-		d, ok := item.(bson.D)
-		if !ok {
-			return nil, badValue("%s needs documents as conditions", e.Name)
-		}
-		p, err := compileFilter(d)
+	var all []func(T) bool
+	for _, item := range items {
+		holds, err := compile(item)
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, p)
+		all = append(all, holds)
 	}
 	return all, nil
+}
+
+// compileQuery is compileFilter for a filter within another.
+func compileQuery(operand any) (predicate, error) {
+	filter, ok := operand.(bson.D)
+	if !ok {
+		return nil, badValue("a condition is no document: %v", operand)
+	}
+	return compileFilter(filter)
 }
 
 // operatorsOf returns v if it is a document of operators, such as {$gt: 1, $lt: 3}.
@@ -121,13 +127,13 @@ func compileOperator(e bson.DocElem, all bson.D) (test, error) {
 	case "$gt", "$gte", "$lt", "$lte":
 		return compileOrder(e.Name, e.Value), nil
 	case "$in":
-		tests, err := compileList(e)
+		tests, err := compileAll(e, compileEqual)
 		return some(tests), err
 	case "$nin":
-		tests, err := compileList(e)
+		tests, err := compileAll(e, compileEqual)
 		return not(some(tests)), err
 	case "$all":
-		tests, err := compileList(e)
+		tests, err := compileAll(e, compileEqual)
 		return every(tests), err
 	case "$exists":
 		return func(values []any) bool { return (len(values) > 0) == isTrue(e.Value) }, nil
@@ -144,23 +150,6 @@ func compileOperator(e bson.DocElem, all bson.D) (test, error) {
 		return every[[]any](nil), nil
 	}
 	return nil, unsupported("query operator", e.Name)
-}
-
-// compileList makes a test of equality to each item of a list.
-func compileList(e bson.DocElem) ([]test, error) {
-	list, ok := e.Value.([]any)
-	if !ok {
-		return nil, badValue("%s needs a list", e.Name)
-	}
-	var tests []test
-	for _, item := range list {
-		t, err := compileEqual(item)
-		if err != nil {
-			return nil, err
-		}
-		tests = append(tests, t)
-	}
-	return tests, nil
 }
 
 // anyOf tells whether a condition holds for a value, or for an item of one that is an array.

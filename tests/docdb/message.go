@@ -213,8 +213,8 @@ func valueSize(kind byte, value []byte) (int, error) {
 }
 
 // encodeReply is an OP_REPLY of one document to the request with that ID.
-func encodeReply(request int32, document bson.D) ([]byte, error) {
-	body, err := bson.Marshal(document)
+func encodeReply(request int32, d bson.D) ([]byte, error) {
+	body, err := bson.Marshal(d)
 	if err != nil {
 		return nil, fmt.Errorf("cannot encode reply: %w", err)
 	}

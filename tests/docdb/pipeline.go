@@ -167,7 +167,7 @@ func arrayToObject(v any) (any, error) {
 		pair, _ := item.(bson.D)
 		name, ok := first(pair, "k").(string)
 		if value, has := get(pair, "v"); ok && has {
-			object = append(object, bson.DocElem{Name: name, Value: value})
+			object = append(object, document(name, value)...)
 			continue
 		}
 		return nil, badValue("$arrayToObject needs pairs of k, a text, and v")
@@ -188,7 +188,7 @@ func compileReplaceRoot(spec bson.D) (stage, error) {
 func compileProject(spec bson.D) (stage, error) {
 	fields := bson.D{}
 	if _, ok := get(spec, "_id"); !ok {
-		fields = append(fields, bson.DocElem{Name: "_id", Value: "$_id"})
+		fields = append(fields, document("_id", "$_id")...)
 	}
 	for _, e := range spec {
 		switch flag := isNumber(e.Value) || rank(e.Value) == rankBool; {
@@ -221,7 +221,7 @@ func compileDocument(spec bson.D) (expression, error) {
 				return nil, err
 			}
 			if v != any(absent{}) {
-				computed = append(computed, bson.DocElem{Name: e.Name, Value: v})
+				computed = append(computed, document(e.Name, v)...)
 			}
 		}
 		return computed, nil
@@ -275,7 +275,7 @@ func compileGroup(spec bson.D) (stage, error) {
 		var result []bson.D
 		ids, groups, err := split(documents, key)
 		for i, group := range groups {
-			d := bson.D{{Name: "_id", Value: ids[i]}}
+			d := document("_id", ids[i])
 			for _, e := range spec {
 				if values[e.Name] == nil {
 					continue
@@ -285,7 +285,7 @@ func compileGroup(spec bson.D) (stage, error) {
 					return nil, err
 				}
 				operator, _ := e.Value.(bson.D)
-				d = append(d, bson.DocElem{Name: e.Name, Value: accumulators[operator[0].Name](list)})
+				d = append(d, document(e.Name, accumulators[operator[0].Name](list))...)
 			}
 			result = append(result, d)
 		}

@@ -62,25 +62,23 @@ func compileProjection(fields bson.D) (func(bson.D) bson.D, error) {
 	if len(fields) == 0 {
 		return func(d bson.D) bson.D { return d }, nil
 	}
-	named := mask{}
-	includes, id := 0, true
+	named, id := mask{}, true
+	flags := map[bool]bool{} // of fields but _id
 	for _, e := range fields {
-		_, isBool := e.Value.(bool)
-		switch {
-		case !isBool && !isNumber(e.Value):
+		if !isNumber(e.Value) && rank(e.Value) != rankBool {
 			return nil, unsupported("projection of", e.Name)
-		case e.Name == "_id":
+		}
+		if e.Name == "_id" {
 			id = isTrue(e.Value)
 			continue
-		case isTrue(e.Value):
-			includes++
 		}
+		flags[isTrue(e.Value)] = true
 		named.add(strings.Split(e.Name, "."))
 	}
-	if includes > 0 && includes < len(fields)-toOrder(fields.Map()["_id"] != nil) {
+	if len(flags) > 1 {
 		return nil, badValue("projection both includes and excludes")
 	}
-	include := includes > 0 || len(named) == 0 && id
+	include := flags[true] || len(flags) == 0 && id
 	if id == include {
 		named["_id"] = nil
 	}
@@ -110,7 +108,7 @@ func (m mask) project(d bson.D, include bool) bson.D {
 		sub, named := m[e.Name]
 		if named && sub != nil {
 			if v, ok := sub.projectValue(e.Value, include); ok {
-				projected = append(projected, bson.DocElem{Name: e.Name, Value: v})
+				projected = append(projected, document(e.Name, v)...)
 			}
 		} else if named == include {
 			projected = append(projected, e)

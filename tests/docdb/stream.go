@@ -48,46 +48,33 @@ func (l *eventLog) publish(changes []change, t *transaction) {
 // describe is the document of the next event (MongoDB manual, "Change Events").
 func (l *eventLog) describe(c change, t *transaction) bson.D {
 	name := c.collection.name
-	d := bson.D{
-		{Name: "_id", Value: resumeToken(l.next)},
-		{Name: "clusterTime", Value: bson.MongoTimestamp(time.Now().Unix()<<32 | l.next&0xffffffff)},
-		{Name: "ns", Value: bson.D{{Name: "db", Value: name.database}, {Name: "coll", Value: name.collection}}},
-	}
+	d := document(
+		"_id", resumeToken(l.next),
+		"clusterTime", bson.MongoTimestamp(time.Now().Unix()<<32|l.next&0xffffffff),
+		"ns", document("db", name.database, "coll", name.collection))
 	if t != nil {
 		// Juju tells by the number that an update without txn-revno is no mistake.
-		d = append(d, bson.DocElem{Name: "lsid", Value: t.session}, bson.DocElem{Name: "txnNumber", Value: t.number})
+		d = append(d, document("lsid", t.session, "txnNumber", t.number)...)
 	}
-	kind, document := "delete", c.before
+	kind, version := "delete", c.before
 	if c.after != nil {
-		kind, document = "insert", c.after
-		d = append(d, bson.DocElem{Name: "fullDocument", Value: c.after.document})
+		kind, version = "insert", c.after
+		d = append(d, document("fullDocument", version.document)...)
 	}
 	if c.after != nil && c.before != nil {
 		kind = "replace"
 		if !c.replaced {
 			kind = "update"
 			updated, removed := difference(c.before.document, c.after.document, "")
-			d = append(d, bson.DocElem{Name: "updateDescription", Value: bson.D{
-				{Name: "updatedFields", Value: updated}, {Name: "removedFields", Value: list(removed)}}})
+			d = append(d, document("updateDescription", document("updatedFields", updated, "removedFields", removed))...)
 		}
 	}
-	id, _ := get(document.document, "_id")
-	return append(d, bson.DocElem{Name: "operationType", Value: kind},
-		bson.DocElem{Name: "documentKey", Value: bson.D{{Name: "_id", Value: id}}})
-}
-
-// list is an array as matching knows it.
-func list[T any](items []T) []any {
-	l := make([]any, len(items))
-	for i := range items {
-		l[i] = items[i]
-	}
-	return l
+	return append(d, document("operationType", kind, "documentKey", document("_id", first(version.document, "_id")))...)
 }
 
 // resumeToken stands for the event of that number.
 func resumeToken(number int64) bson.D {
-	return bson.D{{Name: "_data", Value: fmt.Sprintf("%016x", number)}}
+	return document("_data", fmt.Sprintf("%016x", number))
 }
 
 // stream is a change stream of a database: it reads events as they come.
@@ -109,8 +96,8 @@ func (s *Server) openStream(database string, stages []bson.D) (*stream, error) {
 	if err := convert(options, &spec); err != nil {
 		return nil, err
 	}
-	for name := range spec.Other {
-		return nil, unsupported("option of $changeStream", name)
+	if err := noOthers("option of $changeStream", spec.Other); err != nil {
+		return nil, err
 	}
 	if spec.FullDocument != "updateLookup" {
 		return nil, unsupported("fullDocument of $changeStream", spec.FullDocument)

@@ -58,7 +58,7 @@ func withID(d, other bson.D) bson.D {
 	if _, ok := get(d, "_id"); ok || !has {
 		return d
 	}
-	return append(bson.D{{Name: "_id", Value: id}}, d...)
+	return append(document("_id", id), d...)
 }
 
 func applyOperators(d bson.D, update bson.D) (bson.D, error) {
@@ -137,7 +137,7 @@ func putField(d bson.D, path []string, value any) (any, error) {
 		d[i].Value = v
 		return d, nil
 	}
-	return append(d, bson.DocElem{Name: path[0], Value: v}), nil
+	return append(d, document(path[0], v)...), nil
 }
 
 // putItem changes an item of an array; one that is taken away leaves null.
@@ -257,13 +257,13 @@ func seed(filter bson.D) (bson.D, error) {
 			return nil, err
 		}
 	}
-	document, _ := d.(bson.D)
-	return document, nil
+	seeded, _ := d.(bson.D)
+	return seeded, nil
 }
 
 // difference tells what fields of b are not those of a, by path, and which are gone.
-func difference(a, b bson.D, prefix string) (updated bson.D, removed []string) {
-	updated = bson.D{}
+func difference(a, b bson.D, prefix string) (updated bson.D, removed []any) {
+	updated, removed = bson.D{}, []any{}
 	before := map[string]any{}
 	for _, e := range a {
 		before[e.Name] = e.Value
@@ -278,7 +278,7 @@ func difference(a, b bson.D, prefix string) (updated bson.D, removed []string) {
 			u, r := difference(inA, inB, prefix+e.Name+".")
 			updated, removed = append(updated, u...), append(removed, r...)
 		case !had || !equal(old, e.Value):
-			updated = append(updated, bson.DocElem{Name: prefix + e.Name, Value: e.Value})
+			updated = append(updated, document(prefix+e.Name, e.Value)...)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(before)) {

@@ -18,6 +18,16 @@ import (
 // bson.D, []any and a few that Juju does not store. A stored one is never changed, so it may be
 // shared by collections, events and cursors.
 
+// document makes a document of names and values by turns.
+func document(pairs ...any) bson.D {
+	d := make(bson.D, 0, len(pairs)/2)
+	for pair := range slices.Chunk(pairs, 2) {
+		name, _ := pair[0].(string)
+		d = append(d, bson.DocElem{Name: name, Value: pair[1]})
+	}
+	return d
+}
+
 // get returns the field of d with that name.
 func get(d bson.D, name string) (any, bool) {
 	for _, e := range d {
@@ -174,14 +184,10 @@ func compare(a, b any) int {
 		})
 	case rankArray:
 		return slices.CompareFunc(a.([]any), b.([]any), compare)
-	case rankObjectID:
-		return cmp.Compare(a.(bson.ObjectId), b.(bson.ObjectId))
-	case rankBool:
-		return cmp.Compare(toOrder(a.(bool)), toOrder(b.(bool)))
 	case rankTime:
 		return a.(time.Time).Compare(b.(time.Time))
 	}
-	return bytes.Compare(encode(a), encode(b))
+	return bytes.Compare(encode(a), encode(b)) // also for bool and object IDs
 }
 
 func compareNumbers(a, b any) int {
@@ -191,13 +197,6 @@ func compareNumbers(a, b any) int {
 		return cmp.Compare(toFloat(a), toFloat(b))
 	}
 	return cmp.Compare(toInt(a), toInt(b))
-}
-
-func toOrder(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 func equal(a, b any) bool { return compare(a, b) == 0 }
