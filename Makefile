@@ -144,7 +144,7 @@ lab-test: lab-itself ## All scenarios in the lab, an hour or two (BASE=trixie; r
 .PHONY: lab-itself
 lab-itself: charm
 	@mkdir -p build
-	@{ cd tests && go test -race -count=1 ./controller/... && \
+	@{ cd tests && go test -race -count=1 ./controller/... ./docdb && \
 		$(LAB_RUN) $$(go list ./... | grep -v /scenario$$) && \
 		cd agent/juju35 && CGO_ENABLED=0 go vet ./... && go test -count=1 -v -timeout $(LAB_TIMEOUT) ./...; } 2>&1 | tee build/lab-itself.log || \
 		{ $(MAKE) sweep; tests/scripts/failures build/lab-itself.log; exit 1; }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/juju/mgo/v3/bson"
@@ -166,12 +167,12 @@ func decoded[T any](run func(*operation, T) (bson.D, error)) runner {
 	}
 }
 
-// noOthers is the error for the first of options that are unknown, if there are any.
+// noOthers is the error for options that are unknown, if there are any.
 func noOthers(what string, others map[string]any) error {
-	for _, name := range slices.Sorted(maps.Keys(others)) {
-		return unsupported(what, name)
+	if len(others) == 0 {
+		return nil
 	}
-	return nil
+	return unsupported(what, strings.Join(slices.Sorted(maps.Keys(others)), ", "))
 }
 
 // convert decodes a part of a command as a struct.

@@ -98,17 +98,16 @@ func (op *operation) write(c change, err error) error {
 }
 
 // statements runs the statements of a write command. What a correct client may come upon, such
-// as a duplicate key, is told in the reply and ends the command where it is ordered, which is
-// the default.
-func (op *operation) statements(n int, ordered *bool, run func(i int) error) ([]bson.D, error) {
+// as a duplicate key, is returned as a part of the reply; it ends the command where that is
+// ordered, which is the default.
+func (op *operation) statements(n int, ordered *bool, run func(i int) error) (bson.D, error) {
 	var failures []bson.D
 	for i := range n {
-		err := run(i)
-		if err == nil {
-			continue
-		}
 		var f *fault
-		if !errors.As(err, &f) || f.strange {
+		switch err := run(i); {
+		case err == nil:
+			continue
+		case !errors.As(err, &f) || f.strange:
 			return nil, err
 		}
 		op.failed = true
@@ -117,15 +116,10 @@ func (op *operation) statements(n int, ordered *bool, run func(i int) error) ([]
 			break
 		}
 	}
-	return failures, nil
-}
-
-// withFailures adds the failures of statements to a reply.
-func withFailures(reply bson.D, failures []bson.D) bson.D {
-	if len(failures) > 0 {
-		reply = append(reply, document("writeErrors", failures)...)
+	if failures == nil {
+		return nil, nil
 	}
-	return reply
+	return document("writeErrors", failures), nil
 }
 
 type insertCommand struct {
@@ -143,7 +137,7 @@ func insert(op *operation, args insertCommand) (bson.D, error) {
 		inserted++
 		return nil
 	})
-	return withFailures(document("n", inserted), failures), err
+	return append(document("n", inserted), failures...), err
 }
 
 type updateStatement struct {
@@ -169,7 +163,7 @@ func update(op *operation, args updateCommand) (bson.D, error) {
 	if done.upserted != nil {
 		reply = append(reply, document("upserted", done.upserted)...)
 	}
-	return withFailures(reply, failures), err
+	return append(reply, failures...), err
 }
 
 // updates counts what the statements of an update did.
@@ -270,7 +264,7 @@ func remove(op *operation, args deleteCommand) (bson.D, error) {
 		}
 		return err
 	})
-	return withFailures(document("n", removed), failures), err
+	return append(document("n", removed), failures...), err
 }
 
 type findAndModifyCommand struct {
@@ -284,63 +278,42 @@ type findAndModifyCommand struct {
 }
 
 func findAndModify(op *operation, args findAndModifyCommand) (bson.D, error) {
+	c := op.collection()
 	project, err := compileProjection(args.Fields)
 	if err != nil {
 		return nil, err
 	}
-	value, result, err := op.modify(args)
+	next, err := compileUpdate(args.Update)
 	if err != nil {
 		return nil, err
 	}
-	reply := document("value", nil, "lastErrorObject", result)
-	if value != nil {
-		reply[0].Value = project(value)
-	}
-	return reply, nil
-}
-
-// modify changes the first document that a findAndModify matches. It returns that document,
-// before or after, and what the reply says of what was done.
-func (op *operation) modify(args findAndModifyCommand) (value, result bson.D, err error) {
-	c := op.collection()
-	next, err := compileUpdate(args.Update)
-	if err != nil {
-		return nil, nil, err
-	}
 	found, err := op.matching(args.Query, args.Sort, 1)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	if len(found) == 0 {
-		return op.modifyNone(c, args, next)
-	}
-	result = document("n", 1, "updatedExisting", !args.Remove)
-	r := c.unique[0].records[keyOf(first(found[0], "_id"))]
-	if args.Remove {
-		*op.changes = append(*op.changes, c.remove(r))
-		return found[0], result, nil
-	}
-	if _, err := op.apply(c, r, args.Update, next); err != nil {
-		return nil, nil, err
+	var before, after bson.D // the document that is changed
+	result := document("n", 1, "updatedExisting", len(found) > 0 && !args.Remove)
+	switch {
+	case len(found) == 0 && args.Upsert:
+		after, err = op.upsert(c, args.Query, next)
+		result = append(result, document("upserted", first(after, "_id"))...)
+	case len(found) == 0:
+		result[0].Value = 0
+	default:
+		before = found[0]
+		r := c.unique[0].records[keyOf(first(before, "_id"))]
+		if args.Remove {
+			*op.changes = append(*op.changes, c.remove(r))
+		} else if _, err = op.apply(c, r, args.Update, next); err == nil {
+			after = r.document
+		}
 	}
 	if args.New {
-		return r.document, result, nil
+		before = after
 	}
-	return found[0], result, nil
-}
-
-// modifyNone is modify where nothing matches.
-func (op *operation) modifyNone(c *collection, args findAndModifyCommand, next updater) (value, result bson.D, err error) {
-	if !args.Upsert {
-		return nil, document("n", 0, "updatedExisting", false), nil
+	reply := document("value", nil, "lastErrorObject", result)
+	if before != nil {
+		reply[0].Value = project(before)
 	}
-	d, err := op.upsert(c, args.Query, next)
-	if err != nil {
-		return nil, nil, err
-	}
-	result = document("n", 1, "updatedExisting", false, "upserted", first(d, "_id"))
-	if !args.New {
-		return nil, result, nil
-	}
-	return d, result, nil
+	return reply, err
 }

@@ -71,12 +71,17 @@ func (s *Server) kill(ids []int64) (killed []int64) {
 	return killed
 }
 
-// cursorReply is the reply of a command that returns a cursor; id is 0 at the end of a result.
-func cursorReply(id int64, namespace, batchName string, b batch) bson.D {
+// reply is that of a command that returns a batch of the cursor, whose number is 0 at its end.
+// It says where to resume a change stream.
+func (c *cursor) reply(id int64, batchName string, b batch) bson.D {
 	if b.documents == nil {
 		b.documents = []bson.Raw{}
 	}
-	return document("cursor", document("id", id, "ns", namespace, batchName, b.documents))
+	body := document("id", id, "ns", c.namespace, batchName, b.documents)
+	if c.stream != nil {
+		body = append(body, document("postBatchResumeToken", resumeToken(c.stream.next-1))...)
+	}
+	return document("cursor", body)
 }
 
 // firstReply is a reply with the first size documents of a result, which a cursor is opened for
@@ -91,15 +96,7 @@ func (s *Server) firstReply(namespace string, result []bson.D, size int, single 
 	if len(c.rest) > 0 && !single {
 		id = s.open(c)
 	}
-	return cursorReply(id, namespace, "firstBatch", b), nil
-}
-
-// streamReply is like cursorReply for a change stream, and says where to resume it.
-func streamReply(id int64, c *cursor, batchName string, b batch) bson.D {
-	reply := cursorReply(id, c.namespace, batchName, b)
-	body, _ := reply[0].Value.(bson.D)
-	reply[0].Value = append(body, document("postBatchResumeToken", resumeToken(c.stream.next-1))...)
-	return reply
+	return c.reply(id, "firstBatch", b), nil
 }
 
 type getMoreCommand struct {
@@ -148,11 +145,11 @@ func (s *Server) readCursor(args getMoreCommand, tellNone bool) (reply bson.D, m
 			delete(s.cursors, id)
 			id = 0
 		}
-		return cursorReply(id, c.namespace, "nextBatch", b), nil, err
+		return c.reply(id, "nextBatch", b), nil, err
 	}
 	b, err := c.stream.read(&s.events, args.BatchSize)
 	if err == nil && len(b.documents) == 0 && !tellNone {
 		return nil, s.events.more, nil
 	}
-	return streamReply(args.Cursor, c, "nextBatch", b), nil, err
+	return c.reply(args.Cursor, "nextBatch", b), nil, err
 }

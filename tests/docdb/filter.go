@@ -40,15 +40,8 @@ func not(t test) test { return func(values []any) bool { return !t(values) } }
 // compileFilter makes a predicate of a query document. It fails for what is unknown, also if
 // there is no document to try it on.
 func compileFilter(filter bson.D) (predicate, error) {
-	var conditions []predicate
-	for _, e := range filter {
-		p, err := compileCondition(e)
-		if err != nil {
-			return nil, err
-		}
-		conditions = append(conditions, p)
-	}
-	return every(conditions), nil
+	conditions, err := each(filter, compileCondition)
+	return every(conditions), err
 }
 
 func compileCondition(e bson.DocElem) (predicate, error) {
@@ -73,15 +66,7 @@ func compileAll[T any](e bson.DocElem, compile func(any) (func(T) bool, error)) 
 	if !ok {
 		return nil, badValue("%s needs a list", e.Name)
 	}
-	var all []func(T) bool
-	for _, item := range items {
-		holds, err := compile(item)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, holds)
-	}
-	return all, nil
+	return each(items, compile)
 }
 
 // compileQuery is compileFilter for a filter within another.
@@ -105,15 +90,8 @@ func compileTest(operand any) (test, error) {
 	if !ok {
 		return compileEqual(operand)
 	}
-	var tests []test
-	for _, e := range operators {
-		t, err := compileOperator(e, operators)
-		if err != nil {
-			return nil, err
-		}
-		tests = append(tests, t)
-	}
-	return every(tests), nil
+	tests, err := each(operators, func(e bson.DocElem) (test, error) { return compileOperator(e, operators) })
+	return every(tests), err
 }
 
 // compileOperator makes a test of one operator; all are those that it stands among.

@@ -18,21 +18,17 @@ type aggregateCommand struct {
 
 // aggregate runs a pipeline over a collection, or opens a change stream of the database.
 func aggregate(op *operation, args aggregateCommand) (bson.D, error) {
-	for _, stage := range args.Pipeline {
-		if len(stage) != 1 {
-			return nil, badValue("a stage of a pipeline has one field, not %d", len(stage))
+	for _, spec := range args.Pipeline {
+		if len(spec) != 1 {
+			return nil, badValue("a stage of a pipeline has one field, not %d", len(spec))
 		}
 	}
 	if len(args.Pipeline) > 0 && args.Pipeline[0][0].Name == "$changeStream" {
 		return op.watch(args)
 	}
-	var stages []stage
-	for _, spec := range args.Pipeline {
-		run, err := compileStage(spec[0].Name, spec[0].Value)
-		if err != nil {
-			return nil, err
-		}
-		stages = append(stages, run)
+	stages, err := each(args.Pipeline, compileStage)
+	if err != nil {
+		return nil, err
 	}
 	documents, err := op.matching(nil, nil, 0)
 	if err != nil {
@@ -59,15 +55,16 @@ func (op *operation) watch(args aggregateCommand) (bson.D, error) {
 		return nil, err
 	}
 	c := &cursor{namespace: op.database + ".$cmd.aggregate", stream: st}
-	return streamReply(op.server.open(c), c, "firstBatch", batch{}), nil
+	return c.reply(op.server.open(c), "firstBatch", batch{}), nil
 }
 
 // stage is a step of a pipeline. It may change the slice that it is given.
 type stage func([]bson.D) ([]bson.D, error)
 
 // compileStage makes a stage. It fails for what is unknown.
-func compileStage(name string, operand any) (stage, error) {
-	spec, ok := operand.(bson.D)
+func compileStage(d bson.D) (stage, error) {
+	name := d[0].Name
+	spec, ok := d[0].Value.(bson.D)
 	if !ok {
 		return nil, unsupported("operand of stage", name)
 	}
@@ -90,20 +87,17 @@ func compileStage(name string, operand any) (stage, error) {
 	return nil, unsupported("stage of a pipeline", name)
 }
 
-// each makes a stage that turns every document into the one that an expression gives.
-func each(convert expression) stage {
+// convertEach makes a stage that turns every document into the one that an expression gives.
+func convertEach(convert expression) stage {
 	return func(documents []bson.D) ([]bson.D, error) {
-		for i, d := range documents {
+		return each(documents, func(d bson.D) (bson.D, error) {
 			v, err := convert(d)
-			if err != nil {
-				return nil, err
+			converted, ok := v.(bson.D)
+			if err == nil && !ok {
+				err = badValue("result of a stage is no document: %v", v)
 			}
-			var ok bool
-			if documents[i], ok = v.(bson.D); !ok {
-				return nil, badValue("result of a stage is no document: %v", v)
-			}
-		}
-		return documents, nil
+			return converted, err
+		})
 	}
 }
 
@@ -180,7 +174,7 @@ func compileReplaceRoot(spec bson.D) (stage, error) {
 		return nil, badValue("$replaceRoot needs newRoot and nothing else")
 	}
 	root, err := compileExpression(spec[0].Value)
-	return each(root), err
+	return convertEach(root), err
 }
 
 // compileProject makes a stage that keeps fields (1) and computes others; _id is kept unless it
@@ -200,18 +194,15 @@ func compileProject(spec bson.D) (stage, error) {
 		fields = append(fields, e)
 	}
 	project, err := compileDocument(fields)
-	return each(project), err
+	return convertEach(project), err
 }
 
 // compileDocument makes an expression that computes every field of a document, without those
 // that are absent.
 func compileDocument(spec bson.D) (expression, error) {
-	values := make([]expression, len(spec))
-	for i, e := range spec {
-		var err error
-		if values[i], err = compileExpression(e.Value); err != nil {
-			return nil, err
-		}
+	values, err := each(spec, func(e bson.DocElem) (expression, error) { return compileExpression(e.Value) })
+	if err != nil {
+		return nil, err
 	}
 	return func(d bson.D) (any, error) {
 		computed := bson.D{}
@@ -250,6 +241,22 @@ var accumulators = map[string]func(values []any) any{
 	},
 }
 
+// field is one of a group: an accumulator of the values of an expression.
+type field struct {
+	name       string
+	accumulate func([]any) any
+	value      expression
+}
+
+func compileField(e bson.DocElem) (field, error) {
+	a, ok := e.Value.(bson.D)
+	if !ok || len(a) != 1 || accumulators[a[0].Name] == nil {
+		return field{}, unsupported("accumulator", fmt.Sprint(e.Value))
+	}
+	value, err := compileExpression(a[0].Value)
+	return field{e.Name, accumulators[a[0].Name], value}, err
+}
+
 // compileGroup makes a stage that makes one document of all with the same value of the
 // expression _id, in the order of the first of each.
 func compileGroup(spec bson.D) (stage, error) {
@@ -258,49 +265,36 @@ func compileGroup(spec bson.D) (stage, error) {
 	if err != nil {
 		return nil, err
 	}
-	values := map[string]expression{}
-	for _, e := range spec {
-		if e.Name == "_id" {
-			continue
-		}
-		a, ok := e.Value.(bson.D)
-		if !ok || len(a) != 1 || accumulators[a[0].Name] == nil {
-			return nil, unsupported("accumulator", fmt.Sprint(e.Value))
-		}
-		if values[e.Name], err = compileExpression(a[0].Value); err != nil {
+	isID := func(e bson.DocElem) bool { return e.Name == "_id" }
+	fields, err := each(slices.DeleteFunc(slices.Clone(spec), isID), compileField)
+	return func(documents []bson.D) ([]bson.D, error) {
+		ids, err := each(documents, key)
+		if err != nil {
 			return nil, err
 		}
-	}
-	return func(documents []bson.D) ([]bson.D, error) {
-		var result []bson.D
-		ids, groups, err := split(documents, key)
-		for i, group := range groups {
-			d := document("_id", ids[i])
-			for _, e := range spec {
-				if values[e.Name] == nil {
-					continue
-				}
-				list, err := evaluate(values[e.Name], group)
+		return each(split(ids, documents), func(g group) (bson.D, error) {
+			d := document("_id", g.id)
+			for _, f := range fields {
+				values, err := each(g.documents, f.value)
 				if err != nil {
 					return nil, err
 				}
-				operator, _ := e.Value.(bson.D)
-				d = append(d, document(e.Name, accumulators[operator[0].Name](list))...)
+				d = append(d, document(f.name, f.accumulate(values))...)
 			}
-			result = append(result, d)
-		}
-		return result, err
-	}, nil
+			return d, nil
+		})
+	}, err
 }
 
-// split parts documents by the value of an expression, where absent is null.
-func split(documents []bson.D, key expression) (ids []any, groups [][]bson.D, err error) {
+type group struct {
+	id        any
+	documents []bson.D
+}
+
+// split parts documents by their IDs, where absent is null.
+func split(ids []any, documents []bson.D) (groups []group) {
 	places := map[string]int{}
-	for _, d := range documents {
-		id, err := key(d)
-		if err != nil {
-			return nil, nil, err
-		}
+	for i, id := range ids {
 		if id == any(absent{}) {
 			id = nil
 		}
@@ -308,22 +302,9 @@ func split(documents []bson.D, key expression) (ids []any, groups [][]bson.D, er
 		if !ok {
 			place = len(groups)
 			places[keyOf(id)] = place
-			ids, groups = append(ids, id), append(groups, nil)
+			groups = append(groups, group{id: id})
 		}
-		groups[place] = append(groups[place], d)
+		groups[place].documents = append(groups[place].documents, documents[i])
 	}
-	return ids, groups, nil
-}
-
-// evaluate returns the values of an expression for all documents.
-func evaluate(e expression, documents []bson.D) ([]any, error) {
-	var values []any
-	for _, d := range documents {
-		v, err := e(d)
-		if err != nil {
-			return nil, err
-		}
-		values = append(values, v)
-	}
-	return values, nil
+	return groups
 }

@@ -20,8 +20,8 @@ var updateOperators = map[string]func(present, operand any) (any, error){
 	"$set":      func(_, operand any) (any, error) { return operand, nil },
 	"$unset":    func(_, _ any) (any, error) { return absent{}, nil },
 	"$inc":      increment,
-	"$push":     push,
-	"$addToSet": addToSet,
+	"$push":     grow(false),
+	"$addToSet": grow(true),
 	"$pull":     pull,
 }
 
@@ -195,27 +195,21 @@ func eachOf(operand any) ([]any, error) {
 	return items, nil
 }
 
-func push(present, operand any) (any, error) {
-	items, err := itemsOf(present)
-	if err != nil {
-		return nil, err
-	}
-	added, err := eachOf(operand)
-	return append(items, added...), err
-}
-
-func addToSet(present, operand any) (any, error) {
-	items, err := itemsOf(present)
-	if err != nil {
-		return nil, err
-	}
-	added, err := eachOf(operand)
-	for _, v := range added {
-		if !slices.ContainsFunc(items, func(item any) bool { return equal(item, v) }) {
-			items = append(items, v)
+// grow makes an operator that adds to an array; to a set it adds what is not in it.
+func grow(set bool) func(present, operand any) (any, error) {
+	return func(present, operand any) (any, error) {
+		items, err := itemsOf(present)
+		if err != nil {
+			return nil, err
 		}
+		added, err := eachOf(operand)
+		for _, v := range added {
+			if !set || !slices.ContainsFunc(items, func(item any) bool { return equal(item, v) }) {
+				items = append(items, v)
+			}
+		}
+		return items, err
 	}
-	return items, err
 }
 
 // pull takes items out of an array: those that a value equals, operators match, or that are

@@ -28,6 +28,19 @@ func document(pairs ...any) bson.D {
 	return d
 }
 
+// each applies a function to all items, until it fails.
+func each[In, Out any](items []In, f func(In) (Out, error)) ([]Out, error) {
+	var all []Out
+	for _, item := range items {
+		out, err := f(item)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, out)
+	}
+	return all, nil
+}
+
 // get returns the field of d with that name.
 func get(d bson.D, name string) (any, bool) {
 	for _, e := range d {
