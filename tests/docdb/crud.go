@@ -2,6 +2,7 @@ package docdb
 
 import (
 	"errors"
+	"reflect"
 
 	"github.com/juju/mgo/v3/bson"
 )
@@ -216,7 +217,7 @@ func (op *operation) apply(c *collection, r *record, spec bson.D, next updater) 
 	if err != nil {
 		return false, err
 	}
-	if equal(d, r.document) {
+	if reflect.DeepEqual(d, r.document) { // also in the types of numbers
 		return false, nil
 	}
 	return true, op.write(c.update(r, d, isReplacement(spec)))

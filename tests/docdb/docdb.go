@@ -16,8 +16,8 @@
 //     is aborted at once. A commit whose answer got lost is not remembered, so its repetition
 //     fails.
 //   - Its change streams read an oplog that is bounded in bytes, and look an updated document
-//     up when the event is read. Here the last eventLimit events are kept, with the document as
-//     the event left it; updateDescription tells what differs, not what was set.
+//     up when the event is read. Here the last eventLimit events are kept at least, with the
+//     document as the event left it; updateDescription tells what differs, not what was set.
 //   - Documents expire by index and capped collections forget their oldest. Here such indexes
 //     and collections can be made, and keep everything.
 //   - A find may answer in the order of an index. Here the order is that of insertion, except

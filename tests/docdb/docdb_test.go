@@ -129,6 +129,7 @@ func TestWhatIsUnknownIsNamedAndReported(t *testing.T) {
 		{"a stage", pipeline(doc("$lookup", doc())), "$lookup"},
 		{"an accumulator", pipeline(doc("$group", doc("_id", nil, "n", doc("$avg", "$a")))), "$avg"},
 		{"an expression", pipeline(doc("$project", doc("n", doc("$concat", list())))), "$concat"},
+		{"a path that is too long", pipeline(doc("$replaceRoot", doc("newRoot", "$a"+strings.Repeat(".a", 180)))), "$a.a.a"},
 		{"a variable", pipeline(doc("$replaceRoot", doc("newRoot", "$$ROOT"))), "$$ROOT"},
 		{"a change stream of one collection", stream(c, lookup), c},
 		{"a change stream without documents", stream(1, doc()), "fullDocument"},

@@ -15,7 +15,7 @@ import (
 const (
 	maxMessageBytes  = 48_000_000
 	maxDocumentBytes = 16 << 20
-	maxNesting       = 180 // documents within documents
+	maxNesting       = 180 // documents within documents, and names of a path
 )
 
 // The operation codes of the wire protocol that mgo uses with a server of version 4.4.
@@ -162,6 +162,9 @@ func cutElement(b []byte) (element, []byte, error) {
 	name, value, ok := bytes.Cut(b[1:], []byte{0})
 	if !ok {
 		return element{}, nil, malformed("element without a name")
+	}
+	if bytes.Count(name, []byte(".")) >= maxNesting {
+		return element{}, nil, malformed("path of more than %d names", maxNesting)
 	}
 	e := element{kind: b[0], name: string(name)}
 	size, err := valueSize(e.kind, value)

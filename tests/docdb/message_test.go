@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/juju/mgo/v3/bson"
@@ -68,6 +69,8 @@ func TestMessagesAreReadOrRefused(t *testing.T) {
 		{"a list of cursors without them", frame(opKillCursors, []byte{0, 0, 0, 0, 1, 0, 0, 0}), errMalformed},
 		{"deep documents", query(t, "admin.$cmd", nested(maxNesting)), nil},
 		{"deeper documents", query(t, "admin.$cmd", nested(maxNesting+1)), errMalformed},
+		{"a long path", query(t, "admin.$cmd", bson.M{strings.Repeat(".", maxNesting-1): 1}), nil},
+		{"a longer path", query(t, "admin.$cmd", bson.M{strings.Repeat(".", maxNesting): 1}), errMalformed},
 		{"a string without an end", query(t, "admin.$cmd", raw("\x02a\x00\x02\x00\x00\x00xy")), errMalformed},
 		{"a string that is longer than its document", query(t, "admin.$cmd", raw("\x02a\x00\xff\xff\xff\x7fx\x00")), errMalformed},
 		{"a string of negative length", query(t, "admin.$cmd", raw("\x02a\x00\xff\xff\xff\xffx\x00")), errMalformed},
@@ -97,47 +100,62 @@ func TestALengthAllocatesNothing(t *testing.T) {
 	}
 }
 
-// FuzzMessage: no message makes the server panic, and one that is read is a document that
+// seeds are commands of all kinds.
+var seeds = []any{
+	bson.D{{Name: "ping", Value: 1}},
+	bson.D{{Name: "find", Value: "c"}, {Name: "filter", Value: bson.D{{Name: "a.0", Value: bson.D{{Name: "$in", Value: []any{1, 2.5, "x", nil, bson.RegEx{Pattern: "a"}}}}}}}},
+	bson.D{{Name: "insert", Value: "c"}, {Name: "documents", Value: []any{bson.D{{Name: "_id", Value: bson.NewObjectId()}, {Name: "b", Value: []byte{1}}, {Name: "t", Value: true}}}}},
+	bson.D{{Name: "update", Value: "c"}, {Name: "updates", Value: []any{bson.D{{Name: "q", Value: bson.D{}}, {Name: "u", Value: bson.D{{Name: "$push", Value: bson.D{{Name: "l.x", Value: int64(1)}}}}}, {Name: "upsert", Value: true}}}}},
+	bson.D{{Name: "findAndModify", Value: "c"}, {Name: "update", Value: bson.D{{Name: "$inc", Value: bson.D{{Name: "n", Value: 1}}}}}, {Name: "upsert", Value: true}, {Name: "new", Value: true}},
+	bson.D{{Name: "aggregate", Value: 1}, {Name: "pipeline", Value: []any{bson.D{{Name: "$changeStream", Value: bson.D{{Name: "fullDocument", Value: "updateLookup"}}}}}}},
+	bson.D{{Name: "aggregate", Value: "c"}, {Name: "pipeline", Value: []any{bson.D{{Name: "$group", Value: bson.D{{Name: "_id", Value: "$a"}, {Name: "n", Value: bson.D{{Name: "$sum", Value: 1}}}}}}}}},
+	bson.D{{Name: "createIndexes", Value: "c"}, {Name: "indexes", Value: []any{bson.D{{Name: "name", Value: "x"}, {Name: "key", Value: bson.D{{Name: "x", Value: 1}}}, {Name: "unique", Value: true}}}}},
+}
+
+// FuzzMessage: no message makes the server panic, and a command that is read is a document that
 // mgo's decoder reads as well, and is answered.
 func FuzzMessage(f *testing.F) {
-	for _, seed := range []any{
-		bson.D{{Name: "ping", Value: 1}},
-		bson.D{{Name: "find", Value: "c"}, {Name: "filter", Value: bson.D{{Name: "a.0", Value: bson.D{{Name: "$in", Value: []any{1, 2.5, "x", nil, bson.RegEx{Pattern: "a"}}}}}}}},
-		bson.D{{Name: "insert", Value: "c"}, {Name: "documents", Value: []any{bson.D{{Name: "_id", Value: bson.NewObjectId()}, {Name: "b", Value: []byte{1}}, {Name: "t", Value: true}}}}},
-		bson.D{{Name: "update", Value: "c"}, {Name: "updates", Value: []any{bson.D{{Name: "q", Value: bson.D{}}, {Name: "u", Value: bson.D{{Name: "$push", Value: bson.D{{Name: "l.x", Value: int64(1)}}}}}, {Name: "upsert", Value: true}}}}},
-		bson.D{{Name: "findAndModify", Value: "c"}, {Name: "update", Value: bson.D{{Name: "$inc", Value: bson.D{{Name: "n", Value: 1}}}}}, {Name: "upsert", Value: true}, {Name: "new", Value: true}},
-		bson.D{{Name: "aggregate", Value: 1}, {Name: "pipeline", Value: []any{bson.D{{Name: "$changeStream", Value: bson.D{{Name: "fullDocument", Value: "updateLookup"}}}}}}},
-		bson.D{{Name: "aggregate", Value: "c"}, {Name: "pipeline", Value: []any{bson.D{{Name: "$group", Value: bson.D{{Name: "_id", Value: "$a"}, {Name: "n", Value: bson.D{{Name: "$sum", Value: 1}}}}}}}}},
-		bson.D{{Name: "createIndexes", Value: "c"}, {Name: "indexes", Value: []any{bson.D{{Name: "name", Value: "x"}, {Name: "key", Value: bson.D{{Name: "x", Value: 1}}}, {Name: "unique", Value: true}}}}},
-	} {
+	for _, seed := range seeds {
 		f.Add(query(f, "juju.$cmd", seed))
 	}
 	f.Add(frame(opKillCursors, make([]byte, 8)))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		m, err := readMessage(bytes.NewReader(data))
-		if err != nil {
-			if !isMalformed(err) && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-				t.Fatal(err)
-			}
-			return
-		}
-		if m.command == nil {
-			return
-		}
-		var d bson.D
-		if err := bson.Unmarshal(m.command, &d); err != nil {
+	f.Fuzz(run)
+}
+
+// FuzzCommand: the same for the elements of a command, whose lengths are right.
+func FuzzCommand(f *testing.F) {
+	for _, seed := range seeds {
+		data, err := bson.Marshal(seed)
+		require.NoError(f, err)
+		f.Add(data[4 : len(data)-1])
+	}
+	f.Fuzz(func(t *testing.T, elements []byte) { run(t, query(t, "juju.$cmd", raw(string(elements)))) })
+}
+
+// run reads a message and has a server of its own answer it.
+func run(t *testing.T, data []byte) {
+	m, err := readMessage(bytes.NewReader(data))
+	if err != nil {
+		if !isMalformed(err) && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Fatal(err)
 		}
-		s, err := Start(Config{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer s.Close()
-		if d[0].Name == "getMore" {
-			return // which may wait
-		}
-		if _, err := encodeReply(m.id, s.respond(&client{ctx: s.ctx}, m)); err != nil {
-			t.Fatal(err)
-		}
-	})
+		return
+	}
+	if m.command == nil {
+		return
+	}
+	var d bson.D
+	if err := bson.Unmarshal(m.command, &d); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Start(Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	c := &client{ctx: s.ctx}
+	defer s.abandon(c)
+	if _, err := encodeReply(m.id, s.respond(c, m)); err != nil {
+		t.Fatal(err)
+	}
 }

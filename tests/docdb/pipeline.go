@@ -110,10 +110,12 @@ type expression func(bson.D) (any, error)
 func compileExpression(operand any) (expression, error) {
 	switch v := operand.(type) {
 	case string:
-		if path, ok := strings.CutPrefix(v, "$"); ok && !strings.HasPrefix(path, "$") {
-			return func(d bson.D) (any, error) { return at(d, strings.Split(path, ".")), nil }, nil
-		} else if ok {
-			return nil, unsupported("variable", v)
+		name, ok := strings.CutPrefix(v, "$")
+		switch path := strings.Split(name, "."); {
+		case ok && (len(path) > maxNesting || strings.HasPrefix(name, "$")):
+			return nil, unsupported("path", v)
+		case ok:
+			return func(d bson.D) (any, error) { return at(d, path), nil }, nil
 		}
 	case bson.D:
 		if _, ok := operatorsOf(v); !ok {

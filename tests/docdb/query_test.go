@@ -114,6 +114,7 @@ func TestUpdateOperators(t *testing.T) {
 		{claim: "$unset of an item leaves null", update: doc("$unset", doc("l.0", 1)), want: doc("n", 1, "d", doc("x", 1), "l", list(nil, 2))},
 		{claim: "$inc", update: doc("$inc", doc("n", -3, "m", 2)), want: doc("n", -2, "d", doc("x", 1), "l", list(1, 2), "m", 2)},
 		{claim: "$inc widens", update: doc("$inc", doc("n", int64(1), "d.x", 0.5)), want: doc("n", int64(2), "d", doc("x", 1.5), "l", list(1, 2))},
+		{claim: "$set of a number of another type", update: doc("$set", doc("n", int64(1))), want: doc("n", int64(1), "d", doc("x", 1), "l", list(1, 2))},
 		{claim: "$push", update: doc("$push", doc("l", 2, "k", "a")), want: doc("n", 1, "d", doc("x", 1), "l", list(1, 2, 2), "k", list("a"))},
 		{claim: "$push $each", update: doc("$push", doc("l", doc("$each", list(3, 4)))), want: doc("n", 1, "d", doc("x", 1), "l", list(1, 2, 3, 4))},
 		{claim: "$push of a document", update: doc("$push", doc("l", doc("a", 1))), want: doc("n", 1, "d", doc("x", 1), "l", list(1, 2, doc("a", 1)))},

@@ -8,7 +8,7 @@ import (
 	"github.com/juju/mgo/v3/bson"
 )
 
-// eventLimit is how many events are kept for streams that lag behind or are resumed.
+// eventLimit is how many events at least are kept for streams that lag behind or are resumed.
 const eventLimit = 1 << 14
 
 // event is a change as change streams tell of it.

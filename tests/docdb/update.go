@@ -2,6 +2,7 @@ package docdb
 
 import (
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -271,7 +272,7 @@ func difference(a, b bson.D, prefix string) (updated bson.D, removed []any) {
 		case had && isA && isB:
 			u, r := difference(inA, inB, prefix+e.Name+".")
 			updated, removed = append(updated, u...), append(removed, r...)
-		case !had || !equal(old, e.Value):
+		case !had || !reflect.DeepEqual(old, e.Value):
 			updated = append(updated, document(prefix+e.Name, e.Value)...)
 		}
 	}
