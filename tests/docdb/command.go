@@ -175,18 +175,6 @@ func noOthers(what string, others map[string]any) error {
 	return unsupported(what, strings.Join(slices.Sorted(maps.Keys(others)), ", "))
 }
 
-// convert decodes a part of a command as a struct.
-func convert(d bson.D, to any) error {
-	data, err := bson.Marshal(d)
-	if err == nil {
-		err = bson.Unmarshal(data, to)
-	}
-	if err != nil {
-		return fmt.Errorf("cannot read options: %w", err)
-	}
-	return nil
-}
-
 func acknowledge(*operation, noOptions) (bson.D, error) { return bson.D{}, nil }
 
 // isMaster says that this is the only server, whose wire version is that of 4.4.
@@ -297,15 +285,13 @@ func collStats(op *operation, args collStatsCommand) (bson.D, error) {
 	if err != nil {
 		return document("ns", op.namespace().String(), "size", 0, "count", 0), nil
 	}
-	var size int64
+	var all batch
 	for r := range c.all {
-		data, err := bson.Marshal(r.document)
-		if err != nil {
+		if err := all.add(r.document); err != nil {
 			return nil, err
 		}
-		size += int64(len(data))
 	}
-	reply := document("ns", c.name.String(), "size", int(size/scale), "count", c.count, "capped", c.capped > 0)
+	reply := document("ns", c.name.String(), "size", all.bytes/int(scale), "count", c.count, "capped", c.capped > 0)
 	if c.capped > 0 {
 		reply = append(reply, document("maxSize", int(c.capped/scale))...)
 	}

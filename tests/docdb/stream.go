@@ -87,20 +87,23 @@ type stream struct {
 // openStream begins a stream with the next event, or after that of a resume token. Stages are
 // those of a pipeline, the first of which is $changeStream. The caller has mu.
 func (s *Server) openStream(database string, stages []bson.D) (*stream, error) {
-	var spec struct {
-		FullDocument string         `bson:"fullDocument"`
-		ResumeAfter  bson.D         `bson:"resumeAfter"`
-		Other        map[string]any `bson:",inline"`
-	}
+	st := &stream{database: database, next: s.events.next}
 	options, _ := stages[0][0].Value.(bson.D)
-	if err := convert(options, &spec); err != nil {
-		return nil, err
+	if first(options, "fullDocument") != "updateLookup" {
+		return nil, unsupported("fullDocument of $changeStream but", "updateLookup")
 	}
-	if err := noOthers("option of $changeStream", spec.Other); err != nil {
-		return nil, err
-	}
-	if spec.FullDocument != "updateLookup" {
-		return nil, unsupported("fullDocument of $changeStream", spec.FullDocument)
+	for _, e := range options {
+		var err error
+		switch e.Name {
+		case "fullDocument":
+		case "resumeAfter":
+			st.next, err = s.events.after(e.Value)
+		default:
+			err = unsupported("option of $changeStream", e.Name)
+		}
+		if err != nil {
+			return nil, err
+		}
 	}
 	filter := bson.D{}
 	for _, stage := range stages[1:] {
@@ -110,20 +113,22 @@ func (s *Server) openStream(database string, stages []bson.D) (*stream, error) {
 		}
 		filter = append(filter, match...)
 	}
-	matches, err := compileFilter(filter)
-	if err != nil {
+	var err error
+	if st.matches, err = compileFilter(filter); err != nil {
 		return nil, err
 	}
-	st := &stream{database: database, matches: matches, next: s.events.next}
-	if spec.ResumeAfter != nil {
-		text, _ := first(spec.ResumeAfter, "_data").(string)
-		number, err := strconv.ParseInt(text, 16, 64)
-		if err != nil || number < 0 || number >= s.events.next {
-			return nil, badValue("resumeAfter is no token of this server: %q", text)
-		}
-		st.next = number + 1
-	}
 	return st, st.lost(&s.events)
+}
+
+// after is the number of the event that follows that of a resume token.
+func (l *eventLog) after(token any) (int64, error) {
+	d, _ := token.(bson.D)
+	text, _ := first(d, "_data").(string)
+	number, err := strconv.ParseInt(text, 16, 64)
+	if err != nil || number < 0 || number >= l.next {
+		return 0, badValue("resumeAfter is no token of this server: %q", text)
+	}
+	return number + 1, nil
 }
 
 // lost is the error of a stream whose next event is no longer kept.
