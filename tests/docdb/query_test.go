@@ -2,7 +2,6 @@ package docdb_test
 
 import (
 	"bytes"
-	"fmt"
 	"io"
 	"testing"
 	"time"
@@ -448,5 +447,5 @@ func TestGridFSKeepsFiles(t *testing.T) {
 	assert.Equal(t, mgo.ErrNotFound, err)
 	n, err := fs.Chunks.Count()
 	require.NoError(t, err)
-	assert.Zero(t, n, fmt.Sprint("no chunk is left"))
+	assert.Zero(t, n, "no chunk is left")
 }
