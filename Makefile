@@ -140,13 +140,15 @@ LAB_RUN = go test -count=1 -p 1 -parallel $(LABS) -v -timeout $(LAB_TIMEOUT)
 lab-test: lab-itself ## All scenarios in the lab, an hour or two (BASE=trixie; root)
 	@$(MAKE) lab-core SCENARIOS='Test.*' LAB_TIMEOUT=150m
 
-# The lab's own tests: machines, controller, agent, measuring.
+# The lab's own tests: machines, controller, agent, measuring. Juju is compiled once, as the
+# lab compiles the agent, and vetted once: either takes minutes the first time.
 .PHONY: lab-itself
 lab-itself: charm
 	@mkdir -p build
 	@{ cd tests && go test -race -count=1 ./controller/... ./docdb && \
 		$(LAB_RUN) $$(go list ./... | grep -v /scenario$$) && \
-		cd agent/juju35 && CGO_ENABLED=0 go vet ./... && go test -count=1 -v -timeout $(LAB_TIMEOUT) ./...; } 2>&1 | tee build/lab-itself.log || \
+		cd agent/juju35 && export CGO_ENABLED=0 && go vet -trimpath ./... && \
+		go test -trimpath -vet=off -count=1 -v -timeout $(LAB_TIMEOUT) ./...; } 2>&1 | tee build/lab-itself.log || \
 		{ $(MAKE) sweep; tests/scripts/failures build/lab-itself.log; exit 1; }
 	$(call count,lab-itself)
 
