@@ -262,6 +262,7 @@ require keepalived-charm/tests v0.0.0
 
 replace keepalived-charm/tests => ../..
 
+// Stand-ins for what is linked and never called; their package comments say why.
 replace (
 	github.com/mattn/go-sqlite3 => ./stub/sqlite3
 	github.com/microsoftgraph/msgraph-sdk-go => ./stub/msgraph

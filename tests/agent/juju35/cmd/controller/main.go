@@ -63,18 +63,21 @@ func (o *output) write(r reply) error {
 }
 
 func main() {
-	if err := run(os.Stdin, os.Stdout); err != nil {
+	if err := run(os.Args[1:], os.Stdin, os.Stdout); err != nil {
 		fmt.Fprintf(os.Stderr, "controller: %v\n", err)
 		os.Exit(1)
 	}
 }
 
-func run(in io.Reader, out io.Writer) (err error) {
-	address := flag.String("address", "127.0.0.1:0", "where the API listens")
-	directory := flag.String("directory", ".", "an existing directory for logs and the client store")
-	model := flag.String("model", "lab", "name of the model")
-	levels := flag.String("log", "<root>=WARNING", "what Juju logs to the standard error output")
-	flag.Parse()
+func run(args []string, in io.Reader, out io.Writer) (err error) {
+	flags := flag.NewFlagSet("controller", flag.ContinueOnError)
+	address := flags.String("address", "127.0.0.1:0", "where the API listens")
+	directory := flags.String("directory", ".", "an existing directory for logs and the client store")
+	model := flags.String("model", "lab", "name of the model")
+	levels := flags.String("log", "<root>=WARNING", "what Juju logs to the standard error output")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
 	if err := loggo.ConfigureLoggers(*levels); err != nil {
 		return err
 	}
@@ -131,6 +134,9 @@ func answer(c *controller.Controller, line []byte) (reply, error) {
 	if r.Machine != nil {
 		id, err := c.AddMachine(r.Machine.Version, r.Machine.Address)
 		return reply{Machine: id}, err
+	}
+	if r.Login == "" {
+		return reply{}, fmt.Errorf("cannot do %s: neither a machine nor a login", line)
 	}
 	tag, err := names.ParseTag(r.Login)
 	if err != nil {
