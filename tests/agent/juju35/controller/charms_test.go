@@ -21,6 +21,9 @@ const (
 	python = root + "/tests/lab/python"
 )
 
+// packing is the directory of an archive that the tests made.
+var packing string
+
 // archive returns the file that make charm leaves, or makes one as the Makefile does.
 func archive(t *testing.T) string {
 	t.Helper()
@@ -34,15 +37,15 @@ var packed = sync.OnceValues(func() (string, error) {
 	if _, err := os.Stat(file); !errors.Is(err, fs.ErrNotExist) {
 		return file, err
 	}
-	dir, err := os.MkdirTemp("", "keepalived-charm")
-	if err != nil {
+	var err error
+	if packing, err = os.MkdirTemp("", "keepalived-charm"); err != nil {
 		return "", err
 	}
-	defer os.RemoveAll(dir)
-	binary := filepath.Join(dir, "binary")
+	binary := filepath.Join(packing, "binary")
+	file = filepath.Join(packing, "keepalived.charm")
 	for _, args := range [][]string{
 		{"build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -X main.version=test", "-o", binary, "./cmd/keepalived-charm"},
-		{"run", "./cmd/charm-pack", "-arch", strings.Replace(runtime.GOARCH, "ppc64le", "ppc64el", 1), "-binary", binary, "-version", "test", "-o", "keepalived.charm"},
+		{"run", "./cmd/charm-pack", "-arch", strings.Replace(runtime.GOARCH, "ppc64le", "ppc64el", 1), "-binary", binary, "-version", "test", "-o", file},
 	} {
 		cmd := exec.Command("go", args...)
 		cmd.Dir = root

@@ -35,6 +35,7 @@ func strays() []string {
 }
 
 func TestCloseLeavesNothingBehind(t *testing.T) {
+	archive(t) // which may make temporary files
 	temporary := t.TempDir()
 	t.Setenv("TMPDIR", temporary)
 	before := strays()

@@ -2,6 +2,7 @@ package controller_test
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -30,7 +31,14 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asClient) != "" {
 		os.Exit(client.Main(os.Args[1:]))
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if packing != "" {
+		if err := os.RemoveAll(packing); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
+	os.Exit(code)
 }
 
 // site is a controller with Juju's client, and charms in a directory.
@@ -138,7 +146,7 @@ func (s *site) keepalived() {
 // charm puts the archive of make charm beside the other charms, as keepalived.charm.
 func (s *site) charm() {
 	s.t.Helper()
-	archive, err := filepath.Abs(archive(s.t))
+	file, err := filepath.Abs(archive(s.t))
 	require.NoError(s.t, err)
-	require.NoError(s.t, os.Symlink(archive, filepath.Join(s.charms, "keepalived.charm")))
+	require.NoError(s.t, os.Symlink(file, filepath.Join(s.charms, "keepalived.charm")))
 }
