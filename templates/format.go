@@ -3,5 +3,5 @@ package templates
 // Format is the number of a text that all applications on a machine share, by the
 // template's name: of several revisions the latest keeps it.
 func Format(name string) int {
-	return map[string]int{"keepalived.conf": 1, "sysctl.conf": 1}[name] + later
+	return map[string]int{"keepalived.conf": 2, "sysctl.conf": 2}[name] + later
 }

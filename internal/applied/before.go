@@ -3,6 +3,7 @@ package applied
 import (
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -51,8 +52,8 @@ func Read(t Texts) (Record, error) {
 	return Record{}, nil
 }
 
-// Served are the virtual IPs of a unit by the files that keepalived reads, in their order,
-// whatever else it runs; with them comes the port that the Python charm checks, zero where
+// Served are the virtual IPs of a unit, in the order of the files that keepalived reads: those
+// of its record, or where there is none those of the files, whatever else it runs; with them comes the port that the Python charm checks, zero where
 // that is not known. r is what Read returned.
 func Served(t Texts, r Record) (list []netip.Addr, port int) {
 	if r.Python {
@@ -69,7 +70,16 @@ func Served(t Texts, r Record) (list []netip.Addr, port int) {
 			list = append(list, slices.DeleteFunc(c.Addresses, vrrp.IsAnchor)...)
 		}
 	}
-	return list, 0
+	if !r.Serves() {
+		return list, 0
+	}
+	served := slices.DeleteFunc(list, func(a netip.Addr) bool { _, is := r.Addresses[a]; return !is })
+	for _, a := range slices.SortedFunc(maps.Keys(r.Addresses), netip.Addr.Compare) {
+		if !slices.Contains(served, a) {
+			served = append(served, a) // somebody took it from the file
+		}
+	}
+	return served, 0
 }
 
 // shares tells that two records have a virtual IP in common.

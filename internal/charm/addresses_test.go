@@ -251,8 +251,53 @@ func TestCopiesOfOthersAreLeftAlone(t *testing.T) {
 		}))
 		require.Equal(t, map[bool][]step.Action{true: {step.Restore}, false: {step.Flush}}[holds], actions(out.Steps))
 	}
-	dummy := run(t, option(plus(holdingThese(t, vip), copies), "network_interface", "kube-ipvs0"), "config-changed")
-	require.Contains(t, dummy.Host.Keepalived.Loaded, vip+"/32 dev kube-ipvs0\n")
-	require.Equal(t, "active: VIP ready: holds "+vip+"; "+vip+" is in the subnet of eth0, not of kube-ipvs0: see network_interface", dummy.Juju.Status.String(), "where the operator says so it is ours")
-	require.Empty(t, dummy.Stale())
+}
+
+// TestWhereNobodyFindsAddressesNothingIsServed, whatever the operator says.
+func TestWhereNobodyFindsAddressesNothingIsServed(t *testing.T) {
+	own := []netip.Prefix{netip.MustParsePrefix("10.10.74.9/24")}
+	for _, c := range []struct {
+		port facts.Interface
+		must string
+	}{
+		{facts.Interface{Master: "br0"}, "must be an interface that gets what arrives, port0 is a port of br0"},
+		{facts.Interface{Kind: "dummy", Addresses: own}, "must be an interface that answers on a network for its addresses, port0 does not"},
+		{facts.Interface{NoARP: true, Addresses: own}, "must be an interface that answers on a network for its addresses, port0 does not"},
+	} {
+		bridge := interfaceWith("br0", "10.10.74.8/24")
+		port, must := c.port, c.must
+		bridge.Kind, port.Name, port.Up = "bridge", "port0", true
+		const is = `blocked: option network_interface is "port0", `
+		begins := option(option(charmtest.NewState(0), "virtual_ip", vip), "network_interface", "port0")
+		begins = run(t, plus(begins, port, bridge), "install", "config-changed", "start")
+		require.Equal(t, is+must, begins.Juju.Status.String(), "one that begins")
+		s := run(t, option(plus(holdingThese(t, vip), port, bridge), "network_interface", "port0"), "config-changed")
+		require.Contains(t, s.Host.Keepalived.Loaded, vip+"/32 dev eth0\n")
+		require.Equal(t, is+must+"; meanwhile VIP ready: holds "+vip, s.Juju.Status.String())
+		held := run(t, option(plus(holdingThese(t, vip), interfaceWith("port0", "10.10.74.9/24"), bridge), "network_interface", "port0"), "config-changed")
+		held.Host.Interfaces[slices.IndexFunc(held.Host.Interfaces, func(i facts.Interface) bool { return i.Name == "port0" })] = port
+		held = run(t, held, "update-status")
+		require.Contains(t, held.Host.Keepalived.Loaded, vip+"/32 dev port0\n")
+		require.Contains(t, held.Juju.Status.String(), is+must+"; meanwhile ", "one that is there already")
+	}
+}
+
+// TestWhatIsServedDoesNotMoveToAnInterfaceThatCannotServeIt: the one in use serves.
+func TestWhatIsServedDoesNotMoveToAnInterfaceThatCannotServeIt(t *testing.T) {
+	four := []netip.Prefix{netip.MustParsePrefix("10.10.75.11/24")}
+	for claim, c := range map[string]struct {
+		mode string
+		eth1 facts.Interface
+	}{
+		"unicast, no IPv4":   {"unicast", facts.Interface{Name: "eth1", Up: true, Addresses: []netip.Prefix{netip.MustParsePrefix("fe80::12/64")}}},
+		"multicast, no IPv4": {"multicast", facts.Interface{Name: "eth1", Up: true, Addresses: []netip.Prefix{netip.MustParsePrefix("fe80::12/64")}}},
+		"multicast, down":    {"multicast", facts.Interface{Name: "eth1", Addresses: four}},
+	} {
+		t.Run(claim, func(t *testing.T) {
+			s := run(t, option(serving(t), "vrrp_mode", c.mode), "config-changed", "update-status")
+			s.Host.Interfaces = append(s.Host.Interfaces, c.eth1)
+			s = run(t, option(s, "network_interface", "eth1"), "config-changed", "update-status")
+			require.Contains(t, s.Host.Keepalived.Loaded, "interface eth0\n", "%s", s.Juju.Status)
+		})
+	}
 }

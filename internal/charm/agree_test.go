@@ -13,6 +13,7 @@ import (
 	"keepalived-charm/internal/charmtest"
 	"keepalived-charm/internal/endpoint"
 	"keepalived-charm/internal/group"
+	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/step"
 )
 
@@ -130,4 +131,19 @@ func TestAHolderAlonePinsItsAddressesWhileItChanges(t *testing.T) {
 	last := out.Steps[len(out.Steps)-1]
 	require.Equal(t, []step.FollowUp{step.Unpin}, last.FollowUps)
 	require.Empty(t, out.Host.Pinned)
+}
+
+func TestANewcomerRunsNothingThatOptionsCannotSay(t *testing.T) {
+	for runs, own := range map[string]string{
+		"version=3 mode=multicast vrid=23 interval=1m40s anchor=169.254.23.112":                vip,
+		"version=2 mode=multicast vrid=23 interval=1s anchor=fd70:7672:7270::1770":             "fd00::250",
+		"version=2 mode=multicast vrid=23 interval=1s anchor=fd70:7672:7270::1770 spread=true": "fd00::250",
+	} {
+		s := option(option(charmtest.NewState(0), "virtual_ip", own), "network_interface", "eth0")
+		s.Juju.Relations[endpoint.Cluster]["cluster:1"][unit(1)] = juju.Databag{"principal": "haproxy/1", "rank": "1", "protocol": "1", "address": "10.10.74.12",
+			"vrrp": runs, "knows": "0:1,1:1"}
+		s = run(t, s, "config-changed")
+		require.NotContains(t, s.Host.Keepalived.Loaded, "advert_int 100", runs)
+		require.NotContains(t, s.Host.Keepalived.Loaded, "version 2", runs)
+	}
 }

@@ -200,6 +200,9 @@ func pass(obs facts.Observed, j Model, m Machine) (outcome, error) {
 		}
 	}
 	if refusal, refused := status.Of(err); refused {
+		if err := keep(&obs, err, j, m); err != nil {
+			return outcome{}, err
+		}
 		for _, tell := range []map[juju.RelationID]juju.Databag{decide.Tell(obs), decide.Acknowledge(obs)} {
 			if err := publish(tell, obs, j); err != nil {
 				return outcome{}, err
@@ -208,6 +211,19 @@ func pass(obs facts.Observed, j Model, m Machine) (outcome, error) {
 		return outcome{shown: refusal, does: refusal}, nil
 	}
 	return end, err
+}
+
+// keep does for a unit that could decide, but not have what it decided, all that needs no
+// other files of keepalived's.
+func keep(obs *facts.Observed, refusal error, j Model, m Machine) error {
+	want, err := render.Desire(*obs)
+	if err != nil {
+		return nil // it has settled
+	}
+	if obs.Machine, err = m.Observe(want.Layout); err != nil || obs.Machine.Version == "" {
+		return err // without keepalived there is nothing to keep
+	}
+	return apply(obs, plan.Keep(want, *obs, refusal), j, m)
 }
 
 // outcome is what a pass comes to: what juju status shows, and what the unit does. They
@@ -233,7 +249,10 @@ func reach(obs facts.Observed, j Model, m Machine) (outcome, error) {
 		return outcome{}, err
 	}
 	if obs.Unfinished() {
-		// As if the hook had been killed: the next one goes on.
+		// As if the hook had been killed: the next one goes on. Clients need not wait for it.
+		if err := publish(want.Clients(obs), obs, j); err != nil {
+			return outcome{}, err
+		}
 		return outcome{shown: show.Shown(want, obs), does: show.Status(want, obs.Machine), again: obs.Machine.NotifierActive}, nil
 	}
 	want.TellVerdict(obs)

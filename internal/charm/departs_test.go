@@ -3,6 +3,7 @@ package charm_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -77,5 +78,30 @@ func TestAUnitThatIsTakenIntoAGroupAgainDepartsNoMore(t *testing.T) {
 		delete(s.Juju.Relations[endpoint.Cluster]["cluster:1"], unit(1))
 		s = run(t, s, hook, "config-changed")
 		require.Contains(t, s.Host.Keepalived.Loaded, "virtual_router_id 51\n", hook)
+	}
+}
+
+func TestAUnitThatDepartsChangesNothingWhateverItsCheckerConfigurationSays(t *testing.T) {
+	for claim, spoil := range map[string]func(*charmtest.State){
+		"deleted": func(s *charmtest.State) { delete(s.Host.Files, s.Layout().CheckerConfig()) },
+		"empty":   func(s *charmtest.State) { s.Host.Files[s.Layout().CheckerConfig()] = "" },
+		"later": func(s *charmtest.State) {
+			p := s.Layout().CheckerConfig()
+			s.Host.Files[p] = strings.Replace(s.Host.Files[p], `"version": 1`, `"version": 2`, 1)
+		},
+	} {
+		t.Run(claim, func(t *testing.T) {
+			g := units{units: map[int]charmtest.State{}}
+			for n := range 2 {
+				g.run(t, n, "config-changed")
+			}
+			g.settle(t, rand.New(rand.NewPCG(1, 1)))
+			g.see(0)
+			s := with(option(g.units[0], "router_id", 51), func(s *charmtest.State) { s.Host.Holds = false; spoil(s) })
+			delete(s.Juju.Relations[endpoint.Cluster]["cluster:1"], unit(1))
+			out := charmtest.RunHook(t, charmtest.Hook{Name: "cluster-relation-departed", Departing: unit(0)}, s)
+			require.NoError(t, out.Err)
+			require.Contains(t, out.Host.Keepalived.Loaded, "virtual_router_id 23\n")
+		})
 	}
 }

@@ -194,6 +194,23 @@ func TestTheFilesOfThePythonCharmAreTakenOver(t *testing.T) {
 	assert.NotContains(t, run(t, option(s, "virtual_ip", ""), "upgrade-charm").Host.Files, layout.SysctlFile)
 }
 
+// TestAFileOfKernelSettingsOfTheOwnersComesBack: the name is that of the Python charm's file, and
+// one that an owner would give, too. What it sets is set meanwhile when the machine boots.
+func TestAFileOfKernelSettingsOfTheOwnersComesBack(t *testing.T) {
+	const text = "# routing for the lab\nnet.ipv4.ip_forward = 1\nnet.ipv4.ip_nonlocal_bind = 0\n"
+	s := option(charmtest.NewState(0), "virtual_ip", vip)
+	s.Host.Installed, s.Host.Files[layout.SysctlFile] = true, text
+	s = run(t, s, "install", "config-changed", "start", "update-status")
+	require.Empty(t, s.Host.Stale(s.Layout().Application))
+	require.True(t, strings.HasSuffix(s.Host.Files[layout.SysctlFile], "\n"+text), s.Host.Files[layout.SysctlFile])
+	require.Equal(t, "1", s.Host.Settings["net.ipv4.ip_nonlocal_bind"])
+	require.NotContains(t, s.Host.Settings, "net.ipv4.ip_forward", "what the owner sets is its own")
+	require.Empty(t, charmtest.Run(t, "update-status", s).Steps)
+	out := run(t, s, "stop", "remove")
+	require.Equal(t, map[string]string{layout.SysctlFile: text}, out.Host.Files)
+	require.Equal(t, "0", out.Host.Settings["net.ipv4.ip_nonlocal_bind"])
+}
+
 func TestAnyHookRunTwicePlansNothingTheSecondTime(t *testing.T) {
 	s := serving(t)
 	for _, in := range map[string]charmtest.State{

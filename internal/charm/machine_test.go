@@ -128,6 +128,54 @@ func TestFilesThatTheOwnerIncludesAreReadToo(t *testing.T) {
 		charmtest.Run(t, "config-changed", s).Juju.Status.String())
 }
 
+// TestAnIncludeOfTheCharmsOwnFilesIsRefused: keepalived would have every instance twice, and
+// not start.
+func TestAnIncludeOfTheCharmsOwnFilesIsRefused(t *testing.T) {
+	for text, blocked := range map[string]bool{
+		"include /etc/keepalived/*/*.conf\n": true, "include {a,charm}.d/keepalived.conf\n": true, "global_defs {\ninclude charm.d/*\n}\n": true,
+		"include /etc/keepalived/*.d/x*.conf\n": false, "include /etc/keepalived/conf.d/*.conf\n": false,
+	} {
+		out := charmtest.Run(t, "config-changed", owned(text)).Juju.Status.String()
+		require.Equal(t, blocked, strings.HasPrefix(out, "blocked: /etc/keepalived/keepalived.conf sets include, which reads the charm's own files once more, by /etc/keepalived/"), "%s: %s", text, out)
+		require.Equal(t, !blocked, strings.HasPrefix(out, "active: "), "%s: %s", text, out)
+	}
+}
+
+// TestAnIncludeWithinAnInstanceIsAPartOfIt: a list of addresses, or what instances have in
+// common, is often in a file of its own.
+func TestAnIncludeWithinAnInstanceIsAPartOfIt(t *testing.T) {
+	for claim, files := range map[string][2]string{
+		"its addresses": {"vrrp_instance B {\n    interface eth0\n    virtual_router_id 77\n    virtual_ipaddress {\n        include /etc/keepalived/part.inc\n    }\n}\n", vip + "/24\n"},
+		"its router ID": {"vrrp_instance B {\n    include /etc/keepalived/part.inc\n    virtual_ipaddress {\n        10.99.1.1/24\n    }\n}\n", "interface eth0\nvirtual_router_id 23\n"},
+		"all of it":     {"vrrp_instance B {\n    include /etc/keepalived/part.inc\n}\n", "interface eth0\nvirtual_router_id 77\nvirtual_ipaddress {\n" + vip + "/24\n}\n"},
+		"the instance":  {"include /etc/keepalived/part.inc\n", "vrrp_instance B {\n    interface eth0\n    virtual_router_id 77\n    virtual_ipaddress {\n        " + vip + "/24\n    }\n}\n"},
+	} {
+		t.Run(claim, func(t *testing.T) {
+			s := owned(files[0])
+			s.Host.Files["/etc/keepalived/part.inc"] = files[1]
+			require.Contains(t, charmtest.Run(t, "config-changed", s).Juju.Status.String(), "blocked: ")
+		})
+	}
+}
+
+// TestAnAddressThatTheOwnersKeepalivedPutsOnIsItsOwn, by whatever part of its configuration.
+func TestAnAddressThatTheOwnersKeepalivedPutsOnIsItsOwn(t *testing.T) {
+	for claim, text := range map[string]string{
+		"an instance behind a brace in quotes": "vrrp_instance A {\n    authentication {\n        auth_pass \"ab{c\"\n    }\n    virtual_ipaddress {\n        10.99.1.9/32\n    }\n}\n" +
+			"vrrp_instance B {\n    interface eth0\n    virtual_router_id 77\n    virtual_ipaddress {\n        " + vip + "/24\n    }\n}\n",
+		"a static address": "static_ipaddress {\n    " + vip + "/32 dev eth0\n}\n",
+	} {
+		t.Run(claim, func(t *testing.T) {
+			require.Equal(t, `blocked: option virtual_ip is "`+vip+`", must be a free address, `+vip+` belongs to /etc/keepalived/keepalived.conf`,
+				strings.ReplaceAll(charmtest.Run(t, "config-changed", owned(text)).Juju.Status.String(), "the keepalived.conf from before the charm", layout.MainFile))
+			begun := charmtest.Run(t, "config-changed", owned(""))
+			require.Equal(t, "active: VIP ready: holds "+vip, begun.Juju.Status.String())
+			begun.Host.Files[layout.ForeignFile] = text + before
+			require.Contains(t, charmtest.Run(t, "update-status", begun.State).Juju.Status.String(), vip+" belongs to the keepalived.conf from before the charm")
+		})
+	}
+}
+
 // TestAddressesThatAnInstanceOfBeforeLeftInThePacketFilterAreAdmitted: only the
 // unit's own, after the daemon has read that nothing of ours is strict.
 func TestAddressesThatAnInstanceOfBeforeLeftInThePacketFilterAreAdmitted(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"keepalived-charm/internal/decide"
+	"keepalived-charm/internal/group"
 	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/show"
 	"keepalived-charm/internal/step"
@@ -27,7 +28,7 @@ func pause(r request) (map[string]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot pause: %w", err)
 	}
-	want, err := decide.Decide(r.obs)
+	want, err := r.wanted()
 	if err != nil {
 		return nil, err
 	}
@@ -44,13 +45,13 @@ func pause(r request) (map[string]string, error) {
 		}
 	}
 	held := want.Holds(r.obs.Machine)
-	gap, err := r.change(step.Pause, held)
+	gap, err := r.change(want, step.Pause, held)
 	if err != nil {
 		return nil, err
 	}
 	summary := "paused: this unit takes no virtual IP until resume"
 	switch {
-	case r.said.Level != juju.Maintenance:
+	case r.said.Level != juju.Maintenance && !r.obeyed(want):
 		summary = "paused, once this is mended: " + r.said.Message
 	case want.Holds(r.obs.Machine):
 		summary = "not obeyed yet: " + r.said.Message
@@ -62,12 +63,23 @@ func pause(r request) (map[string]string, error) {
 	return map[string]string{"summary": summary, "gap": gap}, nil
 }
 
+// obeyed tells that the health checker keeps the unit out for an operator and keepalived
+// follows, also where that refuses what else is to be.
+func (r request) obeyed(want decide.Desired) bool {
+	c := r.obs.Machine.Checker
+	return c != nil && c.Aside() == group.Paused.Text() && show.Unmoved(want, r.obs.Machine) == ""
+}
+
 // resume ends pause.
 func resume(r request) (map[string]string, error) {
+	want, err := r.wanted()
+	if err != nil {
+		return nil, err
+	}
 	if !r.obs.Machine.Paused {
 		return map[string]string{"summary": "this unit is not paused"}, nil
 	}
-	if _, err := r.change(step.Resume, false); err != nil {
+	if _, err := r.change(want, step.Resume, false); err != nil {
 		return nil, err
 	}
 	summary := "resumed: " + r.said.Message
@@ -79,11 +91,11 @@ func resume(r request) (map[string]string, error) {
 
 // restart restarts keepalived; a holder hands over first.
 func restart(r request) (map[string]string, error) {
-	want, err := decide.Decide(r.obs)
+	want, err := r.wanted()
 	if err != nil {
 		return nil, err
 	}
-	gap, err := r.change(step.Restart, want.Holds(r.obs.Machine))
+	gap, err := r.change(want, step.Restart, want.Holds(r.obs.Machine))
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +104,7 @@ func restart(r request) (map[string]string, error) {
 
 // failover hands the virtual IPs to another unit.
 func failover(r request) (map[string]string, error) {
-	want, err := decide.Decide(r.obs)
+	want, err := r.wanted()
 	if err != nil {
 		return nil, err
 	}
@@ -119,7 +131,7 @@ func failover(r request) (map[string]string, error) {
 	if asked.Returns(r.obs.Machine) {
 		return nil, errors.New("cannot fail over: with preempt=true the virtual IPs return to this unit at once, it ranks highest; pause keeps them away")
 	}
-	gap, err := r.change(step.HandOver, true)
+	gap, err := r.change(want, step.HandOver, true)
 	if err != nil {
 		return nil, err
 	}
@@ -143,20 +155,25 @@ func (r request) asked() (decide.Desired, error) {
 	return decide.Decide(obs)
 }
 
+// wanted is the decision of a unit that an operator can move: one that stays, and whose
+// machine another one does not serve.
+func (r request) wanted() (decide.Desired, error) {
+	want, err := decide.Decide(r.obs)
+	owner, taken := r.obs.Owner()
+	switch {
+	case err != nil:
+	case r.obs.Machine.Stopped:
+		err = errors.New("this unit has been stopped: Juju removes it")
+	case taken:
+		err = fmt.Errorf("%s serves %s on this machine: run the action there", owner, owner.Application)
+	}
+	return want, err
+}
+
 // change carries out an operator's step and then what every hook does. When the
 // virtual IPs leave this unit it tells for how long nobody answered at the first,
 // as seen from here. An error is the step's, which then changed nothing.
-func (r *request) change(action step.Action, leaving bool) (string, error) {
-	want, err := decide.Decide(r.obs)
-	if err == nil && r.obs.Machine.Stopped {
-		err = errors.New("this unit has been stopped: Juju removes it")
-	}
-	if owner, taken := r.obs.Owner(); err == nil && taken {
-		err = fmt.Errorf("%s serves %s on this machine: run the action there", owner, owner.Application)
-	}
-	if err != nil {
-		return "", err
-	}
+func (r *request) change(want decide.Desired, action step.Action, leaving bool) (string, error) {
 	end := func() (time.Duration, bool) { return 0, true }
 	if leaving {
 		end = r.m.Watch(want.Service(r.obs.Machine))
@@ -166,7 +183,9 @@ func (r *request) change(action step.Action, leaving bool) (string, error) {
 		return "", err
 	}
 	r.passAgain()
-	r.await(moveLimit, func() bool { return leaving && r.said.Level != juju.Blocked && want.Holds(r.obs.Machine) })
+	r.await(moveLimit, func() bool {
+		return leaving && (r.said.Level != juju.Blocked || r.obeyed(want)) && want.Holds(r.obs.Machine)
+	})
 	silent, answers := end()
 	// A unit that takes part anew has to hear the holder before it can name it.
 	r.await(hearLimit, func() bool { return r.does().Level == juju.Waiting })
@@ -197,6 +216,12 @@ func (r *request) passAgain() {
 	if err == nil {
 		r.obs.Machine = m
 		end, err = pass(r.obs, r.j, r.m)
+	}
+	if err == nil && end.does.Level == juju.Blocked {
+		// What that changed all the same.
+		if m, err = r.m.Observe(r.layout()); err == nil {
+			r.obs.Machine = m
+		}
 	}
 	if err != nil {
 		r.said = juju.Status{Level: juju.Blocked, Message: err.Error()}

@@ -4,10 +4,12 @@ import (
 	"maps"
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"keepalived-charm/internal/charmtest"
+	"keepalived-charm/internal/facts"
 	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/layout"
 )
@@ -146,4 +148,51 @@ func TestARestartIsARestart(t *testing.T) {
 	s := serving(t)
 	out := act(t, "restart", s)
 	require.Equal(t, s.Host.Keepalived.Starts+1, out.Host.Keepalived.Starts)
+}
+
+// TestTheActionStatusNamesNoHolderThatIsSilent: a unit that is paused goes by who is heard.
+func TestTheActionStatusNamesNoHolderThatIsSilent(t *testing.T) {
+	s := holding(t, "true")
+	s.Host.Since, s.Juju.Parameters = 1e9, map[string]any{"force": true}
+	s = act(t, "pause", s).State
+	s.Juju.Parameters = nil
+	heard := facts.Heard{Instance: "charm_keepalived", Address: netip.MustParseAddr("10.10.74.12"), Priority: 203, Last: time.Unix(1e9+10, 0)}
+	for speaks, holder := range map[bool]string{true: "keepalived/1", false: "unknown"} {
+		heard.Speaks = speaks
+		s.Host.Check.Heard = []facts.Heard{heard}
+		require.Equal(t, holder, act(t, "status", s).Juju.Results["vip-1-holder"])
+	}
+}
+
+func TestTheActionStatusNamesTheUnitThatServesOnTheHoldersMachine(t *testing.T) {
+	s := charmtest.NewState(5)
+	s.Juju.Options["virtual_ip"], s.Host.Since = vip, 1e9
+	bags := s.Juju.Relations["cluster"]["cluster:1"]
+	bags[unit(0)] = juju.Databag{"principal": "haproxy/0", "rank": "0", "protocol": "1", "addresses": "10.10.74.11", "knows": "0:0,3:1,5:1"}
+	bags[unit(3)] = juju.Databag{"principal": "haproxy/3", "rank": "3", "protocol": "1", "addresses": "10.10.74.11", "address": "10.10.74.11", "vrrp": "version=3 mode=multicast vrid=23 interval=200ms anchor=169.254.23.112", "knows": "3:1,5:1", "healthy": "true"}
+	s = run(t, s, "install", "config-changed", "cluster-relation-changed", "update-status")
+	s.Host.Check.Heard = []facts.Heard{{Instance: "charm_keepalived", Address: netip.MustParseAddr("10.10.74.11"), Priority: 250, Last: time.Now(), Speaks: true}}
+	require.Equal(t, "keepalived/3", act(t, "status", s).Juju.Results["vip-1-holder"])
+}
+
+func TestTheActionStatusAsksAPeerAtEveryAddressThatItTold(t *testing.T) {
+	const second = "10.10.74.112"
+	for claim, c := range map[string]struct{ address, addresses, silent, answers string }{
+		"all are silent":             {"10.10.74.12", "10.10.74.12", "10.10.74.12", "no"},
+		"one of them answers":        {"10.10.74.12", "10.10.74.12," + second, "10.10.74.12", "yes"},
+		"the last one does not":      {"10.10.74.12", "10.10.74.12," + second, second, "yes"},
+		"it serves nothing":          {"", "10.10.74.12", "", "yes"},
+		"none is on a segment here":  {"192.0.2.12", "192.0.2.12", "", "unknown"},
+		"one is, and it is silent":   {"10.10.74.12", "192.0.2.12", "10.10.74.12", "no"},
+		"it told no address at all":  {"", "", "", "unknown"},
+		"what is not here is silent": {"192.0.2.12", "10.10.74.12", "192.0.2.12", "yes"},
+	} {
+		s := holding(t, "true")
+		bag := s.Juju.Relations["cluster"]["cluster:1"][unit(1)]
+		bag["address"], bag["addresses"] = c.address, c.addresses
+		if a, err := netip.ParseAddr(c.silent); err == nil {
+			s.Host.Silent = []netip.Addr{a}
+		}
+		require.Contains(t, act(t, "status", s).Juju.Results["peer-1"], "machine answers: "+c.answers+";", claim)
+	}
 }

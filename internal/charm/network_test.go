@@ -12,6 +12,7 @@ import (
 
 	"keepalived-charm/internal/charmtest"
 	"keepalived-charm/internal/conflict"
+	"keepalived-charm/internal/endpoint"
 	"keepalived-charm/internal/facts"
 	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/layout"
@@ -271,4 +272,21 @@ func TestHoweverMuchIsWrongTheResultsFitIntoArguments(t *testing.T) {
 	require.Equal(t, 1500, len(report.Conflicts)+report.LeftOut["conflicts"])
 	require.Equal(t, 500, len(report.Addresses)+report.LeftOut["virtual-ips"])
 	require.Equal(t, len(report.Conflicts)+1, len(strings.Split(r["conflicts"], "\n")))
+}
+
+// TestAUnitJoinsBesideTwoUnitsOnOneMachine: the one with the lower number serves nothing.
+func TestAUnitJoinsBesideTwoUnitsOnOneMachine(t *testing.T) {
+	s := charmtest.NewState(5)
+	s.Juju.Options["virtual_ip"] = vip
+	bags := s.Juju.Relations[endpoint.Cluster]["cluster:1"]
+	bags[unit(0)] = juju.Databag{"principal": "haproxy/0", "rank": "0", "protocol": "1", "addresses": "10.10.74.11", "knows": "0:0,3:1,5:1", "ingress-address": "10.10.74.11"}
+	bags[unit(3)] = juju.Databag{"principal": "haproxy/3", "rank": "3", "protocol": "1", "addresses": "10.10.74.11", "address": "10.10.74.11", "macs": "52:54:00:0a:0a:0b",
+		"vrrp": "version=3 mode=multicast vrid=23 interval=200ms anchor=169.254.23.112", "knows": "3:1,5:1", "healthy": "true", "ingress-address": "10.10.74.11"}
+	holder := conflict.Host{Address: netip.MustParseAddr("10.10.74.11"), MAC: "52:54:00:0a:0a:0b"}
+	advert := conflict.Heard{Interface: "eth0", Sender: holder, Delivered: true, Advertisement: vrrp.Advertisement{Version: 3, VirtualRouterID: 23, Priority: 254, Interval: 200 * time.Millisecond,
+		Addresses: []netip.Addr{netip.MustParseAddr("169.254.23.112")}}}
+	s = network(s, advert, has(holder, vip))
+	s = run(t, s, "install", "config-changed", "cluster-relation-changed", "update-status")
+	require.Contains(t, s.Juju.Status.String(), "VIP ready")
+	require.Contains(t, s.Host.Keepalived.Loaded, "virtual_router_id 23\n")
 }

@@ -90,8 +90,7 @@ func usable(obs facts.Observed, j Model, m Machine) (facts.Observed, error) {
 // retreat goes back to the options that the unit took last; false when it took none,
 // or cannot use them any more.
 func retreat(obs facts.Observed, refusal error, j Model, m Machine) (facts.Observed, bool, error) {
-	before, found := obs.Before(refusal)
-	for ; found; before, found = before.Before(refusal) {
+	for _, before := range obs.Before(refusal) {
 		if err := complete(&before, j, m); err != nil {
 			return obs, false, err
 		}

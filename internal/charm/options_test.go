@@ -63,6 +63,7 @@ func TestABadOptionBlocksAndChangesNothing(t *testing.T) {
 		{"healthcheck_interval", 100000000, "whole number in 1-3600"},
 		{"healthcheck_type", "telnet", "one of tcp, http, https, unit, none"},
 		{"healthcheck_target", "example.com:80", "ADDRESS:PORT"},
+		{"healthcheck_path", "/100%", "a path with an optional query"},
 		{"healthcheck_timeout", 0, "seconds in 0.1-60"},
 		{"healthcheck_fall", 0, "whole number in 1-20"},
 		{"healthcheck_rise", 21, "whole number in 1-20"},
@@ -295,4 +296,41 @@ func TestTheEndOfABaseUpgradeIsNotRefused(t *testing.T) {
 	require.Contains(t, refused.Juju.Status.String(), "blocked: ")
 	refused.Host.Network.Answers = nil
 	require.Equal(t, "active: VIP ready: holds 10.10.74.250", run(t, refused, "update-status").Juju.Status.String())
+}
+
+// TestAStatusIsBoundedWhateverPeersTell: it is an argument, of which Linux takes at most
+// 128 KiB (execve(2)).
+func TestAStatusIsBoundedWhateverPeersTell(t *testing.T) {
+	var vips []string
+	for k := range 250 {
+		vips = append(vips, fmt.Sprintf("2001:db8:aaaa:bbbb:cccc:dddd:eeee:1%03x", k))
+	}
+	s := run(t, option(option(serving(t), "network_interface", "eth0"), "virtual_ip", strings.Join(vips, ",")), "config-changed", "update-status")
+	require.Contains(t, s.Juju.Status.String(), "VIP ready")
+	for n := 1; n < 9; n++ {
+		s.Juju.Relations[endpoint.Cluster]["cluster:1"][unit(n)] = juju.Databag{"principal": fmt.Sprint("haproxy/", n), "rank": fmt.Sprint(n), "protocol": "1", "addresses": strings.Join(vips, ",")}
+	}
+	s = run(t, s, "cluster-relation-changed")
+	require.Contains(t, s.Juju.Status.Message, "; keepalived/1 says that "+vips[0]+" is its own address: is it?; 1999 more of the kind")
+	require.Less(t, len(s.Juju.Status.Message), 1000)
+}
+
+// TestOptionsGoneBackToThatAreRefusedLeaveThoseInUse: those of a change that waits for the others.
+func TestOptionsGoneBackToThatAreRefusedLeaveThoseInUse(t *testing.T) {
+	s := run(t, option(holding(t, "true"), "virtual_ip", vip+" 10.10.74.252"), "config-changed", "update-status")
+	s = run(t, option(option(s, "virtual_ip", vip+" 10.10.74.251"), "router_id", 24), "config-changed", "update-status")
+	require.Contains(t, s.Juju.Status.Message, "moving to virtual router ID 24")
+	s = network(option(option(s, "virtual_ip", vip+" 10.10.74.252"), "router_id", 23), has(stranger, "10.10.74.252"))
+	spoilt := with(s, func(s *charmtest.State) {
+		delete(s.Host.Files, s.Layout().CheckerUnit())
+		s.Juju.Relate(endpoint.Website, "website:9", juju.Unit{Application: "other"})
+	})
+	out := charmtest.Run(t, "config-changed", spoilt)
+	require.Contains(t, out.Juju.Status.String(), "blocked: virtual_ip 10.10.74.252 is answered by")
+	require.Contains(t, out.Juju.Status.String(), "; meanwhile VIP ready")
+	require.Equal(t, vip, out.Juju.Own("website:9")["hostname"], "a client that joins is told")
+	require.Empty(t, out.Stale(), "what somebody spoilt is mended")
+	require.Contains(t, out.Host.Keepalived.Loaded, "10.10.74.251/32")
+	s.Juju.Parameters = map[string]any{"force": true}
+	require.Empty(t, charmtest.Run(t, "actions/pause", s).Juju.Failure)
 }

@@ -25,7 +25,7 @@ func TestAnActionTellsWhatIsNotCarriedOutYet(t *testing.T) {
 		in     charmtest.State
 		want   string
 	}{
-		{"pause", refused, "paused, once this is mended: keepalived refuses the configuration: 10.10.74.251"},
+		{"pause", refused, "paused: this unit takes no virtual IP until resume; what it held was away for 50ms"},
 		{"resume", with(refused, mark), "resumed, once this is mended: keepalived refuses the configuration: 10.10.74.251"},
 		{"failover", refused, "handed over: keepalived refuses the configuration: 10.10.74.251"},
 		{"restart", refused, "keepalived was restarted: keepalived refuses the configuration: 10.10.74.251"},

@@ -58,6 +58,34 @@ func TestAPackageRemovedByHandComesBack(t *testing.T) {
 	require.Empty(t, back.Stale())
 }
 
+// TestAnEmptyVirtualIPEndsWhatIsServedWithoutThePackage, which nothing needs then, and who needs
+// it again installs it.
+func TestAnEmptyVirtualIPEndsWhatIsServedWithoutThePackage(t *testing.T) {
+	for claim, before := range map[string]charmtest.State{
+		"alone": serving(t),
+		"beside what was there before the charm": with(serving(t), func(s *charmtest.State) {
+			s.Host.Files[layout.ForeignFile] = "vrrp_instance mine {\n interface eth0\n virtual_router_id 9\n virtual_ipaddress {\n 10.10.74.9\n }\n}\n"
+			*s = run(t, *s, "update-status")
+		}),
+	} {
+		t.Run(claim, func(t *testing.T) {
+			s := with(before, func(s *charmtest.State) {
+				s.Host.Installed, s.Host.Gone, s.Host.Keepalived = false, true, charmtest.Daemon{}
+			})
+			s.Juju.Relate(endpoint.Website, "website:3", juju.Unit{Application: "worker"})
+			s = run(t, s, "website-relation-joined")
+			s = run(t, option(s, "virtual_ip", ""), "config-changed")
+			require.Contains(t, s.Juju.Status.String(), "blocked: Please configure virtual ips")
+			require.NotContains(t, s.Host.Files, s.Layout().Fragment())
+			require.Empty(t, s.Host.Checkers)
+			require.Empty(t, s.Juju.Own("website:3")["port"], "clients are told")
+			require.Empty(t, charmtest.Run(t, "update-status", s).Steps)
+			s = run(t, with(option(s, "virtual_ip", vip), func(s *charmtest.State) { s.Host.Gone = false }), "config-changed")
+			require.True(t, s.Host.Keepalived.Running)
+		})
+	}
+}
+
 // TestAFaultOfAptIsTold though the hook fails, so that Juju runs it again.
 func TestAFaultOfAptIsTold(t *testing.T) {
 	offline := with(charmtest.NewState(0), func(s *charmtest.State) { s.Host.Offline = true })

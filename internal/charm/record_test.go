@@ -55,7 +55,7 @@ func TestWhatTheRevisionBeforeLeftIsTakenOver(t *testing.T) {
 // left is a unit as a later revision of the charm leaves it: the formats of its record, of
 // its health checker's configuration and of the shared files are the next ones.
 func left(s charmtest.State) charmtest.State {
-	next := strings.NewReplacer(`"version": 1`, `"version": 2, "words": "unknown here"`, "# Format 1\n", "# Format 2\n")
+	next := strings.NewReplacer(`"version": 1`, `"version": 2, "words": "unknown here"`, "# Format 2\n", "# Format 3\n")
 	return with(s, func(s *charmtest.State) {
 		for path, text := range s.Host.Files {
 			s.Host.Files[path] = next.Replace(text)
@@ -72,7 +72,7 @@ func left(s charmtest.State) charmtest.State {
 // the unit.
 func TestARecordOfALaterRevisionLeavesEverythingAsItIs(t *testing.T) {
 	s := left(withPeer(serving(t)))
-	require.Contains(t, s.Host.Files[layout.MainFile], "# Format 2\n")
+	require.Contains(t, s.Host.Files[layout.MainFile], "# Format 3\n")
 	require.Contains(t, s.Host.Files[s.Layout().CheckerConfig()], `"version": 2`)
 	s.Juju.Relate(endpoint.Website, "website:9", juju.Unit{Application: "other"})
 	for _, hook := range []string{"update-status", "config-changed", "upgrade-charm", "cluster-relation-changed", "website-relation-joined", charmtest.Refresh} {

@@ -1,12 +1,15 @@
 package charm_test
 
 import (
+	"fmt"
+	"net/netip"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"keepalived-charm/internal/charmtest"
 	"keepalived-charm/internal/endpoint"
+	"keepalived-charm/internal/facts"
 	"keepalived-charm/internal/juju"
 )
 
@@ -146,4 +149,58 @@ func TestOptionsOfBeforeAreLookedForOnTheNetworkToo(t *testing.T) {
 	require.Equal(t, `blocked: option router_id is "300", must be a whole number in 1-255; meanwhile VIP ready: holds 10.10.74.250; `+
 		`10.10.74.250 is answered by 10.10.74.99 (52:54:00:74:00:63) too: take it from that host`, taken.Juju.Status.String())
 	require.NotContains(t, run(t, network(taken), "update-status").Host.Files, s.Layout().Conflicts())
+}
+
+// hooksUntilQuiet lets units run the hooks that they cause each other, and counts them.
+func hooksUntilQuiet(c *charmtest.Cluster, most int) int {
+	hooks := 0
+	for busy := true; busy && hooks < most; {
+		busy = false
+		for _, n := range c.Nodes {
+			if n.Busy() {
+				busy = true
+				for !c.Step(n) {
+				}
+				hooks++
+			}
+		}
+	}
+	return hooks
+}
+
+// TestOptionsThatCannotBeChangedToAreNotAnnouncedForEver: each hook that reads of it would
+// cause others.
+func TestOptionsThatCannotBeChangedToAreNotAnnouncedForEver(t *testing.T) {
+	eth1 := func(i facts.Interface) func(*charmtest.Host) {
+		i.Name, i.Up = "eth1", true
+		return func(h *charmtest.Host) { h.Interfaces = append(h.Interfaces, i) }
+	}
+	for claim, c := range map[string]struct {
+		vips   string
+		spoil  func(*charmtest.Host)
+		change map[string]any
+	}{
+		"the wanted interface takes no IPv6": {vip + " 2001:db8::250", eth1(facts.Interface{NoIPv6: true, Addresses: []netip.Prefix{netip.MustParsePrefix("10.10.75.11/24")}}),
+			map[string]any{"network_interface": "eth1"}},
+		"a virtual IP is no host's in the subnet of the wanted interface": {"10.10.74.248", eth1(facts.Interface{Addresses: []netip.Prefix{netip.MustParsePrefix("10.10.74.249/29")}}),
+			map[string]any{"network_interface": "eth1"}},
+		"keepalived refuses them": {vip, func(h *charmtest.Host) { h.Refuse = "virtual_router_id 42" }, map[string]any{"router_id": 42}},
+	} {
+		t.Run(claim, func(t *testing.T) {
+			k := charmtest.NewCluster(t, clusterOptions())
+			k.Options["virtual_ip"], k.Options["network_interface"] = c.vips, ""
+			for range 3 {
+				n := k.Add()
+				n.Host.Interfaces[1].Addresses = append(n.Host.Interfaces[1].Addresses, netip.MustParsePrefix(fmt.Sprintf("2001:db8::%d/64", len(k.Nodes)+10)))
+			}
+			rest(t, k)
+			require.Len(t, k.Serving(), 1)
+			for _, n := range k.Nodes {
+				c.spoil(&n.Host)
+			}
+			k.Set(c.change)
+			hooks := hooksUntilQuiet(k, 400)
+			require.Less(t, hooks, 400, "hooks")
+		})
+	}
 }

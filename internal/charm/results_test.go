@@ -54,7 +54,7 @@ func documented(t *testing.T) map[string]map[string]bool {
 func circumstances(t *testing.T) map[string]charmtest.State {
 	holder := holding(t, "true")
 	holder.Host.Once = checker.Once{Type: "tcp", Target: "localhost:443", Passes: true, DurationMS: 0.4}
-	holder.Host.Check.Heard = []facts.Heard{{Instance: "charm_keepalived", Address: netip.MustParseAddr("10.10.74.12"), Priority: 203, Last: time.Now()}}
+	holder.Host.Check.Heard = []facts.Heard{{Instance: "charm_keepalived", Address: netip.MustParseAddr("10.10.74.12"), Priority: 203, Last: time.Now(), Speaks: true}}
 	holder.Host.Journal = []history.Entry{{Time: time.Now(), Event: history.BecameHolder, Cause: "10.10.74.12 handed over (priority 0)", Peer: "10.10.74.12"}}
 	return map[string]charmtest.State{
 		"holder":  holder,

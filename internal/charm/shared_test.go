@@ -1,6 +1,7 @@
 package charm_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -10,6 +11,7 @@ import (
 	"keepalived-charm/internal/endpoint"
 	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/layout"
+	"keepalived-charm/templates"
 )
 
 // beside is another unit of the application, of another principal, on the same machine.
@@ -40,8 +42,15 @@ func TestASecondUnitOnAMachineTouchesNothing(t *testing.T) {
 	}
 	require.Empty(t, second.Juju.Own("website:3")["hostname"])
 	require.NotContains(t, second.Juju.Own("cluster:1"), "vrrp", "peers know that it serves nothing")
+	paused := second
+	paused.Host = act(t, "pause", with(first, func(s *charmtest.State) { s.Juju.Parameters = map[string]any{"force": true} })).Host
+	require.Contains(t, paused.Host.Files, first.Layout().Paused())
 	for _, action := range []string{"pause", "resume", "restart", "failover"} {
-		require.Equal(t, first.Host.String(), act(t, action, second).Host.String(), action)
+		for _, s := range []charmtest.State{second, paused} {
+			out := act(t, action, s)
+			require.Equal(t, s.Host.String(), out.Host.String(), action)
+			require.Equal(t, "keepalived/0 serves keepalived on this machine: run the action there", out.Juju.Failure, action)
+		}
 	}
 	refused := charmtest.Run(t, "config-changed", option(second, "port", 0))
 	require.Empty(t, refused.Steps)
@@ -93,23 +102,24 @@ func TestAUnitWhoseOwnerLeftWithoutAHookIsNoOwner(t *testing.T) {
 // TestWhatALaterRevisionWroteForAllStays: two applications of different revisions share the
 // machine, and would each write it anew in every hook.
 func TestWhatALaterRevisionWroteForAllStays(t *testing.T) {
-	for _, path := range []string{layout.MainFile, layout.SysctlFile} {
+	for path, name := range map[string]string{layout.MainFile: "keepalived.conf", layout.SysctlFile: "sysctl.conf"} {
 		s := serving(t)
-		require.Contains(t, s.Host.Files[path], "# Format 1\n")
+		is, next := fmt.Sprintf("# Format %d\n", templates.Format(name)), fmt.Sprintf("# Format %d\n", templates.Format(name)+1)
+		require.Contains(t, s.Host.Files[path], is)
 		write := func(format string) charmtest.State {
 			return with(s, func(s *charmtest.State) {
-				s.Host.Files[path] = strings.ReplaceAll(s.Host.Files[path], "# Format 1\n", format) + "# more\n"
+				s.Host.Files[path] = strings.ReplaceAll(s.Host.Files[path], is, format) + "# more\n"
 				if path == layout.MainFile {
 					s.Host.Keepalived.Loaded = s.Host.Files[path] + s.Host.Files[s.Layout().Fragment()]
 				}
 			})
 		}
-		later := write("# Format 2\n")
+		later := write(next)
 		for _, hook := range []string{"update-status", "config-changed", "upgrade-charm"} {
 			require.Empty(t, charmtest.Run(t, hook, later).Steps, "%s, %s", path, hook)
 		}
 		require.Empty(t, run(t, later, "stop", "remove").Host.Files, "the last one removes it all the same")
-		for _, format := range []string{"# Format 1\n", "# Format 0\n", "", "# Format x\n", "# Format -2\n", "# Format 99999999999999999999\n"} {
+		for _, format := range []string{is, "# Format 0\n", "", "# Format x\n", "# Format -2\n", "# Format 99999999999999999999\n"} {
 			out := charmtest.Run(t, "update-status", write(format))
 			require.Equal(t, s.Host.Files[path], out.Host.Files[path], "%s, %q: by hand, or by an earlier one", path, format)
 			require.Empty(t, out.Stale())

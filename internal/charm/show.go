@@ -16,7 +16,7 @@ func (r request) election() show.Election {
 // showStatus shows it, and asks whether the peers' machines answer now.
 func showStatus(r request) (map[string]string, error) {
 	e := r.election()
-	asked := e.Asks(r.obs.Machine)
+	asked := decide.Near(r.obs)
 	silent, err := r.m.Unreachable(asked, decide.MACs(r.obs))
 	if err != nil {
 		return nil, err

@@ -6,6 +6,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"keepalived-charm/internal/charmtest"
+	"keepalived-charm/internal/endpoint"
+	"keepalived-charm/internal/juju"
 )
 
 // TestAnElectionThatTakesLongerThanAHookMayWait is waited for by the hooks that follow: the
@@ -27,6 +29,18 @@ func TestAnElectionThatTakesLongerThanAHookMayWait(t *testing.T) {
 	require.Empty(t, done.Stale())
 	require.Equal(t, want.Host.String(), done.Host.String())
 	require.Equal(t, want.Juju.Own("cluster:1"), done.Juju.Own("cluster:1"))
+}
+
+// TestAClientThatJoinsWhileAnElectionIsSlowIsTold, which need not end.
+func TestAClientThatJoinsWhileAnElectionIsSlowIsTold(t *testing.T) {
+	s := run(t, option(serving(t), "advert_interval", 40), "config-changed", "update-status")
+	s = run(t, with(option(s, "router_id", 51), func(s *charmtest.State) { s.Host.Slow = true }), "config-changed")
+	require.NotEmpty(t, s.Host.Pinned)
+	s.Juju.Relate(endpoint.Website, "website:9", juju.Unit{Application: "other"})
+	told := s.Juju.Own("cluster:1")
+	s = run(t, s, "website-relation-joined")
+	require.Equal(t, vip, s.Juju.Own("website:9")["hostname"])
+	require.Equal(t, told, s.Juju.Own("cluster:1"), "no peer is told of what is not over")
 }
 
 // TestUnitsChangeOverThoughElectionsAreSlow, one after the other.

@@ -13,6 +13,7 @@ import (
 
 	"keepalived-charm/internal/charmtest"
 	"keepalived-charm/internal/endpoint"
+	"keepalived-charm/internal/juju"
 )
 
 const threeVIPs = "10.10.74.250 10.10.74.251 10.10.74.252"
@@ -305,6 +306,130 @@ func TestOfTwoThatHoldTheOneLetsGoThatCannotFollowYet(t *testing.T) {
 			c.PowerOn(n)
 		}
 		rest(t, c)
-		require.NotContains(t, holders(t, c, strings.Fields(four)...)[:3], -1, "%s", c)
+		settledSpread(t, c, fmt.Sprint(steps, " steps"))
+		require.NotContains(t, holders(t, c, strings.Fields(four)...), -1, "%s", c)
 	}
+}
+
+// TestUnitsThatComeBackMakeRoomForEachOther: one that began alone runs other virtual router
+// IDs than those that come back, and what they stand aside in, or cannot hold, has some of them.
+func TestUnitsThatComeBackMakeRoomForEachOther(t *testing.T) {
+	t.Parallel()
+	hook := func(c *charmtest.Cluster, n int) {
+		for c.Nodes[n].Busy() && !c.Step(c.Nodes[n]) {
+		}
+	}
+	for claim, happens := range map[string]func(c *charmtest.Cluster){
+		"a new unit begins while the others are off": func(c *charmtest.Cluster) {
+			c.PowerOff(c.Nodes[0])
+			c.PowerOff(c.Nodes[1])
+			c.Set(map[string]any{"router_id": 24})
+			c.Add()
+			hook(c, 2)
+		},
+		"two new units begin, one of them after another change": func(c *charmtest.Cluster) {
+			c.Set(map[string]any{"router_id": 24})
+			c.PowerOff(c.Nodes[1])
+			c.Add()
+			c.PowerOff(c.Nodes[0])
+			c.Add()
+			hook(c, 2)
+			c.Set(map[string]any{"router_id": 22})
+			c.Pass(bootTime)
+			c.PowerOn(c.Nodes[1])
+		},
+	} {
+		c := spreadOut(t, 2, threeVIPs)
+		happens(c)
+		for _, n := range c.Nodes[:2] {
+			if !n.Up {
+				c.Pass(bootTime)
+				c.PowerOn(n)
+			}
+		}
+		rest(t, c)
+		settledSpread(t, c, claim)
+		require.NotContains(t, holders(t, c, strings.Fields(threeVIPs)...), -1, "%s\n%s", claim, c)
+	}
+}
+
+// TestADeadUnitThatToldOfOneRouterTakesNothingFromASpreadHolder: nobody loses an address,
+// when they change and whenever the health checker starts anew after.
+func TestADeadUnitThatToldOfOneRouterTakesNothingFromASpreadHolder(t *testing.T) {
+	second := netip.MustParseAddr("10.10.74.251")
+	for _, d := range []struct{ units, dead int }{{2, 0}, {2, 1}, {3, 0}, {3, 1}, {3, 2}} {
+		t.Run(fmt.Sprintf("%d units, %d is dead", d.units, d.dead), func(t *testing.T) {
+			c := deployed(t, d.units, map[string]any{"virtual_ip": "10.10.74.250 10.10.74.251", "spread": false})
+			c.PowerOff(c.Nodes[d.dead])
+			alive := slices.Delete(slices.Clone(c.Nodes), d.dead, d.dead+1)
+			c.Pass(5)
+			pass := func() {
+				for range 8 {
+					for _, n := range alive {
+						n.Await("update-status")
+						work(c, n)
+					}
+					c.Pass(3)
+				}
+			}
+			pass()
+			gaps := c.GapsAt[second]
+			said := func(when string) {
+				if c.GapsAt[second] != gaps {
+					t.Errorf("%s: %d gaps of 10.10.74.251", when, c.GapsAt[second]-gaps)
+				}
+				gaps = c.GapsAt[second]
+				for _, n := range alive {
+					if aside := n.Juju.Own("cluster:1")["aside-1"]; aside != "" {
+						t.Errorf("%s: stands aside in router 1, %s: %s", when, aside, n.Juju.Status)
+					}
+				}
+			}
+			c.Set(map[string]any{"spread": true})
+			pass()
+			said("changed to spread")
+			c.Set(map[string]any{"healthcheck_interval": 7})
+			pass()
+			said("another option changed")
+		})
+	}
+}
+
+func TestAUnitJoinsWhileTheFirstRouterHasNoVirtualIP(t *testing.T) {
+	const p = "version=3 mode=multicast vrid=%d interval=200ms anchor=169.254.%d.112"
+	s := option(option(option(charmtest.NewState(2), "virtual_ip", "10.10.74.251"), "spread", true), "router_id", 19)
+	s.Juju.Relations[endpoint.Cluster]["cluster:1"][unit(0)] = juju.Databag{"principal": "haproxy/0", "rank": "0", "protocol": "1", "address": "10.10.74.11", "knows": "0:1,1:1",
+		"vrrp": fmt.Sprintf(p, 19, 19) + " spread=true", "vrrp-1": fmt.Sprintf(p, 20, 20), "vips-1": "10.10.74.251"}
+	s.Juju.Relations[endpoint.Cluster]["cluster:1"][unit(1)] = juju.Databag{"principal": "haproxy/1", "rank": "1", "protocol": "1", "address": "10.10.74.12", "knows": "0:1,1:1",
+		"vrrp": fmt.Sprintf(p, 20, 20) + " spread=true", "aside": "keepalived/0 1 5 " + fmt.Sprintf(p, 19, 19) + " spread=true",
+		"vrrp-1": fmt.Sprintf(p, 21, 21), "vips-1": "10.10.74.251"}
+	out := charmtest.RunHook(t, charmtest.Hook{Name: "config-changed"}, s)
+	require.NoError(t, out.Err)
+}
+
+func TestAVirtualIPThatHasNoRouterYetIsTold(t *testing.T) {
+	c := spreadOut(t, 2, "10.10.74.250 10.10.74.251")
+	require.Equal(t, []int{0, 1}, holders(t, c, "10.10.74.250", "10.10.74.251"))
+	c.Set(map[string]any{"router_id": 42})
+	work(c, c.Nodes[0]) // announces
+	c.Nodes[0].Agent = false
+	work(c, c.Nodes[1])
+	c.Set(map[string]any{"virtual_ip": "10.10.74.250 10.10.74.251 10.10.74.252"})
+	work(c, c.Nodes[1])
+	require.Equal(t, []int{-1}, holders(t, c, "10.10.74.252"), "%s", c)
+	require.Contains(t, c.Nodes[1].Juju.Status.Message, "10.10.74.252")
+}
+
+func TestPlacesThatAPeerClaimsBlockNobody(t *testing.T) {
+	s := option(serving(t), "spread", true)
+	s = run(t, s, "config-changed", "update-status")
+	bag := juju.Databag{"principal": "haproxy/1", "rank": "1", "protocol": "1", "address": "10.10.74.12", "knows": "0:1,1:1",
+		"vrrp": "version=3 mode=multicast vrid=23 interval=200ms anchor=169.254.23.112 spread=true"}
+	for k := 1; k < 240; k++ {
+		bag[fmt.Sprint("vrrp-", k)] = fmt.Sprintf("version=3 mode=multicast vrid=%d interval=200ms anchor=169.254.%d.112", 23+k%200, 23+k%200)
+		bag[fmt.Sprint("vips-", k)] = fmt.Sprintf("10.9.9.%d", k)
+	}
+	s.Juju.Relations[endpoint.Cluster]["cluster:1"][unit(1)] = bag
+	s = run(t, option(s, "virtual_ip", vip+" 10.10.74.251"), "config-changed", "update-status")
+	require.NotContains(t, s.Juju.Status.String(), "blocked")
 }

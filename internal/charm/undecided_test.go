@@ -1,6 +1,8 @@
 package charm_test
 
 import (
+	"maps"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -16,8 +18,13 @@ import (
 func undecided(t *testing.T) map[string]charmtest.State {
 	t.Helper()
 	return map[string]charmtest.State{
-		`blocked: option router_id is "300"`:                option(python(0), "router_id", 300),
-		"blocked: a later revision of the charm left":       left(serving(t)),
+		`blocked: option router_id is "300"`:          option(python(0), "router_id", 300),
+		"blocked: a later revision of the charm left": left(serving(t)),
+		`blocked: option port is "x"`: option(with(serving(t), func(s *charmtest.State) {
+			p := s.Layout().Record()
+			s.Host.Files[p] = strings.Replace(s.Host.Files[p], `"healthcheck_type": "tcp"`, `"healthcheck_type": "ping"`, 1)
+			require.Contains(t, s.Host.Files[p], "ping", "what another revision takes, this one may not")
+		}), "port", "x"),
 		`blocked: option advert_interval is "0", must be s`: option(with(serving(t), func(s *charmtest.State) { s.Host.Files[s.Layout().Record()] = "spoilt" }), "advert_interval", 0),
 	}
 }
@@ -95,6 +102,24 @@ func TestWhatCannotBeUsedIsNotToldToClients(t *testing.T) {
 	unit.Juju.Own("website:3")["hostname"], unit.Juju.Own("website:3")["port"] = "api.example.com", "6443"
 	bag = run(t, unit, "upgrade-charm").Juju.Own("website:9")
 	require.Equal(t, []string{"api.example.com", "6443"}, []string{bag["hostname"], bag["port"]})
+}
+
+// TestJujusOwnAddressOnWebsiteIsMadeGoodByAUnitThatCanDecideNothing, in the hook after
+// config-changed. Nothing else of what clients were told changes.
+func TestJujusOwnAddressOnWebsiteIsMadeGoodByAUnitThatCanDecideNothing(t *testing.T) {
+	for says, s := range undecided(t) {
+		t.Run(says, func(t *testing.T) {
+			s.Juju.Relate(endpoint.Website, "website:9", juju.Unit{Application: "other"})
+			bag := s.Juju.Own("website:9")
+			bag["hostname"], bag["private-address"], bag["port"] = "api.example.com", vip, "6443"
+			told := maps.Clone(bag)
+			s = run(t, s, "config-changed")
+			require.Contains(t, s.Juju.Status.String(), says)
+			require.NotEqual(t, told, s.Juju.Own("website:9"))
+			s = run(t, s, "update-status")
+			require.Equal(t, told, s.Juju.Own("website:9"))
+		})
+	}
 }
 
 // TestAKeepalivedThatIsNotTheUnitsIsNotStarted: the unit has not begun to serve.

@@ -116,3 +116,17 @@ func TestAUnicastUnitClaimsNothingBeforeItKnowsAllAndAllSendToIt(t *testing.T) {
 func TestASingleUnicastUnitServesAtOnce(t *testing.T) {
 	require.Empty(t, waits(t, run(t, unicastUnit(0, 1), "install", "config-changed")))
 }
+
+func TestAnAddressThatAPeerTellsFaultsNoHook(t *testing.T) {
+	for _, a := range []string{"::ffff:10.10.74.12", "::", "ff02::12", "::1", "127.0.0.1", "0.0.0.0", "224.0.0.18", "255.255.255.255"} {
+		for _, own := range []string{vip, "fd00::250"} {
+			s := option(option(charmtest.NewState(0), "vrrp_mode", "unicast"), "virtual_ip", own)
+			s.Juju.Options["network_interface"], s.Host.Holds = "eth0", true
+			s = run(t, s, "install", "config-changed", "update-status")
+			s.Juju.Relations[endpoint.Cluster]["cluster:1"][unit(1)] = juju.Databag{"principal": "haproxy/1", "rank": "1", "protocol": "1", "address": a,
+				"vrrp": "version=3 mode=unicast vrid=23 interval=200ms anchor=169.254.23.112 interface=eth0", "lists": "10.10.74.11", "knows": "0:1,1:1"}
+			s = run(t, s, "cluster-relation-changed")
+			require.NotContains(t, s.Host.Keepalived.Loaded, "\n        "+a+"\n", "with %s", own)
+		}
+	}
+}

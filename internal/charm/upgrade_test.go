@@ -85,3 +85,43 @@ func TestAnUpgradeOfTheBaseIsOverInTheNextBoot(t *testing.T) {
 		require.NotContains(t, u.Host.Files, u.Layout().Upgrading(), claim)
 	}
 }
+
+// TestAMarkOfAnUpgradeOfTheBaseThatIsSpoiltKeepsNoUnitOut, as a power cut leaves it.
+func TestAMarkOfAnUpgradeOfTheBaseThatIsSpoiltKeepsNoUnitOut(t *testing.T) {
+	for _, text := range []string{"", "\x00\x00", "until post-series-upgrade, since b"} {
+		s := run(t, serving(t), "pre-series-upgrade")
+		require.Contains(t, s.Host.Files, s.Layout().Upgrading())
+		s.Host.Files[s.Layout().Upgrading()] = text
+		s.Host.Boots++
+		s = run(t, s, "start")
+		require.Contains(t, s.Juju.Status.Message, "VIP ready", "%q", text)
+		require.NotContains(t, s.Host.Files, s.Layout().Upgrading())
+	}
+}
+
+// TestAnUpgradeOfTheBaseIsOverThoughTheUnitCannotServe yet: every later hook of that boot would
+// go on to hand over.
+func TestAnUpgradeOfTheBaseIsOverThoughTheUnitCannotServe(t *testing.T) {
+	for claim, set := range map[string]func(h *charmtest.Host, on bool){
+		"keepalived refuses the configuration": func(h *charmtest.Host, on bool) {
+			if h.Refuse = ""; on {
+				h.Refuse = "vrrp_instance"
+			}
+		},
+		"the package cannot be had": func(h *charmtest.Host, on bool) {
+			if h.Gone = on; on {
+				h.Installed, h.Keepalived = false, charmtest.Daemon{}
+			}
+		},
+	} {
+		t.Run(claim, func(t *testing.T) {
+			s := run(t, serving(t), "pre-series-upgrade")
+			s = run(t, with(s, func(s *charmtest.State) { set(&s.Host, true) }), "post-series-upgrade", "update-status")
+			require.NotContains(t, s.Host.Files, s.Layout().Upgrading())
+			require.Contains(t, s.Juju.Status.String(), "blocked: keepalived ")
+			s = run(t, with(s, func(s *charmtest.State) { set(&s.Host, false) }), "update-status")
+			require.Contains(t, s.Juju.Status.Message, "VIP ready")
+			require.Empty(t, s.Stale())
+		})
+	}
+}

@@ -404,8 +404,8 @@ func (h *Host) applySettings() error {
 			return err
 		}
 	}
-	text, ours := h.Files[layout.SysctlFile]
-	if !ours {
+	text := h.Files[layout.SysctlFile]
+	if !facts.Ours(text) {
 		maps.Copy(h.Settings, before)
 		return nil
 	}
@@ -422,8 +422,13 @@ func (h *Host) applySettings() error {
 	return err
 }
 
+// settings are those of the charm's file.
 func settings(text string) map[string]string {
 	found := map[string]string{}
+	if !facts.Ours(text) {
+		return found
+	}
+	text, _, _ = strings.Cut(text, layout.SysctlBefore)
 	for line := range strings.Lines(uncomment(text)) {
 		if name, value, ok := strings.Cut(line, "="); ok {
 			found[strings.TrimSpace(name)] = strings.TrimSpace(value)

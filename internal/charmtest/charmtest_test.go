@@ -57,7 +57,7 @@ func TestAForgottenReloadShows(t *testing.T) {
 
 func TestEveryForgottenFollowUpShows(t *testing.T) {
 	h := NewHost("10.0.0.9/24")
-	applied(t, &h, step.Step{Action: step.Write, Files: []step.File{{Path: layout.SysctlFile, Content: "net.ipv4.ip_nonlocal_bind = 1\n"}}})
+	applied(t, &h, step.Step{Action: step.Write, Files: []step.File{{Path: layout.SysctlFile, Content: "# Written by the Juju charm keepalived\nnet.ipv4.ip_nonlocal_bind = 1\n"}}})
 	require.Len(t, h.Stale("keepalived"), 1)
 	applied(t, &h, step.Step{Action: step.Write, Files: []step.File{{Path: paths().CheckerUnit(), Content: "[Service]\n"}, {Path: paths().CheckerConfig(), Content: "{}"}}})
 	require.Len(t, h.Stale("keepalived"), 2)

@@ -14,14 +14,16 @@ import (
 	"net/textproto"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
 	"keepalived-charm/internal/healthcheck"
 )
 
-// maxHeader bounds what a check reads of an answer; the body is not read.
-const maxHeader = 64 << 10
+// maxRead bounds what a check reads of an answer: its status line, and all of the interim
+// answers before it.
+const maxRead = 64 << 10
 
 // httpProber asks for one path and looks at the status of the answer. It speaks on its
 // own connection: an http.Transport leaves one that is still being made to itself when a
@@ -31,9 +33,11 @@ type httpProber struct {
 	*aim
 	path   *url.URL
 	scheme string
-	host   string
-	expect healthcheck.StatusRange
-	tls    *tls.Config // nil: http
+	// host is the name or address that a certificate is verified for, and named the same
+	// as URLs have it; both are empty for the target.
+	host, named string
+	expect      healthcheck.StatusRange
+	tls         *tls.Config // nil: http
 }
 
 // newHTTPProber reads the CA.
@@ -42,7 +46,10 @@ func newHTTPProber(c healthcheck.Check, aim *aim) (prober, error) {
 	if err != nil {
 		return nil, fmt.Errorf("check path %q is not a URL path", c.Path)
 	}
-	p := &httpProber{aim: aim, path: path, scheme: string(c.Type), host: c.Host, expect: c.ExpectStatus}
+	p := &httpProber{aim: aim, path: path, scheme: string(c.Type), host: c.Host, named: c.Host, expect: c.ExpectStatus}
+	if a, err := netip.ParseAddr(c.Host); err == nil && a.Is6() {
+		p.named = "[" + c.Host + "]" // RFC 3986 section 3.2.2
+	}
 	if c.Type == healthcheck.HTTPS {
 		if p.tls, err = tlsConfig(c); err != nil {
 			return nil, err
@@ -56,6 +63,11 @@ func newHTTPProber(c healthcheck.Check, aim *aim) (prober, error) {
 func tlsConfig(c healthcheck.Check) (*tls.Config, error) {
 	config := &tls.Config{InsecureSkipVerify: c.CA == ""}
 	if c.CA == "" {
+		// Nor how old a service's TLS is.
+		config.MinVersion = tls.VersionTLS10
+		for _, suite := range slices.Concat(tls.CipherSuites(), tls.InsecureCipherSuites()) {
+			config.CipherSuites = append(config.CipherSuites, suite.ID)
+		}
 		return config, nil
 	}
 	pem, err := os.ReadFile(c.CA)
@@ -106,35 +118,34 @@ func (p *httpProber) exchange(conn net.Conn, u *url.URL, server netip.AddrPort) 
 	}
 	// One path, and a connection that is not kept (RFC 9112 sections 3 and 9.6).
 	_, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: keepalived-charm\r\nConnection: close\r\n\r\n",
-		u.RequestURI(), cmp.Or(p.host, u.Host))
+		u.RequestURI(), cmp.Or(p.named, u.Host))
 	if err != nil {
 		return 0, err
 	}
-	limited := &io.LimitedReader{R: conn, N: maxHeader}
-	for answers := bufio.NewReader(limited); ; {
-		status, err := readAnswer(answers)
+	limited := &io.LimitedReader{R: conn, N: maxRead}
+	for lines := textproto.NewReader(bufio.NewReader(limited)); ; {
+		status, err := readStatus(lines)
 		switch {
 		case err != nil && limited.N <= 0:
-			return 0, fmt.Errorf("its header is longer than %d bytes", maxHeader)
+			return 0, fmt.Errorf("no answer within %d bytes", maxRead)
 		case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
 			return 0, errors.New("closed without an answer")
 		case err != nil:
 			return 0, err
-		case status >= 200 || status == switching:
+		case !interim(status):
 			return status, nil
 		}
-		// An interim answer (RFC 9110 section 15.2): the final one follows.
 	}
 }
 
-// switching is the one interim status after which no other follows (RFC 9110 section
-// 15.2.2).
-const switching = 101
+// interim tells a status after which another follows (RFC 9110 section 15.2): all that
+// begin with 1 but for the switch to another protocol.
+func interim(status int) bool { return status < 200 && status != 101 }
 
-// readAnswer reads the status line and the header of an answer (RFC 9112 sections 4 and
-// 5), and nothing of its body, which may be endless.
-func readAnswer(answers *bufio.Reader) (status int, err error) {
-	lines := textproto.NewReader(answers)
+// readStatus reads the status line of an answer (RFC 9112 section 4). Of an interim one it
+// reads the header as well, which ends with an empty line; what else an answer is like, and
+// whether it ends, is none of the check's business.
+func readStatus(lines *textproto.Reader) (status int, err error) {
 	line, err := lines.ReadLine()
 	if err != nil {
 		return 0, err
@@ -145,7 +156,9 @@ func readAnswer(answers *bufio.Reader) (status int, err error) {
 	if !strings.HasPrefix(version, "HTTP/") || len(code) != 3 || err != nil || status < 100 {
 		return 0, fmt.Errorf("malformed HTTP response %q", line)
 	}
-	_, err = lines.ReadMIMEHeader()
+	for interim(status) && line != "" && err == nil {
+		line, err = lines.ReadLine()
+	}
 	return status, err
 }
 

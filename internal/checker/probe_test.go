@@ -2,6 +2,7 @@ package checker
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/pem"
 	"fmt"
 	"io"
@@ -14,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -328,6 +330,83 @@ func TestHTTPLooksAtTheStatus(t *testing.T) {
 	}
 }
 
+// One that could not be would end the checker at its start, again and again.
+func TestEveryPathThatIsValidCanBeAskedFor(t *testing.T) {
+	for path, valid := range map[string]bool{
+		"/": true, "/a%20b": true, "//": true, "//a": true, "/:": true, "/a:b@c": true, "/[": true, "/?a=%": true, "/?q=%zz": true,
+		"/health%": false, "/100%/ok": false, "/a%zz": false,
+	} {
+		c := healthcheck.Check{Type: healthcheck.HTTP, Target: "127.0.0.1:80", Path: path}
+		require.Equal(t, valid, c.ValidPath(), path)
+		_, err := newProber(healthcheck.Config{Check: c})
+		require.Equal(t, valid, err == nil, path)
+	}
+}
+
+func TestTheHostIsSentAsURLsHaveIt(t *testing.T) {
+	hosts := make(chan string, 1)
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { hosts <- r.Host }))
+	t.Cleanup(server.Close)
+	target := server.Listener.Addr().String()
+	for host, sent := range map[string]string{"": target, "www.example.com": "www.example.com", "10.10.74.250": "10.10.74.250", "fd00::10": "[fd00::10]"} {
+		c := healthcheck.Check{Type: healthcheck.HTTP, Target: target, Host: host}
+		require.True(t, c.ValidHost())
+		require.NoError(t, probe(t, c))
+		require.Equal(t, sent, <-hosts)
+	}
+}
+
+// answering is a service that gives each connection a text once it has read a request, and
+// closes it.
+func answering(t *testing.T, text string) netip.AddrPort {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				_, _ = conn.Read(make([]byte, 4096))
+				_, _ = io.WriteString(conn, text)
+			}()
+		}
+	}()
+	return addrOf(l)
+}
+
+func TestTheStatusDecidesWhateverTheHeaderIsLike(t *testing.T) {
+	const early = "HTTP/1.1 103 Early Hints\r\nno header\r\n\r\n"
+	for name, c := range map[string]struct{ answer, err string }{
+		"no empty line at the end":  {"HTTP/1.0 200 OK\r\n", ""},
+		"a header without a colon":  {"HTTP/1.1 200 OK\r\nServer nginx\r\n\r\n", ""},
+		"a space before a colon":    {"HTTP/1.1 200 OK\r\nX-A : b\r\n\r\n", ""},
+		"a space at the beginning":  {"HTTP/1.1 200 OK\r\n X: b\r\n\r\n", ""},
+		"a byte that is no token":   {"HTTP/1.1 200 OK\r\nX-\xc3\xa4: b\r\n\r\n", ""},
+		"behind an interim answer":  {early + "HTTP/1.1 200 OK\r\n", ""},
+		"a switch of the protocol":  {"HTTP/1.1 101 Switching Protocols\r\n", "answered with status 101"},
+		"a bad status":              {"HTTP/1.1 503 No\r\nX-A : b\r\n\r\n", "answered with status 503"},
+		"an interim answer alone":   {early, "closed without an answer"},
+		"an interim answer no more": {"HTTP/1.1 100 Continue\r\n", "closed without an answer"},
+		"nothing":                   {"", "closed without an answer"},
+		"another protocol":          {"220 smtp ready\r\n", `malformed HTTP response "220 smtp ready"`},
+		"interim answers for ever":  {strings.Repeat(early, 10_000), "no answer within 65536 bytes"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := probe(t, healthcheck.Check{Type: healthcheck.HTTP, Target: answering(t, c.answer).String()})
+			if c.err == "" {
+				require.NoError(t, err)
+			} else {
+				require.ErrorContains(t, err, c.err)
+			}
+		})
+	}
+}
+
 func TestHTTPSVerifiesOnlyWithACA(t *testing.T) {
 	server := httptest.NewUnstartedServer(web())
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
@@ -352,6 +431,23 @@ func TestHTTPSVerifiesOnlyWithACA(t *testing.T) {
 	check.CA = own
 	_, err = newProber(healthcheck.Config{Check: check})
 	require.EqualError(t, err, "cannot use check CA "+own+": it holds no certificate")
+}
+
+func TestHTTPSWithoutACAWorksWithAnyTLS(t *testing.T) {
+	for name, config := range map[string]*tls.Config{
+		"TLS 1.0":                  {MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS10},
+		"TLS 1.1":                  {MinVersion: tls.VersionTLS11, MaxVersion: tls.VersionTLS11},
+		"TLS 1.2 and RSA exchange": {MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_RSA_WITH_AES_128_GCM_SHA256}},
+		"TLS 1.3":                  {MinVersion: tls.VersionTLS13},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := httptest.NewUnstartedServer(web())
+			server.TLS = config
+			server.StartTLS()
+			t.Cleanup(server.Close)
+			require.NoError(t, probe(t, healthcheck.Check{Type: healthcheck.HTTPS, Target: server.Listener.Addr().String(), Path: "/ok"}))
+		})
+	}
 }
 
 // BenchmarkProbe shows what one check costs, the service's part included; CPU of

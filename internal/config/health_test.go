@@ -70,7 +70,7 @@ func TestEveryTypeOfCheckGetsWhatItNeeds(t *testing.T) {
 }
 
 func TestAUnitMustBeNamed(t *testing.T) {
-	for _, target := range []string{"", "haproxy", "haproxy.device", "127.0.0.1:443", "a b.service"} {
+	for _, target := range []string{"", "haproxy", "haproxy.device", "127.0.0.1:443", "a b.service", ".service", "haproxy@.service", "@.service", "@x.service"} {
 		_, err := config.Parse(map[string]any{"healthcheck_type": "unit", "healthcheck_target": target})
 		require.ErrorContains(t, err, "must be the name of a systemd unit such as haproxy.service while healthcheck_type is unit")
 	}

@@ -25,11 +25,13 @@ func (o *Options) versionFits() string {
 	return ""
 }
 
-// The bounds of the advertisement interval over all VRRP versions.
-const (
-	ShortestInterval = 50 * time.Millisecond
-	LongestInterval  = 255 * time.Second
-)
+// IsInterval tells whether a VRRP version can have an advertisement interval.
+func IsInterval(version int, d time.Duration) bool {
+	if version == 2 {
+		return d >= time.Second && d <= 255*time.Second && d%time.Second == 0
+	}
+	return d >= 50*time.Millisecond && d <= 40950*time.Millisecond && d%(10*time.Millisecond) == 0
+}
 
 // isSecretURI tells a secret's URI as juju add-secret prints it, with or without the
 // model.
@@ -60,7 +62,7 @@ func (o *Options) setAuthSecret(s string) string {
 func (o *Options) setAdvertInterval(raw any) string {
 	set := func(o *Options, d time.Duration) { o.AdvertInterval = d }
 	if o.Version == 2 {
-		if seconds(1, 255, time.Millisecond, set)(o, raw) != "" || o.AdvertInterval%time.Second != 0 {
+		if seconds(1, 255, time.Millisecond, set)(o, raw) != "" || !IsInterval(2, o.AdvertInterval) {
 			return "whole seconds in 1-255 while vrrp_version is 2"
 		}
 		return ""

@@ -16,17 +16,17 @@ func Judge(v View, l Look) []Finding {
 	return findings
 }
 
-// macs tells whose an interface is: what the peers told, and who answers at a
-// peer's own address now.
-func (v View) macs(l Look) map[string]string {
-	known := map[string]string{}
+// macs tells whose an interface is, of which there may be several on one machine: what the
+// peers told, and who answers at a peer's own address now.
+func (v View) macs(l Look) map[string][]Peer {
+	known := map[string][]Peer{}
 	for _, p := range v.Peers {
 		for _, m := range p.MACs {
-			known[m] = p.Name
+			known[m] = append(known[m], p)
 		}
 		for _, a := range l.Answers {
 			if slices.Contains(p.Addresses, a.Address) && a.By.MAC != "" {
-				known[a.By.MAC] = p.Name
+				known[a.By.MAC] = append(known[a.By.MAC], p)
 			}
 		}
 	}
@@ -44,11 +44,11 @@ func (v View) Near(l Look, h Host) string { return v.peerOf(v.macs(l), h) }
 
 // sender goes by what the peer told: another application of the charm may send from its
 // machine, on which it keeps this one from serving.
-func (v View) sender(known map[string]string, h Heard) string {
+func (v View) sender(known map[string][]Peer, h Heard) string {
 	if v.foreign(h) {
 		return ""
 	}
-	return v.telling(v.peerOf(known, h.Sender), func(p Peer) bool { return slices.Contains(p.Routers, h.VirtualRouterID) })
+	return name(v.peersOf(known, h.Sender), func(p Peer) bool { return slices.Contains(p.Routers, h.VirtualRouterID) })
 }
 
 // foreign tells an advertisement of the unit's virtual routers that no unit of its group
@@ -60,24 +60,28 @@ func (v View) foreign(h Heard) bool {
 	})
 }
 
-func (v View) answerer(known map[string]string, h Host) string {
-	return v.telling(v.peerOf(known, h), func(p Peer) bool { return p.Runs != nil })
+func (v View) answerer(known map[string][]Peer, h Host) string {
+	return name(v.peersOf(known, h), func(p Peer) bool { return p.Runs != nil })
 }
 
-// telling returns the name of a peer that told so; empty if it did not.
-func (v View) telling(name string, so func(Peer) bool) string {
-	if slices.ContainsFunc(v.Peers, func(p Peer) bool { return p.Name == name && so(p) }) {
-		return name
+// name returns that of the first peer that is so; empty for none.
+func name(peers []Peer, so func(Peer) bool) string {
+	if n := slices.IndexFunc(peers, so); n >= 0 {
+		return peers[n].Name
 	}
 	return ""
 }
 
-// peerOf names the peer on whose machine somebody is.
-func (v View) peerOf(known map[string]string, h Host) string {
-	for _, p := range v.Peers {
-		if slices.Contains(p.Addresses, h.Address) {
-			return p.Name
-		}
+// peerOf names a peer on whose machine somebody is.
+func (v View) peerOf(known map[string][]Peer, h Host) string {
+	return name(v.peersOf(known, h), func(Peer) bool { return true })
+}
+
+// peersOf are the peers on the machine that somebody is on.
+func (v View) peersOf(known map[string][]Peer, h Host) []Peer {
+	at := slices.DeleteFunc(slices.Clone(v.Peers), func(p Peer) bool { return !slices.Contains(p.Addresses, h.Address) })
+	if len(at) > 0 {
+		return at
 	}
 	return known[h.MAC]
 }
@@ -91,7 +95,7 @@ func (v View) ours(h Heard) bool {
 // routers finds strangers that advertise the virtual router ID. A unit that takes
 // advertisements from its peers alone (unicast) is not disturbed by others. Who sends
 // from a peer's machine may be that peer before it has told so.
-func (v View) routers(l Look, known map[string]string) []Finding {
+func (v View) routers(l Look, known map[string][]Peer) []Finding {
 	var findings []Finding
 	if v.Runs.Mode == vrrp.Unicast {
 		return nil
@@ -111,7 +115,7 @@ func (v View) routers(l Look, known map[string]string) []Finding {
 
 // addresses finds who else has a virtual IP. One finding tells of all virtual IPs
 // that a peer has; a stranger is told for each.
-func (v View) addresses(l Look, known map[string]string) []Finding {
+func (v View) addresses(l Look, known map[string][]Peer) []Finding {
 	var findings []Finding
 	told := map[string]bool{}
 	for _, a := range l.Answers {
@@ -148,7 +152,7 @@ func named(l Look, h Host) Host {
 }
 
 // path tells what becomes of a peer's advertisements, of whichever virtual router.
-func (v View) path(l Look, known map[string]string, peer string) Path {
+func (v View) path(l Look, known map[string][]Peer, peer string) Path {
 	p := Lost
 	for _, h := range l.Heard {
 		if h.Interface != v.Interface || h.Six() != v.Runs.Anchor.Is6() || v.sender(known, h) != peer {

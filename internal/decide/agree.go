@@ -4,7 +4,6 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
-	"time"
 
 	"keepalived-charm/internal/config"
 	"keepalived-charm/internal/facts"
@@ -35,7 +34,7 @@ func (d Desired) standing(o facts.Observed, r Router) group.View {
 		Ignored: len(d.unaware) > 0,
 		Planned: o.Planned, Python: d.pythonLeft(o, current),
 		Holds: serves && (o.Machine.Has(current.Anchor) || d.midway(o, r)), Reign: d.reign(o.Machine, r),
-		Fresh: d.unconfirmed, Ends: d.ends, Awaited: r.awaited(), Accepts: d.acceptable(o.Machine),
+		Fresh: d.unconfirmed, Ends: d.ends, Awaited: r.awaited(current.VirtualRouterID), Accepts: d.acceptable(o.Machine),
 		// Routers that are to end are silent by the time the first one changes.
 		Taken: (!current.Spread || wanted.Spread) && r.occupied(wanted.VirtualRouterID),
 	}
@@ -76,10 +75,11 @@ func (d Desired) midway(o facts.Observed, r Router) bool {
 	return false
 }
 
-// departs tells a unit that is being taken out of a group of several. The peer relation
-// of one that comes from the Python charm is yet to come.
+// departs tells a unit that is being taken out of a group of several, as it may be where
+// nothing tells. The peer relation of one that comes from the Python charm is yet to come.
 func departs(o facts.Observed, current vrrp.Parameters) bool {
-	return o.Leaving() && current.Constant() && o.Installed().Peers
+	several := o.Departs() || o.Machine.Checker == nil || o.Machine.Checker.Peers
+	return o.Leaving() && current.Constant() && several
 }
 
 // hearsDeparted tells that a unit advertises which this one listed as a peer and which is
@@ -116,11 +116,8 @@ func (d Desired) acceptable(m facts.Machine) func(vrrp.Parameters) bool {
 
 func (d Desired) sayable(p vrrp.Parameters) bool {
 	known := p.Constant() || slices.ContainsFunc(d.Options.VirtualIPs, func(v config.VirtualIP) bool { return v.Addr() == p.Anchor })
-	step := 10 * time.Millisecond
-	if p.Version == 2 {
-		step = time.Second
-	}
-	return known && (p.Auth == "" || p.Auth == vrrp.Fingerprint(d.secret)) && p.Interval%step == 0 && p.Interval >= config.ShortestInterval && p.Interval <= config.LongestInterval
+	// Version 2 knows IPv4 alone.
+	return known && (p.Auth == "" || p.Auth == vrrp.Fingerprint(d.secret)) && (p.Version == 3 || p.Anchor.Is4()) && config.IsInterval(p.Version, p.Interval)
 }
 
 // reign is when this unit's instance became MASTER, in seconds since 1970.

@@ -1,6 +1,7 @@
 package decide
 
 import (
+	"cmp"
 	"maps"
 	"net/netip"
 	"slices"
@@ -30,6 +31,7 @@ func (d *Desired) arrange(o facts.Observed) error {
 			r.Waits = d.waitsFor(o, *r)
 		}
 	}
+	d.Trial = d.trial(o)
 	d.Watch = d.checker()
 	d.Watch.Deserted = d.deserted(o, d.Routers[0])
 	return nil
@@ -51,35 +53,69 @@ func (d Desired) unready(o facts.Observed, r Router) group.Aside {
 	return r.Aside
 }
 
-// locate finds the interfaces of the virtual IPs, and where advertisements travel:
-// where the first virtual IP of their family is, those of all routers.
+// seats are where the virtual IPs are, and where advertisements travel: where the first
+// virtual IP of their family is, those of all routers.
+type seats struct {
+	chosenFor map[netip.Addr]string
+	// Speaks is the interface where advertisements travel.
+	Speaks string
+}
+
+// locate claims the seats for what the unit runs and, before it announces a change or stands
+// aside for one, those that it would have after that.
 func (d *Desired) locate(o facts.Observed) error {
 	one := d.Routers[0]
 	six := one.Run.Anchor.Is6()
-	d.chosenFor = map[netip.Addr]string{}
-	for _, v := range d.Options.VirtualIPs {
-		if err := d.claimAddress(o, v.Addr()); err != nil {
+	var err error
+	if d.seats, err = d.claimSeats(o, one.Run); err != nil {
+		return err
+	}
+	if d.later = d.seats; one.Wanted != one.Run {
+		if d.later, err = d.claimSeats(o, one.Wanted); err != nil {
 			return err
 		}
-		name := d.chosenFor[v.Addr()]
-		if !slices.Contains(d.Links, name) {
+	}
+	for _, v := range d.Options.VirtualIPs {
+		if name := d.chosenFor[v.Addr()]; !slices.Contains(d.Links, name) {
 			d.Links = append(d.Links, name)
 		}
-		if d.Speaks == "" && v.Addr().Is6() == six {
-			d.Speaks = name
-		}
-	}
-	if d.Speaks == "" {
-		d.Speaks = d.spoken(o.Machine)
 	}
 	d.address = source(o.Machine, d.Speaks, six)
 	if d.mute = !d.address.IsValid(); d.mute {
 		d.address = d.told.Address // it may come back
-		if one.Run.Mode == vrrp.Unicast {
-			return d.weigh(Claim{Held: o.Machine.Applied.Routers[0].Mode == vrrp.Unicast, Refusal: d.muteness(six)})
-		}
 	}
 	return nil
+}
+
+// claimSeats claims the interfaces for what parameters say.
+func (d *Desired) claimSeats(o facts.Observed, p vrrp.Parameters) (seats, error) {
+	at := seats{chosenFor: map[netip.Addr]string{}}
+	for _, v := range d.Options.VirtualIPs {
+		name, err := d.claimAddress(o, v.Addr(), p)
+		if err != nil {
+			return at, err
+		}
+		at.chosenFor[v.Addr()] = name
+		if at.Speaks == "" && v.Addr().Is6() == p.Anchor.Is6() {
+			at.Speaks = name
+		}
+	}
+	at.Speaks = cmp.Or(at.Speaks, spoken(o.Machine), at.chosenFor[d.Options.VirtualIPs[0].Addr()])
+	return at, d.claimLink(o, p, at.Speaks)
+}
+
+// trial are the VRRP instances as they are to be after a change that this unit announces now;
+// none while it does not.
+func (d Desired) trial(o facts.Observed) (all []keepalived.VRRPInstance) {
+	if !d.AnyRouter(func(r Router) bool { return r.Next != nil && (r.told.Next == nil || *r.told.Next != *r.Next) }) {
+		return nil
+	}
+	d.seats, d.address = d.later, source(o.Machine, d.later.Speaks, d.Routers[0].Wanted.Anchor.Is6())
+	for _, r := range d.Routers {
+		r.Run = r.Wanted
+		all = append(all, d.instance(o, r))
+	}
+	return all
 }
 
 // instance is the VRRP instance of a virtual router on this unit.
@@ -127,23 +163,23 @@ func (d Desired) Placed() []keepalived.VirtualAddress {
 }
 
 // muteness tells that unicast advertisements have no address to come from.
-func (d Desired) muteness(six bool) error {
+func muteness(name string, six bool) error {
 	kind := "IPv4"
 	if six {
 		kind = "link-local IPv6"
 	}
-	return &status.Blocked{Message: "interface " + d.Speaks + " has no " + kind + " address, which vrrp_mode=unicast needs"}
+	return &status.Blocked{Message: "interface " + name + " has no " + kind + " address, which vrrp_mode=unicast needs"}
 }
 
-// spoken is the interface of the instance in use, else that of the first virtual
-// IP: while the last virtual IP of a family goes, the others still speak that family.
-func (d Desired) spoken(m facts.Machine) string {
+// spoken is the interface of the instance in use; empty for none. While the last virtual
+// IP of a family goes, the others still speak that family.
+func spoken(m facts.Machine) string {
 	for _, number := range slices.Sorted(maps.Keys(m.Applied.Routers)) {
 		if r := m.Applied.Routers[number]; !m.Applied.Python && m.Exists(r.Link) {
 			return r.Link
 		}
 	}
-	return d.Links[0]
+	return ""
 }
 
 // source is the address that keepalived sends unicast advertisements from and

@@ -34,7 +34,7 @@ func (d Desired) checker() healthcheck.Config {
 	if d.Options.Notify {
 		c.News = d.Layout.News()
 	}
-	if c.Peers && !d.Paused {
+	if c.Peers && !d.Paused && d.AnyRouter(func(r Router) bool { return len(r.VirtualIPs) > 0 }) {
 		c.Booted = d.Layout.Booted()
 	}
 	for _, r := range d.Routers {
@@ -63,6 +63,38 @@ func (d Desired) checked(r Router, booted bool) healthcheck.Instance {
 		h.Watch = netip.AddrPortFrom(r.VirtualIPs[0].Addr(), uint16(d.Options.Port)).String()
 	}
 	return h
+}
+
+// Obeys is the installed configuration of the health checker with an operator's pause or resume
+// in it, false where it is obeyed already: what else was decided is not in it. Who changes what
+// it runs is let in again by nothing but that.
+func (d Desired) Obeys(m facts.Machine) (step.File, bool) {
+	paused := group.Paused.Text()
+	if m.Checker == nil || d.Mode != Serving || d.Paused == (m.Checker.Aside() == paused) || !d.Paused && d.changes(m) {
+		return step.File{}, false
+	}
+	c := *m.Checker
+	c.Instances = slices.Clone(c.Instances)
+	c.Booted = d.Watch.Booted
+	for n := range c.Instances {
+		one := &c.Instances[n]
+		one.Aside, one.Watch = paused, ""
+		for _, i := range d.Watch.Instances {
+			if i.Name == one.Name {
+				one.Aside, one.Watch = i.Aside, i.Watch
+			}
+		}
+	}
+	text, err := c.Marshal()
+	return step.File{Path: d.Layout.CheckerConfig(), Content: string(text)}, err == nil
+}
+
+// changes tells that the unit is to run something else than it does.
+func (d Desired) changes(m facts.Machine) bool {
+	return len(d.Routers) != len(m.Applied.Routers) || d.AnyRouter(func(r Router) bool {
+		runs, known := m.Runs(r.Number)
+		return !known || runs != r.Run
+	})
 }
 
 // Silences tells whether this unit begins, and whether it ends, to stand aside in some

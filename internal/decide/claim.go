@@ -9,6 +9,7 @@ import (
 	"keepalived-charm/internal/config"
 	"keepalived-charm/internal/facts"
 	"keepalived-charm/internal/keepalived"
+	"keepalived-charm/internal/status"
 	"keepalived-charm/internal/vrrp"
 )
 
@@ -18,7 +19,8 @@ import (
 // goes by the last options of which no claim was refused.
 type Claim struct {
 	// Address is a virtual IP, Router a virtual router ID for VRRP over IPv6 (Six) or IPv4;
-	// one of the two on Interface, or neither for what all of them rest on.
+	// one of the two on Interface, neither for VRRP there, and none of all for what all of
+	// them rest on.
 	Address   netip.Addr
 	Router    vrrp.VirtualRouterID
 	Six       bool
@@ -42,6 +44,8 @@ func (c Claim) String() string {
 		what = fmt.Sprintf("virtual router ID %d on %s", c.Router, c.Interface)
 	case c.Address.IsValid():
 		what = c.Address.String() + " on " + cmp.Or(c.Interface, "no interface")
+	case c.Interface != "":
+		what = "VRRP on " + c.Interface
 	}
 	switch {
 	case c.Held && c.Refusal != nil:
@@ -86,10 +90,13 @@ func (d Desired) Finding() error {
 	return nil
 }
 
-// claimAddress adds the claim of a virtual IP.
-func (d *Desired) claimAddress(o facts.Observed, v netip.Addr) error {
-	name, why := d.interfaceFor(o, v)
-	d.chosenFor[v] = name
+// claimAddress adds the claim of a virtual IP, once for each interface, and returns the one
+// for it by these parameters.
+func (d *Desired) claimAddress(o facts.Observed, v netip.Addr, p vrrp.Parameters) (string, error) {
+	name, why := d.interfaceFor(o, v, p)
+	if slices.ContainsFunc(d.Claims, func(c Claim) bool { return c.Address == v && c.Interface == name }) {
+		return name, nil
+	}
 	place, placed := o.Machine.Applied.Addresses[v]
 	if slices.Contains(d.own, v) {
 		why = taken(o, v, o.Event.Unit.String())
@@ -100,7 +107,31 @@ func (d *Desired) claimAddress(o facts.Observed, v netip.Addr) error {
 				Must: "a free address, " + v.String() + " belongs to " + other.Owner}
 		}
 	}
-	return d.weigh(Claim{Address: v, Interface: name, Held: placed && place.Interface == name, Asks: !d.floating[v], Refusal: why})
+	return name, d.weigh(Claim{Address: v, Interface: name, Held: placed && place.Interface == name, Asks: !d.floating[v], Refusal: why})
+}
+
+// claimLink adds the claim of an interface for VRRP, where it can be refused: that of one
+// which the operator names, or of any with unicast. What may be over at any time keeps
+// nobody from beginning, or from going where the others are.
+func (d *Desired) claimLink(o facts.Observed, p vrrp.Parameters, name string) error {
+	m, now := o.Machine, o.Machine.Applied.Routers[0]
+	c := Claim{Interface: name, Held: now.Link == name || slices.ContainsFunc(serving(d.Routers[0].Peers), func(q Peer) bool { return q.Runs == p })}
+	six, moves := p.Anchor.Is6(), !c.Held && p.Interface != ""
+	must := m.Unfit(name)
+	switch {
+	case p.Interface == "" && p.Mode != vrrp.Unicast:
+		return nil
+	case p.Interface != "" && must != "":
+		c.Refusal = &config.Invalid{Option: "network_interface", Value: p.Interface, Must: must}
+	case p.Mode == vrrp.Unicast && !source(m, name, six).IsValid():
+		c.Held, c.Refusal = now.Mode == vrrp.Unicast && !moves, muteness(name, six)
+	case !moves || d.begins:
+	case m.LacksAddress(name, six) != "":
+		c.Refusal = status.Refusal(status.Say(status.NoAddress, "INTERFACE", name, "KIND", m.LacksAddress(name, six)))
+	case !m.Up(name):
+		c.Refusal = status.Refusal(status.Say(status.LinkDown, "INTERFACE", name))
+	}
+	return d.weigh(c)
 }
 
 // claimRouters adds the claims of virtual router IDs: those that the unit is to run now,

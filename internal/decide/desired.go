@@ -16,6 +16,7 @@ import (
 	"keepalived-charm/internal/group"
 	"keepalived-charm/internal/healthcheck"
 	"keepalived-charm/internal/juju"
+	"keepalived-charm/internal/keepalived"
 	"keepalived-charm/internal/layout"
 	"keepalived-charm/internal/status"
 	"keepalived-charm/internal/step"
@@ -66,8 +67,10 @@ func NeedsModel(o facts.Observed) bool { return ModeOf(o.Event.Hook) == Serving 
 type Desired struct {
 	Mode   Mode
 	Layout layout.Layout
-	// Files is the content of every managed file that is to exist.
+	// Files is the content of every managed file that is to exist, Tried that of the
+	// fragment as Trial says; empty for none.
 	Files map[string]string
+	Tried string
 	// Publish holds the keys to write per relation.
 	Publish map[juju.RelationID]juju.Databag
 
@@ -84,8 +87,12 @@ type Desired struct {
 	// Links are those that the instance needs: without one of them it is in
 	// the FAULT state.
 	Links []string
-	// chosenFor is the interface of each virtual IP.
-	chosenFor map[netip.Addr]string
+	// seats are those of what the unit runs, later those of what it wants.
+	seats
+	later seats
+	// Trial are the VRRP instances as they are to be after a change that is announced now:
+	// keepalived tests them before anybody stands aside for it.
+	Trial []keepalived.VRRPInstance
 	// Related tells that there is a peer relation, Unbound that its network space has no
 	// address on this machine.
 	Related, Unbound bool
@@ -113,8 +120,6 @@ type Desired struct {
 	// unconfirmed tells that the health checker waits for a hook to look at its
 	// configuration, as it does after a boot.
 	unconfirmed bool
-	// Speaks is the interface where advertisements travel.
-	Speaks string
 	// address is where peers send unicast advertisements to this unit; mute tells that the
 	// machine has none now.
 	address netip.Addr

@@ -15,8 +15,8 @@ import (
 // interfaceFor chooses the interface of a virtual IP, in whose subnets it must be an
 // address that a host can have. With the error comes the interface that it speaks against;
 // empty for none.
-func (d Desired) interfaceFor(o facts.Observed, v netip.Addr) (string, error) {
-	name, err := d.chosen(o, v)
+func (d Desired) interfaceFor(o facts.Observed, v netip.Addr, p vrrp.Parameters) (string, error) {
+	name, err := d.chosen(o, v, p)
 	if err != nil {
 		return name, err
 	}
@@ -39,7 +39,7 @@ func (d Desired) interfaceFor(o facts.Observed, v netip.Addr) (string, error) {
 // in use, as long as it is there, or the bridge or bond that it became a port of; else the one
 // that suits best. The one in use stays whatever else comes and goes, as units that put an
 // address on different interfaces do not hear each other.
-func (d Desired) chosen(o facts.Observed, v netip.Addr) (string, error) {
+func (d Desired) chosen(o facts.Observed, v netip.Addr, p vrrp.Parameters) (string, error) {
 	m := o.Machine
 	if name := d.pythonInterface(m); name != "" {
 		return name, nil
@@ -48,7 +48,7 @@ func (d Desired) chosen(o facts.Observed, v netip.Addr) (string, error) {
 	if name := d.Options.Interface; name != "" && name != inUse.Interface && !m.Exists(name) {
 		return "", &config.Invalid{Option: "network_interface", Value: name, Must: "an interface of this machine" + names(m)}
 	}
-	if name := d.Routers[0].Run.Interface; name != "" {
+	if name := p.Interface; name != "" {
 		return name, nil
 	}
 	if was := d.Routers[0].Was; used && (was == vrrp.Parameters{} || was.Constant()) && was.Interface == "" {
@@ -61,7 +61,7 @@ func (d Desired) chosen(o facts.Observed, v netip.Addr) (string, error) {
 	}
 	name := d.best(o, v)
 	if !config.Interface(name) {
-		if d.Routers[0].Was.Interface == d.Routers[0].Run.Interface {
+		if d.Routers[0].Was.Interface == p.Interface {
 			name = inUse.Interface // not where the others are about to leave
 		}
 		return name, &status.Blocked{Message: "no interface for virtual IP " + v.String() +

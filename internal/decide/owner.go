@@ -3,6 +3,7 @@ package decide
 import (
 	"cmp"
 	"net/netip"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -37,6 +38,10 @@ func (d Desired) effect(s keepalived.Setting) string {
 	}
 	unknown := keepalived.Unknown(value)
 	switch s.Words[0] {
+	case "include":
+		if ours, err := path.Match(value, d.Layout.Fragment()); err == nil && ours {
+			return "reads the charm's own files once more, by " + value
+		}
 	case "net_namespace":
 		return "puts the virtual IPs into another network namespace"
 	case "vrrp_mcast_group4", "vrrp_mcast_group6":

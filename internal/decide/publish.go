@@ -3,11 +3,11 @@ package decide
 import (
 	"cmp"
 	"maps"
+	"net/netip"
 	"slices"
 
 	"github.com/juju/charm/v12/hooks"
 
-	"keepalived-charm/internal/config"
 	"keepalived-charm/internal/endpoint"
 	"keepalived-charm/internal/facts"
 	"keepalived-charm/internal/group"
@@ -97,16 +97,21 @@ func (d Desired) unheard(r Router) bool {
 }
 
 // Tell is what a unit that can decide nothing tells the clients that it has told nothing
-// yet: what it serves. What the options do not say of it is as others were told.
+// yet: what it serves. What the options do not say of it is as others were told. Those that
+// it has told before get a virtual IP back where Juju put the unit's own address.
 func Tell(o facts.Observed) map[juju.RelationID]juju.Databag {
 	options, served := o.Options.Usable, o.Machine.Served
 	service := endpoint.Service{Hostname: options.Hostname, Port: options.Port}
-	for _, a := range served.Addresses {
-		word := a.String()
-		if n := slices.IndexFunc(options.VirtualIPs, func(v config.VirtualIP) bool { return v.Addr() == a }); n >= 0 {
-			word = options.VirtualIPs[n].Written
+	said := map[netip.Addr]bool{}
+	for _, v := range options.VirtualIPs {
+		if slices.Contains(served.Addresses, v.Addr()) {
+			service.Addresses, said[v.Addr()] = append(service.Addresses, v.Written), true
 		}
-		service.Addresses = append(service.Addresses, word)
+	}
+	for _, a := range served.Addresses {
+		if !said[a] {
+			service.Addresses = append(service.Addresses, a.String())
+		}
 	}
 	for _, r := range o.Relations {
 		service.Port = cmp.Or(service.Port, r.Service.Port)
@@ -120,8 +125,12 @@ func Tell(o facts.Observed) map[juju.RelationID]juju.Databag {
 		return tell
 	}
 	for _, r := range o.Relations {
-		if want := clients(r, service); want != nil && r.Own["port"] == "" {
+		switch want := clients(r, service); {
+		case want == nil:
+		case r.Own["port"] == "":
 			tell[r.ID] = endpoint.Changes(want, r.Own)
+		case r.Endpoint == endpoint.Website && r.Own["private-address"] == r.Own["ingress-address"]:
+			tell[r.ID] = endpoint.Changes(juju.Databag{"private-address": want["private-address"]}, r.Own) // Overwrites
 		}
 	}
 	return tell
@@ -163,6 +172,17 @@ func (d Desired) publish(o facts.Observed) {
 			d.Publish[r.ID] = changes
 		}
 	}
+}
+
+// Clients is what is published but for the peers.
+func (d Desired) Clients(o facts.Observed) map[juju.RelationID]juju.Databag {
+	tell := maps.Clone(d.Publish)
+	for _, r := range o.Relations {
+		if r.Endpoint == endpoint.Cluster {
+			delete(tell, r.ID)
+		}
+	}
+	return tell
 }
 
 // takeBack tells the peers that this unit serves nothing meanwhile: who waits for it, or

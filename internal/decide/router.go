@@ -50,9 +50,10 @@ func (d Desired) State(m facts.Machine, r Router) (keepalived.InstanceState, boo
 // AnyRouter tells that something is so in some router.
 func (d Desired) AnyRouter(is func(Router) bool) bool { return slices.ContainsFunc(d.Routers, is) }
 
-// awaited tells that some peer serves and does not have this router yet.
-func (r Router) awaited() bool {
-	return r.Number > 0 && slices.ContainsFunc(r.Peers, func(p Peer) bool {
+// awaited tells that some peer serves and does not have this router yet. Nobody can begin
+// with a virtual router ID that somebody has for another router: then they wait for this unit.
+func (r Router) awaited(run vrrp.VirtualRouterID) bool {
+	return r.Number > 0 && !r.occupied(run) && slices.ContainsFunc(r.Peers, func(p Peer) bool {
 		return p.Member.Serves && !p.lost && !p.Serves
 	})
 }
@@ -71,22 +72,24 @@ func (r Router) expects(id vrrp.VirtualRouterID) bool {
 // one or not.
 func (r Router) occupied(id vrrp.VirtualRouterID) bool {
 	return slices.ContainsFunc(r.Peers, func(p Peer) bool {
-		if !p.Member.Serves || p.lost {
-			return false
-		}
-		for number, w := range p.Member.More {
-			if number != r.Number && w.Runs.VirtualRouterID == id {
-				return true
-			}
-		}
-		return r.Number > 0 && p.Member.Runs.VirtualRouterID == id
+		return p.Member.Serves && !p.lost && p.occupies(id, r.Number)
 	})
 }
 
-// doubts tells that it matters whether peers are lost: not all run what the options say.
+// occupies tells that a peer uses a virtual router ID for another router than that of a number.
+func (p Peer) occupies(id vrrp.VirtualRouterID, number int) bool {
+	for n, w := range p.Member.More {
+		if n != number && w.Runs.VirtualRouterID == id {
+			return true
+		}
+	}
+	return number > 0 && p.Member.Runs.VirtualRouterID == id
+}
+
+// doubts tells that it matters whether peers are lost: not all run what the options say. What
+// a lost one told keeps nobody out either, nor a router from beginning.
 func (r Router) doubts() bool {
-	differ := slices.ContainsFunc(r.Peers, func(p Peer) bool { return p.Serves && p.Runs != r.Run })
-	return r.Moving || !r.Holds && (r.Aside != group.TakesPart || differ)
+	return r.Moving || r.Aside != group.TakesPart || slices.ContainsFunc(r.Peers, func(p Peer) bool { return p.Serves && p.Runs != r.Run })
 }
 
 // word is what this unit tells its peers of it.

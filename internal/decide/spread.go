@@ -65,6 +65,9 @@ func (d *Desired) share(o facts.Observed, one Router) ([]Router, error) {
 			r.Aside = cmp.Or(d.out(one, r.Holds), r.Aside)
 		}
 		r.VirtualIPs, r.Turns = numbers[k], d.TurnsOf(k)
+		if k > 0 && d.givesUp(r) {
+			continue
+		}
 		id := r.Run.VirtualRouterID
 		if r.fresh() && k > 0 && (id > vrrp.LastVirtualRouterID || !one.Pin && (r.occupied(id) || len(serving(r.Peers)) == 0 && d.unsettled(one))) {
 			continue // the first router, or another, has yet to make room, or units would begin with different parameters
@@ -99,6 +102,19 @@ func contested(routers []Router) int {
 			id := r.Run.VirtualRouterID
 			return other.Run.VirtualRouterID == id && (!later || other.stays()) || r.fresh() && other.expects(id)
 		})
+	})
+}
+
+// givesUp tells that this unit is in the way with a router in which it takes no part, or
+// nobody can: it begins anew when there is room. It takes no part while others run what it
+// cannot follow to, as a router of somebody has that virtual router ID; nobody can where
+// one who does not have the router uses its virtual router ID for another.
+func (d Desired) givesUp(r Router) bool {
+	if r.Holds || r.fresh() {
+		return false
+	}
+	return r.Aside == group.Agreed && r.occupied(d.target(r.Number).VirtualRouterID) || slices.ContainsFunc(r.Peers, func(p Peer) bool {
+		return p.Member.Serves && !p.lost && !p.Serves && p.occupies(r.Run.VirtualRouterID, r.Number)
 	})
 }
 
@@ -173,11 +189,16 @@ func (d Desired) rooms(o facts.Observed, first Router) (known map[netip.Addr]int
 	return known, taken
 }
 
-// numbers gives every virtual IP its router: the one that a unit has it in, or the
-// lowest without an address of its family.
-func (d Desired) numbers(o facts.Observed, first Router) (map[int][]config.VirtualIP, error) {
-	known, taken := d.rooms(o, first)
+// place gives every virtual IP its router: the one that it is known in, or the lowest in
+// which none of its family has the place. Besides it returns the highest router_id with
+// which all have virtual router IDs.
+func (d Desired) place(known map[netip.Addr]int, taken map[room]bool) (map[int][]config.VirtualIP, vrrp.VirtualRouterID) {
 	numbers := map[int][]config.VirtualIP{0: nil} // the first speaks for the unit
+	for _, a := range d.Addresses() {
+		if number, ok := known[a]; ok {
+			taken[room{number, a.Is6()}] = true
+		}
+	}
 	for _, v := range d.Options.VirtualIPs {
 		number, ok := known[v.Addr()]
 		for !ok && taken[room{number, v.Addr().Is6()}] {
@@ -186,7 +207,17 @@ func (d Desired) numbers(o facts.Observed, first Router) (map[int][]config.Virtu
 		taken[room{number, v.Addr().Is6()}] = true
 		numbers[number] = append(numbers[number], v)
 	}
-	most := vrrp.LastVirtualRouterID - vrrp.VirtualRouterID(slices.Max(slices.Collect(maps.Keys(numbers))))
+	return numbers, vrrp.LastVirtualRouterID - vrrp.VirtualRouterID(slices.Max(slices.Collect(maps.Keys(numbers))))
+}
+
+// numbers gives every virtual IP its router. Where there would be too few, what the options
+// do not list keeps no place: a peer's word blocks nobody.
+func (d Desired) numbers(o facts.Observed, first Router) (map[int][]config.VirtualIP, error) {
+	known, taken := d.rooms(o, first)
+	numbers, most := d.place(known, taken)
+	if d.Options.VirtualRouterID > most {
+		numbers, most = d.place(known, map[room]bool{})
+	}
 	if most < 1 {
 		return nil, &config.Invalid{Option: "spread", Value: "true",
 			Must: fmt.Sprintf("false: it gives each virtual IP a virtual router ID, of which there are %d", vrrp.LastVirtualRouterID)}

@@ -2,6 +2,7 @@ package decide_test
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -107,11 +108,12 @@ func TestWhoJoinsRoutersTakesThoseThatThereAre(t *testing.T) {
 }
 
 // TestWhoCannotFollowYetStandsAside: its other virtual router has the ID still that the
-// others run this one with.
+// others run this one with, and this unit holds it.
 func TestWhoCannotFollowYetStandsAside(t *testing.T) {
 	const a, b = "10.10.74.250", "10.10.74.251"
 	o := spreading(a+" "+b, decidetest.Record(t, spreading(a+" "+b, applied.Record{})))
 	o.Options.Raw["router_id"] = 24
+	o.Machine.Interfaces = append(o.Machine.Interfaces, facts.Interface{Name: "lo", Up: true, Addresses: []netip.Prefix{netip.MustParsePrefix("169.254.24.112/32")}})
 	o.Relations[2].Told = endpoint.Member{Principal: o.Event.Principal, Word: running(t, 23, true, a), Knows: group.Known{0: 1, 1: 1},
 		More: map[int]group.Word{1: running(t, 24, false, b)}}
 	peer := endpoint.Member{Principal: juju.Unit{Application: "haproxy", Number: 1}, Rank: 1, Word: running(t, 24, true, a), Knows: group.Known{0: 1, 1: 1},

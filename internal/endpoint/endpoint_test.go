@@ -66,6 +66,15 @@ func TestWhatALaterRevisionAddsIsNotRead(t *testing.T) {
 	require.Len(t, endpoint.ReadMember(more).Knows, 2)
 }
 
+func TestOfAddressesThatAPeerTellsThoseOfHostsCount(t *testing.T) {
+	const hosts = "10.10.74.12,fd00::12,fe80::12,169.254.7.12"
+	m := endpoint.ReadMember(juju.Databag{"addresses": "::ffff:10.10.74.12,0.0.0.0,127.0.0.1,224.0.0.18,255.255.255.255,::,::1,ff02::12,fe80::12%eth0,x,," + hosts,
+		"lists": "127.0.0.1," + hosts, "address": "::ffff:10.10.74.12"})
+	require.Equal(t, hosts, m.Databag()["addresses"])
+	require.Equal(t, hosts, m.Databag()["lists"])
+	require.False(t, m.Address.IsValid())
+}
+
 // FuzzReadMember: a peer's databag never makes this unit fail, and what was read
 // is written and read again as the same.
 func FuzzReadMember(f *testing.F) {

@@ -177,10 +177,13 @@ func splitMACs(s string) []string {
 // mostListed bounds the lists that a peer tells: more than any unit has.
 const mostListed = 256
 
+// splitAddresses keeps those that a host can have, each in its only form.
 func splitAddresses(s string) []netip.Addr {
 	var list []netip.Addr
 	for word := range strings.SplitSeq(s, ",") {
-		if a, err := netip.ParseAddr(word); err == nil && a.Zone() == "" && len(list) < mostListed {
+		a, err := netip.ParseAddr(word)
+		hosts := a.IsGlobalUnicast() || a.IsLinkLocalUnicast()
+		if err == nil && hosts && !a.Is4In6() && a.Zone() == "" && len(list) < mostListed {
 			list = append(list, a)
 		}
 	}

@@ -4,6 +4,7 @@
 package facts
 
 import (
+	"cmp"
 	"maps"
 	"net/netip"
 	"path"
@@ -47,7 +48,7 @@ type Configured struct {
 	Unread  error
 	// Took are the options that the unit took, the last in front.
 	Took []config.Given
-	// Served is what a unit serves of which no options are known.
+	// Served is what the unit serves, whether its options can be used or not.
 	Served Served
 	// Checker is the health checker's configuration; nil where there is none that can be
 	// read.
@@ -64,11 +65,12 @@ type Configured struct {
 	Placed map[netip.Addr]bool
 }
 
-// Served is what a unit serves by the files that keepalived reads.
+// Served is what a unit serves by its record and the files that keepalived reads.
 type Served struct {
 	// Addresses are the virtual IPs in the files' order.
 	Addresses []netip.Addr
-	// Port is the one that the Python charm checks; zero where it is not known.
+	// Port is that of the options taken last, or the one that the Python charm checks; zero
+	// where it is not known.
 	Port int
 }
 
@@ -97,8 +99,9 @@ func Read(t Texts) Configured {
 			c.Took = append(c.Took, config.Read(options))
 		}
 	}
-	if len(c.Took) == 0 {
-		c.Served.Addresses, c.Served.Port = applied.Served(t.Runs, c.Applied)
+	c.Served.Addresses, c.Served.Port = applied.Served(t.Runs, c.Applied)
+	if latest := c.Applied.Latest(); latest != nil {
+		c.Served.Port = config.Read(latest).Usable.Port
 	}
 	if checker, err := healthcheck.Parse([]byte(t.Checker)); err == nil {
 		c.Checker = &checker
@@ -106,14 +109,7 @@ func Read(t Texts) Configured {
 	for _, application := range slices.Sorted(maps.Keys(t.Neighbours)) {
 		c.Others = append(c.Others, Other{Owner: "application " + application, Instances: keepalived.Instances(t.Neighbours[application])})
 	}
-	owned := t.loaded()
-	for _, file := range slices.Sorted(maps.Keys(owned)) {
-		owner := file
-		if file == t.Before {
-			owner = "the keepalived.conf from before the charm"
-		}
-		c.Others = append(c.Others, Other{owner, file, keepalived.Instances(owned[file]), keepalived.Settings(owned[file])})
-	}
+	c.Others = append(c.Others, t.owners()...)
 	for _, addresses := range c.Applied.All() {
 		c.place(addresses)
 	}
@@ -128,7 +124,7 @@ func Read(t Texts) Configured {
 
 // format is the number in the header of a file of all applications; 0 without one.
 func format(text string) int {
-	if !strings.HasPrefix(text, "# Written by the Juju charm keepalived") {
+	if !Ours(text) {
 		return 0
 	}
 	for line := range strings.Lines(text) {
@@ -142,9 +138,9 @@ func format(text string) int {
 	return 0
 }
 
-// loaded are the files of the machine's owner as keepalived reads them: first the one from before
+// owners are the files of the machine's owner as keepalived reads them: first the one from before
 // the charm with what it includes.
-func (t Texts) loaded() map[string]string {
+func (t Texts) owners() []Other {
 	find := func(pattern string) map[string]string {
 		found := map[string]string{}
 		for name, text := range t.Owned {
@@ -154,16 +150,35 @@ func (t Texts) loaded() map[string]string {
 		}
 		return found
 	}
-	definitions, texts := keepalived.Definitions{}, map[string]string{}
+	var list []Other
+	of := map[string]int{}
+	definitions := keepalived.Definitions{}
 	for _, name := range append([]string{t.Before}, slices.Sorted(maps.Keys(t.Owned))...) {
-		if _, known := texts[name]; known || t.Owned[name] == "" {
+		if _, known := of[name]; known || t.Owned[name] == "" {
 			continue
 		}
-		for name, text := range keepalived.Load(definitions, name, t.Owned[name], find) {
-			texts[name] += text
+		text := keepalived.Load(definitions, name, t.Owned[name], find)
+		for _, file := range keepalived.Files(text) {
+			if _, known := of[file]; known {
+				continue
+			}
+			owner := file
+			if file == t.Before {
+				owner = "the keepalived.conf from before the charm"
+			}
+			of[file], list = len(list), append(list, Other{Owner: owner, File: file})
+		}
+		for _, i := range keepalived.Instances(text) {
+			o := &list[of[i.File]]
+			o.Instances = append(o.Instances, i)
+		}
+		for _, s := range keepalived.Settings(text) {
+			o := &list[of[s.File]]
+			o.Settings = append(o.Settings, s)
 		}
 	}
-	return texts
+	slices.SortFunc(list, func(a, b Other) int { return cmp.Compare(a.File, b.File) })
+	return list
 }
 
 func (c Configured) place(addresses []netip.Addr) {
@@ -183,8 +198,15 @@ func (c Configured) Used() config.Options {
 // Foreign tells a keepalived.conf that is neither the charm's nor the Python
 // charm's; an empty one is nobody's.
 func Foreign(text string) bool {
-	ours := strings.HasPrefix(text, "# Written by the Juju charm keepalived")
-	return strings.TrimSpace(text) != "" && !ours && !keepalived.IsPython(text)
+	return strings.TrimSpace(text) != "" && !Ours(text) && !keepalived.IsPython(text)
+}
+
+// Ours tells by its first line that the charm wrote a file.
+func Ours(text string) bool { return strings.HasPrefix(text, "# Written by the Juju charm keepalived") }
+
+// IsPythonSysctl tells the Python charm's file of kernel settings.
+func IsPythonSysctl(text string) bool {
+	return strings.TrimSpace(text) == "net.ipv4.ip_nonlocal_bind=1"
 }
 
 // Member is a unit in the peer relation.

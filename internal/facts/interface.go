@@ -55,6 +55,24 @@ func (m Machine) port(i Interface) bool {
 	return there && master.Kind != "vrf"
 }
 
+// Unfit says what an interface must be instead of one on which nobody finds addresses; empty
+// where they may.
+func (m Machine) Unfit(name string) string {
+	switch i, _ := m.named(name); {
+	case m.port(i):
+		return "an interface that gets what arrives, " + name + " is a port of " + i.Master
+	case i.NoARP, i.Kind == "dummy", i.Kind == "ifb":
+		return "an interface that answers on a network for its addresses, " + name + " does not"
+	}
+	return ""
+}
+
+// Up tells that an interface can carry traffic.
+func (m Machine) Up(name string) bool {
+	i, _ := m.named(name)
+	return i.Up
+}
+
 func (m Machine) named(name string) (Interface, bool) {
 	if name == "" {
 		return Interface{}, false

@@ -117,7 +117,16 @@ func (m Machine) Report(instance string) (keepalived.InstanceState, bool) {
 // still in place. With a fragment of the charm there, keepalived.conf is the
 // charm's, whoever wrote into it.
 func (m Machine) ForeignText() (string, bool) {
-	if text, ok := m.Files[layout.ForeignFile]; ok {
+	return m.foreign(layout.MainFile, layout.ForeignFile, keepalived.IsPython)
+}
+
+// ForeignSysctl is a file of kernel settings from before the charm, in the same way.
+func (m Machine) ForeignSysctl() (string, bool) {
+	return m.foreign(layout.SysctlFile, layout.SysctlForeign, IsPythonSysctl)
+}
+
+func (m Machine) foreign(path, aside string, python func(string) bool) (string, bool) {
+	if text, ok := m.Files[aside]; ok {
 		return text, true
 	}
 	for path := range m.Files {
@@ -125,8 +134,8 @@ func (m Machine) ForeignText() (string, bool) {
 			return "", false
 		}
 	}
-	text := m.Files[layout.MainFile]
-	return text, len(m.Neighbours) == 0 && Foreign(text)
+	text := m.Files[path]
+	return text, len(m.Neighbours) == 0 && strings.TrimSpace(text) != "" && !Ours(text) && !python(text)
 }
 
 // IsFragment tells by its first line whether a file is an application's fragment.

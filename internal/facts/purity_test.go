@@ -46,7 +46,7 @@ func pure() map[string][]string {
 // interfaces and io.EOF, crypto/x509 only ParseCertificate, sync only values worked out once.
 func allowed() []string {
 	return []string{
-		"bytes", "cmp", "crypto/sha256", "crypto/x509", "embed", "encoding/binary", "encoding/hex", "encoding/json", "encoding/pem", "errors", "fmt", "io", "maps", "math", "net/netip", "path", "slices",
+		"bytes", "cmp", "crypto/sha256", "crypto/x509", "embed", "encoding/binary", "encoding/hex", "encoding/json", "encoding/pem", "errors", "fmt", "io", "maps", "math", "net/netip", "net/url", "path", "slices",
 		"strconv", "strings", "sync", "text/template", "time", "unicode", "unicode/utf8",
 		"github.com/juju/charm/v12/hooks",
 	}

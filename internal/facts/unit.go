@@ -12,7 +12,6 @@ import (
 	"keepalived-charm/internal/config"
 	"keepalived-charm/internal/endpoint"
 	"keepalived-charm/internal/group"
-	"keepalived-charm/internal/healthcheck"
 	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/layout"
 )
@@ -28,14 +27,6 @@ func (o Observed) Stands(name string) group.Aside {
 		}
 	}
 	return group.TakesPart
-}
-
-// Installed is the health checker's configuration; empty where there is none.
-func (o Observed) Installed() healthcheck.Config {
-	if o.Machine.Checker == nil {
-		return healthcheck.Config{}
-	}
-	return *o.Machine.Checker
 }
 
 // Loses tells that this hook is about another unit that departs.
@@ -62,8 +53,12 @@ func (m Machine) Serves() bool { return m.Applied.Serves() || m.Unread != nil }
 // begins a unit anew.
 func (o Observed) Stopped() bool { return o.Machine.Stopped && o.Event.Hook != hooks.Install }
 
-// upgradingIn is the mark of an upgrade of the base, up to the boot in which it began.
-const upgradingIn = "until post-series-upgrade, since boot "
+// upgrading is the mark of an upgrade of the base as an earlier revision wrote it, upgradingIn
+// what stands before the boot in which it began.
+const (
+	upgrading   = "until post-series-upgrade"
+	upgradingIn = upgrading + ", since boot "
+)
 
 // UpgradeMark is the mark of an upgrade of the base: the one that is there, or a new one.
 func (o Observed) UpgradeMark() string {
@@ -76,7 +71,8 @@ func (o Observed) UpgradeMark() string {
 // Upgrades tells that the machine's base is being upgraded. A new charm is given another
 // chance, whatever became of that, and one that has ended needs no mark of it. Juju runs no
 // hook from pre-series-upgrade to post-series-upgrade but one that was due: any hook of
-// another boot tells that the upgrade is over, whatever became of post-series-upgrade.
+// another boot tells that the upgrade is over, whatever became of post-series-upgrade. A mark
+// that is spoilt, such as empty since a power cut, tells of nothing.
 func (o Observed) Upgrades() bool {
 	switch o.Event.Hook {
 	case hooks.PreSeriesUpgrade:
@@ -84,9 +80,9 @@ func (o Observed) Upgrades() bool {
 	case hooks.PostSeriesUpgrade, hooks.UpgradeCharm, hooks.Stop:
 		return false
 	}
-	text, marked := o.Machine.Files[o.Layout().Upgrading()]
-	boot, told := strings.CutPrefix(strings.TrimSpace(text), upgradingIn)
-	return marked && (!told || o.Machine.Boot == "" || boot == o.Machine.Boot)
+	text := strings.TrimSuffix(o.Machine.Files[o.Layout().Upgrading()], "\n")
+	boot, told := strings.CutPrefix(text, upgradingIn)
+	return text == upgrading || told && (boot == "" || o.Machine.Boot == "" || boot == o.Machine.Boot)
 }
 
 func (o Observed) Layout() layout.Layout { return layout.Layout{Application: o.Event.Unit.Application} }
@@ -140,26 +136,22 @@ func (o Observed) Untold() bool {
 	})
 }
 
-// Before returns what was observed with the options that the unit took last, in the
-// place of those that were refused; when these were refused, with those before; false
-// when there are none.
-func (o Observed) Before(refusal error) (Observed, bool) {
-	now, before := config.Effective(o.Options.Raw), o.Machine.Took
-	for n, took := range before {
-		if applied.Same(config.Effective(took.Raw), now) {
-			before = before[n+1:]
-			break
+// Before returns what was observed with the options that the unit took, the last first, in the
+// place of those that are refused.
+func (o Observed) Before(refusal error) []Observed {
+	var before []Observed
+	now := config.Effective(o.Options.Raw)
+	if o.Refusal == nil {
+		o.Refusal = refusal
+	}
+	for _, took := range o.Machine.Took {
+		if !applied.Same(config.Effective(took.Raw), now) {
+			// The look was for what was refused.
+			o.Options, o.Look = took, nil
+			before = append(before, o)
 		}
 	}
-	if len(before) > 0 {
-		if o.Refusal == nil {
-			o.Refusal = refusal
-		}
-		// The look was for what was refused.
-		o.Options, o.Look = before[0], nil
-		return o, true
-	}
-	return o, false
+	return before
 }
 
 // Units of one application share its files on a machine, applications of this charm those

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -109,17 +110,21 @@ const (
 // unitTypes are the types of systemd units that have a meaningful active state.
 var unitTypes = []string{"service", "socket", "target", "mount", "path", "timer", "slice", "scope"}
 
-// ValidUnit tells whether Target is the name of a systemd unit that can be active
-// (systemd.unit(5)).
+// ValidUnit tells whether Target is the name of a systemd unit that can be active: a
+// template, with nothing behind its "@", cannot (systemd.unit(5)).
 func (c Check) ValidUnit() bool {
-	dot := strings.LastIndexByte(c.Target, '.')
-	return dot > 0 && plain.Word(c.Target, maxName, `:_.\@-`) && slices.Contains(unitTypes, c.Target[dot+1:])
+	dot, at := strings.LastIndexByte(c.Target, '.'), strings.IndexByte(c.Target, '@')
+	return dot > 0 && at != 0 && at != dot-1 && plain.Word(c.Target, maxName, `:_.\@-`) && slices.Contains(unitTypes, c.Target[dot+1:])
 }
 
 // ValidPath tells whether Path is empty or a path with an optional query, in the
-// characters of RFC 3986.
+// characters of RFC 3986, that the checker can ask for.
 func (c Check) ValidPath() bool {
-	return c.Path == "" || c.Path[0] == '/' && plain.Word(c.Path, maxPath, "._~:/?@!$&'()*+,;=%[]-")
+	if c.Path == "" {
+		return true
+	}
+	_, err := url.ParseRequestURI(c.Path)
+	return err == nil && c.Path[0] == '/' && plain.Word(c.Path, maxPath, "._~:/?@!$&'()*+,;=%[]-")
 }
 
 // ValidHost tells whether Host is empty, a DNS name or an address, without a port.
@@ -188,15 +193,17 @@ func (c Check) validateTiming() error {
 
 // Endpoints returns where Target says to connect, in the order to try.
 // Names other than localhost are refused: a name server that fails would make
-// every unit sick at once.
+// every unit sick at once. So are addresses that no connection can go to, among them
+// those of IPv6 that mean nothing without an interface.
 func (c Check) Endpoints() ([]netip.AddrPort, error) {
 	target, local := strings.CutPrefix(c.Target, "localhost:")
 	if local {
 		target = "127.0.0.1:" + target
 	}
 	ap, err := netip.ParseAddrPort(target)
-	if err != nil || ap.Port() == 0 || ap.Addr().IsUnspecified() || ap.Addr().IsMulticast() ||
-		ap.Addr().Zone() != "" || ap.Addr().Is4In6() {
+	a := ap.Addr()
+	if err != nil || ap.Port() == 0 || a.IsUnspecified() || a.IsMulticast() || a == broadcast ||
+		a.Is6() && a.IsLinkLocalUnicast() || a.Zone() != "" || a.Is4In6() {
 		return nil, fmt.Errorf("check target %q is not ADDRESS:PORT", c.Target)
 	}
 	all := []netip.AddrPort{ap}
@@ -205,6 +212,9 @@ func (c Check) Endpoints() ([]netip.AddrPort, error) {
 	}
 	return slices.Clip(all), nil
 }
+
+// broadcast is every machine's on the segment.
+var broadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
 
 // String names the check in messages, such as "tcp 127.0.0.1:443".
 func (c Check) String() string {

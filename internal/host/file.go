@@ -70,12 +70,13 @@ func (h *Host) sweep(l layout.Layout) error {
 	return nil
 }
 
-// moves gives a keepalived.conf from before the charm its other name, when that is
+// moves gives a file from before the charm its other name, when that is
 // all there is to do: on the way in and on the way out. One that the machine's
 // owner changed meanwhile, or a file system without links, is for write.
 func (h *Host) moves(f step.File) bool {
 	other := map[string]string{
 		layout.ForeignFile: layout.MainFile, layout.MainFile: layout.ForeignFile,
+		layout.SysctlForeign: layout.SysctlFile, layout.SysctlFile: layout.SysctlForeign,
 	}[f.Path]
 	if other == "" {
 		return false

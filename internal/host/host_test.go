@@ -316,7 +316,7 @@ func TestSettingsOfBeforeThatCannotBeReadEndNoHook(t *testing.T) {
 	m := newMachine(t)
 	const setting = "/proc/sys/net/ipv4/ip_nonlocal_bind"
 	m.put(setting, "0\n")
-	m.put(layout.SysctlFile, "net.ipv4.ip_nonlocal_bind = 1\n")
+	m.put(layout.SysctlFile, "# Written by the Juju charm keepalived\nnet.ipv4.ip_nonlocal_bind = 1\n")
 	m.put(layout.StateRoot+"/sysctl-before.json", "{")
 	set := step.Step{Action: step.Do, FollowUps: []step.FollowUp{step.ApplySysctl}}
 	m.apply(set)
@@ -329,7 +329,7 @@ func TestKernelSettingsComeAndGo(t *testing.T) {
 	const v4, v6 = "/proc/sys/net/ipv4/ip_nonlocal_bind", "/proc/sys/net/ipv6/ip_nonlocal_bind"
 	m.put(v4, "0\n")
 	// No file at all, as without IPv6; a setting that may not be written is the same.
-	m.put(layout.SysctlFile, "# comment\nnet.ipv4.ip_nonlocal_bind = 1\nnet.ipv6.ip_nonlocal_bind = 1\n")
+	m.put(layout.SysctlFile, "# Written by the Juju charm keepalived\n# comment\nnet.ipv4.ip_nonlocal_bind = 1\nnet.ipv6.ip_nonlocal_bind = 1\n")
 	set := step.Step{Action: step.Do, FollowUps: []step.FollowUp{step.ApplySysctl}}
 	m.apply(set)
 	m.apply(set)
@@ -338,12 +338,22 @@ func TestKernelSettingsComeAndGo(t *testing.T) {
 	m.apply(step.Step{Action: step.Write, Files: []step.File{{Path: layout.SysctlFile, Remove: true}}})
 	m.apply(set)
 	require.Equal(t, "0", m.text(v4), "as it was before the charm, however often it was set")
+
+	owners := "# Written by hand\nnet.ipv4.ip_nonlocal_bind = 1\n"
+	m.put(layout.SysctlFile, "# Written by the Juju charm keepalived\nnet.ipv4.ip_nonlocal_bind = 1\n"+layout.SysctlBefore+"\nnet.ipv4.ip_forward = 1\n")
+	m.put("/proc/sys/net/ipv4/ip_forward", "0\n")
+	m.apply(set)
+	require.Equal(t, "1", m.text(v4))
+	require.Equal(t, "0\n", m.text("/proc/sys/net/ipv4/ip_forward"), "what the owner's file sets it sets as the machine boots")
+	m.apply(step.Step{Action: step.Write, Files: []step.File{{Path: layout.SysctlFile, Content: owners}}})
+	m.apply(set)
+	require.Equal(t, "0", m.text(v4), "also where an owner's file is back")
 }
 
 // TestThePythonCharmsSettingsGoAsWell: its file was there before, and is no owner's.
 func TestThePythonCharmsSettingsGoAsWell(t *testing.T) {
 	const setting = "/proc/sys/net/ipv4/ip_nonlocal_bind"
-	ours := step.File{Path: layout.SysctlFile, Content: "net.ipv4.ip_nonlocal_bind = 1\n"}
+	ours := step.File{Path: layout.SysctlFile, Content: "# Written by the Juju charm keepalived\nnet.ipv4.ip_nonlocal_bind = 1\n"}
 	for claim, c := range map[string]struct {
 		found, want string
 		steps       []step.File
@@ -542,4 +552,26 @@ func TestServicesThatAreAboutToRunCount(t *testing.T) {
 	require.NoError(t, os.Remove(m.programs.path("systemctl")))
 	_, err := m.Observe(m.l)
 	require.ErrorContains(t, err, "cannot ask systemd for its services: ")
+}
+
+// TestTheOwnersLastLineDoesNotGoOnInTheCharmsPart: a definition that does (\) would have
+// keepalived read none of it, and pass the test.
+func TestTheOwnersLastLineDoesNotGoOnInTheCharmsPart(t *testing.T) {
+	needs.Root(t)
+	real := needs.Program(t, "keepalived")
+	main, err := keepalived.Main{Fragments: layout.FragmentDir, Foreign: layout.ForeignFile}.Render()
+	require.NoError(t, err)
+	fragment, err := os.ReadFile("../keepalived/testdata/fragment-one-vip.golden")
+	require.NoError(t, err)
+	for _, last := range []string{"$X=a\n", "$X=a \\\n", "$X=a \\"} {
+		m := newMachine(t)
+		require.NoError(t, os.Remove(m.programs.path("keepalived")))
+		require.NoError(t, os.Symlink(real, m.programs.path("keepalived")))
+		m.put(layout.MainFile, last)
+		with := func(fragment string) step.Step {
+			return step.Step{Action: step.Test, Files: []step.File{{Path: layout.MainFile, Content: main}, {Path: m.l.Fragment(), Content: fragment}}}
+		}
+		m.apply(with(string(fragment)))
+		require.ErrorContains(t, m.Apply(m.l, with(string(fragment)+"nonsense\n")), "nonsense", "%q", last)
+	}
 }

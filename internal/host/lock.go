@@ -78,19 +78,19 @@ func (l lock) taken() bool {
 // apt runs apt-get, and waits until a deadline for whoever has a lock that it needs; by
 // aptLimit after that it has ended.
 // apt-get itself waits for dpkg's only, and does not say so to anybody who could see.
-func (h *Host) apt(deadline time.Time, args ...string) error {
+func (h *Host) apt(deadline time.Time, args ...string) (string, error) {
 	args = append([]string{"-q", "-y", "-o", "DPkg::Lock::Timeout=0"}, args...)
 	for told := ""; ; {
 		out, err := runFor(time.Until(deadline.Add(aptLimit)), "", "apt-get", args...)
 		if err == nil {
-			return nil
+			return out, nil
 		}
 		l, locked := lockIn(out)
 		switch {
 		case !locked:
-			return err
+			return out, err
 		case time.Now().After(deadline):
-			return fmt.Errorf("%s does not release %s", l.holder, l.file)
+			return out, fmt.Errorf("%s does not release %s", l.holder, l.file)
 		}
 		if h.waits != nil && l.holder != told {
 			told = l.holder

@@ -30,5 +30,6 @@ func TestALockThatIsNotReleasedEndsTheWait(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "apt-get"), []byte("#!/bin/sh\necho 'E: Could not get lock /nonexistent. It is held by process 812 (apt-get)'\nexit 100\n"), 0o755))
 	t.Setenv("PATH", dir)
-	require.EqualError(t, New("/", "").apt(time.Now().Add(time.Second), "update"), "apt-get (pid 812) does not release /nonexistent")
+	_, err := New("/", "").apt(time.Now().Add(time.Second), "update")
+	require.EqualError(t, err, "apt-get (pid 812) does not release /nonexistent")
 }

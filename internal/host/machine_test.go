@@ -23,7 +23,7 @@ import (
 
 func TestSettingsThatDriftedAreSeenAndPutBack(t *testing.T) {
 	m := newMachine(t)
-	m.put(layout.SysctlFile, "net.ipv4.ip_nonlocal_bind = 1\nnet.ipv6.ip_nonlocal_bind = 1\n")
+	m.put(layout.SysctlFile, "# Written by the Juju charm keepalived\nnet.ipv4.ip_nonlocal_bind = 1\nnet.ipv6.ip_nonlocal_bind = 1\n")
 	m.put("/proc/sys/net/ipv4/ip_nonlocal_bind", "1\n")
 	seen := m.observe()
 	require.Empty(t, seen.Drifted, "a kernel without IPv6 has no setting for it")
@@ -38,7 +38,7 @@ func TestSettingsThatDriftedAreSeenAndPutBack(t *testing.T) {
 func TestReadOnlySettingsAreTold(t *testing.T) {
 	needs.Root(t)
 	m := newMachine(t)
-	m.put(layout.SysctlFile, "net.ipv4.ip_nonlocal_bind = 1\n")
+	m.put(layout.SysctlFile, "# Written by the Juju charm keepalived\nnet.ipv4.ip_nonlocal_bind = 1\n")
 	m.put("/proc/sys/net/ipv4/ip_nonlocal_bind", "0\n")
 	runtime.LockOSThread() // the thread ends with the test
 	require.NoError(t, unix.Unshare(unix.CLONE_NEWNS))

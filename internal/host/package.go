@@ -17,11 +17,15 @@ import (
 	"keepalived-charm/internal/status"
 )
 
-// The first lists what of addressProtocols was not there before.
+// The first lists what of addressProtocols was not there before, and settingsOnly where the
+// package's settings were, of one that was removed.
 const (
 	installedMark  = layout.InstalledMark
 	installingMark = layout.InstallingMark
 )
+
+// settingsOnly is what dpkg says of a package that was removed and not purged.
+const settingsOnly = "config-files"
 
 // configOpts is a file of the package, a conffile, without which Debian's keepalived 2.3
 // ends at once, whatever it is asked. Once it is deleted dpkg leaves it so.
@@ -39,10 +43,11 @@ var addressProtocols = []string{
 // installPackage installs keepalived. Stale package lists are refreshed as far as
 // possible; without a network a package in a local archive or cache is enough.
 func (h *Host) installPackage() error {
-	before, err := packaged()
+	state, err := packaged()
 	if err != nil {
 		return err
 	}
+	before := state != "" && state != settingsOnly
 	if before && missing(h.path(installingMark)) != nil && h.mended() {
 		return nil
 	}
@@ -54,14 +59,14 @@ func (h *Host) installPackage() error {
 	for _, mark := range fresh {
 		content := ""
 		if mark == installedMark {
-			content = strings.Join(h.withoutProtocols(), "\n")
+			content = strings.Join(append(h.withoutProtocols(), state), "\n")
 		}
 		if err := h.write(mark, content, 0o600); err != nil {
 			return err
 		}
 	}
 	began := time.Now()
-	updateErr := h.apt(began.Add(listsPatience), "update")
+	_, updateErr := h.apt(began.Add(listsPatience), "update")
 	if err := h.install(began.Add(installPatience)); err != nil {
 		if refusal := refused(err, updateErr); refusal != nil {
 			for _, mark := range fresh { // nothing was begun
@@ -131,13 +136,9 @@ func (h *Host) withoutProtocols() []string {
 
 // removeProtocols removes those that were not there before the package, directories only
 // when nothing else is in them.
-func (h *Host) removeProtocols() error {
-	before, err := os.ReadFile(h.path(installedMark))
-	if err != nil {
-		return fmt.Errorf("cannot read %s: %w", installedMark, err)
-	}
+func (h *Host) removeProtocols(without []string) error {
 	for _, path := range addressProtocols {
-		if !slices.Contains(strings.Fields(string(before)), path) {
+		if !slices.Contains(without, path) {
 			continue
 		}
 		err := os.Remove(h.path(path))
@@ -152,20 +153,21 @@ func (h *Host) removeProtocols() error {
 // apt it is installed then.
 func (h *Host) install(deadline time.Time) error {
 	args := []string{"-o", "Dpkg::Options::=--force-confold", "--no-install-recommends", "install", "keepalived"}
-	if err := h.mendingApt(deadline, args...); err != nil {
+	if _, err := h.mendingApt(deadline, args...); err != nil {
 		return err
 	}
 	if _, err := exec.LookPath("keepalived"); err == nil {
 		return nil
 	}
-	return h.mendingApt(deadline, append([]string{"--reinstall"}, args...)...)
+	_, err := h.mendingApt(deadline, append([]string{"--reinstall"}, args...)...)
+	return err
 }
 
 // refused turns what apt-get says into what only the machine's owner can end: a package
 // that is held, or that no archive has. It is nil for anything that may end by itself,
 // such as lists that could not be brought up to date.
 func refused(err, updateErr error) error {
-	if strings.Contains(err.Error(), "E: Held packages were changed") {
+	if held(err) {
 		return status.PackageHeld()
 	}
 	_, said, _ := strings.Cut(lastLine(err.Error()), "E: ")
@@ -178,26 +180,32 @@ func refused(err, updateErr error) error {
 	return nil
 }
 
-// packaged tells whether dpkg has the package on the machine: after a removal it may
+// held tells that apt-get leaves a package as it is because its owner says so.
+func held(err error) bool { return strings.Contains(err.Error(), "E: Held packages were changed") }
+
+// packaged asks dpkg for the package's state, empty without one: after a removal it may
 // still know its configuration. One that is half installed counts: it is an owner's who
 // upgrades it just now, or is marked already.
-func packaged() (bool, error) {
+func packaged() (string, error) {
 	out, err := run("dpkg-query", "--show", "--showformat=${db:Status-Status}", "keepalived")
 	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && exit.ExitCode() == 1 {
-		return false, nil // it has never heard of it, dpkg-query(1)
+		return "", nil // it has never heard of it, dpkg-query(1)
 	}
 	if err != nil {
-		return false, fmt.Errorf("cannot ask for the package: %w", err)
+		return "", fmt.Errorf("cannot ask for the package: %w", err)
 	}
 	state := lastLine(out) // warnings come first
-	return state != "not-installed" && state != "config-files", nil
+	if state == "not-installed" {
+		return "", nil
+	}
+	return state, nil
 }
 
 // mendingApt is apt that finishes what a killed run left half done, which dpkg wants
 // finished before anything else.
-func (h *Host) mendingApt(deadline time.Time, args ...string) error {
-	if h.apt(deadline, args...) == nil {
-		return nil
+func (h *Host) mendingApt(deadline time.Time, args ...string) (string, error) {
+	if out, err := h.apt(deadline, args...); err == nil {
+		return out, nil
 	}
 	_, _ = runFor(time.Until(deadline.Add(aptLimit)), "", "dpkg", "--force-confold", "--configure", "--pending") // apt-get says what is still wrong
 	return h.apt(deadline, args...)
@@ -217,10 +225,7 @@ func (h *Host) removePackage(l layout.Layout) error {
 		}
 	}
 	if _, err := os.Stat(h.path(installedMark)); err == nil {
-		if err := h.mendingApt(time.Now().Add(removePatience), "purge", "keepalived"); err != nil {
-			return fmt.Errorf("cannot remove keepalived: %w", err)
-		}
-		if err := h.removeProtocols(); err != nil {
+		if err := h.uninstall(); err != nil {
 			return err
 		}
 	}
@@ -228,4 +233,47 @@ func (h *Host) removePackage(l layout.Layout) error {
 		return fmt.Errorf("cannot remove %s: %w", layout.StateRoot, err)
 	}
 	return nil
+}
+
+// uninstall removes the package as far as it was not there before, unless others would go with it or it is held: the machine's
+// owner, who has installed something since that needs keepalived, or held it, keeps it.
+func (h *Host) uninstall() error {
+	before, err := os.ReadFile(h.path(installedMark))
+	if err != nil {
+		return fmt.Errorf("cannot read %s: %w", installedMark, err)
+	}
+	how := "purge"
+	if slices.Contains(strings.Fields(string(before)), settingsOnly) {
+		how = "remove"
+	}
+	deadline, args := time.Now().Add(removePatience), []string{"--no-auto-remove", how, "keepalived"}
+	simulated, err := h.mendingApt(deadline, append([]string{"--simulate"}, args...)...)
+	if others := changed(simulated); err == nil && len(others) > 0 {
+		fmt.Fprintf(os.Stderr, "keepalived stays installed: its removal would change %s\n", strings.Join(others, ", "))
+		return nil
+	}
+	if err == nil {
+		_, err = h.mendingApt(deadline, args...)
+	}
+	if err != nil && held(err) {
+		fmt.Fprintln(os.Stderr, "keepalived stays installed: it is held")
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("cannot remove keepalived: %w", err)
+	}
+	return h.removeProtocols(strings.Fields(string(before)))
+}
+
+// changed lists the packages but keepalived that apt-get --simulate says it would remove, or
+// install in their place.
+func changed(simulated string) []string {
+	var list []string
+	for line := range strings.Lines(simulated) {
+		words := append(strings.Fields(line), "", "")
+		if slices.Contains([]string{"Inst", "Remv", "Purg"}, words[0]) && words[1] != "keepalived" {
+			list = append(list, words[1])
+		}
+	}
+	return list
 }

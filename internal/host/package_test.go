@@ -33,10 +33,11 @@ func TestOnlyAPackageThatTheCharmInstalledIsRemoved(t *testing.T) {
 }
 
 // TestAPackageFromBeforeTheCharmIsNeverRemoved: its program may be missing all the same,
-// and is then brought back.
+// and is then brought back. Of one that was removed and not purged the settings were there
+// (/etc/default/keepalived, which its owner may have changed).
 func TestAPackageFromBeforeTheCharmIsNeverRemoved(t *testing.T) {
-	for state, removed := range map[string]bool{
-		"installed": false, "half-configured": false, "config-files": true, "not-installed": true, "": true,
+	for state, how := range map[string]string{
+		"installed": "", "half-configured": "", "config-files": "remove", "not-installed": "purge", "": "purge",
 	} {
 		t.Run("dpkg says "+state, func(t *testing.T) {
 			m := newMachine(t)
@@ -46,10 +47,60 @@ func TestAPackageFromBeforeTheCharmIsNeverRemoved(t *testing.T) {
 			}
 			m.calls()
 			m.apply(step.Step{Action: step.RemovePackage})
-			require.Equal(t, removed, strings.Contains(m.says("calls"), "purge keepalived"))
+			for _, word := range []string{"remove", "purge"} {
+				require.Equal(t, word == how, strings.Contains(m.says("calls"), " "+word+" keepalived"), word)
+			}
 			require.NoDirExists(t, m.in(layout.StateRoot))
 		})
 	}
+}
+
+// TestNoPackageButKeepalivedIsRemoved has Debian's apt-get decide: what was installed since
+// and needs keepalived is the machine owner's, as is a package held since.
+func TestNoPackageButKeepalivedIsRemoved(t *testing.T) {
+	apt := needs.Program(t, "apt-get")
+	for claim, c := range map[string]struct {
+		state, others string
+		removed       bool
+	}{
+		"nothing needs it":              {"install", "", true},
+		"another package needs it":      {"install", installed("neutron-l3-agent", "install", "Depends: keepalived\n"), false},
+		"another package needs nothing": {"install", installed("haproxy", "install", ""), true},
+		"it is held":                    {"hold", "", false},
+	} {
+		t.Run(claim, func(t *testing.T) {
+			m := newMachine(t)
+			m.apply(step.Step{Action: step.InstallPackage})
+			require.NoError(t, os.Remove(m.programs.path("apt-get")))
+			require.NoError(t, os.Symlink(apt, m.programs.path("apt-get")))
+			dir := t.TempDir()
+			for _, d := range []string{"lists/partial", "cache/archives/partial", "log", "etc"} {
+				require.NoError(t, os.MkdirAll(filepath.Join(dir, d), 0o755))
+			}
+			for name, text := range map[string]string{
+				"status": installed("keepalived", c.state, "") + c.others, "extended_states": "",
+				"dpkg": "#!/bin/sh\necho \"$@\" >>" + dir + "/removed\n",
+				"apt.conf": fmt.Sprintf("Dir::State %q;\nDir::State::lists \"lists\";\nDir::State::status %q;\nDir::Cache %q;\nDir::Etc %q;\nDir::Log %q;\nDir::Bin::dpkg %q;\n"+
+					"APT::Architecture \"amd64\";\nAPT::Architectures \"amd64\";\nAPT::Sandbox::User \"root\";\nDPkg::Use-Pty \"false\";\n"+
+					"#clear DPkg::Pre-Install-Pkgs;\n#clear DPkg::Post-Invoke;\n#clear APT::Update::Post-Invoke;\n",
+					dir, dir+"/status", dir+"/cache", dir+"/etc", dir+"/log", dir+"/dpkg"),
+			} {
+				require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o755))
+			}
+			t.Setenv("APT_CONFIG", filepath.Join(dir, "apt.conf"))
+			m.apply(step.Step{Action: step.RemovePackage})
+			did, _ := os.ReadFile(filepath.Join(dir, "removed")) // there is none where nothing was removed
+			require.Equal(t, c.removed, strings.Contains(string(did), "keepalived"), "%s", did)
+			require.NotContains(t, string(did), "neutron-l3-agent")
+			require.NoDirExists(t, m.in(layout.StateRoot))
+		})
+	}
+}
+
+// installed is a package in dpkg's list of those that are.
+func installed(name, want, more string) string {
+	return "Package: " + name + "\nStatus: " + want + " ok installed\nPriority: optional\nSection: net\nInstalled-Size: 1\nMaintainer: x <x@x>\n" +
+		"Architecture: amd64\nVersion: 1\n" + more + "Description: x\n\n"
 }
 
 func TestWithoutDpkgsWordNothingIsInstalled(t *testing.T) {

@@ -14,9 +14,6 @@ import (
 	"keepalived-charm/internal/healthcheck"
 )
 
-// pythonSettings is the Python charm's file of kernel settings, without the empty lines.
-const pythonSettings = "net.ipv4.ip_nonlocal_bind=1"
-
 // leftovers lists what the Python charm left and Juju keeps when it replaces the
 // charm's files: the state of its framework, and the virtual environment beside
 // the charm's directory.

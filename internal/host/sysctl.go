@@ -10,26 +10,27 @@ import (
 	"slices"
 	"strings"
 
+	"keepalived-charm/internal/facts"
 	"keepalived-charm/internal/layout"
 	"keepalived-charm/internal/step"
 )
 
 const settingsBefore = layout.SettingsBefore
 
-// applySysctl gives the kernel the settings of the charm's own file and nothing
-// else; without the file it gives back what was there before. A setting that may
+// applySysctl gives the kernel the charm's own settings and nothing else; without
+// its file it gives back what was there before. A setting that may
 // not be written, as in an LXD container, is said and left.
 func (h *Host) applySysctl() error {
 	var want map[string]string
 	before := h.before()
 	text, err := os.ReadFile(h.path(layout.SysctlFile))
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, fs.ErrNotExist), err == nil && !facts.Ours(string(text)):
 		want = before
 	case err != nil:
 		return fmt.Errorf("cannot read %s: %w", layout.SysctlFile, err)
 	default:
-		want = parseSysctl(string(text))
+		want = ownSettings(string(text))
 		if err := h.rememberSettings(want, before); err != nil {
 			return err
 		}
@@ -72,7 +73,7 @@ func (h *Host) before() map[string]string {
 // that file changes: the kernel says by now what that charm made of them.
 func (h *Host) takeOver(f step.File) error {
 	text, err := os.ReadFile(h.path(f.Path))
-	if f.Path != layout.SysctlFile || err != nil || strings.TrimSpace(string(text)) != pythonSettings {
+	if f.Path != layout.SysctlFile || err != nil || !facts.IsPythonSysctl(string(text)) {
 		return nil
 	}
 	before := h.before()
@@ -108,7 +109,7 @@ func (h *Host) rememberBefore(before map[string]string) error {
 // that may not be written here. What the kernel does not have, such as of IPv6, is
 // left out.
 func (h *Host) drifted(file string) (drifted, fixed []string) {
-	for name, want := range parseSysctl(file) {
+	for name, want := range ownSettings(file) {
 		text, err := os.ReadFile(h.setting(name))
 		if err != nil || strings.TrimSpace(string(text)) == want {
 			continue
@@ -128,6 +129,15 @@ func (h *Host) drifted(file string) (drifted, fixed []string) {
 
 func (h *Host) setting(name string) string {
 	return h.path("/proc/sys", filepath.Join(strings.Split(name, ".")...))
+}
+
+// ownSettings are what the charm's own file sets, without what was there before.
+func ownSettings(text string) map[string]string {
+	if !facts.Ours(text) {
+		return nil
+	}
+	text, _, _ = strings.Cut(text, layout.SysctlBefore)
+	return parseSysctl(text)
 }
 
 // parseSysctl reads NAME = VALUE lines (sysctl.conf(5)).

@@ -1,12 +1,21 @@
 package host
 
 import (
+	"fmt"
+	"net"
 	"net/netip"
+	"os"
 	"path/filepath"
+	"runtime"
+	"syscall"
 	"testing"
+	"unsafe"
 
 	"github.com/stretchr/testify/require"
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"keepalived-charm/internal/conflict"
 )
 
 func TestWhatCannotBeRememberedKeepsNothingFromHappening(t *testing.T) {
@@ -57,5 +66,58 @@ func TestPeersThatAnswerNothing(t *testing.T) {
 			require.Equal(t, row.silent, silent)
 			require.Equal(t, row.pending, pending)
 		})
+	}
+}
+
+// TestAQuestionThatCannotBeAskedMakesNoPeerLost: a packet filter that drops what the machine
+// sends to port 9 says nothing about the peer, nor does a kernel that is short of something.
+func TestAQuestionThatCannotBeAskedMakesNoPeerLost(t *testing.T) {
+	for _, errno := range []syscall.Errno{unix.EPERM, unix.EACCES, unix.ENOBUFS, unix.ENOMEM} {
+		t.Run(errno.Error(), func(t *testing.T) {
+			forbidWrite(t, errno)
+			silent, err := New(t.TempDir(), "").Unreachable([]netip.Addr{netip.MustParseAddr("127.0.0.1")}, nil)
+			require.NoError(t, err)
+			require.Empty(t, silent)
+		})
+	}
+}
+
+// forbidWrite has write(2) of one byte fail on this thread, which ends with the test.
+func forbidWrite(t *testing.T, errno syscall.Errno) {
+	t.Helper()
+	runtime.LockOSThread()
+	require.NoError(t, unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+	const number, length = 0, 32 // where struct seccomp_data has them
+	filter := []unix.SockFilter{
+		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: number},
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: 3, K: unix.SYS_WRITE},
+		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: length},
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: 1, K: 1},
+		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ERRNO | uint32(errno)},
+		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
+	}
+	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
+	require.NoError(t, unix.Prctl(unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER, uintptr(unsafe.Pointer(&program)), 0, 0))
+}
+
+func TestWhatSaysThatNobodyIsThere(t *testing.T) {
+	for errno, want := range map[syscall.Errno]bool{unix.ENETUNREACH: true, unix.EADDRNOTAVAIL: true, unix.EAFNOSUPPORT: true,
+		unix.EPERM: false, unix.ENOBUFS: false, unix.EMFILE: false} {
+		err := fmt.Errorf("x: %w", &net.OpError{Err: os.NewSyscallError("connect", errno)})
+		require.Equal(t, want, noWay(err), "%v", errno)
+	}
+	peer, other := netip.MustParseAddr("10.10.74.12"), netip.MustParseAddr("10.10.74.13")
+	for claim, row := range map[string]struct {
+		look conflict.Look
+		want bool
+	}{
+		"nobody answers":                 {conflict.Look{}, false},
+		"it answers":                     {conflict.Look{Answers: []conflict.Answer{{Interface: "eth0", Address: peer}}}, true},
+		"another address answers":        {conflict.Look{Answers: []conflict.Answer{{Interface: "eth0", Address: other}}}, false},
+		"somebody on another segment":    {conflict.Look{Answers: []conflict.Answer{{Interface: "eth1", Address: peer}}}, false},
+		"it could not be asked":          {conflict.Look{Faults: []string{"cannot ask by ARP on eth0: x"}}, true},
+		"somebody answers for everybody": {conflict.Look{Proxies: []conflict.Proxy{{Interface: "eth0"}}}, true},
+	} {
+		require.Equal(t, row.want, perhaps(row.look, "eth0", peer), claim)
 	}
 }

@@ -11,8 +11,11 @@ import (
 	"syscall"
 	"time"
 
+	"keepalived-charm/internal/conflict"
 	"keepalived-charm/internal/layout"
+	"keepalived-charm/internal/segment"
 
+	"github.com/mdlayher/ethernet"
 	"github.com/vishvananda/netlink"
 )
 
@@ -33,8 +36,9 @@ const (
 
 // Unreachable asks each address's machine for its link-layer address, by sending
 // a datagram nobody reads (discard, RFC 863), and returns those that the kernel
-// got no answer from, or cannot even ask for. All of them are on segments of this
-// machine; a link-local one is looked for on all of those. An answer by a host that has
+// got no answer from, or has no way to. All of them are on segments of this
+// machine; a link-local one is looked for on all of those. Where something forbids the
+// datagram, as a packet filter does, the hook asks itself. An answer by a host that has
 // none of the link-layer addresses told for an address, in macs, is no sign of life
 // where that host answers for every address.
 func (h *Host) Unreachable(addresses []netip.Addr, macs map[netip.Addr][]string) ([]netip.Addr, error) {
@@ -42,13 +46,21 @@ func (h *Host) Unreachable(addresses []netip.Addr, macs map[netip.Addr][]string)
 	if err != nil {
 		return nil, err
 	}
+	barred := map[netip.Addr][]netip.Addr{} // places that the kernel was not asked to look at
 	for _, a := range addresses {
-		places[a] = slices.DeleteFunc(places[a], func(at netip.Addr) bool { return !ask(at) })
+		places[a] = slices.DeleteFunc(places[a], func(at netip.Addr) bool {
+			err := ask(at)
+			if err != nil && !noWay(err) {
+				barred[a] = append(barred[a], at)
+			}
+			return err != nil
+		})
 	}
 	silent, err := h.silent(addresses, places)
 	if err != nil {
 		return nil, err
 	}
+	silent = unheard(silent, barred)
 	answered := func(a netip.Addr) bool { return !slices.Contains(silent, a) }
 	heard := slices.DeleteFunc(slices.Clone(addresses), func(a netip.Addr) bool { return !answered(a) })
 	nobody, err := proxied(heard, places, macs)
@@ -79,15 +91,69 @@ func onLinks(addresses []netip.Addr) (map[netip.Addr][]netip.Addr, error) {
 	return places, nil
 }
 
-// ask has the kernel look for an address; false when it has no way there.
-func ask(a netip.Addr) bool {
+// ask has the kernel look for an address.
+func ask(a netip.Addr) error {
 	c, err := net.Dial("udp", netip.AddrPortFrom(a, 9).String())
 	if err == nil {
 		_, err = c.Write([]byte{0})
 		c.Close()
 	}
 	// What was heard of an earlier datagram is news of a later one.
-	return err == nil || errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.EHOSTUNREACH)
+	if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.EHOSTUNREACH) {
+		return nil
+	}
+	return err
+}
+
+// noWay tells that an address is on no segment of this machine, as far as the kernel knows:
+// any other error says nothing about who is there.
+func noWay(err error) bool {
+	return slices.ContainsFunc([]syscall.Errno{syscall.ENETUNREACH, syscall.ENETDOWN, syscall.EADDRNOTAVAIL, syscall.EAFNOSUPPORT,
+		syscall.EINVAL, syscall.ENODEV, syscall.ENXIO}, func(e syscall.Errno) bool { return errors.Is(err, e) })
+}
+
+// unheard asks for addresses by ARP and neighbour discovery, at the places where the kernel
+// was not asked to look, and returns those without an answer. Who cannot be asked for is there.
+func unheard(silent []netip.Addr, barred map[netip.Addr][]netip.Addr) []netip.Addr {
+	question := conflict.Question{Listen: proxyLook, Named: true}
+	on := map[netip.Addr]string{}
+	for _, a := range silent {
+		for _, at := range barred[a] {
+			if on[at] = wire(at); on[at] != "" {
+				question.Segments = askOn(question.Segments, on[at], a)
+			}
+		}
+	}
+	if len(on) == 0 {
+		return silent
+	}
+	look := segment.Look(question)
+	return slices.DeleteFunc(silent, func(a netip.Addr) bool {
+		return slices.ContainsFunc(barred[a], func(at netip.Addr) bool { return on[at] == "" || perhaps(look, on[at], a) })
+	})
+}
+
+// wire is the interface on which an address can be asked for, empty for none.
+func wire(a netip.Addr) string {
+	ifi, err := net.InterfaceByName(a.Zone())
+	if a.Zone() == "" {
+		var routes []netlink.Route
+		if routes, err = netlink.RouteGet(a.AsSlice()); err != nil || len(routes) == 0 || routes[0].Gw != nil {
+			return ""
+		}
+		ifi, err = net.InterfaceByIndex(routes[0].LinkIndex)
+	}
+	if err != nil || len(ifi.HardwareAddr) != len(ethernet.Broadcast) {
+		return ""
+	}
+	return ifi.Name
+}
+
+// perhaps tells that somebody has an address, or that a look does not say.
+func perhaps(l conflict.Look, iface string, a netip.Addr) bool {
+	return len(l.Faults) > 0 || len(l.Proxies) > 0 || slices.ContainsFunc(l.Answers, func(answer conflict.Answer) bool {
+		return answer.Interface == iface && answer.Address == a
+	})
 }
 
 // silent waits for what the kernel hears of addresses at the places it was asked to

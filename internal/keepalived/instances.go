@@ -2,6 +2,7 @@ package keepalived
 
 import (
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -9,10 +10,11 @@ import (
 )
 
 // Instance is a VRRP instance of some configuration, and what it takes for itself on this
-// machine: one interface and family has room for one user of each ID.
+// machine: one interface and family has room for one user of each ID. A static_ipaddress block
+// counts as one without an ID: keepalived puts its addresses on the machine for good.
 type Instance struct {
-	// Name is the instance's.
-	Name            string
+	// File is the one of a loaded text in which it begins, Name the instance's.
+	File, Name      string
 	Interface       string
 	VirtualRouterID vrrp.VirtualRouterID
 	// Six tells an instance that talks VRRP over IPv6.
@@ -22,70 +24,51 @@ type Instance struct {
 	Addresses, Advertised []netip.Addr
 }
 
-// Instances reads the vrrp_instance blocks of a configuration, ours or anybody's. It
+// Instances reads the instances of a configuration, ours or anybody's. It
 // never fails: what it cannot read takes nothing.
 func Instances(text string) []Instance {
 	var found []Instance
-	depth, block, within := 0, "", false // a vrrp_instance
-	words := tokens(text)
-	for n, w := range words {
-		next := ""
-		if n+1 < len(words) {
-			next = words[n+1]
+	last := 0 // the block that the last one is
+	walk(text, func(at place, words []string) {
+		kind := at.block(0)
+		if kind != "vrrp_instance" && kind != "static_ipaddress" {
+			return
 		}
-		if next == "{" && depth == 1 {
-			block = w
+		if at.top != last {
+			found, last = append(found, Instance{File: at.from, Name: strings.Join(at.blocks[0][1:], " ")}), at.top
 		}
-		switch {
-		case w == "{":
-			depth++
-			continue
-		case w == "}":
-			depth = max(0, depth-1)
-			within = within && depth > 0
-			continue
-		case w == "vrrp_instance" && depth == 0:
-			found, within = append(found, Instance{Name: next}), true
-		}
-		if !within || depth == 0 {
-			continue
-		}
-		c := &found[len(found)-1]
-		switch {
-		case depth == 1 && w == "interface":
-			c.Interface = next
-		case depth == 1 && w == "native_ipv6":
-			c.Six = true
-		case depth == 1 && w == "virtual_router_id":
-			if id, err := strconv.Atoi(next); err == nil {
-				c.VirtualRouterID, _ = vrrp.NewVirtualRouterID(id)
-			}
-		case depth == 2 && strings.HasPrefix(block, "virtual_ipaddress"):
-			w, _, _ = strings.Cut(w, "/")
-			if a, err := netip.ParseAddr(w); err == nil {
-				// The first advertised address tells the family (keepalived.conf(5)).
-				c.Six = c.Six || len(c.Addresses) == 0 && a.Is6() && block == "virtual_ipaddress"
-				c.Addresses = append(c.Addresses, a)
-				if block == "virtual_ipaddress" {
-					c.Advertised = append(c.Advertised, a)
-				}
-			}
-		}
-	}
+		found[len(found)-1].take(at, words)
+	})
 	return found
 }
 
-var braces = strings.NewReplacer("{", " { ", "}", " } ")
-
-// tokens splits a configuration into words and braces, without comments.
-func tokens(text string) []string {
-	var words []string
-	for line := range strings.Lines(text) {
-		line, _, _ = strings.Cut(line, "#")
-		line, _, _ = strings.Cut(line, "!")
-		words = append(words, strings.Fields(braces.Replace(line))...)
+// take takes in a line of the instance's block.
+func (i *Instance) take(at place, words []string) {
+	value := ""
+	if len(words) > 1 {
+		value = words[1]
 	}
-	return words
+	block := at.block(len(at.blocks) - 1)
+	switch depth := len(at.blocks); {
+	case depth == 1 && words[0] == "interface":
+		i.Interface = value
+	case depth == 1 && words[0] == "native_ipv6":
+		i.Six = true
+	case depth == 1 && words[0] == "virtual_router_id":
+		if id, err := strconv.Atoi(value); err == nil {
+			i.VirtualRouterID, _ = vrrp.NewVirtualRouterID(id)
+		}
+	case depth == 1 && block == "static_ipaddress", depth == 2 && strings.HasPrefix(block, "virtual_ipaddress"):
+		w, _, _ := strings.Cut(words[0], "/")
+		if a, err := netip.ParseAddr(w); err == nil {
+			// The first advertised address tells the family (keepalived.conf(5)).
+			i.Six = i.Six || len(i.Addresses) == 0 && a.Is6() && block == "virtual_ipaddress"
+			i.Addresses = append(i.Addresses, a)
+			if block == "virtual_ipaddress" {
+				i.Advertised = append(i.Advertised, a)
+			}
+		}
+	}
 }
 
 // VirtualAddresses lists the virtual addresses of all instances of a
@@ -115,34 +98,25 @@ func Places(fragment string) map[netip.Addr]VirtualAddress {
 
 // Password returns the auth_pass of an instance; empty when it has none.
 func Password(fragment, instance string) string {
-	words, name := tokens(fragment), ""
-	for n, w := range words[:max(0, len(words)-1)] {
-		switch next := words[n+1]; {
-		case w == "vrrp_instance":
-			name = next
-		case w == "auth_pass" && name == instance && next != "}":
-			return next
+	password := ""
+	walk(fragment, func(at place, words []string) {
+		if at.block(0) == "vrrp_instance" && slices.Contains(at.blocks[0][1:], instance) && words[0] == "auth_pass" && len(words) > 1 {
+			password = words[1]
 		}
-	}
-	return ""
+	})
+	return password
 }
 
 // Peers lists the addresses that a fragment of the charm sends unicast
 // advertisements to.
 func Peers(fragment string) []netip.Addr {
 	var list []netip.Addr
-	words := tokens(fragment)
-	for n, w := range words {
-		if w != "unicast_peer" {
-			continue
-		}
-		for _, w := range words[min(n+2, len(words)):] {
-			a, err := netip.ParseAddr(w)
-			if err != nil {
-				break
+	walk(fragment, func(at place, words []string) {
+		if at.block(1) == "unicast_peer" {
+			if a, err := netip.ParseAddr(words[0]); err == nil {
+				list = append(list, a)
 			}
-			list = append(list, a)
 		}
-	}
+	})
 	return list
 }

@@ -24,20 +24,34 @@ const (
 // Unknown tells a word of a loaded text that has a reference without a definition.
 func Unknown(word string) bool { return strings.Contains(word, "$") }
 
-// Load returns the text of a file and of those that it includes, by path, as keepalived reads
-// them: definitions replaced, without those and without the includes; a reference that is not
+// fileMark begins a line of a loaded text that names the file of those which follow.
+const fileMark = "# file: "
+
+// Load returns the text of a file as keepalived reads it: those that it includes behind the line
+// of the include, which has the pattern from the root, definitions replaced, without those and without comments; a reference that is not
 // known is $NAME. d are those of before, and changes. find returns the files that match a
 // pattern of path.Match, by path. A line with a condition counts whatever the condition.
-func Load(d Definitions, file, text string, find func(pattern string) map[string]string) map[string]string {
-	l := loading{d, find, map[string]string{}, mostFiles, mostBytes}
+func Load(d Definitions, file, text string, find func(pattern string) map[string]string) string {
+	l := loading{Definitions: d, find: find, files: mostFiles, bytes: mostBytes}
 	l.read(file, text, 0)
-	return l.texts
+	return l.text.String()
+}
+
+// Files lists the files that a loaded text is from.
+func Files(loaded string) []string {
+	var list []string
+	for line := range strings.Lines(loaded) {
+		if file, ok := strings.CutPrefix(strings.TrimSuffix(line, "\n"), fileMark); ok && !slices.Contains(list, file) {
+			list = append(list, file)
+		}
+	}
+	return list
 }
 
 type loading struct {
 	Definitions
 	find         func(pattern string) map[string]string
-	texts        map[string]string
+	text         strings.Builder
 	files, bytes int // that are left
 }
 
@@ -47,14 +61,16 @@ func (l *loading) read(file, text string, depth int) {
 	}
 	dir, before := path.Dir(file), l.Definitions["_PWD"]
 	l.Definitions["_PWD"] = &dir
-	read := &strings.Builder{}
-	l.lines(file, text, depth, read)
-	l.texts[file] += read.String()
+	l.mark(file)
+	l.lines(file, text, depth)
 	l.Definitions["_PWD"] = before
 }
 
+// mark tells which file follows. The last line of the one before does not go on there.
+func (l *loading) mark(file string) { l.text.WriteString("\n" + fileMark + file + "\n") }
+
 // lines reads lines of a file, or of a definition that has several.
-func (l *loading) lines(file, text string, depth int, read *strings.Builder) {
+func (l *loading) lines(file, text string, depth int) {
 	for more := true; more && l.bytes > 0; {
 		var line string
 		line, text, more = strings.Cut(text, "\n")
@@ -75,7 +91,7 @@ func (l *loading) lines(file, text string, depth int, read *strings.Builder) {
 		}
 		line = l.replace(line)
 		if strings.Contains(line, "\n") && depth < deepest {
-			l.lines(file, line, depth+1, read)
+			l.lines(file, line, depth+1)
 			continue
 		}
 		words := strings.Fields(line)
@@ -84,9 +100,10 @@ func (l *loading) lines(file, text string, depth int, read *strings.Builder) {
 		}
 		if len(words) > 1 && slices.Contains(includes(), words[0]) {
 			l.include(file, strings.Trim(strings.Join(words[1:], " "), `"'`), depth)
+			l.mark(file)
 			continue
 		}
-		read.WriteString(bare(line) + "\n")
+		l.text.WriteString(bare(line) + "\n")
 	}
 }
 
@@ -103,6 +120,7 @@ func (l *loading) include(file, pattern string, depth int) {
 		if l.files--; l.files < 0 {
 			return
 		}
+		l.text.WriteString("include \"" + p + "\"\n")
 		found := l.find(p)
 		for _, name := range slices.Sorted(maps.Keys(found)) {
 			l.read(name, found[name], depth+1)

@@ -1,7 +1,7 @@
 package keepalived_test
 
 import (
-	"maps"
+	"net/netip"
 	"os"
 	"path"
 	"path/filepath"
@@ -52,9 +52,9 @@ func TestFilesAreLoadedAsKeepalivedReadsThem(t *testing.T) {
 	}
 }
 
-// load loads files of /etc.
+// load loads files of /etc, and leaves out whose lines they are.
 func load(files map[string]string) string {
-	found := keepalived.Load(keepalived.Definitions{}, "/etc/main", files["main"], func(pattern string) map[string]string {
+	loaded := keepalived.Load(keepalived.Definitions{}, "/etc/main", files["main"], func(pattern string) map[string]string {
 		found := map[string]string{}
 		for name, text := range files {
 			if matches, err := path.Match(pattern, path.Join("/etc", name)); err == nil && matches {
@@ -63,7 +63,7 @@ func load(files map[string]string) string {
 		}
 		return found
 	})
-	return strings.Join(slices.Collect(maps.Values(found)), "\n")
+	return regexp.MustCompile(`(?m)^\n# file: .*\n`).ReplaceAllString(loaded, "")
 }
 
 func keywords(text string) []string {
@@ -104,13 +104,32 @@ func TestTheRealKeepalivedReadsTheSame(t *testing.T) {
 	}
 }
 
+// TestAnIncludeIsReadInItsPlace, and it is known which file each line is from.
+func TestAnIncludeIsReadInItsPlace(t *testing.T) {
+	files := map[string]string{
+		"/etc/in":   "virtual_router_id 7\nvirtual_ipaddress {\n  include vips\n}",
+		"/etc/vips": "10.0.0.7/24 \\\n",
+		"/etc/defs": "vrrp_strict\n",
+	}
+	loaded := keepalived.Load(keepalived.Definitions{}, "/etc/main", "vrrp_instance A {\n  include in\n  interface eth0\n}\nglobal_defs {\n  include defs\n  a b\n}\n",
+		func(name string) map[string]string { return map[string]string{name: files[name]} })
+	address := []netip.Addr{netip.MustParseAddr("10.0.0.7")}
+	require.Equal(t, []keepalived.Instance{{File: "/etc/main", Name: "A", Interface: "eth0", VirtualRouterID: 7, Addresses: address, Advertised: address}}, keepalived.Instances(loaded))
+	var settings []string
+	for _, s := range keepalived.Settings(loaded) {
+		settings = append(settings, s.File+": "+strings.Join(s.Words, " "))
+	}
+	require.Equal(t, []string{"/etc/main: include /etc/defs", "/etc/defs: vrrp_strict", "/etc/main: a b"}, settings)
+	require.Equal(t, []string{"/etc/main", "/etc/in", "/etc/vips", "/etc/defs"}, keepalived.Files(loaded))
+}
+
 func TestWhatDependsOnAConditionIsUnknown(t *testing.T) {
 	for text, want := range map[string]string{
 		"@a $A=x\nv $A w\n":         "v $A w\n",
 		"$A=y\n@^a $A=x\nv ${A}\n":  "v $A\n",
 		"@a $A=x\n$A=y\nv $A\n":     "v y\n",
 		"v ${_RANDOM 1 2}.3\n":      "v $_RANDOM.3\n",
-		"$A=@a\n$A v\n@b include x": "@a v\n",
+		"$A=@a\n$A v\n@b include x": "@a v\ninclude \"/etc/x\"\n",
 	} {
 		got := load(map[string]string{"main": text})
 		require.Equal(t, want, strings.TrimRight(got, "\n")+"\n", text)
@@ -123,12 +142,14 @@ func FuzzLoad(f *testing.F) {
 	f.Add("$A=${A}${A}\n$A", "$B= \\\n$B \\\n$B \n$B")
 	f.Add("include {{{,,},}{,}}{}", "include *\ninclude *")
 	f.Fuzz(func(t *testing.T, main, other string) {
-		found := keepalived.Load(keepalived.Definitions{}, "/etc/main", main, func(string) map[string]string { return map[string]string{"/etc/other": other, "/etc/main": main} })
-		for _, text := range found {
-			for _, s := range keepalived.Settings(text) {
-				require.NotEmpty(t, s.Words)
-			}
-			keepalived.Instances(text)
+		text := keepalived.Load(keepalived.Definitions{}, "/etc/main", main, func(string) map[string]string { return map[string]string{"/etc/other": other, "/etc/main": main} })
+		files := keepalived.Files(text)
+		for _, s := range keepalived.Settings(text) {
+			require.NotEmpty(t, s.Words)
+			require.Contains(t, files, s.File)
+		}
+		for _, i := range keepalived.Instances(text) {
+			require.Contains(t, files, i.File)
 		}
 	})
 }

@@ -82,6 +82,24 @@ func FuzzReadPython(f *testing.F) {
 	})
 }
 
+// TestABraceInQuotesHidesNoInstance: it is a part of a word, to keepalived and here.
+func TestABraceInQuotesHidesNoInstance(t *testing.T) {
+	for _, word := range []string{`"ab{c"`, `"ab}c"`, `"/bin/sh -c '[ x ] && {'"`, `"a}}b"`} {
+		found := keepalived.Instances("vrrp_instance A {\n    interface eth0\n    authentication {\n        auth_type PASS\n        auth_pass " + word +
+			"\n    }\n    virtual_router_id 5\n    virtual_ipaddress {\n        10.0.0.5/32\n    }\n}\nvrrp_instance B {\n    interface eth0\n    virtual_router_id 6\n    virtual_ipaddress {\n        10.0.0.6/32\n    }\n}\n")
+		require.Len(t, found, 2, word)
+		require.Equal(t, []netip.Addr{netip.MustParseAddr("10.0.0.5")}, found[0].Addresses, word)
+		require.Equal(t, []netip.Addr{netip.MustParseAddr("10.0.0.6")}, found[1].Addresses, word)
+	}
+}
+
+// TestABroadcastAddressIsNoVirtualAddress: IPADDR[/MASK] [brd IPADDR] [peer IPADDR] [dev NAME],
+// keepalived.conf(5).
+func TestABroadcastAddressIsNoVirtualAddress(t *testing.T) {
+	require.Equal(t, []netip.Addr{netip.MustParseAddr("10.0.0.5")},
+		keepalived.VirtualAddresses("vrrp_instance A {\n    virtual_ipaddress {\n        10.0.0.5/24 brd 10.0.0.255 dev eth0\n    }\n}\n"))
+}
+
 func TestAnInstanceClaimsWhatItsBlockSays(t *testing.T) {
 	for claim, text := range map[string]string{
 		"alone":                   "",

@@ -11,6 +11,8 @@ import (
 // Setting is one line of a configuration that concerns every instance: at top level or in
 // global_defs; or those on some interfaces, in a garp_group.
 type Setting struct {
+	// File is the one of a loaded text in which it stands.
+	File  string
 	Words []string
 	// On are the interfaces that it is for; nil for all.
 	On []string
@@ -27,17 +29,17 @@ func Settings(text string) []Setting {
 	var list []Setting
 	var groups []int         // that each is in, 0 for none
 	on := map[int][]string{} // what a group is for
-	walk(text, func(top int, blocks, words []string) {
-		switch {
-		case len(blocks) == 0 || len(blocks) == 1 && blocks[0] == "global_defs":
-			list, groups = append(list, Setting{Words: words}), append(groups, 0)
-		case blocks[0] != "garp_group":
-		case len(blocks) == 2 && blocks[1] == "interfaces":
-			on[top] = append(on[top], words...)
-		case len(blocks) == 1 && words[0] == "interface":
-			on[top] = append(on[top], words[1:]...)
-		case len(blocks) == 1:
-			list, groups = append(list, Setting{Words: words}), append(groups, top)
+	walk(text, func(at place, words []string) {
+		switch depth := len(at.blocks); {
+		case depth == 0 || depth == 1 && at.block(0) == "global_defs":
+			list, groups = append(list, Setting{File: at.file, Words: words}), append(groups, 0)
+		case at.block(0) != "garp_group":
+		case depth == 2 && at.block(1) == "interfaces":
+			on[at.top] = append(on[at.top], words...)
+		case depth == 1 && words[0] == "interface":
+			on[at.top] = append(on[at.top], words[1:]...)
+		case depth == 1:
+			list, groups = append(list, Setting{File: at.file, Words: words}), append(groups, at.top)
 		}
 	})
 	var all []Setting
@@ -56,20 +58,38 @@ func Settings(text string) []Setting {
 	return all
 }
 
-// walk calls visit for each line that is not empty, with the names of the blocks that
-// it stands in, and the number of the outermost. A block begins behind its name, or on
+// place is where a line stands: in blocks, with the words before their braces, the outermost
+// first, of which top is the number and from the file in which it began.
+type place struct {
+	file, from string
+	top        int
+	blocks     [][]string
+}
+
+// block is the first word of a block, empty where there is none.
+func (p place) block(n int) string {
+	if n >= len(p.blocks) || len(p.blocks[n]) == 0 {
+		return ""
+	}
+	return p.blocks[n][0]
+}
+
+// walk calls visit for each line that is not empty. A block begins behind its name, or on
 // the next line.
-func walk(text string, visit func(top int, blocks, words []string)) {
-	var blocks, words []string
-	top := 0
-	last := "" // the first word of the last line
+func walk(text string, visit func(at place, words []string)) {
+	var at place
+	var words, last []string // last is the line before
 	flush := func() {
 		if len(words) > 0 {
-			visit(top, blocks, words)
-			last, words = words[0], nil
+			visit(at, words)
+			last, words = words, nil
 		}
 	}
 	for line := range strings.Lines(strings.ReplaceAll(text, "\\\n", " ")) {
+		if file, ok := strings.CutPrefix(strings.TrimSuffix(line, "\n"), fileMark); ok {
+			at.file = file
+			continue
+		}
 		fields := split(line)
 		if len(fields) > 0 && strings.HasPrefix(fields[0], "@") {
 			fields = fields[1:]
@@ -79,17 +99,18 @@ func walk(text string, visit func(top int, blocks, words []string)) {
 			case "{":
 				name := last
 				if len(words) > 0 {
-					name, words = words[0], nil
+					name, words = words, nil
 				}
-				if len(blocks) == 0 {
-					top++
+				if len(at.blocks) == 0 {
+					at.top++
+					at.from = at.file
 				}
-				blocks = append(slices.Clip(blocks), name)
-				last = ""
+				at.blocks = append(slices.Clip(at.blocks), name)
+				last = nil
 			case "}":
 				flush()
-				blocks = blocks[:max(0, len(blocks)-1)]
-				last = ""
+				at.blocks = at.blocks[:max(0, len(at.blocks)-1)]
+				last = nil
 			default:
 				words = append(words, strings.Trim(w, `"'`))
 			}

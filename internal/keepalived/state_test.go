@@ -57,7 +57,7 @@ func TestVirtualAddressesOfAnybodysConfiguration(t *testing.T) {
 		want []string
 	}{
 		"the Python charm's":          {"vrrp_instance VI_1 {\n    virtual_ipaddress {\n        10.10.74.250/24\n    }\n}", []string{"10.10.74.250"}},
-		"on one line":                 {"vrrp_instance a {\nvirtual_ipaddress { 10.0.0.1/24 dev eth0 10.0.0.2 }\n}", []string{"10.0.0.1", "10.0.0.2"}},
+		"on one line":                 {"vrrp_instance a {\nvirtual_ipaddress { 10.0.0.1/24 dev eth0 }\n}", []string{"10.0.0.1"}},
 		"the excluded ones":           {"vrrp_instance a {\nvirtual_ipaddress_excluded {\n2001:db8::1/64\n}\n}", []string{"2001:db8::1"}},
 		"no comments":                 {"vrrp_instance a {\nvirtual_ipaddress {\n# 10.0.0.1\n! 10.0.0.2\n10.0.0.3 # 10.0.0.4\n}\n}", []string{"10.0.0.3"}},
 		"nothing outside of a block":  {"vrrp_instance a {\nvirtual_ipaddress {\n10.0.0.1\n}\nunicast_peer {\n10.0.0.9\n}\n}", []string{"10.0.0.1"}},

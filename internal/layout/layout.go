@@ -22,6 +22,10 @@ const (
 	ForeignFile = ConfigDir + "/keepalived.conf.before-charm"
 	// SysctlFile has the name that the Python charm used, so it is taken over.
 	SysctlFile = "/etc/sysctl.d/50-keepalived.conf"
+	// SysctlForeign keeps a file of that name from before the charm, whose text stands in
+	// SysctlFile behind this line.
+	SysctlForeign = SysctlFile + ".before-charm"
+	SysctlBefore  = "# What was here before the charm goes on, and comes back when the charm leaves:"
 	// SettingsBefore keeps the kernel's settings as they were before the charm.
 	SettingsBefore = StateRoot + "/sysctl-before.json"
 	// InstalledMark remembers that the charm installed the package, and what was not there
@@ -206,6 +210,6 @@ func (l Layout) NumberOf(instance string) (int, bool) {
 
 // Files lists every file whose content the charm manages or must know.
 func (l Layout) Files() []string {
-	return append([]string{MainFile, ForeignFile, SysctlFile, l.Fragment(), l.DropIn(), l.CheckerUnit(), l.YieldUnit(), l.CheckerConfig(),
+	return append([]string{MainFile, ForeignFile, SysctlForeign, SysctlFile, l.Fragment(), l.DropIn(), l.CheckerUnit(), l.YieldUnit(), l.CheckerConfig(),
 		l.CheckerCA(), l.Conflicts(), l.Options(), l.Owner(), l.Upgrading()}, append(l.NotifierFiles(), l.Record())...)
 }

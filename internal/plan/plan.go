@@ -49,10 +49,13 @@ func Steps(d decide.Desired, o facts.Observed) []step.Step {
 	if _, taken := o.Owner(); taken {
 		return steps
 	}
-	if d.Mode == decide.Serving || d.Mode == decide.Idle && o.Machine.Version == "" {
+	if d.Mode == decide.Serving {
 		steps = append(steps, serve(d, o)...)
 	} else {
 		steps = append(steps, withdraw(d, o)...)
+	}
+	if d.Mode == decide.Idle && o.Machine.Version == "" && o.Event.Hook == hooks.Install {
+		steps = append(steps, step.Step{Action: step.InstallPackage})
 	}
 	if o.Machine.Leftovers {
 		steps = append(steps, step.Step{Action: step.RemoveLeftovers})
@@ -67,9 +70,31 @@ func Settle(o facts.Observed, why error) []step.Step {
 	return append(beginsOrEnds(o), settle(o, why)...)
 }
 
+// Keep lists what a unit does that keeps what keepalived reads because something refuses what
+// was decided: beside Settle's an operator's pause and resume are obeyed.
+func Keep(d decide.Desired, o facts.Observed, why error) []step.Step {
+	config, obeys := d.Obeys(o.Machine)
+	if !obeys {
+		return Settle(o, why)
+	}
+	owed := owe(map[step.FollowUp]bool{step.RestartChecker: true}, o.Machine)
+	o.Machine.Owed = append(slices.Clone(o.Machine.Owed), step.RestartChecker)
+	return slices.Concat(owed, []step.Step{{Action: step.Write, Files: []step.File{config}}}, Settle(o, why))
+}
+
 // beginsOrEnds notes that the unit departs or ends before anything else is done for it, and
-// takes the notes back where Juju begins the unit anew.
+// takes the notes back where Juju begins the unit anew. An upgrade of the base that is over
+// is so whatever comes of all else.
 func beginsOrEnds(o facts.Observed) []step.Step {
+	steps := departsOrEnds(o)
+	_, taken := o.Owner()
+	if mark := o.Layout().Upgrading(); !taken && !o.Upgrades() && has(o.Machine, mark) {
+		steps = append(steps, step.Step{Action: step.Write, Files: []step.File{{Path: mark, Remove: true}}})
+	}
+	return steps
+}
+
+func departsOrEnds(o facts.Observed) []step.Step {
 	switch ends := decide.ModeOf(o.Event.Hook) == decide.Gone || o.Event.Hook == hooks.Stop; {
 	case ends && !o.Machine.Stopped:
 		return []step.Step{{Action: step.End}}
@@ -93,15 +118,11 @@ func settle(o facts.Observed, why error) []step.Step {
 	if _, taken := o.Owner(); taken {
 		return steps
 	}
-	if _, marked := o.Machine.Files[l.Upgrading()]; marked && !o.Upgrades() {
-		// Whatever is refused, the upgrade of the base is over.
-		steps = append(steps, step.Step{Action: step.Write, Files: []step.File{{Path: l.Upgrading(), Remove: true}}})
-	}
 	due := map[step.FollowUp]bool{}
 	if serves && has(o.Machine, layout.MainFile) && (!o.Machine.Active || o.Machine.Disabled) {
 		due[step.Reload] = true
 	}
-	ours := has(o.Machine, layout.MainFile, l.Fragment(), l.CheckerUnit(), l.CheckerConfig())
+	ours := has(o.Machine, layout.MainFile, l.CheckerUnit(), l.CheckerConfig())
 	if ours {
 		for _, f := range o.Machine.Owed {
 			due[f] = true
@@ -140,9 +161,6 @@ func serve(d decide.Desired, o facts.Observed) []step.Step {
 	if o.Machine.Version == "" {
 		steps = append(steps, step.Step{Action: step.InstallPackage})
 	}
-	if d.Mode == decide.Idle {
-		return steps
-	}
 	daemon, others := changes(d, o.Machine)
 	due := due(d, o.Machine, slices.Concat(daemon, others))
 	if !o.Machine.Active || o.Machine.Disabled || o.Machine.ReloadHelps(d.Layout) {
@@ -175,6 +193,10 @@ func serve(d decide.Desired, o facts.Observed) []step.Step {
 	if len(daemon) > 0 {
 		// First of all: what keepalived refuses leaves no trace, not even a debt.
 		steps = append(steps, step.Step{Action: step.Test, Files: daemon})
+	}
+	if d.Tried != "" {
+		// So is what keepalived would refuse as the unit changes over: it is not announced.
+		steps = append(steps, step.Step{Action: step.Test, Files: []step.File{{Path: d.Layout.Fragment(), Content: d.Tried}}})
 	}
 	steps = append(steps, owe(due, o.Machine)...)
 	if !o.Machine.BinaryCurrent {
@@ -219,7 +241,7 @@ func withdraw(d decide.Desired, o facts.Observed) []step.Step {
 	delete(due, step.RestartChecker)
 	delete(due, step.StartNotifier)
 	steps = append(steps, stopNotifier(d, o.Machine)...)
-	if _, stays := d.Files[layout.MainFile]; !stays {
+	if _, stays := d.Files[layout.MainFile]; !stays || o.Machine.Version == "" {
 		delete(due, step.Reload) // nobody is left who would run it
 	}
 	bar(o.Machine, due)
@@ -262,7 +284,7 @@ func stopNotifier(d decide.Desired, m facts.Machine) []step.Step {
 func keep(m facts.Machine) map[string]string {
 	stay := map[string]string{}
 	if len(m.Neighbours) > 0 {
-		for _, path := range []string{layout.MainFile, layout.ForeignFile, layout.SysctlFile} {
+		for _, path := range []string{layout.MainFile, layout.ForeignFile, layout.SysctlFile, layout.SysctlForeign} {
 			if text, ok := m.Files[path]; ok {
 				stay[path] = text
 			}
@@ -272,6 +294,9 @@ func keep(m facts.Machine) map[string]string {
 	if text, ok := m.ForeignText(); ok {
 		stay[layout.MainFile] = text
 	}
+	if text, ok := m.ForeignSysctl(); ok {
+		stay[layout.SysctlFile] = text
+	}
 	return stay
 }
 
@@ -280,7 +305,7 @@ func changes(d decide.Desired, m facts.Machine) (daemon, others []step.File) {
 	for _, path := range d.Layout.Files() {
 		want, wanted := d.Files[path]
 		have, exists := m.Files[path]
-		if wanted == exists && want == have {
+		if wanted == exists && want == have || path == d.Layout.Upgrading() && !wanted { // beginsOrEnds removes it
 			continue
 		}
 		f := step.File{Path: path, Content: want, Remove: !wanted}
@@ -290,10 +315,12 @@ func changes(d decide.Desired, m facts.Machine) (daemon, others []step.File) {
 			others = append(others, f)
 		}
 	}
-	// The foreign file is saved before, and removed after, the main file changes. Our
+	// A foreign file is saved before, and removed after, the one in its place changes. Our
 	// fragment names the parameters in use; it is there before the Python charm's
 	// file, which does too, goes.
-	slices.SortStableFunc(daemon, func(a, b step.File) int { return order(a) - order(b) })
+	for _, files := range [][]step.File{daemon, others} {
+		slices.SortStableFunc(files, func(a, b step.File) int { return order(a) - order(b) })
+	}
 	return daemon, others
 }
 
@@ -319,12 +346,12 @@ func write(l layout.Layout, m facts.Machine, daemon, others []step.File) []step.
 }
 
 func order(f step.File) int {
-	switch {
-	case f.Path == layout.ForeignFile && !f.Remove:
+	switch aside := f.Path == layout.ForeignFile || f.Path == layout.SysctlForeign; {
+	case aside && !f.Remove:
 		return 0
 	case f.Path == layout.MainFile:
 		return 2
-	case f.Path == layout.ForeignFile:
+	case aside:
 		return 3
 	}
 	return 1

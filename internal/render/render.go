@@ -34,6 +34,10 @@ func Files(d *decide.Desired, o facts.Observed) error {
 		main.Foreign = layout.ForeignFile
 		d.Files[layout.ForeignFile] = text
 	}
+	sysctl := ""
+	if text, ok := o.Machine.ForeignSysctl(); ok {
+		d.Files[layout.SysctlForeign], sysctl = text, layout.SysctlBefore+"\n"+text
+	}
 	if ca := d.Options.Check.CA; ca != "" {
 		d.Files[l.CheckerCA()] = ca
 	}
@@ -47,7 +51,7 @@ func Files(d *decide.Desired, o facts.Observed) error {
 			return string(text), err
 		},
 		l.Record():        func() (string, error) { return record(*d, o).Encode() },
-		layout.SysctlFile: func() (string, error) { return templates.Render("sysctl.conf", nil) },
+		layout.SysctlFile: func() (string, error) { return templates.Render("sysctl.conf", sysctl) },
 		l.DropIn():        func() (string, error) { return templates.Render("drop-in.conf", units) },
 		l.CheckerUnit():   func() (string, error) { return templates.Render("checker.service", units) },
 		l.YieldUnit():     func() (string, error) { return templates.Render("yield.service", units) },
@@ -56,6 +60,12 @@ func Files(d *decide.Desired, o facts.Observed) error {
 		names := l.NotifierFiles()
 		files[names[0]] = func() (string, error) { return templates.Render("notifier.path", units) }
 		files[names[1]] = func() (string, error) { return templates.Render("notifier.service", units) }
+	}
+	if len(d.Trial) > 0 {
+		var err error
+		if d.Tried, err = (keepalived.Fragment{Application: l.Application, Instances: d.Trial}).Render(); err != nil {
+			return err
+		}
 	}
 	for path, text := range files {
 		var err error

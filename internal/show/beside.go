@@ -69,11 +69,8 @@ func besides(d decide.Desired, m facts.Machine) []string {
 	for _, i := range d.Intruded {
 		texts = append(texts, i.Say(status.AlsoOwnerSets))
 	}
-	texts = append(texts, owned(d)...)
-	if hampered := hampered(d, m); hampered != "" {
-		texts = append(texts, hampered)
-	}
-	return texts
+	texts = append(texts, owned(d), hampered(d, m))
+	return slices.DeleteFunc(texts, func(text string) bool { return text == "" })
 }
 
 // late tells that nothing tells Juju of a move between two hooks.

@@ -65,10 +65,10 @@ type Heard struct {
 
 // Peer is another unit of the group, as it told through the peer relation.
 type Peer struct {
-	address   netip.Addr
-	addresses []netip.Addr
-	Name      string `json:"unit"`
-	Address   string `json:"address"`
+	own     []netip.Addr
+	serves  bool
+	Name    string `json:"unit"`
+	Address string `json:"address"`
 	// Answers is yes, no, or unknown for a peer on no segment of this machine.
 	Answers string `json:"answers"`
 	Told    string `json:"told"`
@@ -92,7 +92,7 @@ func NewElection(o facts.Observed, summary string, now time.Time) Election {
 		e.Pending = append(e.Pending, string(f))
 	}
 	for _, p := range decide.Peers(o) {
-		one := Peer{address: p.Address, addresses: p.Addresses, Name: p.Unit.String(),
+		one := Peer{own: append(slices.Clone(p.Addresses), p.Address), serves: p.Serves, Name: p.Unit.String(),
 			Answers: unknown, Told: told(p), Heard: "no advertisement"}
 		if p.Address.IsValid() {
 			one.Address = p.Address.String()
@@ -157,7 +157,7 @@ func roleOf(s keepalived.InstanceState) string {
 }
 
 // holder names who has the virtual IPs: by the priority that this unit's daemon heard last,
-// or by the address of who sends; empty for nobody known.
+// or by the address of who sends now; empty for nobody known.
 func (e Election) holder(o facts.Observed, i Instance, s keepalived.InstanceState, routers map[string]decide.Router) string {
 	if s.State == keepalived.Master {
 		return e.Unit
@@ -173,21 +173,27 @@ func (e Election) holder(o facts.Observed, i Instance, s keepalived.InstanceStat
 	}
 	last, name := *i.Since, ""
 	for _, h := range o.Machine.Check.Heard {
-		if h.Instance == i.Name && !h.Foreign && h.Released.IsZero() && h.Last.After(last) {
+		if h.Instance == i.Name && !h.Foreign && h.Speaks && h.Last.After(last) {
 			last, name = h.Last, e.NameOf(h.Address)
 		}
 	}
 	return name
 }
 
-// NameOf returns the peer that has an address; empty for none.
+// NameOf returns the peer that has an address, of two on one machine the one that serves;
+// empty for none.
 func (e Election) NameOf(a netip.Addr) string {
+	name := ""
 	for _, p := range e.Peers {
-		if p.address == a || slices.Contains(p.addresses, a) {
+		switch {
+		case !slices.Contains(p.own, a):
+		case p.serves:
 			return p.Name
+		case name == "":
+			name = p.Name
 		}
 	}
-	return ""
+	return name
 }
 
 // Holders names who has the virtual IPs of each instance, each once.
@@ -201,24 +207,15 @@ func (e Election) Holders() []string {
 	return names
 }
 
-// Asks lists those peers' addresses that are in a subnet of this machine's interfaces.
-func (e Election) Asks(m facts.Machine) []netip.Addr {
-	var list []netip.Addr
-	for _, p := range e.Peers {
-		if slices.ContainsFunc(m.Interfaces, func(i facts.Interface) bool {
-			return slices.ContainsFunc(i.Addresses, func(own netip.Prefix) bool { return own.Contains(p.address) })
-		}) {
-			list = append(list, p.address)
-		}
-	}
-	return list
-}
-
-// Answer notes which of the addresses asked were silent.
+// Answer notes which peers are at one of the addresses asked, and which of them was silent
+// at all of those.
 func (e Election) Answer(asked, silent []netip.Addr) {
 	for n := range e.Peers {
-		if p := &e.Peers[n]; slices.Contains(asked, p.address) {
-			p.Answers = yes(!slices.Contains(silent, p.address))
+		p := &e.Peers[n]
+		for _, a := range asked {
+			if slices.Contains(p.own, a) && p.Answers != yes(true) {
+				p.Answers = yes(!slices.Contains(silent, a))
+			}
 		}
 	}
 }

@@ -25,17 +25,25 @@ func Shown(d decide.Desired, o facts.Observed) juju.Status {
 	return after(o, Status(d, o.Machine))
 }
 
-// owned tells of virtual IPs that a peer says are its own addresses.
-func owned(d decide.Desired) []string {
-	var texts []string
+// owned tells of virtual IPs that a peer says are its own addresses: of the first, and how
+// many more there are.
+func owned(d decide.Desired) string {
+	first, more := "", 0
 	for _, v := range d.Addresses() {
 		for _, p := range d.Peers {
-			if slices.Contains(p.Addresses, v) {
-				texts = append(texts, status.Say(status.AlsoOwn, "ADDRESS", v.String(), "UNIT", p.Unit.String()).Message)
+			switch {
+			case !slices.Contains(p.Addresses, v):
+			case first == "":
+				first = status.Say(status.AlsoOwn, "ADDRESS", v.String(), "UNIT", p.Unit.String()).Message
+			default:
+				more++
 			}
 		}
 	}
-	return texts
+	if more > 0 {
+		first += status.Say(status.MoreOwn, "COUNT", fmt.Sprint(more)).Message
+	}
+	return first
 }
 
 // Unmoved tells why neither the health check nor an operator can move this unit's
@@ -82,6 +90,17 @@ func roles(d decide.Desired, m facts.Machine) juju.Status {
 	}
 	var own, lost []netip.Addr
 	others, units := map[string][]netip.Addr{}, []string{}
+	placed := map[netip.Addr]bool{}
+	for _, r := range d.Routers {
+		for _, a := range r.Addresses() {
+			placed[a] = true
+		}
+	}
+	for _, a := range d.Addresses() {
+		if !placed[a] {
+			lost = append(lost, a) // its router has yet to begin
+		}
+	}
 	for _, r := range d.Routers {
 		if len(r.VirtualIPs) == 0 {
 			continue

@@ -223,6 +223,10 @@ func TestEveryConditionHasItsWords(t *testing.T) {
 			"active: VIP ready: holds " + one + "; keepalived's packet filter drops what is sent to " + one + ": nft flush set ip keepalived vips"},
 		"a peer's own address, as it says": {status.HoldsAll, status.AlsoOwn, 1, func(c circumstances) { c.Peers[0].Addresses = c.Addresses() },
 			"active: VIP ready: holds " + one + "; keepalived/1 says that " + one + " is its own address: is it?"},
+		"peers' own addresses, as they say": {status.HoldsAll, status.MoreOwn, 3, func(c circumstances) {
+			c.Desired.Peers = append(c.Desired.Peers, c.Peers[0])
+			c.Peers[0].Addresses, c.Peers[1].Addresses = c.Addresses(), c.Addresses()
+		}, "active: VIP ready: holds " + two + "; keepalived/1 says that " + one + " is its own address: is it?; 5 more of the kind"},
 		"an owner's setting": {status.HoldsAll, status.AlsoOwnerSets, 1, func(c circumstances) {
 			c.Desired.Intruded = []decide.Intrusion{{File: "/etc/keepalived/a.conf", Setting: "net_namespace", Effect: "breaks them"}}
 		}, "active: VIP ready: holds " + one + "; /etc/keepalived/a.conf sets net_namespace, which breaks them: remove it"},

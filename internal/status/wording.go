@@ -89,6 +89,7 @@ const (
 	MoreConflicts
 	AlsoFiltered
 	AlsoOwn
+	MoreOwn
 	AlsoOwnerSets
 	SettingLost
 	LateWatchless
@@ -151,7 +152,7 @@ func Wordings() []Wording {
 
 		Meanwhile:            {"", "; meanwhile STATUS", "After a blocked or waiting message: what the unit does by the options that it had before."},
 		ShareOf:              {"", "; UNIT holds ADDRESSES", "With spread=true."},
-		ShareOfNobody:        {"", "; holder unknown of ADDRESSES", "With spread=true: as for a standby without a named holder."},
+		ShareOfNobody:        {"", "; holder unknown of ADDRESSES", "With spread=true: as for a standby without a named holder; or no virtual router has begun for them yet, as while another change waits for a unit."},
 		Changing:             {"", "; moving to WHAT", "All units change an option together, one hook after the other; it needs nobody."},
 		ChangingUpgraded:     {"", " once all units are upgraded, COUNT of ALL are", "Units of the Python charm are left."},
 		ChangingReady:        {"", ", COUNT of ALL units ready", "The holder waits for the others to stand aside."},
@@ -171,6 +172,7 @@ func Wordings() []Wording {
 		MoreConflicts:        {"", "; COUNT more: juju run UNIT check-network", "The action lists all that is wrong on the network."},
 		AlsoFiltered:         {"", "; keepalived's packet filter drops what is sent to ADDRESSES: COMMAND", "A VRRP instance with vrrp_strict or no_accept left that in the kernel. Every pass takes the virtual IPs out of it; this shows when that did not work."},
 		AlsoOwn:              {"", "; UNIT says that ADDRESS is its own address: is it?", "Juju's list of a machine's addresses may be old. If the address is that machine's own, choose another virtual IP."},
+		MoreOwn:              {"", "; COUNT more of the kind", "The same of other virtual IPs, or by other units."},
 		AlsoOwnerSets:        {"", "; FILE sets SETTING, which EFFECT: remove it", "What the machine's owner set for every instance breaks those of the charm, which cannot say otherwise. This unit goes on."},
 		SettingLost:          {"", "; SETTING is off and cannot be set here, a service cannot bind a virtual IP that another machine holds", "Such as in a container. It is shown while the check fails, which may be why."},
 		LateWatchless:        {"", "; changes between hooks show late, all LIMIT inotify KIND are in use: sysctl -w fs.inotify.max_user_KIND=MORE", "systemd cannot wait for news of a move, so juju status is as old as the last hook. The virtual IPs move all the same. Every hook tries again."},

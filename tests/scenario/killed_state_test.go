@@ -15,13 +15,14 @@ import (
 )
 
 // stateScript prints what an undisturbed and a killed run must leave alike: every
-// file of ours with its owner, mode and content, services, kernel settings.
+// file of ours with its owner, mode and content (but of program.json, which says of the
+// installed programs when they were), services, kernel settings.
 const stateScript = `
 dirs="/etc/keepalived /etc/sysctl.d /etc/systemd/system /var/lib/keepalived-charm /run/keepalived-charm"
 find $dirs ! -path '*/news/*' ! -name keepalived-ended -printf '%p %y %m %u %g %l\n' 2>/dev/null | sort
 grep --recursive --with-filename '' /etc/keepalived /etc/sysctl.d /etc/systemd/system/*keepalived* 2>/dev/null | sort
-find /var/lib/keepalived-charm -type f ! -path '*/history/*' ! -name unit -exec sha256sum {} + 2>/dev/null | sort -k 2
-grep . /var/lib/keepalived-charm/*/unit 2>/dev/null
+find /var/lib/keepalived-charm -type f ! -path '*/history/*' ! -name unit ! -name program.json -exec sha256sum {} + 2>/dev/null | sort -k 2
+grep . /var/lib/keepalived-charm/*/unit 2>/dev/null || true # a unit that serves nothing has none
 systemctl show --property=Id,ActiveState,UnitFileState keepalived.service keepalived-checker-keepalived.service keepalived-notifier-keepalived.path
 find /tmp -maxdepth 1 -name '.*'
 grep -H . /proc/sys/net/ipv4/ip_nonlocal_bind /proc/sys/net/ipv6/ip_nonlocal_bind
@@ -112,6 +113,9 @@ func (d *deployment) state(t *testing.T) string {
 func nameless(text string) string {
 	text = regexp.MustCompile(`keepalived/\d+`).ReplaceAllString(text, "keepalived/N")
 	text = regexp.MustCompile(`haproxy/\d+`).ReplaceAllString(text, "haproxy/N")
+	text = regexp.MustCompile(`\bknows=.*`).ReplaceAllStringFunc(text, func(knows string) string {
+		return regexp.MustCompile(`\d+:`).ReplaceAllString(knows, "N:")
+	})
 	text = regexp.MustCompile(`unit-keepalived-\d+`).ReplaceAllString(text, "unit-keepalived-N")
 	return regexp.MustCompile(`(rank=|priority |base_priority=)\d+`).ReplaceAllString(text, "${1}N")
 }

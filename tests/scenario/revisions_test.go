@@ -130,7 +130,7 @@ func revisions(t *testing.T, mode string) {
 			for _, file := range []string{"record.json", "checker.json"} {
 				require.Contains(t, d.run(t, d.machineOf(t, unit), "cat /var/lib/keepalived-charm/keepalived/"+file), `"version": 2,`)
 			}
-			require.Contains(t, d.run(t, d.machineOf(t, unit), "cat /etc/keepalived/keepalived.conf"), "\n# Format 2\n")
+			require.Contains(t, d.run(t, d.machineOf(t, unit), "cat /etc/keepalived/keepalived.conf"), "\n# Format 3\n")
 		}
 		bags, err := d.Databags("keepalived", "keepalived:cluster", "keepalived:cluster")
 		require.NoError(t, err)
