@@ -11,6 +11,9 @@
 // Another Juju version gets a sibling directory with its own go.mod; what agents
 // of all versions share is in tests/controller/wire.
 //
+// Juju's own controller of the same version is in package controller, its client in package
+// client.
+//
 // Build (first time a few minutes on two cores, then seconds):
 //
 //	cd tests/agent/juju35
