@@ -158,13 +158,14 @@ func TestAHistoryThatCannotBeWrittenIsAnErrorAndNothingElse(t *testing.T) {
 	require.ErrorContains(t, r.Append(Entry{Event: Paused}), "cannot write the history")
 }
 
-// TestADirectoryAboveTheJournalIsNotItsOwn: whoever writes there first makes the same.
-func TestADirectoryAboveTheJournalIsNotItsOwn(t *testing.T) {
+// TestDirectoriesAboveTheJournalAreMadeAsOthersMakeThem, whoever writes there first: an
+// application's for root alone.
+func TestDirectoriesAboveTheJournalAreMadeAsOthersMakeThem(t *testing.T) {
 	state := filepath.Join(t.TempDir(), "charm", "application")
 	r, err := Open(filepath.Join(state, "history", CharmFile))
 	require.NoError(t, err)
 	require.NoError(t, r.Close())
-	for path, mode := range map[string]fs.FileMode{state: 0o755, filepath.Join(state, "history"): 0o700} {
+	for path, mode := range map[string]fs.FileMode{filepath.Dir(state): 0o755, state: 0o700, filepath.Join(state, "history"): 0o700} {
 		info, err := os.Stat(path)
 		require.NoError(t, err)
 		require.Equal(t, mode, info.Mode().Perm(), path)

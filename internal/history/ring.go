@@ -55,13 +55,15 @@ type record struct {
 
 // Open opens a file of the journal for writing and makes it if need be, with all
 // the room it will ever take if the file system can promise that. Only root may
-// read it; what lies above its directory is not its own, and made as others make it.
+// read it, or enter its directory and the one above, an application's; what lies above is made
+// as others make it.
 func Open(path string) (*Ring, error) {
 	dir := filepath.Dir(path)
-	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
-		return nil, fmt.Errorf("cannot open the history: %w", err)
+	err := os.MkdirAll(filepath.Dir(filepath.Dir(dir)), 0o755)
+	if err == nil {
+		err = os.MkdirAll(dir, 0o700)
 	}
-	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err != nil {
 		return nil, fmt.Errorf("cannot open the history: %w", err)
 	}
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)

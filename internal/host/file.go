@@ -18,7 +18,7 @@ import (
 // also after a power cut.
 func (h *Host) write(path, content string, mode fs.FileMode) error {
 	target := h.path(path)
-	if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
+	if err := h.makeDirectory(filepath.Dir(path)); err != nil {
 		return fmt.Errorf("cannot write %s: %w", path, err)
 	}
 	err := renameio.WriteFile(target, []byte(content), mode, renameio.WithTempDir(filepath.Dir(target)), renameio.WithStaticPermissions(mode))
@@ -26,6 +26,18 @@ func (h *Host) write(path, content string, mode fs.FileMode) error {
 		return fmt.Errorf("cannot write %s: %w", path, err)
 	}
 	return nil
+}
+
+// makeDirectory makes a directory with those above it. What is an application's own only root
+// may enter, whoever makes it first.
+func (h *Host) makeDirectory(dir string) error {
+	if !strings.HasPrefix(dir, layout.StateRoot+"/") {
+		return os.MkdirAll(h.path(dir), 0o755)
+	}
+	if err := os.MkdirAll(h.path(layout.StateRoot), 0o755); err != nil {
+		return err
+	}
+	return os.MkdirAll(h.path(dir), 0o700)
 }
 
 // prove writes drafts of files, which it removes: what a change is made of is on several

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"keepalived-charm/internal/history"
 	"keepalived-charm/internal/layout"
 	"keepalived-charm/internal/step"
 
@@ -34,6 +35,25 @@ func TestFilesAreWrittenAsAWholeAndNoWiderThanNeeded(t *testing.T) {
 		assert.NotContains(t, m.observe().Files, path)
 	}
 	assert.Empty(t, m.files(), "no temporary file stays")
+}
+
+// TestOnlyRootEntersWhatIsAnApplications, whichever file is the first in it.
+func TestOnlyRootEntersWhatIsAnApplications(t *testing.T) {
+	for claim, first := range map[string]func(m machine){
+		"a mark":   func(m machine) { m.apply(step.Step{Action: step.Owe, FollowUps: []step.FollowUp{step.Reload}}) },
+		"a record": func(m machine) { m.apply(step.Step{Action: step.Write, Files: file(m.l.Record(), "{}")}) },
+		"a journal": func(m machine) {
+			require.NoError(t, history.Note(m.in(filepath.Join(m.l.History(), history.CharmFile)), history.Entry{Event: history.Paused}))
+		},
+	} {
+		m := newMachine(t)
+		first(m)
+		for dir, mode := range map[string]os.FileMode{layout.StateRoot: 0o755, m.l.State(): 0o700} {
+			info, err := os.Stat(m.in(dir))
+			require.NoError(t, err)
+			assert.Equal(t, mode, info.Mode().Perm(), "%s: %s", claim, dir)
+		}
+	}
 }
 
 func TestAConfigurationFromBeforeTheCharmStaysTheVerySameFile(t *testing.T) {
