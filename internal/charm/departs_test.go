@@ -87,7 +87,7 @@ func TestAUnitWithoutAPeerRelationDoesNotDepart(t *testing.T) {
 	delete(s.Juju.Relations, endpoint.Cluster)
 	s = run(t, s, "update-status")
 	delete(s.Host.Files, s.Layout().CheckerConfig())
-	s = run(t, s, "update-status", "update-status")
+	s = run(t, s, "website-relation-broken", "update-status")
 	s = run(t, option(s, "router_id", 51), "config-changed")
 	require.Contains(t, s.Host.Keepalived.Loaded, "virtual_router_id 51\n")
 }

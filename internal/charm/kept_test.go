@@ -58,6 +58,7 @@ func TestARefusedUnitWhoseFragmentIsGoneReloadsNothing(t *testing.T) {
 	reloads := s.Host.Keepalived.Reloads
 	s = run(t, s, "update-status")
 	require.Equal(t, reloads, s.Host.Keepalived.Reloads)
+	require.Contains(t, s.Host.Files, owed, "it stays owed")
 	s.Host.Refuse = ""
 	s = run(t, s, "update-status")
 	require.Empty(t, s.Stale())

@@ -8,6 +8,7 @@ import (
 	"github.com/juju/charm/v12/hooks"
 
 	"keepalived-charm/internal/config"
+	"keepalived-charm/internal/endpoint"
 	"keepalived-charm/internal/facts"
 	"keepalived-charm/internal/group"
 	"keepalived-charm/internal/keepalived"
@@ -80,11 +81,11 @@ func (d Desired) midway(o facts.Observed, r Router) bool {
 // departs tells a unit that is being taken out of a group of several, as it may be where
 // nothing tells. The peer relation of one that comes from the Python charm is yet to come.
 func departs(o facts.Observed, current vrrp.Parameters) bool {
-	several := o.Departs() || o.Event.Hook == hooks.RelationBroken
+	several := o.Event.Hook == hooks.RelationBroken && o.Event.Endpoint == endpoint.Cluster
 	if c := o.Machine.Checker; c != nil {
-		several = o.Departs() || c.Peers
+		several = c.Peers
 	}
-	return o.Leaving() && current.Constant() && several
+	return o.Leaving() && current.Constant() && (several || o.Departs())
 }
 
 // hearsDeparted tells that a unit advertises which this one listed as a peer and which is

@@ -97,8 +97,9 @@ func (d Desired) unheard(r Router) bool {
 }
 
 // Tell is what a unit that can decide nothing, or not have what it decided, tells the clients
-// that it has told nothing yet: what it serves. What the options do not say of it is as others were told. Those that
-// it has told before get a virtual IP back where Juju put the unit's own address.
+// that it has told nothing yet: what it serves. What the options do not say of it is as others
+// were told. Those that it has told before get a virtual IP back where Juju put the unit's own
+// address.
 func Tell(o facts.Observed) map[juju.RelationID]juju.Databag {
 	options, served := o.Options.Usable, o.Machine.Served
 	service := endpoint.Service{Hostname: options.Hostname, Port: options.Port}

@@ -199,8 +199,10 @@ func (c Configured) Used() config.Options {
 
 // Foreign tells a keepalived.conf that is neither the charm's nor the Python
 // charm's; an empty one is nobody's.
-func Foreign(text string) bool {
-	return strings.TrimSpace(text) != "" && !Ours(text) && !keepalived.IsPython(text)
+func Foreign(text string) bool { return isForeign(text, keepalived.IsPython) }
+
+func isForeign(text string, python func(string) bool) bool {
+	return strings.TrimSpace(text) != "" && !Ours(text) && !python(text)
 }
 
 // Ours tells by its first line that the charm wrote a file.

@@ -135,7 +135,7 @@ func (m Machine) foreign(path, aside string, python func(string) bool) (string, 
 		}
 	}
 	text := m.Files[path]
-	return text, len(m.Neighbours) == 0 && strings.TrimSpace(text) != "" && !Ours(text) && !python(text)
+	return text, len(m.Neighbours) == 0 && isForeign(text, python)
 }
 
 // IsFragment tells by its first line whether a file is an application's fragment.

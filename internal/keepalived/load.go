@@ -29,8 +29,9 @@ const fileMark = "# file: "
 
 // Load returns the text of a file as keepalived reads it: files that it includes behind the line
 // of the include, which has the pattern from the root; definitions replaced, without those and
-// without comments; a reference that is not known is $NAME. d are those of before, and changes. find returns the files that match a
-// pattern of path.Match, by path. A line with a condition counts whatever the condition.
+// without comments; a reference that is not known is $NAME. d are those of before, and changes.
+// find returns the files that match a pattern of path.Match, by path. A line with a condition
+// counts whatever the condition.
 func Load(d Definitions, file, text string, find func(pattern string) map[string]string) string {
 	l := loading{Definitions: d, find: find, files: mostFiles, bytes: mostBytes}
 	l.read(file, text, 0)

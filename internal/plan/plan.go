@@ -132,15 +132,16 @@ func settle(o facts.Observed, why error, confirms bool) []step.Step {
 		if o.Machine.Booted || !o.Machine.CheckerActive {
 			due[step.RestartChecker] = true
 		}
-		if o.Machine.Active && !has(o.Machine, l.Fragment()) {
-			delete(due, step.Reload) // it would lose what it runs
-		}
-		if !confirms {
-			delete(due, step.RestartChecker)
-		}
 	}
 	bar(o.Machine, due)
-	steps = append(steps, do(ordered(due))...)
+	now := maps.Clone(due)
+	if ours && o.Machine.Active && !has(o.Machine, l.Fragment()) {
+		delete(now, step.Reload) // it would lose what it runs
+	}
+	if !confirms {
+		delete(now, step.RestartChecker)
+	}
+	steps = append(steps, do(ordered(now))...)
 	if ours { // what is owed of a configuration that is not there yet stays so
 		steps = append(steps, forget(due, o.Machine)...)
 	}
