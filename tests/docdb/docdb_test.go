@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"keepalived-charm/tests/docdb"
+	"keepalived-charm/tests/poll"
 )
 
 // database is a server with a client, and what the server reported.
@@ -184,7 +185,7 @@ func TestCloseEndsEveryGoroutineAndConnection(t *testing.T) {
 
 	require.NoError(t, db.Close())
 	// One that told of its end may not have been scheduled since.
-	assert.Eventually(t, func() bool { return docdbGoroutines() == 0 }, time.Second, time.Millisecond)
+	poll.Until(t, func() bool { return docdbGoroutines() == 0 }, 10*time.Second, time.Millisecond)
 	clients.Wait()
 	require.NoError(t, idle.SetReadDeadline(time.Now().Add(5*time.Second)))
 	_, err = idle.Read(make([]byte, 1))
