@@ -49,7 +49,7 @@ func (l *Lab) startAgent(unit, id string) {
 			err = m.WriteFile(ctx, "/etc/systemd/system/"+agentName(unit)+".service", []byte(text), 0o644)
 		}
 		if err == nil {
-			_, err = m.Run(ctx, "ln -sf "+agentPrograms+"/unit-agent-3.5 /usr/bin/juju-exec; systemctl enable --quiet --now "+agentName(unit))
+			_, err = m.Run(ctx, "ln -sf "+agentPrograms+"/unit-agent-3.5 /usr/bin/juju-exec; systemctl enable --quiet --no-reload "+agentName(unit)+"; systemctl start "+agentName(unit))
 		}
 		if err != nil {
 			l.fault(fmt.Errorf("cannot start the agent of %s: %w", unit, err))

@@ -38,14 +38,14 @@ func (l *Lab) AddUnits(ctx context.Context, application string, count int) error
 	if err != nil {
 		return err
 	}
-	l.say("installing haproxy on machine(s) %v", ids)
+	l.say("starting haproxy on machine(s) %v", ids)
 	errs := make([]error, count)
 	var group sync.WaitGroup
 	for i, id := range ids {
 		group.Go(func() {
 			m, err := l.Machine(id)
 			if err == nil {
-				err = m.InstallHAProxy(ctx)
+				err = m.StartHAProxy(ctx)
 			}
 			errs[i] = err
 		})

@@ -57,11 +57,12 @@ path-exclude=/usr/share/doc/*
 path-exclude=/usr/share/locale/*
 CONF
 
-# The dependencies are preinstalled, so that an install hook unpacks one package, not twenty.
-say "base image: installing the dependencies"
+# All but keepalived is preinstalled, so that an install hook unpacks one package, not twenty.
+say "base image: installing haproxy and the dependencies"
 chroot "$root" apt-get -q update
-mapfile -t dependencies < <(cd "$repo" && printf '%s\n' *.deb | cut -d_ -f1 | grep -vx -e keepalived -e haproxy)
-chroot "$root" apt-get -q -y install "${dependencies[@]}"
+mapfile -t packages < <(cd "$repo" && printf '%s\n' *.deb | cut -d_ -f1 | grep -vx keepalived)
+chroot "$root" apt-get -q -y install "${packages[@]}"
+rm "$root/etc/systemd/system/multi-user.target.wants/haproxy.service"
 
 # What a machine without disks, seats and internet does not need at boot.
 for unit in getty.target console-getty.service getty-static.service \
@@ -77,6 +78,12 @@ for unit in getty.target console-getty.service getty-static.service \
 	sys-kernel-tracing.mount systemd-initctl.socket systemd-journald-audit.socket \
 	systemd-resolved.service systemd-timesyncd.service systemd-networkd.service ldconfig.service; do
 	ln -sf /dev/null "$root/etc/systemd/system/$unit"
+done
+# systemd starts every one of these at boot and whenever it reads its units anew, which would take
+# a fifth of all that a scenario does; they look for disks, terminals and scripts of System V.
+mkdir -p "$root/etc/systemd/system-generators"
+for generator in "$root"/usr/lib/systemd/system-generators/*; do
+	ln -s /dev/null "$root/etc/systemd/system-generators/${generator##*/}"
 done
 # logind is left for D-Bus to start when something asks for a reboot.
 rm -f "$root/usr/lib/systemd/system/multi-user.target.wants/systemd-logind.service"

@@ -209,7 +209,7 @@ func (d *deployment) newMachine(t *testing.T) string {
 	require.NoError(t, err)
 	m, err := d.Machine(ids[0])
 	require.NoError(t, err)
-	require.NoError(t, m.InstallHAProxy(d.ctx))
+	require.NoError(t, m.StartHAProxy(d.ctx))
 	return ids[0]
 }
 

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/rpc"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -13,7 +14,10 @@ import (
 )
 
 // Jujuc answers as a unit agent does; relation-set wants input.
-type Jujuc struct{ last Request }
+type Jujuc struct {
+	last   Request
+	answer *Response // nil for one with as many as there are arguments for a code
+}
 
 // Request has the wire form of the agent's argument.
 type Request struct {
@@ -39,7 +43,10 @@ func (j *Jujuc) Main(req Request, resp *Response) error {
 		return errors.New(wantsInput)
 	}
 	j.last = req
-	*resp = Response{Code: len(req.Args), Stdout: []byte("out"), Stderr: []byte("err")}
+	if j.answer == nil {
+		j.answer = &Response{Code: len(req.Args), Stdout: []byte("out"), Stderr: []byte("err")}
+	}
+	*resp = *j.answer
 	return nil
 }
 
@@ -97,4 +104,41 @@ func TestRunTellsWhatTheAgentRefuses(t *testing.T) {
 	unitAgent(t)
 	_, err := run("juju-log", nil, nil, nil, nil)
 	require.EqualError(t, err, "no such context")
+}
+
+// net/rpc and gob of the standard library are at the other end.
+func TestNumbersAndTextsOfEverySizePass(t *testing.T) {
+	for _, size := range []int{0, 1, 127, 128, 255, 256, 65535, 65536, 1 << 20} {
+		for _, code := range []int{0, 1, -1, 63, 64, -64, -65, 127, 255, -1 << 31, 1 << 31} {
+			j := unitAgent(t)
+			text := strings.Repeat("x", size)
+			j.answer = &Response{Code: code, Stdout: []byte(text), Stderr: []byte(text + "e")}
+			t.Setenv("JUJU_AGENT_TOKEN", text)
+			var out, errs bytes.Buffer
+			got, err := run("relation-set", []string{"", text, "é\x00"}, strings.NewReader(text), &out, &errs)
+			require.NoError(t, err)
+			require.Equal(t, code, got)
+			require.True(t, out.String() == text && errs.String() == text+"e", "%d bytes come back", size)
+			want := Request{ContextId: "ctx", Dir: j.last.Dir, CommandName: "relation-set", Args: []string{"", text, "é\x00"}, StdinSet: true, Token: text}
+			if size > 0 {
+				want.Stdin = []byte(text)
+			}
+			require.True(t, reflect.DeepEqual(want, j.last), "%d bytes arrive", size)
+		}
+	}
+}
+
+func FuzzAnswers(f *testing.F) {
+	f.Add(stream(append(definitions(), head(3))...))
+	f.Add([]byte("\x80"))
+	f.Add([]byte("\x05\x82\x01\x02\x10\x00"))
+	f.Add([]byte("\xf7\xff\xff\xff\xff\xff\xff\xff\xff"))
+	f.Fuzz(func(t *testing.T, answer []byte) {
+		in := reader{bytes.NewReader(answer)}
+		for range 4 {
+			if _, _, err := in.read(true, false, true); err != nil {
+				return
+			}
+		}
+	})
 }
