@@ -18,8 +18,8 @@ const (
 	most = 10
 	// pace parts two measurements; the upper quartile of the last ones counts: what a
 	// limit has to bear is the slow moments.
-	pace = 500 * time.Millisecond
-	last = 41
+	pace = time.Second
+	last = 21
 )
 
 var (
