@@ -96,7 +96,7 @@ func (p Prober) attempts(ctx context.Context, tell func(Event)) Report {
 				a := p.attempt(at)
 				void := false
 				if a.Cause == causeNoHandshake || a.Cause == causeNoAnswer {
-					time.Sleep(2 * DefaultInterval) // a stall that has just ended is noted
+					time.Sleep(2 * stallTick) // a stall that has just ended is noted
 					void = held.during(at, time.Now())
 				}
 				results <- numbered{n, a, void}

@@ -10,6 +10,9 @@ import (
 // machine is late by some milliseconds all the time.
 const stallAtLeast = 250 * time.Millisecond
 
+// stallTick is how often the prober wakes up to see that it does.
+const stallTick = 50 * time.Millisecond
+
 // stalls notes when the prober itself did not get to run: what timed out then says
 // nothing about the target.
 type stalls struct {
@@ -19,7 +22,7 @@ type stalls struct {
 
 // watch notes stalls until ctx ends.
 func (s *stalls) watch(ctx context.Context) {
-	ticker := time.NewTicker(DefaultInterval)
+	ticker := time.NewTicker(stallTick)
 	defer ticker.Stop()
 	for last := time.Now(); ; {
 		select {

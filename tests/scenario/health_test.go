@@ -71,12 +71,12 @@ func (d *deployment) checkTypes(t *testing.T) {
 		d.run(t, d.machineOf(t, unit), `cat >>/etc/haproxy/haproxy.cfg <<'END'
 frontend six
 	bind [::1]:9006 v6only
-	default_backend machine
+	http-request return status 200 content-type text/plain string up
 frontend tls
 	bind [::1]:9443 v6only ssl crt /etc/haproxy/lab.pem
 	http-request deny deny_status 421 if !{ hdr(host) www.example.com }
 	http-request deny deny_status 503 if { path /broken }
-	default_backend machine
+	http-request return status 200 content-type text/plain string up
 END
 systemctl reload haproxy`)
 	}
