@@ -116,7 +116,15 @@ func showStatus(_ context.Context, l *Lab, _ []string, out io.Writer) error {
 // address by the kernels' word.
 func (l *Lab) Status() string {
 	var b strings.Builder
-	b.WriteString(l.Model.Status().String())
+	if l.Juju != nil {
+		text, err := l.Juju.Type(context.Background(), "status --relations")
+		if err != nil {
+			text = err.Error()
+		}
+		b.WriteString(text + "\n")
+	} else {
+		b.WriteString(l.Model.Status().String())
+	}
 	machines := l.Net.Machines()
 	slices.SortFunc(machines, func(a, b *machine.Machine) int {
 		return cmp.Or(len(a.Name)-len(b.Name), strings.Compare(a.Name, b.Name)) // juju-2 before juju-10

@@ -125,7 +125,7 @@ func TestAddresses(t *testing.T) {
 				d.configure(t, "virtual_ip="+value)
 				for _, unit := range d.units() {
 					s := d.workload(t, unit)
-					require.Equal(t, "blocked", s.Status)
+					require.Equal(t, "blocked", s.Current)
 					require.Contains(t, s.Message, must, unit)
 				}
 			}

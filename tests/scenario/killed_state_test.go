@@ -70,7 +70,7 @@ func (d *deployment) state(t *testing.T) string {
 		daemon, master := d.daemon(t, id)
 		masters += master
 		s := d.workload(t, unit)
-		message := s.Status + ": " + s.Message
+		message := s.Current + ": " + s.Message
 		if holds := regexp.MustCompile(`^active: VIP ready: holds `); holds.MatchString(message) {
 			holders++
 		}

@@ -78,8 +78,8 @@ func (d *deployment) say(t *testing.T, application, status, message string) {
 	for _, u := range d.Model.Status().Units {
 		if u.Application == application {
 			units++
-			s := d.shows(t, u.Name, func(s controller.Status) bool { return s.Status == status && strings.Contains(s.Message, message) })
-			require.Equal(t, status, s.Status, "%s: %s", u.Name, s.Message)
+			s := d.shows(t, u.Name, func(s lab.Said) bool { return s.Current == status && strings.Contains(s.Message, message) })
+			require.Equal(t, status, s.Current, "%s: %s", u.Name, s.Message)
 			require.Contains(t, s.Message, message, u.Name)
 		}
 	}
@@ -173,7 +173,7 @@ func (d *deployment) clashes(t *testing.T) {
 			d.configure(t, "router_id=90")
 			s := d.workload(t, d.unitOn(t, "2"))
 			require.Equal(t, `blocked: option router_id is "90", must be another one, the keepalived.conf from before the charm uses it on interface eth0; meanwhile `+d.role(t, "2"),
-				s.Status+": "+s.Message)
+				s.Current+": "+s.Message)
 			d.configure(t, "router_id=23")
 			d.ready(t)
 		}, lab.VIP, handVIP)

@@ -187,7 +187,7 @@ func (d *deployment) baseUpgraded(t *testing.T) (id string) {
 		}), handedOver)
 		require.NotEqual(t, id, d.waitHolder(t))
 		said := d.workload(t, unit)
-		require.Equal(t, "maintenance: VIP handed over, serving nothing", said.Status+": "+said.Message)
+		require.Equal(t, "maintenance: VIP handed over, serving nothing", said.Current+": "+said.Message)
 		m, err := d.Machine(id)
 		require.NoError(t, err)
 		since := time.Now()

@@ -194,7 +194,7 @@ func (w *walker) statuses(holder string) {
 		unit := w.unitOn(w.t, id)
 		s := w.workload(w.t, unit)
 		out := w.options["all_unhealthy"] == "drop" && !slices.Contains(w.healthy(), id)
-		require.Equal(w.t, map[bool]string{false: "active", true: "waiting"}[out], s.Status, "%s: %s", unit, s.Message)
+		require.Equal(w.t, map[bool]string{false: "active", true: "waiting"}[out], s.Current, "%s: %s", unit, s.Message)
 		switch {
 		case out:
 			require.Contains(w.t, s.Message, "takes no VIP while its check fails", unit)
