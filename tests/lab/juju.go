@@ -25,6 +25,7 @@ type Juju struct {
 	Charms string
 
 	client string // the program
+	bin    string // a directory with nothing but the client, for PATH
 	socket string // the directory of the controller's socket, which machines see
 	on     events
 	cmd    *exec.Cmd
@@ -118,16 +119,20 @@ func newJuju(p Programs, dir, charm string, on events) (*Juju, error) {
 	j := &Juju{
 		Charms: filepath.Join(dir, "charms"),
 		client: filepath.Join(p.Dir, "juju"),
+		bin:    filepath.Join(dir, "bin"),
 		socket: filepath.Join(dir, "api"),
 		on:     on,
 		err:    &bytes.Buffer{},
 		ended:  make(chan struct{}), pending: map[int]chan answer{},
 	}
 	home := filepath.Join(dir, "juju")
-	for _, d := range []string{j.Charms, j.socket, home} {
+	for _, d := range []string{j.Charms, j.socket, j.bin, home} {
 		if err := os.Mkdir(d, 0o700); err != nil {
 			return nil, err
 		}
+	}
+	if err := os.Symlink(j.client, filepath.Join(j.bin, "juju")); err != nil {
+		return nil, err
 	}
 	if err := writeStandIns(j.Charms); err != nil {
 		return nil, err
@@ -207,7 +212,7 @@ func (j *Juju) close() error {
 	defer limit.Stop()
 	<-j.ended
 	if ended := j.cmd.Wait(); ended != nil {
-		err = errors.Join(err, fmt.Errorf("Juju's controller did not end well: %w: %s", ended, strings.TrimSpace(j.err.String())))
+		err = errors.Join(err, fmt.Errorf("cannot end Juju's controller: %w: %s", ended, strings.TrimSpace(j.err.String())))
 	}
 	return err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"keepalived-charm/tests/machine"
@@ -29,6 +30,11 @@ WantedBy=multi-user.target
 
 // jujudName is the name of a machine's agent service, as Juju calls it.
 func jujudName(id string) string { return "jujud-machine-" + id }
+
+// UnitLog is the file that a unit's agent logs to on its machine.
+func UnitLog(unit string) string {
+	return "/var/log/juju/unit-" + strings.ReplaceAll(unit, "/", "-") + ".log"
+}
 
 // provideLimit bounds how long a machine takes that Juju wants.
 const provideLimit = 5 * time.Minute

@@ -135,7 +135,7 @@ func manifolds(a *machineAgent, o options) dependency.Manifolds {
 			Hub:              pubsub.NewSimpleHub(&pubsub.SimpleHubConfig{Logger: loggo.GetLogger("juju.localhub")}),
 			Logger:           loggo.GetLogger("juju.worker.deployer"),
 			UnitEngineConfig: engineConfig,
-			SetupLogging:     agentconf.SetupAgentLogging,
+			SetupLogging:     setupLogging,
 			NewDeployContext: func(config deployer.ContextConfig) (deployer.Context, error) {
 				config.UnitManifolds = func(unit deployer.UnitManifoldsConfig) dependency.Manifolds {
 					unit.LeadershipGuarantee = o.guarantee
