@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -27,7 +28,7 @@ type Juju struct {
 	client string // the program
 	bin    string // a directory with nothing but the client, for PATH
 	socket string // the directory of the controller's socket, which machines see
-	on     events
+	on     listener
 	cmd    *exec.Cmd
 	in     io.WriteCloser
 	err    *bytes.Buffer // what the controller said on its standard error output
@@ -36,10 +37,13 @@ type Juju struct {
 	mu      sync.Mutex
 	next    int
 	pending map[int]chan answer
+
+	history sync.Mutex // held while events are asked for
+	known   []Event
 }
 
-// events are what the controller says by itself.
-type events struct {
+// listener hears what the controller says by itself.
+type listener struct {
 	wanted, gone func(machine string)
 	report       func(error)
 }
@@ -51,6 +55,12 @@ type question struct {
 	Settled *settle  `json:"settled,omitempty"`
 	Away    *bool    `json:"away,omitempty"`
 	Calls   bool     `json:"calls,omitempty"`
+	Units   bool     `json:"units,omitempty"`
+	Events  *after   `json:"events,omitempty"`
+}
+
+type after struct {
+	After int `json:"after"`
 }
 
 type provide struct {
@@ -70,8 +80,17 @@ type answer struct {
 	Address, ClientStore string
 	Agent                string
 	Calls                map[string]int
+	Events               []Event
+	Units                map[string]unit
 	Wanted, Gone         string
 	Report, Error        string
+}
+
+// unit is what the controller's program says of a unit, which is what juju status shows.
+type unit struct {
+	Machine, Address string
+	Workload, Agent  Said
+	OpenPorts        []string
 }
 
 const (
@@ -83,7 +102,7 @@ const (
 
 // startJuju starts the controller; its files are below dir. The charm is what
 // keepalived.charm will be.
-func startJuju(ctx context.Context, p Programs, dir, charm string, on events) (*Juju, error) {
+func startJuju(ctx context.Context, p Programs, dir, charm string, on listener) (*Juju, error) {
 	j, err := newJuju(p, dir, charm, on)
 	if err != nil {
 		return nil, fmt.Errorf("cannot start Juju's controller: %w", err)
@@ -115,7 +134,7 @@ func startJuju(ctx context.Context, p Programs, dir, charm string, on events) (*
 	return nil, errors.Join(fmt.Errorf("cannot start Juju's controller: %w", err), j.close())
 }
 
-func newJuju(p Programs, dir, charm string, on events) (*Juju, error) {
+func newJuju(p Programs, dir, charm string, on listener) (*Juju, error) {
 	j := &Juju{
 		Charms: filepath.Join(dir, "charms"),
 		client: filepath.Join(p.Dir, "juju"),
@@ -230,6 +249,31 @@ func (j *Juju) Calls(ctx context.Context) (map[string]int, error) {
 	return a.Calls, err
 }
 
+// units are all units; what goes wrong is told.
+func (j *Juju) units(fault func(error)) map[string]Unit {
+	ctx, cancel := context.WithTimeout(context.Background(), jujuLimit)
+	defer cancel()
+	a, err := j.ask(ctx, question{Units: true})
+	fault(err)
+	units := map[string]Unit{}
+	for name, u := range a.Units {
+		units[name] = Unit{Machine: u.Machine, Address: u.Address, Workload: u.Workload, Agent: u.Agent, OpenPorts: u.OpenPorts}
+	}
+	return units
+}
+
+// events are all events; what goes wrong is told.
+func (j *Juju) events(fault func(error)) []Event {
+	j.history.Lock()
+	defer j.history.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), jujuLimit)
+	defer cancel()
+	a, err := j.ask(ctx, question{Events: &after{len(j.known)}})
+	fault(err)
+	j.known = append(j.known, a.Events...)
+	return slices.Clone(j.known)
+}
+
 // Run runs a command of Juju's client: juju ARGS. It returns what it printed as its result;
 // what else it said is in the error, if there is one.
 func (j *Juju) Run(ctx context.Context, args ...string) (string, error) {
@@ -312,19 +356,4 @@ func (j *Juju) Status(ctx context.Context) (ModelStatus, error) {
 		return s, fmt.Errorf("cannot read juju status: %w", err)
 	}
 	return s, nil
-}
-
-// Units are all units by name, subordinates too, each with its machine.
-func (s ModelStatus) Units() map[string]Unit {
-	units := map[string]Unit{}
-	for _, a := range s.Applications {
-		for name, u := range a.Units {
-			units[name] = u
-			for name, sub := range u.Subordinates {
-				sub.Machine = u.Machine
-				units[name] = sub
-			}
-		}
-	}
-	return units
 }

@@ -89,7 +89,7 @@ func New(ctx context.Context, o Options) (*Lab, error) {
 	l := &Lab{Net: net, Holders: probe.NewObserver(), programs: programs, charm: charm, progress: o.Progress, patience: o.Patience, machines: map[string]*machine.Machine{}}
 	net.OnPower(l.Holders.Power)
 	if o.Juju {
-		l.Juju, err = startJuju(ctx, programs, net.Dir, o.Charm, events{wanted: l.provide, gone: func(string) {}, report: l.fault})
+		l.Juju, err = startJuju(ctx, programs, net.Dir, o.Charm, listener{wanted: l.provide, gone: func(string) {}, report: l.fault})
 		if err != nil {
 			return nil, errors.Join(err, l.Close())
 		}
@@ -152,9 +152,7 @@ func (l *Lab) Units() map[string]Unit {
 	if l.Juju == nil {
 		return modelUnits(l.Model)
 	}
-	s, err := l.Juju.Status(context.Background())
-	l.fault(err)
-	return s.Units()
+	return l.Juju.units(l.fault)
 }
 
 // modelUnits is Units of the stand-in for the controller.

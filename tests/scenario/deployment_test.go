@@ -242,18 +242,7 @@ func (d *deployment) configure(t *testing.T, options ...string) {
 // updateStatus lets every unit run update-status.
 func (d *deployment) updateStatus(t *testing.T) {
 	t.Helper()
-	if d.Juju != nil {
-		// Juju itself lets at least a minute pass between two.
-		for _, unit := range d.units() {
-			if m, err := d.MachineOf(unit); err != nil || !m.Running() {
-				continue
-			}
-			_, err := d.Juju.Run(d.ctx, "exec", "--unit", unit, "--", "JUJU_DISPATCH_PATH=hooks/update-status ./dispatch")
-			require.NoError(t, err)
-		}
-	} else {
-		require.NoError(t, d.Model.TriggerUpdateStatus())
-	}
+	require.NoError(t, d.UpdateStatus(d.ctx))
 	d.settled(t)
 }
 

@@ -110,6 +110,21 @@ func TestTheOperatorsVeryCommands(t *testing.T) {
 		require.Len(t, d.holders(lab.VIP), 1)
 		d.truthful(t, holder)
 		d.juju(t, "status --relations")
+		s, err := d.Juju.Status(d.ctx)
+		require.NoError(t, err)
+		said := map[string]string{}
+		for _, principal := range s.Applications["haproxy"].Units {
+			for _, u := range principal.Subordinates {
+				require.Equal(t, "active", u.Workload.Current)
+				require.Equal(t, "idle", u.Agent.Current)
+				said[principal.Machine] = u.Workload.Message
+			}
+		}
+		want := map[string]string{}
+		for _, id := range []string{"0", "1", "2"} {
+			want[id] = d.role(t, id)
+		}
+		require.Equal(t, want, said)
 	})
 	d.scenario(t, "what is deployed without a base runs beside principals on 22.04", func(t *testing.T) {
 		s, err := d.Juju.Status(d.ctx)

@@ -49,6 +49,7 @@ type Controller struct {
 	watchers       *multiwatcher.Worker
 	door           *door // nil without a socket
 	activity       *activity
+	view           *view
 	controllerUUID string
 	systemUUID     string // of the controller's own model
 	modelUUID      string
@@ -85,7 +86,7 @@ func Start(ctx context.Context, config Config) (_ *Controller, err error) {
 	}
 	c := &Controller{
 		config: config, ending: make(chan struct{}), nonces: map[string]string{},
-		activity: &activity{calls: map[string]int{}},
+		activity: &activity{calls: map[string]int{}, running: map[string]string{}},
 	}
 	c.onClose(func() error { return ignoreClosed(config.Listener.Close()) })
 	defer func() {

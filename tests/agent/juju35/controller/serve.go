@@ -50,6 +50,7 @@ func (c *Controller) serve(ctx context.Context) error {
 		return err
 	}
 	c.watchers = watchers
+	c.follow()
 	models, err := c.startModelCache(ctx, watchers, hub)
 	if err != nil {
 		return err

@@ -12,6 +12,8 @@
 //	{"id":4,"settled":{"quiet":"1s","within":"1m","down":["0"]}}   {"id":4}
 //	{"id":5,"away":true}                                           {"id":5}
 //	{"id":6,"calls":true}                                          {"id":6,"calls":{"unit-keepalived-0 Uniter.Life":2,...}}
+//	{"id":7,"events":{"after":0}}                                  {"id":7,"events":[{"Unit":"keepalived/0","Kind":"connected",...}]}
+//	{"id":8,"units":true}                                          {"id":8,"units":{"keepalived/0":{"Machine":"0",...}}}
 //
 // or with {"id":1,"error":"..."}. At any time there are the lines {"wanted":"1"} and
 // {"gone":"1"}, a machine that Juju wants or wants no longer, and {"report":"..."}, what must
@@ -58,21 +60,26 @@ type request struct {
 	// Away takes the controller away from the socket, or brings it back.
 	Away  *bool
 	Calls bool
+	Units bool
+	// Events asks for what happened after the first so many events.
+	Events *struct{ After int }
 }
 
 // reply is a line of output.
 type reply struct {
-	ID          int               `json:"id,omitempty"`
-	Address     string            `json:"address,omitempty"`
-	ClientStore string            `json:"clientStore,omitempty"`
-	Machine     string            `json:"machine,omitempty"`
-	Login       *controller.Login `json:"login,omitempty"`
-	Agent       string            `json:"agent,omitempty"`
-	Calls       map[string]int    `json:"calls,omitempty"`
-	Wanted      string            `json:"wanted,omitempty"`
-	Gone        string            `json:"gone,omitempty"`
-	Report      string            `json:"report,omitempty"`
-	Error       string            `json:"error,omitempty"`
+	ID          int                        `json:"id,omitempty"`
+	Address     string                     `json:"address,omitempty"`
+	ClientStore string                     `json:"clientStore,omitempty"`
+	Machine     string                     `json:"machine,omitempty"`
+	Login       *controller.Login          `json:"login,omitempty"`
+	Agent       string                     `json:"agent,omitempty"`
+	Calls       map[string]int             `json:"calls,omitempty"`
+	Events      []controller.Event         `json:"events,omitempty"`
+	Units       map[string]controller.Unit `json:"units,omitempty"`
+	Wanted      string                     `json:"wanted,omitempty"`
+	Gone        string                     `json:"gone,omitempty"`
+	Report      string                     `json:"report,omitempty"`
+	Error       string                     `json:"error,omitempty"`
 }
 
 // output writes lines, of many goroutines.
@@ -198,6 +205,10 @@ func answer(ctx context.Context, c *controller.Controller, r request) (reply, er
 		return reply{}, c.Restore()
 	case r.Calls:
 		return reply{Calls: c.Calls()}, nil
+	case r.Units:
+		return reply{Units: c.Units()}, nil
+	case r.Events != nil:
+		return reply{Events: c.Events(r.Events.After)}, nil
 	}
 	return reply{}, errors.New("cannot do what is not asked: the line has none of the requests")
 }
