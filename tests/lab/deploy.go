@@ -167,28 +167,9 @@ func (l *Lab) Databags(application, a, b string) (map[string]map[string]string, 
 // jujuDatabags is Databags with Juju's own client. Relations are named as Juju shows them:
 // the endpoint, and that of the other side.
 func (l *Lab) jujuDatabags(application, a, b string) (map[string]map[string]string, error) {
-	show := []string{"show-unit", "--format", "json"}
-	for name := range l.Units() {
-		if strings.HasPrefix(name, application+"/") {
-			show = append(show, name)
-		}
-	}
-	text, err := l.Juju.Run(context.Background(), show...)
+	units, err := l.showUnits(application)
 	if err != nil {
 		return nil, err
-	}
-	var units map[string]struct {
-		Relations []struct {
-			Endpoint string
-			Related  string `json:"related-endpoint"`
-			Local    struct {
-				InScope bool `json:"in-scope"`
-				Data    map[string]string
-			} `json:"local-unit"`
-		} `json:"relation-info"`
-	}
-	if err := json.Unmarshal([]byte(text), &units); err != nil {
-		return nil, fmt.Errorf("cannot read juju show-unit: %w", err)
 	}
 	_, ours, _ := strings.Cut(a, ":")
 	_, theirs, _ := strings.Cut(b, ":")
@@ -204,4 +185,57 @@ func (l *Lab) jujuDatabags(application, a, b string) (map[string]map[string]stri
 		return nil, fmt.Errorf("cannot find databags of %s between %s and %s", application, a, b)
 	}
 	return bags, nil
+}
+
+// AllDatabags are what the units of an application publish, by relation and unit.
+func (l *Lab) AllDatabags(application string) map[int]map[string]map[string]string {
+	bags := map[int]map[string]map[string]string{}
+	if l.Juju == nil {
+		for _, r := range l.Model.Status().Relations {
+			bags[r.ID] = maps.Clone(r.UnitData)
+		}
+		return bags
+	}
+	units, err := l.showUnits(application)
+	l.fault(err)
+	for name, u := range units {
+		for _, r := range u.Relations {
+			if bags[r.ID] == nil {
+				bags[r.ID] = map[string]map[string]string{}
+			}
+			bags[r.ID][name] = r.Local.Data
+		}
+	}
+	return bags
+}
+
+// shownUnit is what juju show-unit says.
+type shownUnit struct {
+	Relations []struct {
+		ID       int `json:"relation-id"`
+		Endpoint string
+		Related  string `json:"related-endpoint"`
+		Local    struct {
+			InScope bool `json:"in-scope"`
+			Data    map[string]string
+		} `json:"local-unit"`
+	} `json:"relation-info"`
+}
+
+func (l *Lab) showUnits(application string) (map[string]shownUnit, error) {
+	show := []string{"show-unit", "--format", "json"}
+	for name := range l.Units() {
+		if strings.HasPrefix(name, application+"/") {
+			show = append(show, name)
+		}
+	}
+	text, err := l.Juju.Run(context.Background(), show...)
+	if err != nil {
+		return nil, err
+	}
+	var units map[string]shownUnit
+	if err := json.Unmarshal([]byte(text), &units); err != nil {
+		return nil, fmt.Errorf("cannot read juju show-unit: %w", err)
+	}
+	return units, nil
 }

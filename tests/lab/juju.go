@@ -56,6 +56,7 @@ type question struct {
 	Away    *bool    `json:"away,omitempty"`
 	Calls   bool     `json:"calls,omitempty"`
 	Units   bool     `json:"units,omitempty"`
+	Leader  string   `json:"leader,omitempty"`
 	Events  *after   `json:"events,omitempty"`
 }
 

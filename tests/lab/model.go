@@ -144,6 +144,8 @@ type Event struct {
 	Kind   EventKind
 	Name   string // the hook, "action NAME" or "commands"; the new status
 	Detail string // message of a status
+	// Duration is how long what ended had run.
+	Duration time.Duration
 }
 
 // EventKind is what an Event tells of.
@@ -193,7 +195,7 @@ func (l *Lab) Events() []Event {
 		default:
 			continue
 		}
-		events = append(events, Event{e.Time, e.Unit, kind, name, detail})
+		events = append(events, Event{e.Time, e.Unit, kind, name, detail, e.Duration})
 	}
 	return events
 }
@@ -247,4 +249,132 @@ func (l *Lab) WaitUnits(ctx context.Context, what string, wanted func(map[string
 		}
 	}
 	return nil
+}
+
+// SetLeader makes a unit the leader of its application.
+func (l *Lab) SetLeader(ctx context.Context, unit string) error {
+	if l.Juju == nil {
+		return l.Model.SetLeader(unit)
+	}
+	if _, err := l.Juju.ask(ctx, question{Leader: unit}); err != nil {
+		return err
+	}
+	application, _, _ := strings.Cut(unit, "/")
+	for {
+		if leader, err := l.Leader(ctx, application); err != nil || leader == unit {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("cannot wait for %s to lead: %w", unit, context.Cause(ctx))
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+// Leader is the unit that leads an application.
+func (l *Lab) Leader(ctx context.Context, application string) (string, error) {
+	if l.Juju == nil {
+		return l.Model.Leader(application)
+	}
+	s, err := l.Juju.Status(ctx)
+	if err != nil {
+		return "", err
+	}
+	for _, a := range s.Applications {
+		for name, u := range a.Units {
+			all := maps.Clone(u.Subordinates)
+			if all == nil {
+				all = map[string]Unit{}
+			}
+			all[name] = u
+			for name, u := range all {
+				if u.Leader && strings.HasPrefix(name, application+"/") {
+					return name, nil
+				}
+			}
+		}
+	}
+	return "", nil
+}
+
+// AddSecret keeps a secret of the operator's, and returns its URI.
+func (l *Lab) AddSecret(name string, content map[string]string) (string, error) {
+	if l.Juju == nil {
+		return l.Model.AddSecret(content)
+	}
+	return l.Juju.Run(context.Background(), append([]string{"add-secret", name}, secretArgs(content)...)...)
+}
+
+// UpdateSecret makes a revision of a secret.
+func (l *Lab) UpdateSecret(uri string, content map[string]string) error {
+	if l.Juju == nil {
+		return l.Model.UpdateSecret(uri, content)
+	}
+	return l.juju(append([]string{"update-secret", uri}, secretArgs(content)...)...)
+}
+
+// GrantSecret lets an application read a secret.
+func (l *Lab) GrantSecret(uri, application string) error {
+	if l.Juju == nil {
+		return l.Model.GrantSecret(uri, application)
+	}
+	return l.juju("grant-secret", uri, application)
+}
+
+func secretArgs(content map[string]string) []string {
+	var args []string
+	for _, key := range slices.Sorted(maps.Keys(content)) {
+		args = append(args, key+"="+content[key])
+	}
+	return args
+}
+
+// HoldAgent keeps a unit from following its application to another charm. With Juju's own
+// controller its agent ends, and all of the machine.
+func (l *Lab) HoldAgent(ctx context.Context, unit string, hold bool) error {
+	if l.Juju == nil {
+		return l.Model.HoldCharm(unit, hold)
+	}
+	u, ok := l.Units()[unit]
+	if !ok {
+		return fmt.Errorf("cannot find unit %q", unit)
+	}
+	m, err := l.Machine(u.Machine)
+	if err != nil {
+		return err
+	}
+	_, err = m.Run(ctx, "systemctl "+map[bool]string{true: "stop ", false: "start "}[hold]+jujudName(u.Machine))
+	return err
+}
+
+// UpgradeMachine is juju upgrade-machine: with a base prepare, without complete.
+func (l *Lab) UpgradeMachine(ctx context.Context, id, base string) error {
+	switch {
+	case l.Juju != nil && base != "":
+		return l.juju("upgrade-machine", id, "prepare", base, "--yes")
+	case l.Juju != nil:
+		return l.juju("upgrade-machine", id, "complete")
+	case base != "":
+		return l.Model.PrepareUpgrade(ctx, id, base+"/stable")
+	}
+	return l.Model.CompleteUpgrade(ctx, id)
+}
+
+// Calls count the API calls of each unit's agent by method.
+func (l *Lab) Calls() map[string]map[string]int {
+	if l.Juju == nil {
+		return l.Model.Calls()
+	}
+	all, err := l.Juju.Calls(context.Background())
+	l.fault(err)
+	calls := map[string]map[string]int{}
+	for call, count := range all {
+		unit, method, _ := strings.Cut(call, " ")
+		if calls[unit] == nil {
+			calls[unit] = map[string]int{}
+		}
+		calls[unit][method] = count
+	}
+	return calls
 }

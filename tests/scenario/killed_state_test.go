@@ -90,7 +90,7 @@ func (d *deployment) state(t *testing.T) string {
 	}
 	for id, members := range d.databags() {
 		for unit, bag := range members {
-			if _, there := d.Model.Status().Unit(unit); !there {
+			if _, there := d.Units()[unit]; !there {
 				continue // Juju keeps what it published
 			}
 			for key, value := range bag {

@@ -342,7 +342,7 @@ func (d *deployment) deaf(t *testing.T, holder string) {
 		holder := d.ready(t)
 		id := d.newMachine(t)
 		d.filter(t, id, "in "+drop)
-		_, err := d.Model.AddUnit("haproxy", id)
+		err := d.AddUnit("haproxy", id)
 		require.NoError(t, err)
 		d.settled(t)
 		d.saysExactly(t, d.unitOn(t, id), "blocked: "+d.unitOn(t, holder)+

@@ -29,6 +29,8 @@ type Event struct {
 	Name string
 	// Detail is a status' message.
 	Detail string
+	// Duration is how long what ended had run.
+	Duration time.Duration `json:",omitempty"`
 }
 
 // activity remembers what agents asked the controller, and when they did or were told.
@@ -37,7 +39,7 @@ type activity struct {
 	at      time.Time
 	calls   map[string]int
 	events  []Event
-	running map[string]string // what each unit's agent runs
+	running map[string]Event // what each unit's agent runs
 }
 
 // last is when that was.
@@ -75,14 +77,14 @@ var ran = regexp.MustCompile(`^running (commands|action [a-z-]+|[a-z-]+ hook)`)
 func (a *activity) agentStatus(unit, current, message string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if was := a.running[unit]; was != "" {
-		a.recordLocked(Event{Unit: unit, Kind: "end", Name: was})
+	if was, ok := a.running[unit]; ok {
+		a.recordLocked(Event{Unit: unit, Kind: "end", Name: was.Name, Duration: time.Since(was.Time)})
 	}
 	delete(a.running, unit)
 	if found := ran.FindStringSubmatch(message); found != nil && current == string(status.Executing) {
 		name := strings.TrimSuffix(found[1], " hook")
-		a.running[unit] = name
 		a.recordLocked(Event{Unit: unit, Kind: "begin", Name: name})
+		a.running[unit] = a.events[len(a.events)-1]
 	}
 }
 

@@ -9,9 +9,11 @@ import (
 	"path/filepath"
 	"sync"
 
+	"github.com/juju/names/v5"
 	"github.com/juju/utils/v3"
 	"github.com/juju/worker/v3"
 
+	"github.com/juju/juju/core/lease"
 	"github.com/juju/juju/core/presence"
 	"github.com/juju/juju/state"
 	"github.com/juju/juju/worker/multiwatcher"
@@ -50,6 +52,7 @@ type Controller struct {
 	door           *door // nil without a socket
 	activity       *activity
 	view           *view
+	leases         *leaseTable
 	controllerUUID string
 	systemUUID     string // of the controller's own model
 	modelUUID      string
@@ -86,7 +89,7 @@ func Start(ctx context.Context, config Config) (_ *Controller, err error) {
 	}
 	c := &Controller{
 		config: config, ending: make(chan struct{}), nonces: map[string]string{},
-		activity: &activity{calls: map[string]int{}, running: map[string]string{}},
+		activity: &activity{calls: map[string]int{}, running: map[string]Event{}},
 	}
 	c.onClose(func() error { return ignoreClosed(config.Listener.Close()) })
 	defer func() {
@@ -163,6 +166,19 @@ func (c *Controller) Restore() error {
 		return nil
 	}
 	return c.door.restore()
+}
+
+// SetLeader takes the leadership of a unit's application from who has it, and keeps it for the
+// unit, whose agent claims it within the time of a lease.
+func (c *Controller) SetLeader(unit string) error {
+	application, err := names.UnitApplication(unit)
+	if err != nil {
+		return fmt.Errorf("cannot make %s the leader: %w", unit, err)
+	}
+	c.leases.reserve(lease.Key{
+		Namespace: lease.ApplicationLeadershipNamespace, ModelUUID: c.modelUUID, Lease: application,
+	}, unit)
+	return nil
 }
 
 // State is Juju's own view of the model, for what has no word in the API.

@@ -130,9 +130,10 @@ func (c *Controller) listen(plain net.Listener, handler http.Handler) {
 }
 
 func (c *Controller) startLeaseManager() (*workerlease.Manager, error) {
+	c.leases = newLeaseTable()
 	manager, err := workerlease.NewManager(workerlease.ManagerConfig{
 		Secretary:            workerlease.SecretaryFinder(c.controllerUUID),
-		Store:                newLeaseTable(),
+		Store:                c.leases,
 		Logger:               loggo.GetLogger("juju.worker.lease"),
 		Clock:                clock.WallClock,
 		MaxSleep:             time.Minute,

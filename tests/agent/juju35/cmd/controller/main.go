@@ -13,6 +13,7 @@
 //	{"id":5,"away":true}                                           {"id":5}
 //	{"id":6,"calls":true}                                          {"id":6,"calls":{"unit-keepalived-0 Uniter.Life":2,...}}
 //	{"id":7,"events":{"after":0}}                                  {"id":7,"events":[{"Unit":"keepalived/0","Kind":"connected",...}]}
+//	{"id":9,"leader":"keepalived/1"}                               {"id":9}
 //	{"id":8,"units":true}                                          {"id":8,"units":{"keepalived/0":{"Machine":"0",...}}}
 //
 // or with {"id":1,"error":"..."}. At any time there are the lines {"wanted":"1"} and
@@ -61,6 +62,8 @@ type request struct {
 	Away  *bool
 	Calls bool
 	Units bool
+	// Leader is the unit that is to lead its application.
+	Leader string
 	// Events asks for what happened after the first so many events.
 	Events *struct{ After int }
 }
@@ -205,6 +208,8 @@ func answer(ctx context.Context, c *controller.Controller, r request) (reply, er
 		return reply{}, c.Restore()
 	case r.Calls:
 		return reply{Calls: c.Calls()}, nil
+	case r.Leader != "":
+		return reply{}, c.SetLeader(r.Leader)
 	case r.Units:
 		return reply{Units: c.Units()}, nil
 	case r.Events != nil:

@@ -1,8 +1,9 @@
 // Jujud is the agent of a machine, put together from Juju 3.5.4's own workers, which are
-// unchanged: the one that connects to the controller, the machiner, and the deployer, which
-// runs the agents of the machine's units in this process as Juju's jujud does. Those have all
-// their workers. Missing are the machine's other workers (upgrades, containers, disks, ssh
-// keys, proxies), for which no model of the lab has a use.
+// unchanged: the one that connects to the controller, the machiner, the one for juju
+// upgrade-machine, and the deployer, which runs the agents of the machine's units in this
+// process as Juju's jujud does. Those have all their workers. Missing are the machine's other
+// workers (new versions of Juju, containers, disks, ssh keys, proxies), for which no model of
+// the lab has a use.
 //
 // The agent's configuration, as the controller's program renders it, is in the place where
 // Juju's jujud looks for it. Machines have no network path to the controller: what is sent to

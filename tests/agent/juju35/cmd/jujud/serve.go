@@ -35,6 +35,7 @@ import (
 	"github.com/juju/juju/worker/deployer"
 	"github.com/juju/juju/worker/fanconfigurer"
 	"github.com/juju/juju/worker/machiner"
+	"github.com/juju/juju/worker/upgradeseries"
 )
 
 // machineAgent is the machine's configuration and what is told of its changes.
@@ -104,6 +105,7 @@ const (
 	deployerName          = "deployer"
 	fanConfigurerName     = "fan-configurer"
 	machinerName          = "machiner"
+	upgradeSeriesName     = "upgrade-series"
 )
 
 // manifolds are of those in github.com/juju/juju/cmd/jujud/agent/machine/manifolds.go, without
@@ -129,6 +131,11 @@ func manifolds(a *machineAgent, o options) dependency.Manifolds {
 		}),
 		machinerName: machiner.Manifold(machiner.ManifoldConfig{
 			AgentName: agentName, APICallerName: apiCallerName, FanConfigurerName: fanConfigurerName,
+		}),
+		upgradeSeriesName: upgradeseries.Manifold(upgradeseries.ManifoldConfig{
+			AgentName: agentName, APICallerName: apiCallerName,
+			NewFacade: upgradeseries.NewFacade, NewWorker: upgradeseries.NewWorker,
+			Logger: loggo.GetLogger("juju.worker.upgradeseries"),
 		}),
 		deployerName: deployer.Manifold(deployer.ManifoldConfig{
 			AgentName: agentName, APICallerName: apiCallerName, Clock: clock.WallClock,
