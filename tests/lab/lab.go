@@ -1,6 +1,6 @@
 // Package lab joins the halves of the lab: machines booted with systemd on a
-// network of their own, and Juju's unit agents on them against a model that
-// stands in for the controller. A Lab is what a cloud with a Juju model is to an
+// network of their own, and Juju's agents on them against Juju's own controller, or
+// a model that stands in for it. A Lab is what a cloud with a Juju model is to an
 // operator: deploy, integrate, configure, break, watch.
 package lab
 
