@@ -50,7 +50,7 @@ var built struct {
 	programs Programs
 }
 
-// Build compiles the unit agent (Juju's own code, minutes the first time), the
+// Build compiles Juju's agent, controller and client (minutes the first time), the
 // hook tools and the probe, once in a process. What is up to date takes some seconds.
 func Build(ctx context.Context, progress io.Writer) (Programs, error) {
 	built.Lock()
@@ -77,6 +77,9 @@ func build(ctx context.Context, progress io.Writer) (Programs, error) {
 	}
 	for _, b := range []struct{ module, pkg, program string }{
 		{"agent/juju35", ".", "unit-agent-3.5"},
+		{"agent/juju35", "./cmd/jujud", "jujud"},
+		{"agent/juju35", "./cmd/controller", "controller"},
+		{"agent/juju35", "./cmd/juju", "juju"},
 		{".", "./cmd/hooktool", "hooktool"},
 		{".", "./cmd/lab-probe", "lab-probe"},
 		{".", "./cmd/lab-killer", "lab-killer"},
@@ -88,6 +91,11 @@ func build(ctx context.Context, progress io.Writer) (Programs, error) {
 		// running the old program, and other labs may build at the same time.
 		target := filepath.Join(p.Dir, b.program)
 		draft := fmt.Sprintf("%s.%x", target, rand.Uint64())
+		// Over a program that is as it would be, go build links nothing.
+		err := copyProgram(target, draft)
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return Programs{}, fmt.Errorf("cannot build %s: %w", b.program, err)
+		}
 		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-buildvcs=false", "-o", draft, b.pkg)
 		cmd.Dir = filepath.Join(root, b.module)
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-mod=readonly")
@@ -102,4 +110,18 @@ func build(ctx context.Context, progress io.Writer) (Programs, error) {
 		}
 	}
 	return p, nil
+}
+
+func copyProgram(from, to string) error {
+	source, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer source.Close()
+	target, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o755)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(target, source)
+	return errors.Join(err, target.Close())
 }

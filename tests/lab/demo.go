@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -19,6 +20,9 @@ func (l *Lab) Standard(ctx context.Context, config map[string]string) error {
 
 // StandardOf is Standard with as many machines as one likes.
 func (l *Lab) StandardOf(ctx context.Context, units int, config map[string]string) error {
+	if l.Juju != nil {
+		return l.standard(ctx, units, config)
+	}
 	defer l.Toil(ctx)()
 	if err := l.Deploy(ctx, "haproxy", "haproxy", units, nil); err != nil {
 		return err
@@ -32,8 +36,32 @@ func (l *Lab) StandardOf(ctx context.Context, units int, config map[string]strin
 	return l.Settled(ctx)
 }
 
+// standard is StandardOf with Juju's own client.
+func (l *Lab) standard(ctx context.Context, units int, config map[string]string) error {
+	deploy := []string{"deploy", "./keepalived.charm"}
+	for _, option := range slices.Sorted(maps.Keys(config)) {
+		deploy = append(deploy, "--config", option+"="+config[option])
+	}
+	for _, command := range [][]string{
+		{"deploy", "./haproxy", "-n", strconv.Itoa(units)},
+		deploy,
+		{"integrate", "haproxy", "keepalived:juju-info"},
+	} {
+		if _, err := l.Juju.Run(ctx, command...); err != nil {
+			return err
+		}
+	}
+	return l.Settled(ctx)
+}
+
 // Configure sets options of keepalived and waits for the hooks.
 func (l *Lab) Configure(ctx context.Context, options ...string) error {
+	if l.Juju != nil {
+		if _, err := l.Juju.Run(ctx, append([]string{"config", "keepalived"}, options...)...); err != nil {
+			return err
+		}
+		return l.Settled(ctx)
+	}
 	values, err := pairs(options)
 	if err != nil {
 		return err
@@ -44,57 +72,84 @@ func (l *Lab) Configure(ctx context.Context, options ...string) error {
 	return l.Settled(ctx)
 }
 
-// Demo shows the charm from juju deploy to a VIP that survives a dead machine.
+// pairs are options as they are typed.
+func pairs(args []string) (map[string]string, error) {
+	values := map[string]string{}
+	for _, a := range args {
+		k, v, ok := strings.Cut(a, "=")
+		if !ok {
+			return nil, errUsage
+		}
+		values[k] = v
+	}
+	return values, nil
+}
+
+// types has an operator type commands, one after the other, and shows what Juju says.
+func (l *Lab) types(ctx context.Context, lines ...string) error {
+	for _, line := range lines {
+		said, err := l.Juju.Type(ctx, line)
+		if err != nil {
+			return err
+		}
+		l.say("%s", strings.TrimSpace("$ juju "+line+"\n"+said))
+	}
+	return nil
+}
+
+// Demo shows the charm from juju deploy to a VIP that survives a dead machine: what the README
+// says to type, and what Juju answers.
 func (l *Lab) Demo(ctx context.Context) error {
 	start := time.Now()
-	l.say("$ juju deploy haproxy -n 3; juju deploy ./keepalived.charm; juju integrate haproxy keepalived:juju-info")
-	if err := l.Standard(ctx, nil); err != nil {
+	if err := l.types(ctx,
+		"deploy ./haproxy -n 3",
+		"deploy ./keepalived.charm",
+		"integrate haproxy keepalived:juju-info",
+		"config keepalived virtual_ip="+VIP.String()+" vip_hostname=api.example.com",
+	); err != nil {
 		return err
 	}
-	l.say("%s", l.Status())
-	l.say("$ juju config keepalived virtual_ip=%s vip_hostname=api.example.com", VIP)
-	if err := l.Configure(ctx, "virtual_ip="+VIP.String(), "vip_hostname=api.example.com"); err != nil {
+	if err := l.Settled(ctx); err != nil {
 		return err
 	}
-	for _, c := range [][3]string{
-		{"keepalived:website", "kubernetes-worker", "kube-api-endpoint"},
-		{"keepalived:loadbalancer", "kubernetes-control-plane", "loadbalancer"},
-	} {
-		other := c[1] + ":" + c[2]
-		l.say("$ juju integrate %s %s", c[0], other)
-		if err := l.Consumer(c[1]); err != nil {
-			return err
-		}
-		if _, err := l.Model.Integrate(c[0], other); err != nil {
-			return err
-		}
-		if err := l.Settled(ctx); err != nil {
-			return err
-		}
-		if err := l.showBags(c[0], other); err != nil {
-			return err
-		}
+	// Beside haproxy: these run nothing, and need no machines of their own.
+	if err := l.types(ctx,
+		"status keepalived",
+		"deploy ./kubernetes-worker --to 0",
+		"deploy ./kubernetes-control-plane --to 1",
+		"deploy ./kubeapi-load-balancer --to 2",
+		"integrate keepalived:website kubernetes-worker:kube-api-endpoint",
+		"integrate keepalived:loadbalancer kubernetes-control-plane:loadbalancer",
+		"integrate keepalived:lb-sink kubeapi-load-balancer:website",
+	); err != nil {
+		return err
+	}
+	if err := l.Settled(ctx); err != nil {
+		return err
+	}
+	if err := l.types(ctx,
+		"status --relations",
+		"show-unit kubernetes-worker/0 --related-unit keepalived/0 --endpoint kube-api-endpoint",
+		"run keepalived/0 status",
+	); err != nil {
+		return err
 	}
 	if err := l.demoFailover(ctx); err != nil {
 		return err
 	}
-	l.say("the whole demonstration took %v", time.Since(start).Round(time.Second))
-	return nil
-}
-
-// showBags prints what each unit publishes in a relation.
-func (l *Lab) showBags(ours, theirs string) error {
-	bags, err := l.Databags("keepalived", ours, theirs)
-	if err != nil {
+	if err := l.types(ctx,
+		"add-unit haproxy",
+		"remove-relation keepalived:website kubernetes-worker:kube-api-endpoint",
+	); err != nil {
 		return err
 	}
-	for _, unit := range slices.Sorted(maps.Keys(bags)) {
-		var words []string
-		for _, k := range slices.Sorted(maps.Keys(bags[unit])) {
-			words = append(words, k+"="+bags[unit][k])
-		}
-		l.say("  %s: %s", unit, strings.Join(words, " "))
+	if err := l.Settled(ctx); err != nil {
+		return err
 	}
+	if err := l.types(ctx, "status"); err != nil {
+		return err
+	}
+	l.say("the whole demonstration took %v", time.Since(start).Round(time.Second))
 	return nil
 }
 
@@ -129,12 +184,5 @@ func (l *Lab) demoFailover(ctx context.Context) error {
 		return err
 	}
 	l.say("machine %s is back: %v", holder, m)
-	if err := l.Model.TriggerUpdateStatus(); err != nil {
-		return err
-	}
-	if err := l.Settled(ctx); err != nil {
-		return err
-	}
-	l.say("$ juju status\n%s", l.Status())
 	return nil
 }

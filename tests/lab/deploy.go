@@ -2,8 +2,12 @@ package lab
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -14,6 +18,9 @@ import (
 // their own; a principal's workload is installed and runs. A subordinate has no
 // units of its own.
 func (l *Lab) Deploy(ctx context.Context, charm, application string, units int, config map[string]string) error {
+	if l.Juju != nil {
+		return l.jujuDeploy(ctx, charm, application, units, config)
+	}
 	c := l.charm
 	var err error
 	if charm != c.Meta.Name {
@@ -27,10 +34,34 @@ func (l *Lab) Deploy(ctx context.Context, charm, application string, units int, 
 	return l.AddUnits(ctx, application, units)
 }
 
+// jujuDeploy is Deploy with Juju's own client.
+func (l *Lab) jujuDeploy(ctx context.Context, charm, application string, units int, config map[string]string) error {
+	args := []string{"deploy", "./" + charm, application}
+	if charm == "keepalived" {
+		args[1] += ".charm"
+	}
+	if units > 0 {
+		args = append(args, "-n", strconv.Itoa(units))
+	}
+	for _, option := range slices.Sorted(maps.Keys(config)) {
+		args = append(args, "--config", option+"="+config[option])
+	}
+	if _, err := l.Juju.Run(ctx, args...); err != nil || units == 0 {
+		return err
+	}
+	return l.Settled(ctx)
+}
+
 // AddUnits adds units of a principal, each on a new machine.
 func (l *Lab) AddUnits(ctx context.Context, application string, count int) error {
 	if count == 0 {
 		return nil
+	}
+	if l.Juju != nil {
+		if _, err := l.Juju.Run(ctx, "add-unit", application, "-n", strconv.Itoa(count)); err != nil {
+			return err
+		}
+		return l.Settled(ctx)
 	}
 	defer l.Toil(ctx)()
 	l.say("booting %d machine(s) for %s", count, application)
@@ -69,7 +100,12 @@ func (l *Lab) RemoveUnit(ctx context.Context, unit string) error {
 	if err != nil {
 		return err
 	}
-	if err := l.Model.RemoveUnit(unit); err != nil {
+	if l.Juju != nil {
+		_, err = l.Juju.Run(ctx, "remove-unit", "--no-prompt", unit)
+	} else {
+		err = l.Model.RemoveUnit(unit)
+	}
+	if err != nil {
 		return err
 	}
 	if err := l.Settled(ctx); err != nil {
@@ -79,8 +115,13 @@ func (l *Lab) RemoveUnit(ctx context.Context, unit string) error {
 	return l.Kill(ctx, strings.TrimPrefix(m.Name, "juju-"))
 }
 
-// Consumer deploys an application whose single unit exists in the model only.
+// Consumer deploys an application whose single unit exists in the model only, with Juju's own
+// controller on the first machine.
 func (l *Lab) Consumer(charm string) error {
+	if l.Juju != nil {
+		_, err := l.Juju.Run(context.Background(), "deploy", "./"+charm, "--to", "0")
+		return err
+	}
 	c, err := otherCharm(charm)
 	if err != nil {
 		return err
@@ -99,6 +140,9 @@ func (l *Lab) Consumer(charm string) error {
 // Databags returns what the units of an application publish in one relation, by
 // unit.
 func (l *Lab) Databags(application, a, b string) (map[string]map[string]string, error) {
+	if l.Juju != nil {
+		return l.jujuDatabags(application, a, b)
+	}
 	id, err := l.Model.RelationID(a, b)
 	if err != nil {
 		return nil, err
@@ -118,4 +162,80 @@ func (l *Lab) Databags(application, a, b string) (map[string]map[string]string, 
 		return nil, fmt.Errorf("cannot find databags of %s between %s and %s", application, a, b)
 	}
 	return bags, nil
+}
+
+// jujuDatabags is Databags with Juju's own client. Relations are named as Juju shows them:
+// the endpoint, and that of the other side.
+func (l *Lab) jujuDatabags(application, a, b string) (map[string]map[string]string, error) {
+	units, err := l.showUnits(application)
+	if err != nil {
+		return nil, err
+	}
+	_, ours, _ := strings.Cut(a, ":")
+	_, theirs, _ := strings.Cut(b, ":")
+	bags := map[string]map[string]string{}
+	for name, u := range units {
+		for _, r := range u.Relations {
+			if r.Endpoint == ours && r.Related == theirs && r.Local.InScope {
+				bags[name] = r.Local.Data
+			}
+		}
+	}
+	if len(bags) == 0 {
+		return nil, fmt.Errorf("cannot find databags of %s between %s and %s", application, a, b)
+	}
+	return bags, nil
+}
+
+// AllDatabags are what the units of an application publish, by relation and unit.
+func (l *Lab) AllDatabags(application string) map[int]map[string]map[string]string {
+	bags := map[int]map[string]map[string]string{}
+	if l.Juju == nil {
+		for _, r := range l.Model.Status().Relations {
+			bags[r.ID] = maps.Clone(r.UnitData)
+		}
+		return bags
+	}
+	units, err := l.showUnits(application)
+	l.fault(err)
+	for name, u := range units {
+		for _, r := range u.Relations {
+			if bags[r.ID] == nil {
+				bags[r.ID] = map[string]map[string]string{}
+			}
+			bags[r.ID][name] = r.Local.Data
+		}
+	}
+	return bags
+}
+
+// shownUnit is what juju show-unit says.
+type shownUnit struct {
+	Relations []struct {
+		ID       int `json:"relation-id"`
+		Endpoint string
+		Related  string `json:"related-endpoint"`
+		Local    struct {
+			InScope bool `json:"in-scope"`
+			Data    map[string]string
+		} `json:"local-unit"`
+	} `json:"relation-info"`
+}
+
+func (l *Lab) showUnits(application string) (map[string]shownUnit, error) {
+	show := []string{"show-unit", "--format", "json"}
+	for name := range l.Units() {
+		if strings.HasPrefix(name, application+"/") {
+			show = append(show, name)
+		}
+	}
+	text, err := l.Juju.Run(context.Background(), show...)
+	if err != nil {
+		return nil, err
+	}
+	var units map[string]shownUnit
+	if err := json.Unmarshal([]byte(text), &units); err != nil {
+		return nil, fmt.Errorf("cannot read juju show-unit: %w", err)
+	}
+	return units, nil
 }

@@ -1,6 +1,6 @@
 // Package lab joins the halves of the lab: machines booted with systemd on a
-// network of their own, and Juju's unit agents on them against a model that
-// stands in for the controller. A Lab is what a cloud with a Juju model is to an
+// network of their own, and Juju's agents on them against Juju's own controller, or
+// a model that stands in for it. A Lab is what a cloud with a Juju model is to an
 // operator: deploy, integrate, configure, break, watch.
 package lab
 
@@ -16,13 +16,16 @@ import (
 
 	"keepalived-charm/tests/controller"
 	"keepalived-charm/tests/machine"
+	"keepalived-charm/tests/patience"
 	"keepalived-charm/tests/probe"
 )
 
 // Lab is one model on one set of machines.
 type Lab struct {
-	// Model is the stand-in for the controller.
+	// Model is the stand-in for the controller; nil where there is Juju's own.
 	Model *controller.Controller
+	// Juju is Juju's own controller and client; nil where there is a stand-in.
+	Juju *Juju
 	// Net holds the machines, the switch and the client.
 	Net *machine.Lab
 	// Holders follows which machine has which address.
@@ -47,8 +50,10 @@ type Options struct {
 	Charm string
 	// Progress gets one line per thing that takes time; nil for silence.
 	Progress io.Writer
-	// Model is passed to the controller.
+	// Model is passed to the stand-in for the controller.
 	Model controller.Config
+	// Juju has Juju's own controller instead.
+	Juju bool
 	// Patience is how long a connection to a virtual IP may take before it counts
 	// as lost, less than the second after which TCP tries again (RFC 6298 section
 	// 2.1); zero is probe.DefaultLimit. A long one bears a busy host, and attempts
@@ -83,6 +88,13 @@ func New(ctx context.Context, o Options) (*Lab, error) {
 	}
 	l := &Lab{Net: net, Holders: probe.NewObserver(), programs: programs, charm: charm, progress: o.Progress, patience: o.Patience, machines: map[string]*machine.Machine{}}
 	net.OnPower(l.Holders.Power)
+	if o.Juju {
+		l.Juju, err = startJuju(ctx, programs, net.Dir, o.Charm, listener{wanted: l.provide, gone: func(string) {}, report: l.fault})
+		if err != nil {
+			return nil, errors.Join(err, l.Close())
+		}
+		return l, nil
+	}
 	o.Model.OnUnitAdded = l.startAgent
 	o.Model.OnUnitRemoved = l.stopAgent
 	l.Model = controller.New(o.Model)
@@ -97,6 +109,15 @@ func (l *Lab) Close() error {
 	err := l.Net.Close() // first: agents without a machine ask for nothing any more
 	l.agents.Wait()
 	l.Holders.Close()
+	if l.Juju != nil {
+		err = errors.Join(err, l.Juju.close())
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return errors.Join(append([]error{err}, l.faults...)...)
+	}
+	if l.Model == nil {
+		return err
+	}
 	return errors.Join(err, l.Model.Close())
 }
 
@@ -126,9 +147,29 @@ func (l *Lab) Machine(id string) (*machine.Machine, error) {
 	return m, nil
 }
 
+// Units are all units of the model, by name; none when Juju does not answer.
+func (l *Lab) Units() map[string]Unit {
+	if l.Juju == nil {
+		return modelUnits(l.Model)
+	}
+	return l.Juju.units(l.fault)
+}
+
+// modelUnits is Units of the stand-in for the controller.
+func modelUnits(model *controller.Controller) map[string]Unit {
+	units := map[string]Unit{}
+	for _, u := range model.Status().Units {
+		units[u.Name] = Unit{
+			Workload: Said{u.Workload.Status, u.Workload.Message}, Agent: Said{u.Agent.Status, u.Agent.Message},
+			Machine: u.Machine, Address: u.Address, OpenPorts: u.Ports,
+		}
+	}
+	return units
+}
+
 // MachineOf returns the machine that a unit lives on.
 func (l *Lab) MachineOf(unit string) (*machine.Machine, error) {
-	u, ok := l.Model.Status().Unit(unit)
+	u, ok := l.Units()[unit]
 	if !ok {
 		return nil, fmt.Errorf("cannot find unit %q", unit)
 	}
@@ -138,9 +179,9 @@ func (l *Lab) MachineOf(unit string) (*machine.Machine, error) {
 // UnitOn returns the unit of an application on a machine; false when it has none
 // there.
 func (l *Lab) UnitOn(application, id string) (string, bool) {
-	for _, u := range l.Model.Status().Units {
-		if u.Application == application && u.Machine == id {
-			return u.Name, true
+	for name, u := range l.Units() {
+		if strings.HasPrefix(name, application+"/") && u.Machine == id {
+			return name, true
 		}
 	}
 	return "", false
@@ -188,7 +229,7 @@ func (l *Lab) Kill(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	if err := m.Kill(ctx); err != nil {
+	if err := m.Kill(ctx); err != nil || l.Juju != nil {
 		return err
 	}
 	return l.Model.SetMachineDown(id, true)
@@ -201,7 +242,7 @@ func (l *Lab) Heal(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	if err := m.Heal(ctx); err != nil {
+	if err := m.Heal(ctx); err != nil || l.Juju != nil {
 		return err
 	}
 	return l.Model.SetMachineDown(id, false)
@@ -221,14 +262,38 @@ func (l *Lab) Settled(ctx context.Context) error {
 	l.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	err := l.Model.Settled(ctx)
+	var err error
+	if l.Juju != nil {
+		err = l.jujuSettled(ctx)
+	} else {
+		err = l.Model.Settled(ctx)
+	}
 	l.mu.Lock()
 	err = errors.Join(append([]error{err}, l.faults...)...)
 	l.mu.Unlock()
 	if err != nil {
-		return fmt.Errorf("%w\n%s", err, l.Model.Status())
+		return fmt.Errorf("%w\n%s", err, l.Status())
 	}
 	return nil
+}
+
+// settleQuiet is how long nothing may happen before a model counts as settled.
+const settleQuiet = 700 * time.Millisecond
+
+func (l *Lab) jujuSettled(ctx context.Context) error {
+	q := &settle{Quiet: patience.With(settleQuiet).String(), Within: settleLimit.String()}
+	if end, ok := ctx.Deadline(); ok {
+		q.Within = time.Until(end).String()
+	}
+	l.mu.Lock()
+	for id, m := range l.machines {
+		if !m.Running() {
+			q.Down = append(q.Down, id)
+		}
+	}
+	l.mu.Unlock()
+	_, err := l.Juju.ask(ctx, question{Settled: q})
+	return err
 }
 
 // Exec runs a shell script on a unit's machine, or on a machine given by ID.

@@ -11,7 +11,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"keepalived-charm/tests/controller"
 	"keepalived-charm/tests/lab"
 	"keepalived-charm/tests/machine"
 	"keepalived-charm/tests/poll"
@@ -54,12 +53,12 @@ func (d *deployment) oneAfterTheOther(t *testing.T, setting string) {
 		d.signalAgent(t, unit, "STOP")
 	}
 	name, value, _ := strings.Cut(setting, "=")
-	require.NoError(t, d.Model.SetConfig("keepalived", map[string]string{name: value}))
+	require.NoError(t, d.SetConfig("keepalived", map[string]string{name: value}))
 	for _, unit := range d.units() {
 		since := time.Now()
 		d.signalAgent(t, unit, "CONT")
-		_, err := d.Model.WaitEvent(d.ctx, since, func(e controller.Event) bool {
-			return e.Unit == unit && e.Kind == controller.HookEnd && e.Name == "config-changed"
+		err := d.WaitEvent(d.ctx, since, func(e lab.Event) bool {
+			return e.Unit == unit && e.Kind == lab.End && e.Name == "config-changed"
 		})
 		require.NoError(t, err)
 		time.Sleep(500 * time.Millisecond)
@@ -112,7 +111,7 @@ func TestAddresses(t *testing.T) {
 	}
 	d.scenario(t, "own, peers' and repeated addresses in a list are refused, and nobody notices", func(t *testing.T) {
 		holder := d.ready(t)
-		own, ok := d.Model.Status().Unit("keepalived/1")
+		own, ok := d.Units()["keepalived/1"]
 		require.True(t, ok)
 		machine, err := d.Machine(own.Machine)
 		require.NoError(t, err)
@@ -125,7 +124,7 @@ func TestAddresses(t *testing.T) {
 				d.configure(t, "virtual_ip="+value)
 				for _, unit := range d.units() {
 					s := d.workload(t, unit)
-					require.Equal(t, "blocked", s.Status)
+					require.Equal(t, "blocked", s.Current)
 					require.Contains(t, s.Message, must, unit)
 				}
 			}
@@ -154,12 +153,12 @@ func (d *deployment) manyAddresses(t *testing.T) {
 		d.configure(t, option(all...))
 		d.ready(t)
 		begun := map[string]time.Time{}
-		for _, e := range d.Model.Events() {
+		for _, e := range d.Events() {
 			switch {
 			case e.Time.Before(since) || e.Name != "config-changed":
-			case e.Kind == controller.HookBegin:
+			case e.Kind == lab.Begin:
 				begun[e.Unit] = e.Time
-			case e.Kind == controller.HookEnd:
+			case e.Kind == lab.End:
 				t.Logf("config-changed with 500 virtual IPs took %v on %s", e.Time.Sub(begun[e.Unit]).Round(time.Millisecond), e.Unit)
 			}
 		}

@@ -59,7 +59,7 @@ func (d *deployment) staggered(t *testing.T, ids []string, apart time.Duration, 
 	rand.Shuffle(len(order), func(a, b int) { order[a], order[b] = order[b], order[a] })
 	t.Logf("%v: agents go on in the order %v", options, order)
 	d.held(t, order...)
-	require.NoError(t, d.Model.SetConfig("keepalived", options))
+	require.NoError(t, d.SetConfig("keepalived", options))
 	for _, id := range order {
 		d.hold(t, id, false)
 		time.Sleep(rand.N(apart))
@@ -125,7 +125,7 @@ func (d *deployment) absentAgent(t *testing.T) {
 		before := d.parameters(t, holder)
 		d.held(t, away)
 		unnoticed(t, d.measure(t, time.Second, func() {
-			require.NoError(t, d.Model.SetConfig("keepalived", map[string]string{"router_id": "30"}))
+			require.NoError(t, d.SetConfig("keepalived", map[string]string{"router_id": "30"}))
 			d.says(t, d.unitOn(t, holder), "; moving to virtual router ID 30, 2 of 3 units ready, waiting for "+d.unitOn(t, away))
 			time.Sleep(2 * time.Second)
 			require.Equal(t, before, d.parameters(t, holder), "it waits")
@@ -162,7 +162,7 @@ func (d *deployment) holderLostHalfWay(t *testing.T) {
 		standbys := d.standbys(t, holder)
 		away, aside := standbys[0], standbys[1]
 		d.held(t, away)
-		require.NoError(t, d.Model.SetConfig("keepalived", map[string]string{"router_id": "32"}))
+		require.NoError(t, d.SetConfig("keepalived", map[string]string{"router_id": "32"}))
 		d.says(t, d.unitOn(t, holder), "2 of 3 units ready")
 		moved(t, d.measure(t, 4*time.Second, func() { require.NoError(t, d.Kill(d.ctx, holder)) }), machineDies)
 		unnoticed(t, d.measure(t, time.Second, func() {

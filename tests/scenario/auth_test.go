@@ -9,7 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"keepalived-charm/tests/controller"
+	"keepalived-charm/tests/lab"
 )
 
 // The passwords of the secret's first and second revision.
@@ -25,7 +25,7 @@ const deaf = 4 * time.Second
 func TestAuthentication(t *testing.T) {
 	t.Parallel()
 	d := deploy(t, serving())
-	uri, err := d.Model.AddSecret(map[string]string{"password": firstPassword})
+	uri, err := d.AddSecret("vrrp", map[string]string{"password": firstPassword})
 	require.NoError(t, err)
 	d.scenario(t, "a secret is refused with VRRP version 3, and asked for until it is granted", func(t *testing.T) {
 		d.ready(t)
@@ -37,7 +37,7 @@ func TestAuthentication(t *testing.T) {
 		}))
 	})
 	d.scenario(t, "once it is granted all units authenticate, and nobody notices the change", func(t *testing.T) {
-		require.NoError(t, d.Model.GrantSecret(uri, "keepalived"))
+		require.NoError(t, d.GrantSecret(uri, "keepalived"))
 		unnoticed(t, d.measure(t, deaf, func() { d.updateStatus(t) }))
 		d.authenticate(t, firstPassword)
 	})
@@ -45,10 +45,10 @@ func TestAuthentication(t *testing.T) {
 		d.ready(t)
 		since := time.Now()
 		unnoticed(t, d.measure(t, deaf, func() {
-			require.NoError(t, d.Model.UpdateSecret(uri, map[string]string{"password": nextPassword}))
+			require.NoError(t, d.UpdateSecret(uri, map[string]string{"password": nextPassword}))
 			for _, unit := range d.units() {
-				_, err := d.Model.WaitEvent(d.ctx, since, func(e controller.Event) bool {
-					return e.Unit == unit && e.Kind == controller.HookEnd && e.Name == "secret-changed"
+				err := d.WaitEvent(d.ctx, since, func(e lab.Event) bool {
+					return e.Unit == unit && e.Kind == lab.End && e.Name == "secret-changed"
 				})
 				require.NoError(t, err)
 			}
@@ -94,12 +94,12 @@ rm -f $report
 
 func (d *deployment) secretsStaySecret(t *testing.T, passwords ...string) {
 	t.Helper()
-	said := []string{d.Status(), fmt.Sprint(d.databags()), fmt.Sprint(d.Model.Status())}
+	said := []string{d.Status(), fmt.Sprint(d.databags()), fmt.Sprint(d.Units())}
 	for _, unit := range d.units() {
 		for _, action := range []string{"status", "get-configuration", "history", "run-checks"} {
-			r, err := d.Model.RunAction(d.ctx, unit, action, nil)
+			r, err := d.RunAction(d.ctx, unit, action, nil)
 			require.NoError(t, err)
-			require.Equal(t, controller.ActionCompleted, r.Status, r.Message)
+			require.Equal(t, "completed", r.Status, r.Message)
 			said = append(said, fmt.Sprint(r))
 		}
 	}

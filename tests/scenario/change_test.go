@@ -136,7 +136,7 @@ func (d *deployment) portFiltered(t *testing.T) {
 		}()
 		d.held(t, standbys[0])
 		unnoticed(t, d.measure(t, time.Second, func() {
-			require.NoError(t, d.Model.SetConfig("keepalived", map[string]string{"router_id": "28"}))
+			require.NoError(t, d.SetConfig("keepalived", map[string]string{"router_id": "28"}))
 			d.says(t, d.unitOn(t, holder), "2 of 3 units ready")
 			time.Sleep(5 * time.Second)
 			require.Contains(t, d.run(t, standbys[1], "cat /run/keepalived-charm/keepalived/status.json"), `"aside"`)

@@ -60,7 +60,7 @@ func (d *deployment) flappingServices(t *testing.T) {
 			}
 			t.Log(strings.Join(timeline, "\n"))
 			moved(t, m, serviceDies)
-			require.NoError(t, d.Model.ResetConfig("keepalived", "preempt"))
+			require.NoError(t, d.ResetConfig("keepalived", "preempt"))
 			d.repaired(t)
 		})
 	}

@@ -8,13 +8,12 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"keepalived-charm/tests/controller"
 	"keepalived-charm/tests/lab"
 	"keepalived-charm/tests/patience"
 )
 
 // own are the keys that Juju itself writes into a unit's databag.
-func own(u controller.UnitStatus) map[string]string {
+func own(u lab.Unit) map[string]string {
 	return map[string]string{
 		"ingress-address": u.Address, "private-address": u.Address, "egress-subnets": u.Address + "/32",
 	}
@@ -29,8 +28,7 @@ func (d *deployment) publishes(t *testing.T, ours, theirs string, keys map[strin
 	t.Helper()
 	wants := map[string]map[string]string{}
 	for _, unit := range d.units() {
-		u, _ := d.Model.Status().Unit(unit)
-		wants[unit] = own(u)
+		wants[unit] = own(d.Units()[unit])
 		maps.Copy(wants[unit], keys)
 	}
 	for end := time.Now().Add(patience.With(publishLimit)); ; time.Sleep(50 * time.Millisecond) {
@@ -49,13 +47,14 @@ func (d *deployment) publishes(t *testing.T, ours, theirs string, keys map[strin
 const (
 	website, worker           = "keepalived:website", "kubernetes-worker:kube-api-endpoint"
 	loadBalancer, controlNode = "keepalived:loadbalancer", "kubernetes-control-plane:loadbalancer"
+	cluster                   = "keepalived:cluster"
 )
 
 // consume relates a stand-in for a consumer of the VIP.
 func (d *deployment) consume(t *testing.T, charm, ours, theirs string) {
 	t.Helper()
 	require.NoError(t, d.Consumer(charm))
-	_, err := d.Model.Integrate(ours, theirs)
+	err := d.Integrate(ours, theirs)
 	require.NoError(t, err)
 	d.settled(t)
 }
@@ -114,10 +113,10 @@ func TestFromDeployToSurvivingADeadMachine(t *testing.T) {
 		before := d.pictures(t)
 		for _, unit := range []string{d.unitOn(t, d.standbys(t, holder)[0]), d.unitOn(t, holder)} {
 			unnoticed(t, d.measure(t, time.Second, func() {
-				require.NoError(t, d.Model.SetLeader(unit))
+				require.NoError(t, d.SetLeader(d.ctx, unit))
 				d.settled(t)
 			}))
-			leader, err := d.Model.Leader("keepalived")
+			leader, err := d.Leader(d.ctx, "keepalived")
 			require.NoError(t, err)
 			require.Equal(t, unit, leader)
 		}
@@ -136,8 +135,8 @@ func (d *deployment) heal(t *testing.T, id string) {
 // started waits for a unit's start hook.
 func (d *deployment) started(t *testing.T, unit string, since time.Time) {
 	t.Helper()
-	_, err := d.Model.WaitEvent(d.ctx, since, func(e controller.Event) bool {
-		return e.Unit == unit && e.Kind == controller.HookEnd && e.Name == "start"
+	err := d.WaitEvent(d.ctx, since, func(e lab.Event) bool {
+		return e.Unit == unit && e.Kind == lab.End && e.Name == "start"
 	})
 	require.NoError(t, err)
 	d.settled(t)
@@ -148,9 +147,9 @@ func (d *deployment) actions(t *testing.T) {
 		holder := d.ready(t)
 		priorities := map[string]bool{}
 		for _, unit := range d.units() {
-			r, err := d.Model.RunAction(d.ctx, unit, "status", nil)
+			r, err := d.RunAction(d.ctx, unit, "status", nil)
 			require.NoError(t, err)
-			require.Equal(t, controller.ActionCompleted, r.Status, r.Message)
+			require.Equal(t, "completed", r.Status, r.Message)
 			role := "standby"
 			if d.machineOf(t, unit) == holder {
 				role = "holder"
@@ -168,9 +167,9 @@ func (d *deployment) actions(t *testing.T) {
 	})
 	d.scenario(t, "action get-configuration shows the files that keepalived reads", func(t *testing.T) {
 		for _, unit := range d.units() {
-			r, err := d.Model.RunAction(d.ctx, unit, "get-configuration", nil)
+			r, err := d.RunAction(d.ctx, unit, "get-configuration", nil)
 			require.NoError(t, err)
-			require.Equal(t, controller.ActionCompleted, r.Status, r.Message)
+			require.Equal(t, "completed", r.Status, r.Message)
 			id := d.machineOf(t, unit)
 			require.Equal(t, d.run(t, id, "cat /etc/keepalived/keepalived.conf"), r.Results["keepalived-conf"])
 			require.Equal(t, d.run(t, id, "cat /etc/keepalived/charm.d/keepalived.conf"), r.Results["fragment"])
@@ -178,7 +177,7 @@ func (d *deployment) actions(t *testing.T) {
 		}
 	})
 	d.scenario(t, "an action that the charm does not have is refused", func(t *testing.T) {
-		_, err := d.Model.RunAction(d.ctx, d.units()[0], "explode", nil)
+		_, err := d.RunAction(d.ctx, d.units()[0], "explode", nil)
 		require.ErrorContains(t, err, "explode")
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -55,9 +56,16 @@ func newDeploymentFor(t *testing.T, life time.Duration, model controller.Config)
 // newDeploymentOf is newDeploymentFor with another charm.
 func newDeploymentOf(t *testing.T, charm string, life time.Duration, model controller.Config) *deployment {
 	t.Helper()
+	return newDeploymentWith(t, life, lab.Options{Charm: charm, Model: model})
+}
+
+// newDeploymentWith is newDeploymentOf with other options of the lab.
+func newDeploymentWith(t *testing.T, life time.Duration, options lab.Options) *deployment {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), life)
 	t.Cleanup(cancel)
-	l, err := lab.New(ctx, lab.Options{Charm: charm, Progress: os.Stderr, Patience: probePatience, Model: model})
+	options.Progress, options.Patience = os.Stderr, probePatience
+	l, err := lab.New(ctx, options)
 	require.NoError(t, err)
 	stop := machine.CloseOnSignal(l.Net)
 	d := &deployment{Lab: l, ctx: ctx}
@@ -107,7 +115,11 @@ func (d *deployment) explain(t *testing.T) {
 	defer cancel()
 	for _, m := range d.Net.Machines() {
 		services := []string{"keepalived.service", "keepalived-checker-keepalived.service"}
-		if unit, ok := d.UnitOn("keepalived", strings.TrimPrefix(m.Name, "juju-")); ok {
+		if d.Juju != nil {
+			services = append(services, "jujud-"+strings.Replace(m.Name, "juju", "machine", 1))
+			log, err := m.Run(ctx, "tail -n 60 /var/log/juju/unit-keepalived-*.log")
+			t.Logf("the agents of keepalived on %s (error: %v):\n%s", m.Name, err, log)
+		} else if unit, ok := d.UnitOn("keepalived", strings.TrimPrefix(m.Name, "juju-")); ok {
 			services = append(services, "jujud-unit-"+strings.ReplaceAll(unit, "/", "-")+".service")
 		}
 		for _, service := range services {
@@ -147,11 +159,12 @@ func (d *deployment) waitHolder(t *testing.T) string {
 // units lists the units of keepalived.
 func (d *deployment) units() []string {
 	var names []string
-	for _, u := range d.Model.Status().Units {
-		if u.Application == "keepalived" {
-			names = append(names, u.Name)
+	for name := range d.Units() {
+		if strings.HasPrefix(name, "keepalived/") {
+			names = append(names, name)
 		}
 	}
+	slices.Sort(names)
 	return names
 }
 
@@ -166,7 +179,7 @@ func (d *deployment) unitOn(t *testing.T, id string) string {
 // machineOf is the ID of a unit's machine.
 func (d *deployment) machineOf(t *testing.T, unit string) string {
 	t.Helper()
-	u, ok := d.Model.Status().Unit(unit)
+	u, ok := d.Units()[unit]
 	require.True(t, ok, "there is a unit %s", unit)
 	return u.Machine
 }
@@ -229,20 +242,20 @@ func (d *deployment) configure(t *testing.T, options ...string) {
 // updateStatus lets every unit run update-status.
 func (d *deployment) updateStatus(t *testing.T) {
 	t.Helper()
-	require.NoError(t, d.Model.TriggerUpdateStatus())
+	require.NoError(t, d.UpdateStatus(d.ctx))
 	d.settled(t)
 }
 
 // workload is a unit's status as juju status shows it.
-func (d *deployment) workload(t *testing.T, unit string) controller.Status {
+func (d *deployment) workload(t *testing.T, unit string) lab.Said {
 	t.Helper()
 	deadline := time.Now().Add(patience.With(30 * time.Second))
 	for {
-		u, ok := d.Model.Status().Unit(unit)
+		u, ok := d.Units()[unit]
 		require.True(t, ok, "there is a unit %s", unit)
 		// After a move the notifier has every agent run something by itself.
-		if u.Agent.Status != "executing" || time.Now().After(deadline) {
-			require.Equal(t, "idle", u.Agent.Status, "agent of %s: %s", unit, u.Agent.Message)
+		if u.Agent.Current != "executing" || time.Now().After(deadline) {
+			require.Equal(t, "idle", u.Agent.Current, "agent of %s: %s", unit, u.Agent.Message)
 			return u.Workload
 		}
 		time.Sleep(20 * time.Millisecond)
@@ -255,7 +268,7 @@ const statusLimit = 8 * time.Second
 
 // shows waits until a unit's status is the wanted one, and returns it as it is in the
 // end.
-func (d *deployment) shows(t *testing.T, unit string, wanted func(controller.Status) bool) controller.Status {
+func (d *deployment) shows(t *testing.T, unit string, wanted func(lab.Said) bool) lab.Said {
 	t.Helper()
 	for begin := time.Now(); ; time.Sleep(50 * time.Millisecond) {
 		if s := d.workload(t, unit); wanted(s) || time.Since(begin) > patience.With(statusLimit) {
@@ -268,8 +281,8 @@ func (d *deployment) shows(t *testing.T, unit string, wanted func(controller.Sta
 func (d *deployment) allSay(t *testing.T, status, start string) {
 	t.Helper()
 	for _, unit := range d.units() {
-		s := d.shows(t, unit, func(s controller.Status) bool { return s.Status == status && strings.HasPrefix(s.Message, start) })
-		require.Equal(t, status, s.Status, "%s: %s", unit, s.Message)
+		s := d.shows(t, unit, func(s lab.Said) bool { return s.Current == status && strings.HasPrefix(s.Message, start) })
+		require.Equal(t, status, s.Current, "%s: %s", unit, s.Message)
 		require.Truef(t, strings.HasPrefix(s.Message, start), "%s says %q, must start with %q", unit, s.Message, start)
 	}
 }
@@ -277,8 +290,8 @@ func (d *deployment) allSay(t *testing.T, status, start string) {
 // saysExactly requires one status of a unit.
 func (d *deployment) saysExactly(t *testing.T, unit, want string) {
 	t.Helper()
-	s := d.shows(t, unit, func(s controller.Status) bool { return s.Status+": "+s.Message == want })
-	require.Equal(t, want, s.Status+": "+s.Message, unit)
+	s := d.shows(t, unit, func(s lab.Said) bool { return s.Current+": "+s.Message == want })
+	require.Equal(t, want, s.Current+": "+s.Message, unit)
 }
 
 // truthful requires that each unit's status says what the kernels say.

@@ -7,7 +7,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"keepalived-charm/tests/controller"
 	"keepalived-charm/tests/lab"
 	"keepalived-charm/tests/patience"
 	"keepalived-charm/tests/poll"
@@ -146,8 +145,8 @@ func (d *deployment) processFaults(t *testing.T) {
 			for _, unit := range d.units() {
 				since := time.Now()
 				d.run(t, d.machineOf(t, unit), "systemctl restart 'jujud-unit-*.service'")
-				_, err := d.Model.WaitEvent(d.ctx, since, func(e controller.Event) bool {
-					return e.Unit == unit && e.Kind == controller.AgentConnected
+				err := d.WaitEvent(d.ctx, since, func(e lab.Event) bool {
+					return e.Unit == unit && e.Kind == lab.AgentConnected
 				})
 				require.NoError(t, err)
 			}
@@ -189,15 +188,15 @@ echo $(of effective_priority) $(($(of base_priority) + track)) $track
 func (d *deployment) machineFaults(t *testing.T) {
 	d.scenario(t, "while the controller is away the virtual IP moves all the same, and hooks go on after it", func(t *testing.T) {
 		dead := d.repaired(t)
-		d.Model.Down()
-		t.Cleanup(d.Model.Up)
+		require.NoError(t, d.SetAway(true))
+		t.Cleanup(func() { require.NoError(t, d.SetAway(false)) })
 		moved(t, d.measure(t, 2*time.Second, func() { require.NoError(t, d.Kill(d.ctx, dead)) }), machineDies)
 		holder := d.waitHolder(t)
 		require.NotEqual(t, dead, holder)
 		since := time.Now()
 		require.NoError(t, d.Heal(d.ctx, dead))
 		time.Sleep(2 * time.Second) // its agent finds nobody
-		d.Model.Up()
+		require.NoError(t, d.SetAway(false))
 		d.started(t, d.unitOn(t, dead), since)
 		require.Equal(t, holder, d.ready(t))
 		d.updateStatus(t)

@@ -102,9 +102,9 @@ systemctl reload haproxy`)
 		{"one that does not exist is not", "sick", map[string]string{"healthcheck_type": "unit", "healthcheck_target": "nosuch.service"}},
 	} {
 		d.scenario(t, row.claim, func(t *testing.T) {
-			require.NoError(t, d.Model.SetConfig("keepalived", row.options))
+			require.NoError(t, d.SetConfig("keepalived", row.options))
 			t.Cleanup(func() {
-				require.NoError(t, d.Model.ResetConfig("keepalived", "healthcheck_type", "healthcheck_target", "healthcheck_path",
+				require.NoError(t, d.ResetConfig("keepalived", "healthcheck_type", "healthcheck_target", "healthcheck_path",
 					"healthcheck_host", "healthcheck_status", "healthcheck_ca", "port"))
 				d.settled(t)
 			})
@@ -124,7 +124,7 @@ systemctl reload haproxy`)
 	d.scenario(t, "a systemd unit that stops moves the virtual IP", func(t *testing.T) {
 		d.configure(t, "healthcheck_type=unit", "healthcheck_target=haproxy.service")
 		t.Cleanup(func() {
-			require.NoError(t, d.Model.ResetConfig("keepalived", "healthcheck_type", "healthcheck_target"))
+			require.NoError(t, d.ResetConfig("keepalived", "healthcheck_type", "healthcheck_target"))
 			d.repaired(t)
 		})
 		holder := d.ready(t)
@@ -139,7 +139,7 @@ func (d *deployment) failingEverywhere(t *testing.T) {
 		unnoticed(t, d.measure(t, 2*time.Second, func() {
 			// The holder's check fails last, or the virtual IP moves to one that has not failed yet.
 			d.held(t, holder)
-			require.NoError(t, d.Model.SetConfig("keepalived", map[string]string{"port": "4443"}))
+			require.NoError(t, d.SetConfig("keepalived", map[string]string{"port": "4443"}))
 			for _, id := range d.standbys(t, holder) {
 				poll.Until(t, func() bool { return d.verdict(t, d.unitOn(t, id)) == "sick" }, time.Minute, 50*time.Millisecond)
 			}
@@ -198,6 +198,6 @@ func (d *deployment) policies(t *testing.T) {
 			})
 		}
 	}
-	require.NoError(t, d.Model.ResetConfig("keepalived", "all_unhealthy", "preempt"))
+	require.NoError(t, d.ResetConfig("keepalived", "all_unhealthy", "preempt"))
 	d.repaired(t)
 }

@@ -14,7 +14,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"keepalived-charm/tests/controller"
 	"keepalived-charm/tests/lab"
 	"keepalived-charm/tests/machine"
 	"keepalived-charm/tests/patience"
@@ -54,11 +53,11 @@ func TestKilledHooks(t *testing.T) {
 			unit := d.unitOn(t, id)
 			since := time.Now()
 			killed := d.killHook(t, id, func(root string) bool { return row.reached(root, vips[0]) })
-			require.NoError(t, d.Model.SetConfig("keepalived", map[string]string{"virtual_ip": vips[0]}))
+			require.NoError(t, d.SetConfig("keepalived", map[string]string{"virtual_ip": vips[0]}))
 			require.NoError(t, <-killed)
 			d.settled(t)
 			d.allSay(t, "active", "VIP ready")
-			hooks := d.Model.Hooks(unit, since)
+			hooks := d.Hooks(unit, since)
 			require.GreaterOrEqual(t, len(hooks), 2, "the hook ran again: %v", hooks)
 			d.converged(t, vips[0], former)
 		})
@@ -92,14 +91,14 @@ func (d *deployment) interruptedInstall(t *testing.T, vip, former string) {
 	} {
 		d.scenario(t, row.claim, func(t *testing.T) {
 			id := d.newMachine(t)
-			_, err := d.Model.AddUnit("haproxy", id)
+			err := d.AddUnit("haproxy", id)
 			require.NoError(t, err)
 			require.NoError(t, row.interrupt(t, id))
 			unit := d.unitOn(t, id)
 			limited, cancel := context.WithTimeout(d.ctx, patience.With(4*time.Minute)) // apt, and a look in each of its hooks
 			defer cancel()
-			require.NoError(t, d.Model.Wait(limited, "the new unit to serve", func(s controller.Snapshot) bool {
-				u, ok := s.Unit(unit)
+			require.NoError(t, d.WaitUnits(limited, "the new unit to serve", func(units map[string]lab.Unit) bool {
+				u, ok := units[unit]
 				return ok && strings.HasPrefix(u.Workload.Message, "VIP ready")
 			}))
 			d.settled(t)

@@ -2,6 +2,7 @@ package scenario_test
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -9,7 +10,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"keepalived-charm/tests/controller"
 	"keepalived-charm/tests/lab"
 	"keepalived-charm/tests/patience"
 )
@@ -31,8 +31,8 @@ func (d *deployment) readyAgain(t *testing.T, unit string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(d.ctx, patience.With(2*time.Minute))
 	defer cancel()
-	require.NoError(t, d.Model.Wait(ctx, unit+" to be ready", func(s controller.Snapshot) bool {
-		u, ok := s.Unit(unit)
+	require.NoError(t, d.WaitUnits(ctx, unit+" to be ready", func(units map[string]lab.Unit) bool {
+		u, ok := units[unit]
 		return ok && strings.HasPrefix(u.Workload.Message, "VIP ready") && !strings.Contains(u.Workload.Message, "masked")
 	}))
 	d.settled(t)
@@ -123,12 +123,12 @@ func (d *deployment) busyApt(t *testing.T) {
 systemd-run --quiet apt-get -o APT::Update::Pre-Invoke::='touch /run/locked; for n in $(seq 3000); do [ -e /run/busy ] || exit 0; sleep 0.1; done' update
 for n in $(seq 300); do [ -e /run/locked ] && exit 0; sleep 0.1; done
 exit 1`)
-		_, err := d.Model.AddUnit("haproxy", id)
+		err := d.AddUnit("haproxy", id)
 		require.NoError(t, err)
 		ctx, cancel := context.WithTimeout(d.ctx, patience.With(2*time.Minute))
 		defer cancel()
-		require.NoError(t, d.Model.Wait(ctx, "the new unit to say what it waits for", func(s controller.Snapshot) bool {
-			return slices.ContainsFunc(s.Units, func(u controller.UnitStatus) bool {
+		require.NoError(t, d.WaitUnits(ctx, "the new unit to say what it waits for", func(units map[string]lab.Unit) bool {
+			return slices.ContainsFunc(slices.Collect(maps.Values(units)), func(u lab.Unit) bool {
 				return u.Machine == id && strings.HasPrefix(u.Workload.Message, "installing keepalived, waits for apt-get (pid ")
 			})
 		}))

@@ -70,7 +70,7 @@ func (d *deployment) state(t *testing.T) string {
 		daemon, master := d.daemon(t, id)
 		masters += master
 		s := d.workload(t, unit)
-		message := s.Status + ": " + s.Message
+		message := s.Current + ": " + s.Message
 		if holds := regexp.MustCompile(`^active: VIP ready: holds `); holds.MatchString(message) {
 			holders++
 		}
@@ -90,7 +90,7 @@ func (d *deployment) state(t *testing.T) string {
 	}
 	for id, members := range d.databags() {
 		for unit, bag := range members {
-			if _, there := d.Model.Status().Unit(unit); !there {
+			if _, there := d.Units()[unit]; !there {
 				continue // Juju keeps what it published
 			}
 			for key, value := range bag {

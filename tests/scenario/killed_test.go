@@ -67,7 +67,7 @@ func deployKillable(t *testing.T) (*deployment, map[string][]string) {
 		before[id] = d.content(t, id)
 	}
 	require.NoError(t, d.Deploy(d.ctx, "keepalived", "keepalived", 0, serving()))
-	_, err := d.Model.Integrate("haproxy", "keepalived:juju-info")
+	err := d.Integrate("haproxy", "keepalived:juju-info")
 	require.NoError(t, err)
 	d.ready(t)
 	return d, before
@@ -130,7 +130,7 @@ func (d *deployment) killedPairs(t *testing.T, pairs [][2]*killedChange) {
 func (d *deployment) optionPairs() [][2]*killedChange {
 	set := func(name, value string) func(*testing.T) {
 		return func(t *testing.T) {
-			require.NoError(t, d.Model.SetConfig("keepalived", map[string]string{name: value}))
+			require.NoError(t, d.SetConfig("keepalived", map[string]string{name: value}))
 			d.settled(t)
 		}
 	}
@@ -239,16 +239,16 @@ func (d *deployment) leaving(before map[string][]string) [2]*killedChange {
 				units = append(units, d.unitOn(t, id))
 				principal, ok := d.UnitOn("haproxy", id)
 				require.True(t, ok)
-				require.NoError(t, d.Model.RemoveUnit(principal))
+				require.NoError(t, d.DestroyUnit(principal))
 			}
-			require.NoError(t, d.Model.Wait(d.ctx, "the units to go", func(s controller.Snapshot) bool {
-				return !slices.ContainsFunc(units, func(name string) bool { _, there := s.Unit(name); return there })
+			require.NoError(t, d.WaitUnits(d.ctx, "the units to go", func(left map[string]lab.Unit) bool {
+				return !slices.ContainsFunc(units, func(name string) bool { _, there := left[name]; return there })
 			}))
 			d.settled(t)
 		}},
 		{claim: "two units are added", still: true, strata: 3, make: func(t *testing.T) {
 			for _, id := range leavers {
-				_, err := d.Model.AddUnit("haproxy", id)
+				err := d.AddUnit("haproxy", id)
 				require.NoError(t, err)
 			}
 			d.settled(t)

@@ -7,7 +7,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"keepalived-charm/tests/controller"
 	"keepalived-charm/tests/lab"
 	"keepalived-charm/tests/patience"
 	"keepalived-charm/tests/poll"
@@ -16,9 +15,9 @@ import (
 // act runs an action that must end well and returns its results.
 func (d *deployment) act(t *testing.T, unit, action string, parameters map[string]any) map[string]any {
 	t.Helper()
-	result, err := d.Model.RunAction(d.ctx, unit, action, parameters)
+	result, err := d.RunAction(d.ctx, unit, action, parameters)
 	require.NoError(t, err)
-	require.Equal(t, controller.ActionCompleted, result.Status, "%s of %s: %s", action, unit, result.Message)
+	require.Equal(t, "completed", result.Status, "%s of %s: %s", action, unit, result.Message)
 	require.NotEmpty(t, result.Results["summary"])
 	require.NotEmpty(t, result.Results["json"])
 	return result.Results
@@ -27,9 +26,9 @@ func (d *deployment) act(t *testing.T, unit, action string, parameters map[strin
 // refuses runs an action that must fail with a reason, and without results.
 func (d *deployment) refuses(t *testing.T, unit, action string, parameters map[string]any, reason string) {
 	t.Helper()
-	result, err := d.Model.RunAction(d.ctx, unit, action, parameters)
+	result, err := d.RunAction(d.ctx, unit, action, parameters)
 	require.NoError(t, err)
-	require.Equal(t, controller.ActionFailed, result.Status, "%v", result.Results)
+	require.Equal(t, "failed", result.Status, "%v", result.Results)
 	require.Contains(t, result.Message, reason)
 	require.NotContains(t, result.Results, "summary")
 }

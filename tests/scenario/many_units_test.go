@@ -51,7 +51,7 @@ func TestManyUnits(t *testing.T) {
 	} {
 		d.scenario(t, move.claim+" costs one status write per unit at most", func(t *testing.T) {
 			from := d.calm(t)
-			since, before := time.Now(), d.Model.Calls()
+			since, before := time.Now(), d.Calls()
 			down := []string{}
 			if move.script == "" {
 				require.NoError(t, d.Kill(d.ctx, from))
@@ -83,7 +83,7 @@ func (d *deployment) quiet(t *testing.T) {
 	t.Helper()
 	const rest = 6 * time.Second
 	poll.Until(t, func() bool {
-		events := d.Model.Events()
+		events := d.Events()
 		return time.Since(events[len(events)-1].Time) > rest
 	}, time.Minute, 100*time.Millisecond)
 }
@@ -94,7 +94,7 @@ func (d *deployment) callsSince(t *testing.T, before map[string]map[string]int, 
 	t.Helper()
 	total, worst := 0, 0
 	methods := map[string]int{}
-	for unit, calls := range d.Model.Calls() {
+	for unit, calls := range d.Calls() {
 		own := 0
 		for method, n := range calls {
 			own += n - before[unit][method]

@@ -9,7 +9,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"keepalived-charm/tests/controller"
 	"keepalived-charm/tests/lab"
 	"keepalived-charm/tests/patience"
 )
@@ -75,12 +74,12 @@ func (d *deployment) unnoticedBy(t *testing.T, event func(), vips ...netip.Addr)
 func (d *deployment) say(t *testing.T, application, status, message string) {
 	t.Helper()
 	units := 0
-	for _, u := range d.Model.Status().Units {
-		if u.Application == application {
+	for name := range d.Units() {
+		if strings.HasPrefix(name, application+"/") {
 			units++
-			s := d.shows(t, u.Name, func(s controller.Status) bool { return s.Status == status && strings.Contains(s.Message, message) })
-			require.Equal(t, status, s.Status, "%s: %s", u.Name, s.Message)
-			require.Contains(t, s.Message, message, u.Name)
+			s := d.shows(t, name, func(s lab.Said) bool { return s.Current == status && strings.Contains(s.Message, message) })
+			require.Equal(t, status, s.Current, "%s: %s", name, s.Message)
+			require.Contains(t, s.Message, message, name)
 		}
 	}
 	require.NotZero(t, units)
@@ -89,16 +88,16 @@ func (d *deployment) say(t *testing.T, application, status, message string) {
 // set sets options of an application.
 func (d *deployment) set(t *testing.T, application string, options map[string]string) {
 	t.Helper()
-	require.NoError(t, d.Model.SetConfig(application, options))
+	require.NoError(t, d.SetConfig(application, options))
 	d.settled(t)
 }
 
 // gone waits until an application has no units.
 func (d *deployment) gone(t *testing.T, application string) {
 	t.Helper()
-	require.NoError(t, d.Model.Wait(d.ctx, "units of "+application+" to go", func(s controller.Snapshot) bool {
-		for _, u := range s.Units {
-			if u.Application == application {
+	require.NoError(t, d.WaitUnits(d.ctx, "units of "+application+" to go", func(units map[string]lab.Unit) bool {
+		for name := range units {
+			if strings.HasPrefix(name, application+"/") {
 				return false
 			}
 		}
@@ -111,7 +110,7 @@ func (d *deployment) gone(t *testing.T, application string) {
 func (d *deployment) beside(t *testing.T, application string, options map[string]string) {
 	t.Helper()
 	require.NoError(t, d.Deploy(d.ctx, "keepalived", application, 0, options))
-	_, err := d.Model.Integrate("haproxy", application+":juju-info")
+	err := d.Integrate("haproxy", application+":juju-info")
 	require.NoError(t, err)
 	d.settled(t)
 }
@@ -148,14 +147,14 @@ func TestNeighbours(t *testing.T) {
 	delete(before, d.twoApplications(t)) // a boot changes too much for comparison
 	d.scenario(t, "an application that is removed leaves the others alone", func(t *testing.T) {
 		d.unnoticedBy(t, func() {
-			require.NoError(t, d.Model.RemoveApplication("keepalived"))
+			require.NoError(t, d.RemoveApplication("keepalived"))
 			d.gone(t, "keepalived")
 		}, otherVIP, handVIP)
 		require.Empty(t, d.holders(lab.VIP))
 	})
 	d.scenario(t, "after a broken relation every machine is as before, its owner's keepalived never stopped", func(t *testing.T) {
 		d.unnoticedBy(t, func() {
-			require.NoError(t, d.Model.RemoveRelation("haproxy:juju-info", second+":juju-info"))
+			require.NoError(t, d.RemoveRelation("haproxy:juju-info", second+":juju-info"))
 			d.gone(t, second)
 		}, handVIP)
 		require.Empty(t, d.holders(otherVIP))
@@ -173,7 +172,7 @@ func (d *deployment) clashes(t *testing.T) {
 			d.configure(t, "router_id=90")
 			s := d.workload(t, d.unitOn(t, "2"))
 			require.Equal(t, `blocked: option router_id is "90", must be another one, the keepalived.conf from before the charm uses it on interface eth0; meanwhile `+d.role(t, "2"),
-				s.Status+": "+s.Message)
+				s.Current+": "+s.Message)
 			d.configure(t, "router_id=23")
 			d.ready(t)
 		}, lab.VIP, handVIP)

@@ -7,7 +7,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"keepalived-charm/tests/controller"
 	"keepalived-charm/tests/lab"
 	"keepalived-charm/tests/poll"
 )
@@ -51,7 +50,7 @@ func TestServiceOnTheVIPOnly(t *testing.T) {
 			moved(t, d.measure(t, 2*time.Second, func() { d.run(t, holder, "systemctl stop haproxy") }), serviceDies)
 			next := d.waitHolder(t)
 			require.NotContains(t, []string{id, holder}, next)
-			s := d.shows(t, d.unitOn(t, holder), func(s controller.Status) bool { return strings.Contains(s.Message, "check fails here") })
+			s := d.shows(t, d.unitOn(t, holder), func(s lab.Said) bool { return strings.Contains(s.Message, "check fails here") })
 			require.Contains(t, s.Message, "; check fails here: ")
 
 			// Nobody takes it back when their services return.

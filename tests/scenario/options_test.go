@@ -70,7 +70,7 @@ func TestOptions(t *testing.T) {
 				since := time.Now()
 				d.updateStatus(t)
 				for _, unit := range d.units() {
-					require.Equal(t, []string{"update-status"}, d.Model.Hooks(unit, since))
+					require.Equal(t, []string{"update-status"}, d.Hooks(unit, since))
 				}
 			}
 		}))
@@ -93,7 +93,7 @@ func (d *deployment) told() map[int]map[string]map[string]string {
 }
 
 func (d *deployment) badOptions(t *testing.T) {
-	own, ok := d.Model.Status().Unit("keepalived/1")
+	own, ok := d.Units()["keepalived/1"]
 	require.True(t, ok)
 	rows := append(slices.Clone(refused), struct{ option, value, must string }{
 		"virtual_ip", own.Address, "a free address, " + own.Address + " is the own address of keepalived/1"})
@@ -105,7 +105,7 @@ func (d *deployment) badOptions(t *testing.T) {
 			d.scenario(t, fmt.Sprintf("%s=%q blocks and changes nothing", row.option, row.value), func(t *testing.T) {
 				values := good()
 				values[row.option] = row.value
-				require.NoError(t, d.Model.SetConfig("keepalived", values))
+				require.NoError(t, d.SetConfig("keepalived", values))
 				d.settled(t)
 				d.allSay(t, "blocked", fmt.Sprintf("option %s is %q, must be ", row.option, row.value))
 				for _, unit := range d.units() {
@@ -120,7 +120,7 @@ func (d *deployment) badOptions(t *testing.T) {
 			d.allSay(t, "blocked", "option ")
 		})
 		d.scenario(t, "a good value clears the block and changes nothing either", func(t *testing.T) {
-			require.NoError(t, d.Model.SetConfig("keepalived", good()))
+			require.NoError(t, d.SetConfig("keepalived", good()))
 			d.settled(t)
 			d.allSay(t, "active", "VIP ready")
 			d.truthful(t, holder)
@@ -137,7 +137,7 @@ func (d *deployment) badOptions(t *testing.T) {
 func (d *deployment) oneConfigChanged(t *testing.T, since time.Time) {
 	t.Helper()
 	for _, unit := range d.units() {
-		require.Equal(t, []string{"config-changed"}, d.Model.Hooks(unit, since), unit)
+		require.Equal(t, []string{"config-changed"}, d.Hooks(unit, since), unit)
 	}
 }
 
@@ -181,7 +181,7 @@ func (d *deployment) harmlessOptions(t *testing.T) {
 	}
 	d.scenario(t, "clients notice nothing of defaults taken back", func(t *testing.T) {
 		unnoticed(t, d.measure(t, time.Second, func() {
-			require.NoError(t, d.Model.ResetConfig("keepalived", "network_interface", "healthcheck_interval", "all_unhealthy", "healthcheck_type"))
+			require.NoError(t, d.ResetConfig("keepalived", "network_interface", "healthcheck_interval", "all_unhealthy", "healthcheck_type"))
 			d.settled(t)
 		}))
 		d.ready(t)
@@ -227,7 +227,7 @@ func (d *deployment) changedVIP(t *testing.T) {
 	})
 	d.scenario(t, "of two changes in a row the last one counts", func(t *testing.T) {
 		for _, vip := range []string{"10.10.74.252", otherVIP.String() + "/24", lab.VIP.String()} {
-			require.NoError(t, d.Model.SetConfig("keepalived", map[string]string{"virtual_ip": vip}))
+			require.NoError(t, d.SetConfig("keepalived", map[string]string{"virtual_ip": vip}))
 			time.Sleep(30 * time.Millisecond) // within a hook
 		}
 		d.settled(t)

@@ -1,7 +1,6 @@
 package scenario_test
 
 import (
-	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -56,11 +55,7 @@ func withoutNote(pictures map[string]string) map[string]string {
 
 // databags are all unit databags of keepalived's relations, by relation and unit.
 func (d *deployment) databags() map[int]map[string]map[string]string {
-	bags := map[int]map[string]map[string]string{}
-	for _, r := range d.Model.Status().Relations {
-		bags[r.ID] = maps.Clone(r.UnitData)
-	}
-	return bags
+	return d.AllDatabags("keepalived")
 }
 
 // contentScript lists what a machine consists of, except for what apt, systemd and

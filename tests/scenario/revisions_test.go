@@ -74,12 +74,12 @@ func TestRevisionBefore(t *testing.T) {
 func (d *deployment) unitByUnit(t *testing.T, c controller.Charm, order []string, between func(followed int)) {
 	t.Helper()
 	for _, unit := range order {
-		require.NoError(t, d.Model.HoldCharm(unit, true))
+		require.NoError(t, d.HoldAgent(d.ctx, unit, true))
 	}
 	require.NoError(t, d.RefreshTo(c))
 	for n, unit := range order {
 		since := time.Now()
-		require.NoError(t, d.Model.HoldCharm(unit, false))
+		require.NoError(t, d.HoldAgent(d.ctx, unit, false))
 		d.followed(t, unit, since)
 		d.settled(t)
 		between(n + 1)

@@ -95,7 +95,7 @@ func TestSpread(t *testing.T) {
 		held := s.eachHoldsOne(t)
 		all := s.measure(t, time.Second, func() {
 			d.held(t, held[2])
-			require.NoError(t, d.Model.SetConfig("keepalived", map[string]string{"spread": "false"}))
+			require.NoError(t, d.SetConfig("keepalived", map[string]string{"spread": "false"}))
 			poll.Until(t, func() bool { return slices.Equal(s.machines(), []string{held[0], held[0], held[0]}) },
 				20*time.Second, 20*time.Millisecond, "one takes all while an agent is away")
 			require.NoError(t, d.Kill(d.ctx, held[0]))

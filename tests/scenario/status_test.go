@@ -9,7 +9,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"keepalived-charm/tests/controller"
 	"keepalived-charm/tests/lab"
 	"keepalived-charm/tests/patience"
 	"keepalived-charm/tests/poll"
@@ -35,8 +34,8 @@ func TestStatusFollows(t *testing.T) {
 
 // message is what a unit shows now.
 func (d *deployment) message(unit string) string {
-	u, _ := d.Model.Status().Unit(unit)
-	return u.Workload.Status + ": " + u.Workload.Message
+	u := d.Units()[unit]
+	return u.Workload.Current + ": " + u.Workload.Message
 }
 
 // follows waits until every unit in wants shows what its function accepts, and
@@ -91,8 +90,8 @@ func (d *deployment) roles(t *testing.T, holder string, down ...string) map[stri
 // writes counts the workload statuses that units wrote since an instant.
 func (d *deployment) writes(since time.Time) map[string]int {
 	counts := map[string]int{}
-	for _, e := range d.Model.Events() {
-		if e.Kind == controller.StatusSet && e.Name == string(controller.WorkloadStatus) && !e.Time.Before(since) {
+	for _, e := range d.Events() {
+		if e.Kind == lab.StatusSet && !e.Time.Before(since) {
 			counts[e.Unit]++
 		}
 	}
@@ -105,7 +104,7 @@ func (d *deployment) calm(t *testing.T) string {
 	t.Helper()
 	const rest = 5 * time.Second
 	poll.Until(t, func() bool {
-		events := d.Model.Events()
+		events := d.Events()
 		return len(events) > 0 && time.Since(events[len(events)-1].Time) > rest
 	}, time.Minute, 100*time.Millisecond)
 	return d.ready(t)
@@ -137,7 +136,7 @@ func (d *deployment) atMostOne(t *testing.T, since time.Time) {
 	t.Logf("status writes: %v", counts)
 	for unit, n := range counts {
 		if n > 1 {
-			for _, e := range d.Model.Events() {
+			for _, e := range d.Events() {
 				if e.Unit == unit && !e.Time.Before(since) {
 					t.Logf("%.1f s: %s %s %s", e.Time.Sub(since).Seconds(), e.Kind, e.Name, e.Detail)
 				}
@@ -155,7 +154,7 @@ func (d *deployment) firstConfiguration(t *testing.T) {
 			require.Equal(t, "blocked: Please configure virtual ips: juju config keepalived virtual_ip=ADDRESS", d.message(unit))
 		}
 		since := time.Now()
-		require.NoError(t, d.Model.SetConfig("keepalived", map[string]string{"virtual_ip": lab.VIP.String()}))
+		require.NoError(t, d.SetConfig("keepalived", map[string]string{"virtual_ip": lab.VIP.String()}))
 		holder := d.ready(t) // until every check has passed, one unit may hold after another
 		d.follows(t, time.Now(), d.roles(t, holder))
 		t.Logf("%.1f s after juju config; status writes: %v", time.Since(since).Seconds(), d.writes(since))
@@ -262,8 +261,8 @@ func (d *deployment) linkFaults(t *testing.T) {
 func (d *deployment) controllerAway(t *testing.T) {
 	d.scenario(t, "a move while the controller is away is shown after it, and nothing piles up", func(t *testing.T) {
 		from := d.calm(t)
-		d.Model.Down()
-		t.Cleanup(d.Model.Up)
+		require.NoError(t, d.SetAway(true))
+		t.Cleanup(func() { require.NoError(t, d.SetAway(false)) })
 		for range 3 {
 			d.run(t, from, "systemctl restart keepalived.service")
 			from, _ = d.otherHolder(t, from)
@@ -282,15 +281,15 @@ func (d *deployment) controllerAway(t *testing.T) {
 		}
 		require.NotZero(t, notifiers)
 		since := time.Now()
-		d.Model.Up()
+		require.NoError(t, d.SetAway(false))
 		for _, unit := range d.units() {
-			_, err := d.Model.WaitEvent(d.ctx, since, func(e controller.Event) bool {
-				return e.Unit == unit && e.Kind == controller.AgentConnected
+			err := d.WaitEvent(d.ctx, since, func(e lab.Event) bool {
+				return e.Unit == unit && e.Kind == lab.AgentConnected
 			})
 			require.NoError(t, err)
 		}
 		since = time.Now()
-		require.NoError(t, d.Model.TriggerUpdateStatus())
+		require.NoError(t, d.UpdateStatus(d.ctx))
 		d.follows(t, since, d.roles(t, from))
 	})
 }
@@ -308,8 +307,8 @@ func (d *deployment) flapping(t *testing.T) {
 		t.Logf("ten moves in %.1f s", took.Seconds())
 		d.follows(t, moved, d.roles(t, holder))
 		counts, commands := d.writes(since), 0
-		for _, e := range d.Model.Events() {
-			if e.Kind == controller.CommandsBegin && !e.Time.Before(since) {
+		for _, e := range d.Events() {
+			if e.Kind == lab.Begin && e.Name == "commands" && !e.Time.Before(since) {
 				commands++
 			}
 		}
@@ -337,8 +336,8 @@ func (d *deployment) withoutNotifications(t *testing.T) {
 		ctx, cancel := context.WithTimeout(d.ctx, patience.With(promptly))
 		defer cancel()
 		since = time.Now()
-		require.NoError(t, d.Model.TriggerUpdateStatus())
-		require.NoError(t, d.Model.Settled(ctx))
+		require.NoError(t, d.UpdateStatus(d.ctx))
+		require.NoError(t, d.Settled(ctx))
 		d.follows(t, since, d.roles(t, holder))
 	})
 }

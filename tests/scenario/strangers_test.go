@@ -327,7 +327,7 @@ func (d *deployment) deaf(t *testing.T, holder string) {
 				" holds 10.10.74.250 too, its advertisements do not arrive here: allow IP protocol 112 between the machines",
 		}
 		// A look of 0.4 s may miss what a busy host sends late; the next hook looks again.
-		says := func(unit string) bool { s := d.workload(t, unit); return s.Status+": "+s.Message == told[unit] }
+		says := func(unit string) bool { s := d.workload(t, unit); return s.Current+": "+s.Message == told[unit] }
 		for end := time.Now().Add(patience.With(30 * time.Second)); time.Now().Before(end) && (!says(d.unitOn(t, deaf)) || !says(d.unitOn(t, holder))); {
 			d.updateStatus(t)
 		}
@@ -342,7 +342,7 @@ func (d *deployment) deaf(t *testing.T, holder string) {
 		holder := d.ready(t)
 		id := d.newMachine(t)
 		d.filter(t, id, "in "+drop)
-		_, err := d.Model.AddUnit("haproxy", id)
+		err := d.AddUnit("haproxy", id)
 		require.NoError(t, err)
 		d.settled(t)
 		d.saysExactly(t, d.unitOn(t, id), "blocked: "+d.unitOn(t, holder)+

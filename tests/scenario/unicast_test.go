@@ -13,7 +13,6 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/vishvananda/netns"
 
-	"keepalived-charm/tests/controller"
 	"keepalived-charm/tests/lab"
 )
 
@@ -168,10 +167,10 @@ func (d *deployment) newcomer(t *testing.T) {
 			}
 			require.NoError(t, d.AddUnits(d.ctx, "haproxy", 1))
 			var added string
-			require.NoError(t, d.Model.Wait(d.ctx, "the new unit to be at rest", func(s controller.Snapshot) bool {
-				for _, u := range s.Units {
-					if u.Application == "keepalived" && strings.HasPrefix(u.Workload.Message, "takes no part yet, waits for ") && u.Agent.Status == "idle" && !slices.Contains(peers, u.Name) {
-						added = u.Name
+			require.NoError(t, d.WaitUnits(d.ctx, "the new unit to be at rest", func(units map[string]lab.Unit) bool {
+				for name, u := range units {
+					if strings.HasPrefix(name, "keepalived/") && strings.HasPrefix(u.Workload.Message, "takes no part yet, waits for ") && u.Agent.Current == "idle" && !slices.Contains(peers, name) {
+						added = name
 					}
 				}
 				return added != ""

@@ -6,7 +6,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"keepalived-charm/tests/controller"
 	"keepalived-charm/tests/lab"
 	"keepalived-charm/tests/machine"
 )
@@ -52,7 +51,7 @@ func TestUnitsComeAndGo(t *testing.T) {
 	}
 	d.scenario(t, "keepalived related to three machines serves, whatever keepalived was there", func(t *testing.T) {
 		require.NoError(t, d.Deploy(d.ctx, "keepalived", "keepalived", 0, serving()))
-		_, err := d.Model.Integrate("haproxy", "keepalived:juju-info")
+		err := d.Integrate("haproxy", "keepalived:juju-info")
 		require.NoError(t, err)
 		holder := d.ready(t)
 		d.updateStatus(t)
@@ -86,13 +85,13 @@ func TestUnitsComeAndGo(t *testing.T) {
 		remove func() error
 	}{
 		{"without the relation to the principal nothing of keepalived is left", func() error {
-			return d.Model.RemoveRelation("haproxy:juju-info", "keepalived:juju-info")
+			return d.RemoveRelation("haproxy:juju-info", "keepalived:juju-info")
 		}},
-		{"without the application nothing of keepalived is left", func() error { return d.Model.RemoveApplication("keepalived") }},
+		{"without the application nothing of keepalived is left", func() error { return d.RemoveApplication("keepalived") }},
 	} {
 		d.scenario(t, row.claim, func(t *testing.T) {
 			if len(d.units()) == 0 {
-				_, err := d.Model.Integrate("haproxy", "keepalived:juju-info")
+				err := d.Integrate("haproxy", "keepalived:juju-info")
 				require.NoError(t, err)
 			}
 			d.ready(t)
@@ -183,11 +182,11 @@ func (d *deployment) baseUpgraded(t *testing.T) (id string) {
 		id = d.ready(t)
 		unit := d.unitOn(t, id)
 		moved(t, d.measure(t, time.Second, func() {
-			require.NoError(t, d.Model.PrepareUpgrade(d.ctx, id, "ubuntu@24.04/stable"))
+			require.NoError(t, d.UpgradeMachine(d.ctx, id, "ubuntu@24.04"))
 		}), handedOver)
 		require.NotEqual(t, id, d.waitHolder(t))
 		said := d.workload(t, unit)
-		require.Equal(t, "maintenance: VIP handed over, serving nothing", said.Status+": "+said.Message)
+		require.Equal(t, "maintenance: VIP handed over, serving nothing", said.Current+": "+said.Message)
 		m, err := d.Machine(id)
 		require.NoError(t, err)
 		since := time.Now()
@@ -197,9 +196,9 @@ func (d *deployment) baseUpgraded(t *testing.T) (id string) {
 			d.settled(t)
 			d.updateStatus(t)
 		}))
-		require.Empty(t, d.Model.Hooks(unit, since), "no hook runs until the upgrade is complete")
+		require.Empty(t, d.Hooks(unit, since), "no hook runs until the upgrade is complete")
 		unnoticed(t, d.measure(t, 2*time.Second, func() {
-			require.NoError(t, d.Model.CompleteUpgrade(d.ctx, id))
+			require.NoError(t, d.UpgradeMachine(d.ctx, id, ""))
 			d.settled(t)
 		}))
 		holder := d.ready(t)
@@ -216,9 +215,9 @@ func (d *deployment) removeUnit(t *testing.T, id string) {
 	unit := d.unitOn(t, id)
 	principal, ok := d.UnitOn("haproxy", id)
 	require.True(t, ok)
-	require.NoError(t, d.Model.RemoveUnit(principal))
-	require.NoError(t, d.Model.Wait(d.ctx, unit+" to go", func(s controller.Snapshot) bool {
-		_, there := s.Unit(unit)
+	require.NoError(t, d.DestroyUnit(principal))
+	require.NoError(t, d.WaitUnits(d.ctx, unit+" to go", func(units map[string]lab.Unit) bool {
+		_, there := units[unit]
 		return !there
 	}))
 	d.settled(t)

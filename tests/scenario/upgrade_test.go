@@ -11,7 +11,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"keepalived-charm/tests/controller"
 	"keepalived-charm/tests/lab"
 	"keepalived-charm/tests/patience"
 	"keepalived-charm/tests/poll"
@@ -41,7 +40,7 @@ func python(t *testing.T, units int) *deployment {
 			name, _, _ := strings.Cut(ends[1], ":")
 			require.NoError(t, d.Consumer(name))
 		}
-		_, err := d.Model.Integrate(ends[0], ends[1])
+		err := d.Integrate(ends[0], ends[1])
 		require.NoError(t, err)
 	}
 	d.settled(t)
@@ -113,8 +112,8 @@ func (d *deployment) follow(t *testing.T, unit string) {
 // followed waits for the upgrade of a unit.
 func (d *deployment) followed(t *testing.T, unit string, since time.Time) {
 	t.Helper()
-	_, err := d.Model.WaitEvent(d.ctx, since, func(e controller.Event) bool {
-		return e.Unit == unit && e.Kind == controller.HookEnd && e.Name == "config-changed"
+	err := d.WaitEvent(d.ctx, since, func(e lab.Event) bool {
+		return e.Unit == unit && e.Kind == lab.End && e.Name == "config-changed"
 	})
 	require.NoError(t, err)
 }
@@ -207,7 +206,7 @@ func TestUpgradeWithAnIPv6VirtualIP(t *testing.T) {
 	d := newDeployment(t)
 	require.NoError(t, d.Deploy(d.ctx, "haproxy", "haproxy", 2, nil))
 	require.NoError(t, d.DeployPython(map[string]string{"virtual_ip": vip6.String() + "/64"}))
-	_, err := d.Model.Integrate("haproxy", "keepalived:juju-info")
+	err := d.Integrate("haproxy", "keepalived:juju-info")
 	require.NoError(t, err)
 	d.settled(t)
 	d.holderOf(t, vip6)
@@ -336,11 +335,11 @@ func TestBackToThePythonCharm(t *testing.T) {
 	})
 	d.scenario(t, "units are made anew, and it serves on", func(t *testing.T) {
 		m := d.measure(t, 3*time.Second, func() {
-			require.NoError(t, d.Model.RemoveRelation("haproxy:juju-info", "keepalived:juju-info"))
+			require.NoError(t, d.RemoveRelation("haproxy:juju-info", "keepalived:juju-info"))
 			d.gone(t, "keepalived")
 		})
 		require.Zero(t, m.Lost, "keepalived runs on where the Python charm is removed")
-		_, err := d.Model.Integrate("haproxy", "keepalived:juju-info")
+		err := d.Integrate("haproxy", "keepalived:juju-info")
 		require.NoError(t, err)
 		d.servedByPython(t)
 	})

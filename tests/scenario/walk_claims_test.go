@@ -3,6 +3,7 @@ package scenario_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -11,7 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"keepalived-charm/tests/controller"
+	"keepalived-charm/tests/lab"
 	"keepalived-charm/tests/patience"
 	"keepalived-charm/tests/poll"
 )
@@ -19,13 +20,13 @@ import (
 // calm waits for hooks to be at rest, killed ones to have run again.
 func (w *walker) calm() {
 	w.t.Helper()
-	failed := func(s controller.Snapshot) bool {
-		return slices.ContainsFunc(s.Units, func(u controller.UnitStatus) bool { return u.Agent.Status == "error" && !w.dark[u.Machine] })
+	failed := func(units map[string]lab.Unit) bool {
+		return slices.ContainsFunc(slices.Collect(maps.Values(units)), func(u lab.Unit) bool { return u.Agent.Current == "error" && !w.dark[u.Machine] })
 	}
 	w.settled(w.t)
-	for failed(w.Model.Status()) {
+	for failed(w.Units()) {
 		ctx, cancel := context.WithTimeout(w.ctx, patience.With(30*time.Second))
-		err := w.Model.Wait(ctx, "failed hooks to have run again", func(s controller.Snapshot) bool { return !failed(s) })
+		err := w.WaitUnits(ctx, "failed hooks to have run again", func(units map[string]lab.Unit) bool { return !failed(units) })
 		cancel()
 		require.NoError(w.t, err)
 		w.settled(w.t)
@@ -168,16 +169,15 @@ func (w *walker) agree(sights []unitSight) error {
 // databagsAgree tells of an announcement that is left in the databags of units that
 // live.
 func (w *walker) databagsAgree() error {
-	for _, r := range w.Model.Status().Relations {
-		if r.Interface != "keepalived-cluster" {
-			continue
-		}
-		for _, id := range w.alive() {
-			unit, _ := w.UnitOn("keepalived", id)
-			bag := r.UnitData[unit]
-			if bag["next"] != "" || bag["aside"] != "" || bag["vrrp"] != w.parameters() {
-				return fmt.Errorf("%s announces %q, stands aside for %q, runs %q", unit, bag["next"], bag["aside"], bag["vrrp"])
-			}
+	bags, err := w.Databags("keepalived", cluster, cluster)
+	if err != nil {
+		return err
+	}
+	for _, id := range w.alive() {
+		unit, _ := w.UnitOn("keepalived", id)
+		bag := bags[unit]
+		if bag["next"] != "" || bag["aside"] != "" || bag["vrrp"] != w.parameters() {
+			return fmt.Errorf("%s announces %q, stands aside for %q, runs %q", unit, bag["next"], bag["aside"], bag["vrrp"])
 		}
 	}
 	return nil
@@ -194,7 +194,7 @@ func (w *walker) statuses(holder string) {
 		unit := w.unitOn(w.t, id)
 		s := w.workload(w.t, unit)
 		out := w.options["all_unhealthy"] == "drop" && !slices.Contains(w.healthy(), id)
-		require.Equal(w.t, map[bool]string{false: "active", true: "waiting"}[out], s.Status, "%s: %s", unit, s.Message)
+		require.Equal(w.t, map[bool]string{false: "active", true: "waiting"}[out], s.Current, "%s: %s", unit, s.Message)
 		switch {
 		case out:
 			require.Contains(w.t, s.Message, "takes no VIP while its check fails", unit)

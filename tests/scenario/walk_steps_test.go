@@ -134,7 +134,7 @@ func (w *walker) set(options map[string]string) {
 	for name := range options {
 		w.touched[name] = true
 	}
-	require.NoError(w.t, w.Model.SetConfig("keepalived", options))
+	require.NoError(w.t, w.SetConfig("keepalived", options))
 }
 
 // staggered changes options while some agents do not run, which learn of it later.
@@ -204,7 +204,7 @@ func (w *walker) kill(service string) string {
 
 func (w *walker) changeLeader() string {
 	unit := w.unitOn(w.t, one(w, w.alive()...))
-	require.NoError(w.t, w.Model.SetLeader(unit))
+	require.NoError(w.t, w.SetLeader(w.ctx, unit))
 	return unit
 }
 

@@ -162,8 +162,8 @@ func (w *walker) explainSlow(from time.Time) {
 		return
 	}
 	var hooks []string
-	for _, e := range w.Model.Events() {
-		if e.Kind == controller.HookEnd && e.Time.After(from) && e.Duration > time.Second {
+	for _, e := range w.Events() {
+		if e.Kind == lab.End && e.Time.After(from) && e.Duration > time.Second {
 			hooks = append(hooks, fmt.Sprintf("%s %s %v", e.Unit, e.Name, e.Duration.Round(100*time.Millisecond)))
 		}
 	}

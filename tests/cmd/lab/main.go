@@ -27,7 +27,8 @@ const help = `lab: the keepalived charm on three machines, without a cloud
   lab down   end it
   lab sweep  remove what is left of labs whose process was killed
 
-Against a lab that is up:
+Against a lab that is up Juju's own client works, in a shell where what "lab up" prints was
+typed. For what Juju has no word:
 
 %s
 MACHINE is Juju's number, as in "lab kill 0". It needs root.
@@ -87,8 +88,11 @@ func run(args []string) error {
 		return serve(ctx, *charm)
 	}
 	options := lab.Options{Charm: *charm, Progress: os.Stderr}
-	if args[0] == "chaos" {
+	switch args[0] {
+	case "chaos":
 		options.Patience = chaos.Patience
+	case "demo":
+		options.Juju = true
 	}
 	return with(ctx, options, start)
 }

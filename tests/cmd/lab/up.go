@@ -48,7 +48,8 @@ func up(ctx context.Context, charm string) error {
 	for lines.Scan() {
 		if lines.Text() == ready {
 			fmt.Println("the lab is up; what it says goes to", log.Name())
-			return lab.Ask(os.Stdout, "status")
+			fmt.Println("charms to deploy are in /run/keepalived-lab/*/charms; for juju in this shell type:")
+			return lab.Ask(os.Stdout, "shell")
 		}
 		fmt.Println(lines.Text())
 	}
@@ -64,7 +65,7 @@ func serve(ctx context.Context, charm string) error {
 	if err != nil {
 		return err
 	}
-	return with(ctx, lab.Options{Charm: charm, Progress: os.Stderr}, func(ctx context.Context, l *lab.Lab) error {
+	return with(ctx, lab.Options{Charm: charm, Progress: os.Stderr, Juju: true}, func(ctx context.Context, l *lab.Lab) error {
 		if err := l.Standard(ctx, nil); err != nil {
 			return err
 		}

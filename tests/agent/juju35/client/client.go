@@ -1,6 +1,6 @@
 // Package client is Juju 3.5.4's own client: the commands that act on applications, units,
-// machines, actions and the settings of a model, unchanged. The others are missing because
-// they are compiled with every cloud that Juju knows.
+// machines, actions, secrets, spaces and the settings of a model, unchanged. The others are
+// missing because they are compiled with every cloud that Juju knows.
 package client
 
 import (
@@ -13,6 +13,8 @@ import (
 	"github.com/juju/juju/cmd/juju/application"
 	"github.com/juju/juju/cmd/juju/machine"
 	"github.com/juju/juju/cmd/juju/model"
+	"github.com/juju/juju/cmd/juju/secrets"
+	"github.com/juju/juju/cmd/juju/space"
 	"github.com/juju/juju/cmd/juju/status"
 	"github.com/juju/juju/juju"
 )
@@ -60,8 +62,14 @@ func commands() []cmd.Command {
 		machine.NewRemoveCommand(),
 		machine.NewListMachinesCommand(),
 		machine.NewShowMachineCommand(),
+		machine.NewUpgradeMachineCommand(),
 		model.NewConfigCommand(),
 		model.NewShowCommand(),
+		space.NewAddCommand(),
+		space.NewListCommand(),
+		space.NewMoveCommand(),
+		space.NewReloadCommand(),
+		space.NewShowSpaceCommand(),
 		action.NewListCommand(),
 		action.NewShowCommand(),
 		action.NewCancelCommand(),
@@ -77,5 +85,12 @@ func commands() []cmd.Command {
 		application.NewTrustCommand(),
 		application.NewShowApplicationCommand(),
 		application.NewShowUnitCommand(),
+		secrets.NewListSecretsCommand(),
+		secrets.NewShowSecretsCommand(),
+		secrets.NewAddSecretCommand(),
+		secrets.NewUpdateSecretCommand(),
+		secrets.NewRemoveSecretCommand(),
+		secrets.NewGrantSecretCommand(),
+		secrets.NewRevokeSecretCommand(),
 	}
 }

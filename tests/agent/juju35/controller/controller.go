@@ -9,11 +9,14 @@ import (
 	"path/filepath"
 	"sync"
 
+	"github.com/juju/names/v5"
 	"github.com/juju/utils/v3"
 	"github.com/juju/worker/v3"
 
+	"github.com/juju/juju/core/lease"
 	"github.com/juju/juju/core/presence"
 	"github.com/juju/juju/state"
+	"github.com/juju/juju/worker/multiwatcher"
 )
 
 // Config says where a controller listens, what it writes and whom it tells.
@@ -21,6 +24,12 @@ type Config struct {
 	// Listener accepts the API's connections, without TLS; nil is a loopback TCP port of the
 	// kernel's choice. Clients are told its address.
 	Listener net.Listener
+	// Socket is the path of a unix socket at which the API is served as well, for machines
+	// without a network path to Listener; "" is none.
+	Socket string
+	// Cloud is where the machines that Juju wants come from; without its functions they are
+	// pending for ever, and only AddMachine adds some.
+	Cloud Cloud
 	// Directory is an existing directory, below which are all files that stay: logs and the
 	// client store. Juju also makes temporary files, which are gone after each request.
 	Directory string
@@ -39,6 +48,11 @@ type Controller struct {
 	pool           *state.StatePool
 	model          *state.PooledState
 	presence       presence.Recorder
+	watchers       *multiwatcher.Worker
+	door           *door // nil without a socket
+	activity       *activity
+	view           *view
+	leases         *leaseTable
 	controllerUUID string
 	systemUUID     string // of the controller's own model
 	modelUUID      string
@@ -59,6 +73,12 @@ func Start(ctx context.Context, config Config) (_ *Controller, err error) {
 	if config.Model == "" {
 		config.Model = "lab"
 	}
+	if config.Cloud.Wanted == nil {
+		config.Cloud.Wanted = func(string) {}
+	}
+	if config.Cloud.Gone == nil {
+		config.Cloud.Gone = func(string) {}
+	}
 	if config.Report == nil {
 		config.Report = func(error) {}
 	}
@@ -67,7 +87,10 @@ func Start(ctx context.Context, config Config) (_ *Controller, err error) {
 			return nil, fmt.Errorf("cannot listen for API clients: %w", err)
 		}
 	}
-	c := &Controller{config: config, ending: make(chan struct{}), nonces: map[string]string{}}
+	c := &Controller{
+		config: config, ending: make(chan struct{}), nonces: map[string]string{},
+		activity: &activity{calls: map[string]int{}, running: map[string]Event{}},
+	}
 	c.onClose(func() error { return ignoreClosed(config.Listener.Close()) })
 	defer func() {
 		if err != nil {
@@ -124,6 +147,39 @@ func (c *Controller) Address() string { return c.address().String() }
 // ClientStore is the directory that JUJU_DATA must name for Juju's client to find this
 // controller and its model.
 func (c *Controller) ClientStore() string { return c.path("client") }
+
+// Cut takes the controller away from those that reach it by the socket, until Restore: their
+// connections are cut, and new ones refused.
+func (c *Controller) Cut() error {
+	if c.door == nil {
+		return errors.New("cannot cut the controller off: it has no socket")
+	}
+	if err := c.door.cut(); err != nil {
+		return fmt.Errorf("cannot cut the controller off: %w", err)
+	}
+	return nil
+}
+
+// Restore ends Cut.
+func (c *Controller) Restore() error {
+	if c.door == nil {
+		return nil
+	}
+	return c.door.restore()
+}
+
+// SetLeader takes the leadership of a unit's application from who has it, and keeps it for the
+// unit, whose agent claims it within the time of a lease.
+func (c *Controller) SetLeader(unit string) error {
+	application, err := names.UnitApplication(unit)
+	if err != nil {
+		return fmt.Errorf("cannot make %s the leader: %w", unit, err)
+	}
+	c.leases.reserve(lease.Key{
+		Namespace: lease.ApplicationLeadershipNamespace, ModelUUID: c.modelUUID, Lease: application,
+	}, unit)
+	return nil
+}
 
 // State is Juju's own view of the model, for what has no word in the API.
 func (c *Controller) State() *state.State { return c.model.State }

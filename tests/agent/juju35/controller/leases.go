@@ -17,6 +17,8 @@ import (
 type leaseTable struct {
 	mu   sync.Mutex
 	rows map[lease.Key]*leaseRow
+	// reserved are leases that only one may claim next, by key.
+	reserved map[lease.Key]string
 }
 
 type leaseRow struct {
@@ -24,7 +26,9 @@ type leaseRow struct {
 	pins map[string]bool // by whom
 }
 
-func newLeaseTable() *leaseTable { return &leaseTable{rows: map[lease.Key]*leaseRow{}} }
+func newLeaseTable() *leaseTable {
+	return &leaseTable{rows: map[lease.Key]*leaseRow{}, reserved: map[lease.Key]string{}}
+}
 
 var _ lease.Store = (*leaseTable)(nil)
 
@@ -45,9 +49,10 @@ func (t *leaseTable) ClaimLease(_ context.Context, key lease.Key, request lease.
 	}
 	rows, unlock := t.current()
 	defer unlock()
-	if rows[key] != nil {
+	if next := t.reserved[key]; rows[key] != nil || next != "" && next != request.Holder {
 		return lease.ErrHeld
 	}
+	delete(t.reserved, key)
 	rows[key] = &leaseRow{
 		Info: lease.Info{Holder: request.Holder, Expiry: time.Now().Add(request.Duration)},
 		pins: map[string]bool{},
@@ -134,4 +139,12 @@ func (t *leaseTable) Pinned(context.Context) (map[lease.Key][]string, error) {
 		}
 	}
 	return pinned, nil
+}
+
+// reserve takes a lease from its holder, and keeps it for another one.
+func (t *leaseTable) reserve(key lease.Key, holder string) {
+	rows, unlock := t.current()
+	defer unlock()
+	delete(rows, key)
+	t.reserved[key] = holder
 }

@@ -50,3 +50,16 @@ func TestLeases(t *testing.T) {
 	require.NoError(t, table.RevokeLease(ctx, key, "b"))
 	assert.Empty(t, held())
 }
+
+func TestAReservedLease(t *testing.T) {
+	table, ctx := newLeaseTable(), t.Context()
+	key := lease.Key{Namespace: "application-leadership", ModelUUID: "m", Lease: "keepalived"}
+	long := func(holder string) lease.Request { return lease.Request{Holder: holder, Duration: time.Hour} }
+	require.NoError(t, table.ClaimLease(ctx, key, long("a")))
+	table.reserve(key, "b")
+	assert.ErrorIs(t, table.ExtendLease(ctx, key, long("a")), lease.ErrInvalid)
+	assert.ErrorIs(t, table.ClaimLease(ctx, key, long("a")), lease.ErrHeld)
+	require.NoError(t, table.ClaimLease(ctx, key, long("b")))
+	require.NoError(t, table.RevokeLease(ctx, key, "b"))
+	assert.NoError(t, table.ClaimLease(ctx, key, long("a")), "it is reserved once")
+}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"time"
 
@@ -48,6 +49,8 @@ func (c *Controller) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	c.watchers = watchers
+	c.follow()
 	models, err := c.startModelCache(ctx, watchers, hub)
 	if err != nil {
 		return err
@@ -87,24 +90,31 @@ func (c *Controller) serve(ctx context.Context) error {
 		SysLogger:                  noSyslog{},
 		DBGetter:                   noSQL{},
 		CharmhubHTTPClient:         http.DefaultClient,
-		NewObserver: func() observer.Observer {
+		NewObserver: observer.ObserverFactoryMultiplexer(func() observer.Observer {
 			return observer.NewRequestObserver(observer.RequestObserverContext{
 				Clock: clock.WallClock, Hub: hub, Logger: loggo.GetLogger("juju.apiserver"),
 			})
-		},
+		}, c.activity.newObserver),
 	})
 	if err != nil {
 		return fmt.Errorf("cannot start the API server: %w", err)
 	}
 	c.own("API server", server)
-	c.listen(mux)
+	c.listen(c.config.Listener, mux)
+	if c.config.Socket == "" {
+		return nil
+	}
+	if c.door, err = newDoor(c.config.Socket); err != nil {
+		return err
+	}
+	c.listen(c.door, mux)
 	return nil
 }
 
 // listen serves the API over TLS.
-func (c *Controller) listen(handler http.Handler) {
+func (c *Controller) listen(plain net.Listener, handler http.Handler) {
 	server := &http.Server{Handler: handler, ErrorLog: log.New(io.Discard, "", 0)}
-	listener := tls.NewListener(c.config.Listener, &tls.Config{Certificates: []tls.Certificate{*c.identity.tls}})
+	listener := tls.NewListener(plain, &tls.Config{Certificates: []tls.Certificate{*c.identity.tls}})
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -120,9 +130,10 @@ func (c *Controller) listen(handler http.Handler) {
 }
 
 func (c *Controller) startLeaseManager() (*workerlease.Manager, error) {
+	c.leases = newLeaseTable()
 	manager, err := workerlease.NewManager(workerlease.ManagerConfig{
 		Secretary:            workerlease.SecretaryFinder(c.controllerUUID),
-		Store:                newLeaseTable(),
+		Store:                c.leases,
 		Logger:               loggo.GetLogger("juju.worker.lease"),
 		Clock:                clock.WallClock,
 		MaxSleep:             time.Minute,

@@ -50,15 +50,17 @@ type site struct {
 
 // newSite starts a controller that ends with the test, which fails where the controller
 // reports.
-func newSite(t *testing.T) *site {
+func newSite(t *testing.T) *site { return newSiteWith(t, controller.Config{}) }
+
+// newSiteWith is newSite with more of a configuration.
+func newSiteWith(t *testing.T, config controller.Config) *site {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	begin := time.Now()
-	c, err := controller.Start(ctx, controller.Config{
-		Directory: t.TempDir(),
-		Report:    func(err error) { t.Errorf("reported: %v", err) },
-	})
+	config.Directory = t.TempDir()
+	config.Report = func(err error) { t.Errorf("reported: %v", err) }
+	c, err := controller.Start(ctx, config)
 	require.NoError(t, err)
 	t.Logf("ready after %v", time.Since(begin).Round(time.Millisecond))
 	t.Cleanup(func() { assert.NoError(t, c.Close()) })

@@ -30,7 +30,7 @@ func (c *Controller) runModelWorkers() error {
 		return fmt.Errorf("cannot clean up: %w", err)
 	}
 	c.own("cleaner", cleaning)
-	return nil
+	return c.runProvisioner()
 }
 
 // stateCleaner is github.com/juju/juju/apiserver/facades/controller/cleaner.

@@ -1,0 +1,54 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"time"
+
+	"github.com/juju/loggo"
+	"github.com/juju/names/v5"
+
+	coreagent "github.com/juju/juju/agent"
+	"github.com/juju/juju/cmd/jujud/agent/agentconf"
+)
+
+// setupLogging is Juju's, and has the hooks of a machine's units noted in a file, with times
+// that Juju's own logs have to the second only:
+//
+//	2026-11-29T13:53:29.123456Z keepalived/0 config-changed
+func setupLogging(context *loggo.Context, config coreagent.Config) {
+	agentconf.SetupAgentLogging(context, config)
+	tag, ok := config.Tag().(names.UnitTag)
+	if !ok {
+		return
+	}
+	w := &hookWriter{file: filepath.Join(config.LogDir(), "hooks.log"), unit: tag.Id()}
+	if err := context.AddWriter("hooks", w); err != nil {
+		loggo.GetLogger("juju.lab").Errorf("cannot note the hooks of %s: %v", tag.Id(), err)
+	}
+}
+
+// hookWriter notes each hook that a unit has run.
+type hookWriter struct{ file, unit string }
+
+// ran is what Juju logs of a hook (github.com/juju/juju/worker/uniter/operation/runhook.go).
+var ran = regexp.MustCompile(`^ran "([a-z-]+)" hook `)
+
+// Write is part of loggo.Writer.
+func (w *hookWriter) Write(entry loggo.Entry) {
+	if entry.Module != "juju.worker.uniter.operation" {
+		return
+	}
+	hook := ran.FindStringSubmatch(entry.Message)
+	if hook == nil {
+		return
+	}
+	f, err := os.OpenFile(w.file, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
+	if err != nil {
+		return // as with Juju's logs: a full disk ends no agent
+	}
+	defer f.Close()
+	fmt.Fprintln(f, entry.Timestamp.UTC().Format(time.RFC3339Nano), w.unit, hook[1])
+}

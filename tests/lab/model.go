@@ -1,0 +1,380 @@
+package lab
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"keepalived-charm/tests/controller"
+)
+
+// SetConfig sets options of an application, as juju config does.
+func (l *Lab) SetConfig(application string, options map[string]string) error {
+	if l.Juju == nil {
+		return l.Model.SetConfig(application, options)
+	}
+	args := []string{"config", application}
+	for _, name := range slices.Sorted(maps.Keys(options)) {
+		args = append(args, name+"="+options[name])
+	}
+	return l.juju(args...)
+}
+
+// ResetConfig gives options their defaults again.
+func (l *Lab) ResetConfig(application string, options ...string) error {
+	if l.Juju == nil {
+		return l.Model.ResetConfig(application, options...)
+	}
+	return l.juju("config", application, "--reset", strings.Join(options, ","))
+}
+
+// Integrate relates two applications, each with its endpoint where it must be named.
+func (l *Lab) Integrate(a, b string) error {
+	if l.Juju == nil {
+		_, err := l.Model.Integrate(a, b)
+		return err
+	}
+	return l.juju("integrate", a, b)
+}
+
+// RemoveRelation ends what Integrate began.
+func (l *Lab) RemoveRelation(a, b string) error {
+	if l.Juju == nil {
+		return l.Model.RemoveRelation(a, b)
+	}
+	return l.juju("remove-relation", a, b)
+}
+
+// RemoveApplication removes an application with its units.
+func (l *Lab) RemoveApplication(application string) error {
+	if l.Juju == nil {
+		return l.Model.RemoveApplication(application)
+	}
+	return l.juju("remove-application", "--no-prompt", application)
+}
+
+// DestroyUnit has a principal unit and its subordinates go, and waits for nothing.
+func (l *Lab) DestroyUnit(unit string) error {
+	if l.Juju == nil {
+		return l.Model.RemoveUnit(unit)
+	}
+	return l.juju("remove-unit", "--no-prompt", unit)
+}
+
+// AddUnit adds a unit of a principal on a machine that is there.
+func (l *Lab) AddUnit(application, machine string) error {
+	if l.Juju == nil {
+		_, err := l.Model.AddUnit(application, machine)
+		return err
+	}
+	return l.juju("add-unit", application, "--to", machine)
+}
+
+// SetAway takes the controller away from all agents, or brings it back.
+func (l *Lab) SetAway(away bool) error {
+	switch {
+	case l.Juju != nil:
+		return l.Juju.SetAway(context.Background(), away)
+	case away:
+		l.Model.Down()
+	default:
+		l.Model.Up()
+	}
+	return nil
+}
+
+func (l *Lab) juju(args ...string) error {
+	_, err := l.Juju.Run(context.Background(), args...)
+	return err
+}
+
+// UpdateStatus has every unit that can run its update-status hook. With Juju's own controller
+// that is what the charm does in it: Juju itself lets at least a minute pass between two.
+func (l *Lab) UpdateStatus(ctx context.Context) error {
+	if l.Juju == nil {
+		return l.Model.TriggerUpdateStatus()
+	}
+	run := []string{"exec"}
+	for name, u := range l.Units() {
+		if m, err := l.Machine(u.Machine); err == nil && m.Running() && strings.HasPrefix(name, "keepalived/") {
+			run = append(run, "--unit", name)
+		}
+	}
+	_, err := l.Juju.Run(ctx, append(run, "--", "JUJU_DISPATCH_PATH=hooks/update-status ./dispatch")...)
+	return err
+}
+
+// ActionResult is what is known of an action that has ended.
+type ActionResult struct {
+	Status  string // completed or failed
+	Message string // why it failed
+	Results map[string]any
+}
+
+// RunAction runs an action, as juju run does.
+func (l *Lab) RunAction(ctx context.Context, unit, action string, parameters map[string]any) (ActionResult, error) {
+	if l.Juju == nil {
+		r, err := l.Model.RunAction(ctx, unit, action, parameters)
+		return ActionResult{r.Status, r.Message, r.Results}, err
+	}
+	args := []string{"run", unit, action, "--format", "json"}
+	for _, name := range slices.Sorted(maps.Keys(parameters)) {
+		args = append(args, fmt.Sprintf("%s=%v", name, parameters[name]))
+	}
+	// An action that failed is told as such, and by the exit code.
+	text, failed := l.Juju.Run(ctx, args...)
+	var tasks map[string]ActionResult
+	if err := json.Unmarshal([]byte(text), &tasks); err != nil {
+		if failed != nil {
+			return ActionResult{}, failed
+		}
+		return ActionResult{}, fmt.Errorf("cannot run %s on %s: %s", action, unit, text)
+	}
+	return tasks[unit], nil
+}
+
+// Event is what an agent told the controller, or that it came or went.
+type Event struct {
+	Time   time.Time
+	Unit   string
+	Kind   EventKind
+	Name   string // the hook, "action NAME" or "commands"; the new status
+	Detail string // message of a status
+	// Duration is how long what ended had run.
+	Duration time.Duration
+}
+
+// EventKind is what an Event tells of.
+type EventKind string
+
+// The kinds of events. A hook that an agent runs again at once begins once, and Juju tells of
+// no update-status.
+const (
+	AgentConnected EventKind = "connected"
+	AgentLost      EventKind = "lost"
+	Begin          EventKind = "begin"
+	End            EventKind = "end"
+	StatusSet      EventKind = "status" // of the workload
+)
+
+// Events are all events, the oldest first.
+func (l *Lab) Events() []Event {
+	if l.Juju != nil {
+		return l.Juju.events(l.fault)
+	}
+	var events []Event
+	for _, e := range l.Model.Events() {
+		kind, name, detail := EventKind(e.Kind), e.Name, e.Detail
+		switch e.Kind {
+		case controller.HookBegin:
+			kind = Begin
+		case controller.HookEnd:
+			kind = End
+		case controller.ActionBegin:
+			kind, name = Begin, "action "+name
+		case controller.ActionEnd:
+			kind, name = End, "action "+name
+		case controller.CommandsBegin:
+			kind, name = Begin, "commands"
+		case controller.CommandsEnd:
+			kind, name = End, "commands"
+		case controller.AgentConnected:
+			kind = AgentConnected
+		case controller.AgentLost:
+			kind = AgentLost
+		case controller.StatusSet:
+			if e.Name != string(controller.WorkloadStatus) {
+				continue
+			}
+			kind = StatusSet
+			name, detail, _ = strings.Cut(detail, ": ")
+		default:
+			continue
+		}
+		events = append(events, Event{e.Time, e.Unit, kind, name, detail, e.Duration})
+	}
+	return events
+}
+
+// WaitEvent waits for an event that came since an instant.
+func (l *Lab) WaitEvent(ctx context.Context, since time.Time, match func(Event) bool) error {
+	for {
+		for _, e := range l.Events() {
+			if !e.Time.Before(since) && match(e) {
+				return nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("cannot wait for an event: %w", context.Cause(ctx))
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// Hooks are the names of the hooks that a unit ran to their end since an instant.
+func (l *Lab) Hooks(unit string, since time.Time) []string {
+	if l.Juju == nil {
+		return l.Model.Hooks(unit, since)
+	}
+	m, err := l.MachineOf(unit)
+	l.fault(err)
+	if err != nil {
+		return nil
+	}
+	text, err := m.ReadFile(context.Background(), "/var/log/juju/hooks.log")
+	l.fault(err)
+	var hooks []string
+	for line := range strings.Lines(string(text)) {
+		if field := strings.Fields(line); len(field) == 3 && field[1] == unit {
+			if at, err := time.Parse(time.RFC3339Nano, field[0]); err == nil && !at.Before(since) {
+				hooks = append(hooks, field[2])
+			}
+		}
+	}
+	return hooks
+}
+
+// WaitUnits waits until units are as wanted.
+func (l *Lab) WaitUnits(ctx context.Context, what string, wanted func(map[string]Unit) bool) error {
+	for !wanted(l.Units()) {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("cannot wait for %s: %w\n%s", what, context.Cause(ctx), l.Status())
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+	return nil
+}
+
+// SetLeader makes a unit the leader of its application.
+func (l *Lab) SetLeader(ctx context.Context, unit string) error {
+	if l.Juju == nil {
+		return l.Model.SetLeader(unit)
+	}
+	if _, err := l.Juju.ask(ctx, question{Leader: unit}); err != nil {
+		return err
+	}
+	application, _, _ := strings.Cut(unit, "/")
+	for {
+		if leader, err := l.Leader(ctx, application); err != nil || leader == unit {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("cannot wait for %s to lead: %w", unit, context.Cause(ctx))
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+// Leader is the unit that leads an application.
+func (l *Lab) Leader(ctx context.Context, application string) (string, error) {
+	if l.Juju == nil {
+		return l.Model.Leader(application)
+	}
+	s, err := l.Juju.Status(ctx)
+	if err != nil {
+		return "", err
+	}
+	for _, a := range s.Applications {
+		for name, u := range a.Units {
+			all := maps.Clone(u.Subordinates)
+			if all == nil {
+				all = map[string]Unit{}
+			}
+			all[name] = u
+			for name, u := range all {
+				if u.Leader && strings.HasPrefix(name, application+"/") {
+					return name, nil
+				}
+			}
+		}
+	}
+	return "", nil
+}
+
+// AddSecret keeps a secret of the operator's, and returns its URI.
+func (l *Lab) AddSecret(name string, content map[string]string) (string, error) {
+	if l.Juju == nil {
+		return l.Model.AddSecret(content)
+	}
+	return l.Juju.Run(context.Background(), append([]string{"add-secret", name}, secretArgs(content)...)...)
+}
+
+// UpdateSecret makes a revision of a secret.
+func (l *Lab) UpdateSecret(uri string, content map[string]string) error {
+	if l.Juju == nil {
+		return l.Model.UpdateSecret(uri, content)
+	}
+	return l.juju(append([]string{"update-secret", uri}, secretArgs(content)...)...)
+}
+
+// GrantSecret lets an application read a secret.
+func (l *Lab) GrantSecret(uri, application string) error {
+	if l.Juju == nil {
+		return l.Model.GrantSecret(uri, application)
+	}
+	return l.juju("grant-secret", uri, application)
+}
+
+func secretArgs(content map[string]string) []string {
+	var args []string
+	for _, key := range slices.Sorted(maps.Keys(content)) {
+		args = append(args, key+"="+content[key])
+	}
+	return args
+}
+
+// HoldAgent keeps a unit from following its application to another charm. With Juju's own
+// controller its agent ends, and all of the machine.
+func (l *Lab) HoldAgent(ctx context.Context, unit string, hold bool) error {
+	if l.Juju == nil {
+		return l.Model.HoldCharm(unit, hold)
+	}
+	u, ok := l.Units()[unit]
+	if !ok {
+		return fmt.Errorf("cannot find unit %q", unit)
+	}
+	m, err := l.Machine(u.Machine)
+	if err != nil {
+		return err
+	}
+	_, err = m.Run(ctx, "systemctl "+map[bool]string{true: "stop ", false: "start "}[hold]+jujudName(u.Machine))
+	return err
+}
+
+// UpgradeMachine is juju upgrade-machine: with a base prepare, without complete.
+func (l *Lab) UpgradeMachine(ctx context.Context, id, base string) error {
+	switch {
+	case l.Juju != nil && base != "":
+		return l.juju("upgrade-machine", id, "prepare", base, "--yes")
+	case l.Juju != nil:
+		return l.juju("upgrade-machine", id, "complete")
+	case base != "":
+		return l.Model.PrepareUpgrade(ctx, id, base+"/stable")
+	}
+	return l.Model.CompleteUpgrade(ctx, id)
+}
+
+// Calls count the API calls of each unit's agent by method.
+func (l *Lab) Calls() map[string]map[string]int {
+	if l.Juju == nil {
+		return l.Model.Calls()
+	}
+	all, err := l.Juju.Calls(context.Background())
+	l.fault(err)
+	calls := map[string]map[string]int{}
+	for call, count := range all {
+		unit, method, _ := strings.Cut(call, " ")
+		if calls[unit] == nil {
+			calls[unit] = map[string]int{}
+		}
+		calls[unit][method] = count
+	}
+	return calls
+}

@@ -1,0 +1,86 @@
+package lab
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"keepalived-charm/tests/machine"
+	"keepalived-charm/tests/patience"
+)
+
+// jujudService is the systemd unit that runs a machine's agent, and in it the agents of the
+// units on the machine, as Juju does.
+const jujudService = `[Unit]
+Description=Juju agent for machine-%[1]s
+StartLimitIntervalSec=0
+
+[Service]
+ExecStart=%[2]s/jujud -machine-id %[1]s -socket %[3]s/%[4]s -hook-tool %[2]s/hooktool
+Restart=on-failure
+RestartSec=1
+# As with Juju, what a hook left running in another control group goes on.
+KillMode=process
+
+[Install]
+WantedBy=multi-user.target
+`
+
+// jujudName is the name of a machine's agent service, as Juju calls it.
+func jujudName(id string) string { return "jujud-machine-" + id }
+
+// UnitLog is the file that a unit's agent logs to on its machine.
+func UnitLog(unit string) string {
+	return "/var/log/juju/unit-" + strings.ReplaceAll(unit, "/", "-") + ".log"
+}
+
+// provideLimit bounds how long a machine takes that Juju wants.
+const provideLimit = 5 * time.Minute
+
+// provide is called when Juju wants a machine.
+func (l *Lab) provide(id string) {
+	l.agents.Go(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience.With(provideLimit))
+		defer cancel()
+		if err := l.provideMachine(ctx, id); err != nil {
+			l.fault(fmt.Errorf("cannot provide machine %s: %w", id, err))
+		}
+	})
+}
+
+// provideMachine boots a machine and starts its agent, as a cloud does: with the agent's
+// configuration in its place. haproxy is on every machine before any charm is.
+func (l *Lab) provideMachine(ctx context.Context, id string) error {
+	defer l.Toil(ctx)()
+	l.say("booting machine %s", id)
+	m, err := l.Net.NewMachine(ctx, "juju-"+id,
+		machine.Bind{Host: l.Juju.socket, Machine: agentRun},
+		machine.Bind{Host: l.programs.Dir, Machine: agentPrograms, ReadOnly: true})
+	if err != nil {
+		return err
+	}
+	if err := m.Start(ctx); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	l.machines[id] = m
+	l.mu.Unlock()
+	if err := m.InstallHAProxy(ctx); err != nil {
+		return err
+	}
+	a, err := l.Juju.ask(ctx, question{Provide: &provide{id, []string{m.Port().IPv4.Addr().String()}}})
+	if err != nil {
+		return err
+	}
+	if err := m.WriteFile(ctx, filepath.Join("/var/lib/juju/agents/machine-"+id, "agent.conf"), []byte(a.Agent), 0o600); err != nil {
+		return err
+	}
+	text := fmt.Sprintf(jujudService, id, agentPrograms, agentRun, jujuSocket)
+	if err := m.WriteFile(ctx, "/etc/systemd/system/"+jujudName(id)+".service", []byte(text), 0o644); err != nil {
+		return err
+	}
+	_, err = m.Run(ctx, "systemctl enable --quiet --now "+jujudName(id))
+	return err
+}
