@@ -67,7 +67,7 @@ func (l *Lab) provideMachine(ctx context.Context, id string) error {
 	l.mu.Lock()
 	l.machines[id] = m
 	l.mu.Unlock()
-	if err := m.InstallHAProxy(ctx); err != nil {
+	if err := m.StartHAProxy(ctx); err != nil {
 		return err
 	}
 	a, err := l.Juju.ask(ctx, question{Provide: &provide{id, []string{m.Port().IPv4.Addr().String()}}})
@@ -81,6 +81,6 @@ func (l *Lab) provideMachine(ctx context.Context, id string) error {
 	if err := m.WriteFile(ctx, "/etc/systemd/system/"+jujudName(id)+".service", []byte(text), 0o644); err != nil {
 		return err
 	}
-	_, err = m.Run(ctx, "systemctl enable --quiet --now "+jujudName(id))
+	_, err = m.Run(ctx, "systemctl enable --quiet --no-reload "+jujudName(id)+"; systemctl start "+jujudName(id))
 	return err
 }
