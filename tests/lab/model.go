@@ -168,7 +168,8 @@ func (l *Lab) Events() []Event {
 	}
 	var events []Event
 	for _, e := range l.Model.Events() {
-		kind, name, detail := EventKind(e.Kind), e.Name, e.Detail
+		var kind EventKind
+		name, detail := e.Name, e.Detail
 		switch e.Kind {
 		case controller.HookBegin:
 			kind = Begin
