@@ -15,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"keepalived-charm/tests/lab"
 	"keepalived-charm/tests/machine"
 )
 
@@ -30,8 +31,12 @@ func TestMain(m *testing.M) {
 		fmt.Fprintf(os.Stderr, "these tests deploy the packed charm: run make charm first (%v)\n", err)
 		os.Exit(1)
 	}
-	// Not in the time of a test: it takes minutes, once.
-	if _, err := machine.EnsureBase(context.Background(), os.Stderr); err != nil {
+	// Not in the time of a test: either takes minutes, once.
+	_, err := machine.EnsureBase(context.Background(), os.Stderr)
+	if err == nil {
+		_, err = lab.Build(context.Background(), os.Stderr)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
