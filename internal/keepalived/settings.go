@@ -3,7 +3,6 @@ package keepalived
 import (
 	"math"
 	"net/netip"
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -74,8 +73,8 @@ func (p place) block(n int) string {
 	return p.blocks[n][0]
 }
 
-// walk calls visit for each line that is not empty. A block begins behind its name, or on
-// the next line.
+// walk calls visit for each line that is not empty, with a place that is good until it returns.
+// A block begins behind its name, or on the next line.
 func walk(text string, visit func(at place, words []string)) {
 	var at place
 	var words, last []string // last is the line before
@@ -105,7 +104,7 @@ func walk(text string, visit func(at place, words []string)) {
 					at.top++
 					at.from = at.file
 				}
-				at.blocks = append(slices.Clip(at.blocks), name)
+				at.blocks = append(at.blocks, name)
 				last = nil
 			case "}":
 				flush()
@@ -123,35 +122,36 @@ func walk(text string, visit func(at place, words []string)) {
 // braces and comment signs in quotes are part of a word.
 func split(line string) []string {
 	var list []string
-	word, quote := "", rune(0)
-	end := func() {
-		if word != "" {
-			list = append(list, word)
-			word = ""
+	begin, quote := -1, rune(0) // where the word began, and the quote that is open
+	end := func(at int) {
+		if begin >= 0 {
+			list = append(list, line[begin:at])
+			begin = -1
 		}
 	}
-	for _, c := range line {
+	for at, c := range line {
 		switch {
 		case quote != 0:
-			word += string(c)
 			if c == quote {
 				quote = 0
 			}
-		case c == '"' || c == '\'':
-			word += string(c)
-			quote = c
 		case c == '#' || c == '!':
-			end()
+			end(at)
 			return list
 		case c == '{' || c == '}':
-			end()
-			list = append(list, string(c))
+			end(at)
+			list = append(list, line[at:at+1])
 		case strings.ContainsRune(" \t\r\n\v\f", c):
-			end()
+			end(at)
 		default:
-			word += string(c)
+			if c == '"' || c == '\'' {
+				quote = c
+			}
+			if begin < 0 {
+				begin = at
+			}
 		}
 	}
-	end()
+	end(len(line))
 	return list
 }

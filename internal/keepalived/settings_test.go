@@ -1,6 +1,7 @@
 package keepalived_test
 
 import (
+	"runtime"
 	"strings"
 	"testing"
 
@@ -60,4 +61,34 @@ func FuzzSettings(f *testing.F) {
 			require.NotEmpty(t, s.Words)
 		}
 	})
+}
+
+// Every hook reads the owner's file, whatever somebody put there.
+func TestReadingGrowsWithTheTextAndNotWithItsSquare(t *testing.T) {
+	for claim, piece := range map[string]string{
+		"one word":                 "x",
+		"one word in quotes":       `"x`,
+		"bytes that are no text":   "\xff",
+		"words of one line":        "x ",
+		"lines":                    "vrrp_instance x {\n}\n",
+		"blocks that do not end":   "{",
+		"named blocks without end": "x {\n",
+		"lines that go on":         "x \\\n",
+		"definitions":              "$A=x\n",
+		"one line of references":   "$A ",
+	} {
+		read := func(size int) float64 {
+			text := strings.Repeat(piece, size/len(piece))
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			loaded := keepalived.Load(keepalived.Definitions{}, "/a", text, func(string) map[string]string { return nil })
+			keepalived.Settings(loaded)
+			keepalived.Instances(loaded)
+			keepalived.Places(text)
+			runtime.ReadMemStats(&after)
+			return float64(after.TotalAlloc - before.TotalAlloc)
+		}
+		half, whole := read(1<<15), read(1<<16)
+		assert.Less(t, whole/half, 2.8, "%s: %.0f and %.0f bytes", claim, half, whole)
+	}
 }
