@@ -84,7 +84,7 @@ func setAway(ctx context.Context, l *Lab, away string) error {
 }
 
 func showShell(_ context.Context, l *Lab, _ []string, out io.Writer) error {
-	_, err := fmt.Fprintf(out, "export JUJU_DATA=%s PATH=%s:$PATH\n", l.Juju.Store, l.Juju.bin)
+	_, err := fmt.Fprintf(out, "# charms to deploy are in %s\nexport JUJU_DATA=%s PATH=%s:$PATH\n", l.Juju.Charms, l.Juju.Store, l.Juju.bin)
 	return err
 }
 

@@ -43,7 +43,7 @@ func (l *Lab) standard(ctx context.Context, units int, config map[string]string)
 		deploy = append(deploy, "--config", option+"="+config[option])
 	}
 	for _, command := range [][]string{
-		{"deploy", "./haproxy", "-n", strconv.Itoa(units)},
+		{"deploy", "./haproxy", "-n", strconv.Itoa(units), "--base", principalBase},
 		deploy,
 		{"integrate", "haproxy", "keepalived:juju-info"},
 	} {
@@ -102,7 +102,7 @@ func (l *Lab) types(ctx context.Context, lines ...string) error {
 func (l *Lab) Demo(ctx context.Context) error {
 	start := time.Now()
 	if err := l.types(ctx,
-		"deploy ./haproxy -n 3",
+		"deploy ./haproxy -n 3 --base "+principalBase,
 		"deploy ./keepalived.charm",
 		"integrate haproxy keepalived:juju-info",
 		"config keepalived virtual_ip="+VIP.String()+" vip_hostname=api.example.com",
@@ -115,9 +115,9 @@ func (l *Lab) Demo(ctx context.Context) error {
 	// Beside haproxy: these run nothing, and need no machines of their own.
 	if err := l.types(ctx,
 		"status keepalived",
-		"deploy ./kubernetes-worker --to 0",
-		"deploy ./kubernetes-control-plane --to 1",
-		"deploy ./kubeapi-load-balancer --to 2",
+		"deploy ./kubernetes-worker --to 0 --base "+principalBase,
+		"deploy ./kubernetes-control-plane --to 1 --base "+principalBase,
+		"deploy ./kubeapi-load-balancer --to 2 --base "+principalBase,
 		"integrate keepalived:website kubernetes-worker:kube-api-endpoint",
 		"integrate keepalived:loadbalancer kubernetes-control-plane:loadbalancer",
 		"integrate keepalived:lb-sink kubeapi-load-balancer:website",

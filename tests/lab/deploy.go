@@ -34,11 +34,15 @@ func (l *Lab) Deploy(ctx context.Context, charm, application string, units int, 
 	return l.AddUnits(ctx, application, units)
 }
 
+// principalBase is what principals are deployed for. Keepalived without a base is for a later
+// one, as Juju chooses.
+const principalBase = "ubuntu@22.04"
+
 // jujuDeploy is Deploy with Juju's own client.
 func (l *Lab) jujuDeploy(ctx context.Context, charm, application string, units int, config map[string]string) error {
-	args := []string{"deploy", "./" + charm, application}
+	args := []string{"deploy", "./" + charm, application, "--base", principalBase}
 	if charm == "keepalived" {
-		args[1] += ".charm"
+		args = []string{"deploy", "./keepalived.charm", application}
 	}
 	if units > 0 {
 		args = append(args, "-n", strconv.Itoa(units))
@@ -119,7 +123,7 @@ func (l *Lab) RemoveUnit(ctx context.Context, unit string) error {
 // controller on the first machine.
 func (l *Lab) Consumer(charm string) error {
 	if l.Juju != nil {
-		_, err := l.Juju.Run(context.Background(), "deploy", "./"+charm, "--to", "0")
+		_, err := l.Juju.Run(context.Background(), "deploy", "./"+charm, "--base", principalBase, "--to", "0")
 		return err
 	}
 	c, err := otherCharm(charm)
@@ -164,27 +168,19 @@ func (l *Lab) Databags(application, a, b string) (map[string]map[string]string, 
 	return bags, nil
 }
 
-// jujuDatabags is Databags with Juju's own client. Relations are named as Juju shows them:
-// the endpoint, and that of the other side.
+// jujuDatabags is Databags with Juju's own client.
 func (l *Lab) jujuDatabags(application, a, b string) (map[string]map[string]string, error) {
-	units, err := l.showUnits(application)
+	relations, err := l.shownRelations(application)
 	if err != nil {
 		return nil, err
 	}
-	_, ours, _ := strings.Cut(a, ":")
-	_, theirs, _ := strings.Cut(b, ":")
-	bags := map[string]map[string]string{}
-	for name, u := range units {
-		for _, r := range u.Relations {
-			if r.Endpoint == ours && r.Related == theirs && r.Local.InScope {
-				bags[name] = r.Local.Data
-			}
+	ends := [2]string{a[strings.Index(a, ":")+1:], b[strings.Index(b, ":")+1:]}
+	for _, r := range relations {
+		if r.ends == ends {
+			return r.bags, nil
 		}
 	}
-	if len(bags) == 0 {
-		return nil, fmt.Errorf("cannot find databags of %s between %s and %s", application, a, b)
-	}
-	return bags, nil
+	return nil, fmt.Errorf("cannot find databags of %s between %s and %s", application, a, b)
 }
 
 // AllDatabags are what the units of an application publish, by relation and unit.
@@ -196,46 +192,65 @@ func (l *Lab) AllDatabags(application string) map[int]map[string]map[string]stri
 		}
 		return bags
 	}
-	units, err := l.showUnits(application)
+	relations, err := l.shownRelations(application)
 	l.fault(err)
-	for name, u := range units {
-		for _, r := range u.Relations {
-			if bags[r.ID] == nil {
-				bags[r.ID] = map[string]map[string]string{}
-			}
-			bags[r.ID][name] = r.Local.Data
-		}
+	for id, r := range relations {
+		bags[id] = r.bags
 	}
 	return bags
 }
 
-// shownUnit is what juju show-unit says.
-type shownUnit struct {
-	Relations []struct {
-		ID       int `json:"relation-id"`
-		Endpoint string
-		Related  string `json:"related-endpoint"`
-		Local    struct {
-			InScope bool `json:"in-scope"`
-			Data    map[string]string
-		} `json:"local-unit"`
-	} `json:"relation-info"`
+// shownRelation is a relation of an application's.
+type shownRelation struct {
+	ends [2]string // the application's endpoint, and that of the other side
+	bags map[string]map[string]string
 }
 
-func (l *Lab) showUnits(application string) (map[string]shownUnit, error) {
+// shownRelations are the relations in which units of an application publish anything, by ID.
+// Juju shows what a unit publishes to those that it is related to, and what units of the same
+// application tell each other.
+func (l *Lab) shownRelations(application string) (map[int]shownRelation, error) {
 	show := []string{"show-unit", "--format", "json"}
 	for name := range l.Units() {
-		if strings.HasPrefix(name, application+"/") {
-			show = append(show, name)
-		}
+		show = append(show, name)
 	}
 	text, err := l.Juju.Run(context.Background(), show...)
 	if err != nil {
 		return nil, err
 	}
-	var units map[string]shownUnit
+	type bag struct {
+		InScope bool `json:"in-scope"`
+		Data    map[string]string
+	}
+	var units map[string]struct {
+		Relations []struct {
+			ID       int `json:"relation-id"`
+			Endpoint string
+			Related  string         `json:"related-endpoint"`
+			Local    bag            `json:"local-unit"`
+			Units    map[string]bag `json:"related-units"`
+		} `json:"relation-info"`
+	}
 	if err := json.Unmarshal([]byte(text), &units); err != nil {
 		return nil, fmt.Errorf("cannot read juju show-unit: %w", err)
 	}
-	return units, nil
+	relations := map[int]shownRelation{}
+	for name, u := range units {
+		for _, r := range u.Relations {
+			bags := maps.Clone(r.Units)
+			if r.Local.InScope {
+				bags = map[string]bag{name: r.Local}
+			}
+			for name, b := range bags {
+				if !strings.HasPrefix(name, application+"/") || !b.InScope {
+					continue
+				}
+				if _, ok := relations[r.ID]; !ok {
+					relations[r.ID] = shownRelation{[2]string{r.Related, r.Endpoint}, map[string]map[string]string{}}
+				}
+				relations[r.ID].bags[name] = b.Data
+			}
+		}
+	}
+	return relations, nil
 }

@@ -65,6 +65,8 @@ func newDeploymentWith(t *testing.T, life time.Duration, options lab.Options) *d
 	ctx, cancel := context.WithTimeout(context.Background(), life)
 	t.Cleanup(cancel)
 	options.Progress, options.Patience = os.Stderr, probePatience
+	// What has not moved to Juju's own controller can be tried on it.
+	options.Juju = options.Juju || os.Getenv("LAB_JUJU") != ""
 	l, err := lab.New(ctx, options)
 	require.NoError(t, err)
 	stop := machine.CloseOnSignal(l.Net)
@@ -80,7 +82,17 @@ func newDeploymentWith(t *testing.T, life time.Duration, options lab.Options) *d
 // deploy brings haproxy and keepalived up on three machines.
 func deploy(t *testing.T, config map[string]string) *deployment {
 	t.Helper()
-	d := newDeployment(t)
+	return newDeployment(t).standard(t, config)
+}
+
+// deployJuju is deploy with Juju's own controller.
+func deployJuju(t *testing.T, config map[string]string) *deployment {
+	t.Helper()
+	return newJuju(t).standard(t, config)
+}
+
+func (d *deployment) standard(t *testing.T, config map[string]string) *deployment {
+	t.Helper()
 	if err := d.Standard(d.ctx, config); err != nil {
 		d.explain(t)
 		require.NoError(t, err)

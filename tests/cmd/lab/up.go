@@ -48,7 +48,7 @@ func up(ctx context.Context, charm string) error {
 	for lines.Scan() {
 		if lines.Text() == ready {
 			fmt.Println("the lab is up; what it says goes to", log.Name())
-			fmt.Println("charms to deploy are in /run/keepalived-lab/*/charms; for juju in this shell type:")
+			fmt.Println("for juju in a shell type:")
 			return lab.Ask(os.Stdout, "shell")
 		}
 		fmt.Println(lines.Text())
