@@ -11,7 +11,7 @@ HOST_ARCH := $(patsubst ppc64le,ppc64el,$(shell go env GOHOSTARCH 2>/dev/null))
 ARCH ?= $(HOST_ARCH)
 FUZZTIME ?= 30s
 LAB_TIMEOUT ?= 150m
-LABS ?= 3
+LABS ?= 2
 # The Debian that the lab's machines run, bookworm or trixie, unless LAB_BASE says it.
 BASE ?= $(or $(LAB_BASE),bookworm)
 export LAB_BASE := $(BASE)
@@ -41,9 +41,12 @@ count = @printf '%s: %d passed, %d failed, %d skipped\n' '$(1)' \
 help:
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 12
 
-# Scenarios that make test runs on Debian 13 too: deployment, upgrade, agreement, health,
-# options, strangers, status and units. lab-core ends with what took longest.
+# Scenarios that make test runs on either base: deployment, upgrade, agreement, health,
+# options, strangers, status and units. On bookworm also what an operator types, what a
+# machine's owner does to the machine, neighbouring revisions and the one before. lab-core
+# ends with what took longest.
 CORE := TestFromDeployToSurvivingADeadMachine|TestUpgradeFromThePythonCharm|TestUpgradeOfASingleUnit|TestAgreement|TestHealthChecks|TestOptions|TestStrangers|TestStatusFollows|TestUnitsComeAndGo
+HOST := TestTheOperatorsVeryCommands|TestHostAddresses|TestOwnersDefaults|TestTrackFilesThatAreNotFollowed|TestServiceOnTheVIPOnly|TestKeepalivedOfTheMachinesOwner|TestRevisions|TestRevisionBefore
 SCENARIOS ?= $(CORE)
 
 .PHONY: charm
@@ -61,8 +64,8 @@ charms: ## Pack the charm for every architecture
 	@for arch in $(ARCHS); do $(MAKE) charm ARCH=$$arch; done
 
 .PHONY: test
-test: deps keepaliveds unit lab-itself ## Unit, all scenarios on Debian 12 and the most important ones on 13; installs what it needs (root)
-	@$(MAKE) lab-core BASE=bookworm SCENARIOS='Test.*'
+test: deps keepaliveds unit lab-itself ## Unit, and the most important scenarios on Debian 12 and 13; installs what it needs (root)
+	@$(MAKE) lab-core BASE=bookworm SCENARIOS='$(CORE)|$(HOST)'
 	@$(MAKE) lab-core BASE=trixie SCENARIOS='$(CORE)'
 
 .PHONY: unit
@@ -136,7 +139,7 @@ LAB_RUN = go test -count=1 -p 1 -parallel $(LABS) -v -timeout $(LAB_TIMEOUT)
 
 .PHONY: lab-test
 lab-test: lab-itself juju-itself ## All scenarios in the lab, about an hour (BASE=trixie; root)
-	@$(MAKE) lab-core SCENARIOS='Test.*'
+	@$(MAKE) lab-core SCENARIOS='Test.*' LABS=3
 
 # The lab's own tests: machines, controller, agent, measuring. Juju is compiled once, as the
 # lab compiles the agent, and vetted once: either takes minutes the first time.
