@@ -1,6 +1,8 @@
 package group_test
 
 import (
+	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -220,6 +222,18 @@ func TestWordsAreReadAsWritten(t *testing.T) {
 		require.True(t, group.Routers(later)[0].Unread(), claim)
 	}
 	require.False(t, group.Routers(juju.Databag{"protocol": "2"})[0].Serves, "who tells nothing serves nothing")
+}
+
+// Each address is looked for among those before it.
+func TestOfAUnitsVirtualIPsNoMoreAreReadThanARouterCanHave(t *testing.T) {
+	var vips strings.Builder
+	a := netip.MustParseAddr("10.0.0.1")
+	for range 20_000 {
+		vips.WriteString(a.String() + ",")
+		a = a.Next()
+	}
+	w := group.Routers(juju.Databag{"protocol": "1", "vips": vips.String()})[0]
+	require.Len(t, w.VirtualIPs, 1000)
 }
 
 // FuzzRouters: whatever a databag says, what is read is bounded, and nothing of it but

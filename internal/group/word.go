@@ -186,6 +186,9 @@ const (
 	vipsKey     = "vips"     // Word.VirtualIPs
 )
 
+// mostVirtualIPs bounds what is read of a unit's virtual IPs: twice what options take.
+const mostVirtualIPs = 1000
+
 // lastRouter is the highest number of a virtual router: virtual router IDs end at 255.
 const lastRouter = 254
 
@@ -269,6 +272,9 @@ func read(bag juju.Databag, number int) Word {
 	w.Next = ParseAnnouncement(text(nextKey))
 	w.Runs, _ = vrrp.ParseParameters(text(runsKey))
 	for word := range strings.SplitSeq(text(vipsKey), ",") {
+		if len(w.VirtualIPs) == mostVirtualIPs {
+			break
+		}
 		if a, err := netip.ParseAddr(word); err == nil && a.Zone() == "" && !slices.Contains(w.VirtualIPs, a) {
 			w.VirtualIPs = append(w.VirtualIPs, a)
 		}
