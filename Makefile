@@ -153,7 +153,7 @@ lab-itself: charm
 		{ $(MAKE) sweep; tests/scripts/failures build/lab-itself.log; exit 1; }
 	$(call count,lab-itself)
 
-# The lab does not use it yet, and compiling it takes minutes: no part of make test.
+# Compiling it for tests takes minutes: no part of make test.
 .PHONY: juju-itself
 juju-itself: ## Juju's own controller and client in memory: what they say to the charm's archive
 	@cd tests/agent/juju35 && CGO_ENABLED=0 go vet -trimpath ./... && $(JUJU_TEST) ./client/... ./controller/... ./cmd/...
