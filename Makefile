@@ -10,7 +10,7 @@ ARCHS := amd64 arm64 ppc64el riscv64 s390x
 HOST_ARCH := $(patsubst ppc64le,ppc64el,$(shell go env GOHOSTARCH 2>/dev/null))
 ARCH ?= $(HOST_ARCH)
 FUZZTIME ?= 30s
-LAB_TIMEOUT ?= 150m
+LAB_TIMEOUT ?= 80m
 LABS ?= 2
 # The Debian that the lab's machines run, bookworm or trixie, unless LAB_BASE says it.
 BASE ?= $(or $(LAB_BASE),bookworm)
@@ -139,7 +139,7 @@ LAB_RUN = go test -count=1 -p 1 -parallel $(LABS) -v -timeout $(LAB_TIMEOUT)
 
 .PHONY: lab-test
 lab-test: lab-itself juju-itself ## All scenarios in the lab, about an hour (BASE=trixie; root)
-	@$(MAKE) lab-core SCENARIOS='Test.*' LABS=3
+	@$(MAKE) lab-core SCENARIOS='Test.*' LABS=3 LAB_TIMEOUT=150m
 
 # The lab's own tests: machines, controller, agent, measuring. Juju is compiled once, as the
 # lab compiles the agent, and vetted once: either takes minutes the first time.

@@ -94,6 +94,7 @@ func build(ctx context.Context, progress io.Writer) (Programs, error) {
 		// Over a program that is as it would be, go build links nothing.
 		err := copyProgram(target, draft)
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			_ = os.Remove(draft) // if it got that far
 			return Programs{}, fmt.Errorf("cannot build %s: %w", b.program, err)
 		}
 		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-buildvcs=false", "-o", draft, b.pkg)

@@ -2,10 +2,7 @@ package lab
 
 import (
 	"context"
-	"maps"
 	"net/netip"
-	"slices"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -20,9 +17,6 @@ func (l *Lab) Standard(ctx context.Context, config map[string]string) error {
 
 // StandardOf is Standard with as many machines as one likes.
 func (l *Lab) StandardOf(ctx context.Context, units int, config map[string]string) error {
-	if l.Juju != nil {
-		return l.standard(ctx, units, config)
-	}
 	defer l.Toil(ctx)()
 	if err := l.Deploy(ctx, "haproxy", "haproxy", units, nil); err != nil {
 		return err
@@ -30,43 +24,19 @@ func (l *Lab) StandardOf(ctx context.Context, units int, config map[string]strin
 	if err := l.Deploy(ctx, "keepalived", "keepalived", 0, config); err != nil {
 		return err
 	}
-	if _, err := l.Model.Integrate("haproxy", "keepalived:juju-info"); err != nil {
+	if err := l.Integrate("haproxy", "keepalived:juju-info"); err != nil {
 		return err
-	}
-	return l.Settled(ctx)
-}
-
-// standard is StandardOf with Juju's own client.
-func (l *Lab) standard(ctx context.Context, units int, config map[string]string) error {
-	deploy := []string{"deploy", "./keepalived.charm"}
-	for _, option := range slices.Sorted(maps.Keys(config)) {
-		deploy = append(deploy, "--config", option+"="+config[option])
-	}
-	for _, command := range [][]string{
-		{"deploy", "./haproxy", "-n", strconv.Itoa(units), "--base", principalBase},
-		deploy,
-		{"integrate", "haproxy", "keepalived:juju-info"},
-	} {
-		if _, err := l.Juju.Run(ctx, command...); err != nil {
-			return err
-		}
 	}
 	return l.Settled(ctx)
 }
 
 // Configure sets options of keepalived and waits for the hooks.
 func (l *Lab) Configure(ctx context.Context, options ...string) error {
-	if l.Juju != nil {
-		if _, err := l.Juju.Run(ctx, append([]string{"config", "keepalived"}, options...)...); err != nil {
-			return err
-		}
-		return l.Settled(ctx)
-	}
 	values, err := pairs(options)
 	if err != nil {
 		return err
 	}
-	if err := l.Model.SetConfig("keepalived", values); err != nil {
+	if err := l.SetConfig("keepalived", values); err != nil {
 		return err
 	}
 	return l.Settled(ctx)

@@ -104,12 +104,7 @@ func (l *Lab) RemoveUnit(ctx context.Context, unit string) error {
 	if err != nil {
 		return err
 	}
-	if l.Juju != nil {
-		_, err = l.Juju.Run(ctx, "remove-unit", "--no-prompt", unit)
-	} else {
-		err = l.Model.RemoveUnit(unit)
-	}
-	if err != nil {
+	if err := l.DestroyUnit(unit); err != nil {
 		return err
 	}
 	if err := l.Settled(ctx); err != nil {

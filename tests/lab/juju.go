@@ -44,8 +44,8 @@ type Juju struct {
 
 // listener hears what the controller says by itself.
 type listener struct {
-	wanted, gone func(machine string)
-	report       func(error)
+	wanted func(machine string)
+	report func(error)
 }
 
 // question is a line to the controller's program, see tests/agent/juju35/cmd/controller.
@@ -83,7 +83,7 @@ type answer struct {
 	Calls                map[string]int
 	Events               []Event
 	Units                map[string]unit
-	Wanted, Gone         string
+	Wanted               string
 	Report, Error        string
 }
 
@@ -184,8 +184,6 @@ func (j *Juju) hear(out io.Reader) {
 		switch {
 		case a.Wanted != "":
 			j.on.wanted(a.Wanted)
-		case a.Gone != "":
-			j.on.gone(a.Gone)
 		case a.Report != "":
 			j.on.report(errors.New(a.Report))
 		default:

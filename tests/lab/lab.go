@@ -89,7 +89,7 @@ func New(ctx context.Context, o Options) (*Lab, error) {
 	l := &Lab{Net: net, Holders: probe.NewObserver(), programs: programs, charm: charm, progress: o.Progress, patience: o.Patience, machines: map[string]*machine.Machine{}}
 	net.OnPower(l.Holders.Power)
 	if o.Juju {
-		l.Juju, err = startJuju(ctx, programs, net.Dir, o.Charm, listener{wanted: l.provide, gone: func(string) {}, report: l.fault})
+		l.Juju, err = startJuju(ctx, programs, net.Dir, o.Charm, listener{wanted: l.provide, report: l.fault})
 		if err != nil {
 			return nil, errors.Join(err, l.Close())
 		}
@@ -205,22 +205,31 @@ func (l *Lab) AddMachines(ctx context.Context, count int) ([]string, error) {
 }
 
 func (l *Lab) addMachine(ctx context.Context, id string) error {
-	m, err := l.Net.NewMachine(ctx, "juju-"+id,
-		machine.Bind{Host: l.Net.Dir, Machine: agentRun},
-		machine.Bind{Host: l.programs.Dir, Machine: agentPrograms, ReadOnly: true})
+	m, err := l.boot(ctx, id, l.Net.Dir)
 	if err != nil {
 		return err
 	}
-	if err := m.Start(ctx); err != nil {
-		return err
-	}
-	l.mu.Lock()
-	l.machines[id] = m
-	l.mu.Unlock()
 	p := m.Port()
 	return l.Model.AddMachine(id,
 		controller.Address{Value: p.IPv4.Addr().String(), CIDR: p.IPv4.Masked().String(), Interface: "eth0"},
 		controller.Address{Value: p.IPv6.Addr().String(), CIDR: p.IPv6.Masked().String(), Interface: "eth0"})
+}
+
+// boot boots a machine that sees the directory of the controller's socket.
+func (l *Lab) boot(ctx context.Context, id, socket string) (*machine.Machine, error) {
+	m, err := l.Net.NewMachine(ctx, "juju-"+id,
+		machine.Bind{Host: socket, Machine: agentRun},
+		machine.Bind{Host: l.programs.Dir, Machine: agentPrograms, ReadOnly: true})
+	if err != nil {
+		return nil, err
+	}
+	if err := m.Start(ctx); err != nil {
+		return nil, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.machines[id] = m
+	return m, nil
 }
 
 // Kill cuts a machine's power; Heal switches it on again with the same disk.

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"keepalived-charm/tests/machine"
 	"keepalived-charm/tests/patience"
 )
 
@@ -55,18 +54,10 @@ func (l *Lab) provide(id string) {
 func (l *Lab) provideMachine(ctx context.Context, id string) error {
 	defer l.Toil(ctx)()
 	l.say("booting machine %s", id)
-	m, err := l.Net.NewMachine(ctx, "juju-"+id,
-		machine.Bind{Host: l.Juju.socket, Machine: agentRun},
-		machine.Bind{Host: l.programs.Dir, Machine: agentPrograms, ReadOnly: true})
+	m, err := l.boot(ctx, id, l.Juju.socket)
 	if err != nil {
 		return err
 	}
-	if err := m.Start(ctx); err != nil {
-		return err
-	}
-	l.mu.Lock()
-	l.machines[id] = m
-	l.mu.Unlock()
 	if err := m.StartHAProxy(ctx); err != nil {
 		return err
 	}

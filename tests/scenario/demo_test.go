@@ -54,8 +54,7 @@ const (
 func (d *deployment) consume(t *testing.T, charm, ours, theirs string) {
 	t.Helper()
 	require.NoError(t, d.Consumer(charm))
-	err := d.Integrate(ours, theirs)
-	require.NoError(t, err)
+	require.NoError(t, d.Integrate(ours, theirs))
 	d.settled(t)
 }
 

@@ -65,7 +65,7 @@ func newDeploymentWith(t *testing.T, life time.Duration, options lab.Options) *d
 	ctx, cancel := context.WithTimeout(context.Background(), life)
 	t.Cleanup(cancel)
 	options.Progress, options.Patience = os.Stderr, probePatience
-	// What has not moved to Juju's own controller can be tried on it.
+	// Most of what has not moved to Juju's own controller can be tried on it.
 	options.Juju = options.Juju || os.Getenv("LAB_JUJU") != ""
 	l, err := lab.New(ctx, options)
 	require.NoError(t, err)

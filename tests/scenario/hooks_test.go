@@ -91,8 +91,7 @@ func (d *deployment) interruptedInstall(t *testing.T, vip, former string) {
 	} {
 		d.scenario(t, row.claim, func(t *testing.T) {
 			id := d.newMachine(t)
-			err := d.AddUnit("haproxy", id)
-			require.NoError(t, err)
+			require.NoError(t, d.AddUnit("haproxy", id))
 			require.NoError(t, row.interrupt(t, id))
 			unit := d.unitOn(t, id)
 			limited, cancel := context.WithTimeout(d.ctx, patience.With(4*time.Minute)) // apt, and a look in each of its hooks

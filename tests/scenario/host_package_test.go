@@ -123,8 +123,7 @@ func (d *deployment) busyApt(t *testing.T) {
 systemd-run --quiet apt-get -o APT::Update::Pre-Invoke::='touch /run/locked; for n in $(seq 3000); do [ -e /run/busy ] || exit 0; sleep 0.1; done' update
 for n in $(seq 300); do [ -e /run/locked ] && exit 0; sleep 0.1; done
 exit 1`)
-		err := d.AddUnit("haproxy", id)
-		require.NoError(t, err)
+		require.NoError(t, d.AddUnit("haproxy", id))
 		ctx, cancel := context.WithTimeout(d.ctx, patience.With(2*time.Minute))
 		defer cancel()
 		require.NoError(t, d.WaitUnits(ctx, "the new unit to say what it waits for", func(units map[string]lab.Unit) bool {

@@ -67,8 +67,7 @@ func deployKillable(t *testing.T) (*deployment, map[string][]string) {
 		before[id] = d.content(t, id)
 	}
 	require.NoError(t, d.Deploy(d.ctx, "keepalived", "keepalived", 0, serving()))
-	err := d.Integrate("haproxy", "keepalived:juju-info")
-	require.NoError(t, err)
+	require.NoError(t, d.Integrate("haproxy", "keepalived:juju-info"))
 	d.ready(t)
 	return d, before
 }
@@ -248,8 +247,7 @@ func (d *deployment) leaving(before map[string][]string) [2]*killedChange {
 		}},
 		{claim: "two units are added", still: true, strata: 3, make: func(t *testing.T) {
 			for _, id := range leavers {
-				err := d.AddUnit("haproxy", id)
-				require.NoError(t, err)
+				require.NoError(t, d.AddUnit("haproxy", id))
 			}
 			d.settled(t)
 			d.ready(t)

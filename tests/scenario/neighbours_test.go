@@ -110,8 +110,7 @@ func (d *deployment) gone(t *testing.T, application string) {
 func (d *deployment) beside(t *testing.T, application string, options map[string]string) {
 	t.Helper()
 	require.NoError(t, d.Deploy(d.ctx, "keepalived", application, 0, options))
-	err := d.Integrate("haproxy", application+":juju-info")
-	require.NoError(t, err)
+	require.NoError(t, d.Integrate("haproxy", application+":juju-info"))
 	d.settled(t)
 }
 

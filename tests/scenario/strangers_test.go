@@ -342,8 +342,7 @@ func (d *deployment) deaf(t *testing.T, holder string) {
 		holder := d.ready(t)
 		id := d.newMachine(t)
 		d.filter(t, id, "in "+drop)
-		err := d.AddUnit("haproxy", id)
-		require.NoError(t, err)
+		require.NoError(t, d.AddUnit("haproxy", id))
 		d.settled(t)
 		d.saysExactly(t, d.unitOn(t, id), "blocked: "+d.unitOn(t, holder)+
 			" holds 10.10.74.250, this machine's packet filter drops its advertisements: allow IP protocol 112, see nft list ruleset")

@@ -51,8 +51,7 @@ func TestUnitsComeAndGo(t *testing.T) {
 	}
 	d.scenario(t, "keepalived related to three machines serves, whatever keepalived was there", func(t *testing.T) {
 		require.NoError(t, d.Deploy(d.ctx, "keepalived", "keepalived", 0, serving()))
-		err := d.Integrate("haproxy", "keepalived:juju-info")
-		require.NoError(t, err)
+		require.NoError(t, d.Integrate("haproxy", "keepalived:juju-info"))
 		holder := d.ready(t)
 		d.updateStatus(t)
 		d.truthful(t, holder)
@@ -91,8 +90,7 @@ func TestUnitsComeAndGo(t *testing.T) {
 	} {
 		d.scenario(t, row.claim, func(t *testing.T) {
 			if len(d.units()) == 0 {
-				err := d.Integrate("haproxy", "keepalived:juju-info")
-				require.NoError(t, err)
+				require.NoError(t, d.Integrate("haproxy", "keepalived:juju-info"))
 			}
 			d.ready(t)
 			require.Less(t, d.gapsBeforeTheEnd(t, func() {

@@ -40,8 +40,7 @@ func python(t *testing.T, units int) *deployment {
 			name, _, _ := strings.Cut(ends[1], ":")
 			require.NoError(t, d.Consumer(name))
 		}
-		err := d.Integrate(ends[0], ends[1])
-		require.NoError(t, err)
+		require.NoError(t, d.Integrate(ends[0], ends[1]))
 	}
 	d.settled(t)
 	d.servesForPython(t)
@@ -206,8 +205,7 @@ func TestUpgradeWithAnIPv6VirtualIP(t *testing.T) {
 	d := newDeployment(t)
 	require.NoError(t, d.Deploy(d.ctx, "haproxy", "haproxy", 2, nil))
 	require.NoError(t, d.DeployPython(map[string]string{"virtual_ip": vip6.String() + "/64"}))
-	err := d.Integrate("haproxy", "keepalived:juju-info")
-	require.NoError(t, err)
+	require.NoError(t, d.Integrate("haproxy", "keepalived:juju-info"))
 	d.settled(t)
 	d.holderOf(t, vip6)
 	d.elected(t, vip6)
@@ -339,8 +337,7 @@ func TestBackToThePythonCharm(t *testing.T) {
 			d.gone(t, "keepalived")
 		})
 		require.Zero(t, m.Lost, "keepalived runs on where the Python charm is removed")
-		err := d.Integrate("haproxy", "keepalived:juju-info")
-		require.NoError(t, err)
+		require.NoError(t, d.Integrate("haproxy", "keepalived:juju-info"))
 		d.servedByPython(t)
 	})
 	d.scenario(t, "and back again clients notice nothing", func(t *testing.T) {

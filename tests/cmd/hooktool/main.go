@@ -6,7 +6,7 @@
 // Juju's own client is a tenth of its agent; this one starts in a few
 // milliseconds. It speaks to agents of Juju 2.9 to 3.6, and net/rpc's protocol
 // without net/rpc, which would bring an HTTP server along, and without the packages gob,
-// net and fmt, which would take half of each run: a hook runs a dozen of these, and they
+// net and fmt, which would take a third of each run: a hook runs a dozen of these, and they
 // were a fifth of all that a lab did.
 package main
 
@@ -94,15 +94,12 @@ func run(tool string, args []string, stdin io.Reader, stdout, stderr io.Writer) 
 		ContextId: os.Getenv("JUJU_CONTEXT_ID"), CommandName: tool, Args: args,
 		Token: os.Getenv("JUJU_AGENT_TOKEN"),
 	}
-	address, network := os.Getenv("JUJU_AGENT_SOCKET_ADDRESS"), os.Getenv("JUJU_AGENT_SOCKET_NETWORK")
+	address := os.Getenv("JUJU_AGENT_SOCKET_ADDRESS")
 	if req.ContextId == "" || address == "" {
 		return 0, errors.New("JUJU_CONTEXT_ID or JUJU_AGENT_SOCKET_ADDRESS not set: not in a hook")
 	}
-	if network == "" {
-		network = "unix"
-	}
-	if network != "unix" {
-		return 0, errors.New("cannot reach unit agent: its socket is not of the file system")
+	if network := os.Getenv("JUJU_AGENT_SOCKET_NETWORK"); network != "" && network != "unix" {
+		return 0, errors.New("cannot reach unit agent: its socket is not a unix socket")
 	}
 	var err error
 	if req.Dir, err = os.Getwd(); err != nil {
