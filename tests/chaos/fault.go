@@ -56,6 +56,8 @@ type Stage struct {
 	// the fault is a standby's. Others are the remaining ones in order.
 	Target string
 	Others []string
+	// served are the virtual IPs as statuses call them, which is as the option does.
+	served string
 }
 
 // target is the machine that the fault is about.

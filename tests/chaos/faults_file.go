@@ -72,11 +72,11 @@ for dir in ` + full + `; do
 done`
 
 func setInterval(_ context.Context, s *Stage) error {
-	return s.Model.SetConfig("keepalived", map[string]string{"healthcheck_fall": "4"})
+	return s.SetConfig("keepalived", map[string]string{"healthcheck_fall": "4"})
 }
 
 func resetInterval(ctx context.Context, s *Stage) error {
-	if err := s.Model.ResetConfig("keepalived", "healthcheck_fall"); err != nil {
+	if err := s.ResetConfig("keepalived", "healthcheck_fall"); err != nil {
 		return err
 	}
 	return s.Settled(ctx)
@@ -84,11 +84,13 @@ func resetInterval(ctx context.Context, s *Stage) error {
 
 // addVIP changes an option that is written to /etc, in keepalived's configuration.
 func addVIP(_ context.Context, s *Stage) error {
-	return s.Model.SetConfig("keepalived", map[string]string{"virtual_ip": lab.VIP.String() + ", " + lab.VIP.Next().String()})
+	s.served = lab.VIP.String() + ", " + lab.VIP.Next().String()
+	return s.SetConfig("keepalived", map[string]string{"virtual_ip": s.served})
 }
 
 func resetVIP(ctx context.Context, s *Stage) error {
-	if err := s.Model.SetConfig("keepalived", map[string]string{"virtual_ip": lab.VIP.String()}); err != nil {
+	s.served = lab.VIP.String()
+	if err := s.SetConfig("keepalived", map[string]string{"virtual_ip": s.served}); err != nil {
 		return err
 	}
 	return s.Settled(ctx)
@@ -98,8 +100,8 @@ func resetVIP(ctx context.Context, s *Stage) error {
 // hits nobody and its row tells nothing.
 func hookFails(ctx context.Context, s *Stage) error {
 	for end := time.Now().Add(patience.With(20 * time.Second)); time.Now().Before(end) && ctx.Err() == nil; pause(ctx, 20*time.Millisecond) {
-		for _, u := range subordinates(s.Model.Status()) {
-			if u.Machine == s.Target && u.Agent.Status == "error" {
+		for _, u := range s.subordinates() {
+			if u.Machine == s.Target && failing(u) != "" {
 				return nil
 			}
 		}

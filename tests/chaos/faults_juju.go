@@ -25,14 +25,14 @@ func jujuFaults() []Fault {
 		{Name: "a hook runs while keepalived is killed", Bounds: bounds(2, 1.5, 4),
 			Inject: all(setInterval, script("for n in $(seq 200); do pgrep dispatch >/dev/null && break; sleep 0.005; done; "+killAll)), Restore: resetInterval},
 		{Name: "agent is killed while a hook runs", Bounds: bounds(0.2, 0, 0),
-			Inject: all(setInterval, script("for n in $(seq 200); do pgrep dispatch >/dev/null && break; sleep 0.005; done; systemctl kill --kill-whom=all --signal=KILL 'jujud-unit-keepalived-*'")), Restore: resetInterval},
+			Inject: all(setInterval, script("for n in $(seq 200); do pgrep dispatch >/dev/null && break; sleep 0.005; done; systemctl kill --kill-whom=all --signal=KILL 'jujud-*'")), Restore: resetInterval},
 		{Name: "all units change the virtual router ID, the holder's machine loses power for 3 s", Bounds: bounds(3, 0.5, 20), Lasts: seconds(3),
 			Inject: all(setRouter, wait(400*time.Millisecond), kill), Recover: heal, Restore: resetRouter},
 	}
 }
 
-func down(_ context.Context, s *Stage) error { s.Model.Down(); return nil }
-func up(_ context.Context, s *Stage) error   { s.Model.Up(); return nil }
+func down(_ context.Context, s *Stage) error { return s.SetAway(true) }
+func up(_ context.Context, s *Stage) error   { return s.SetAway(false) }
 
 // wait lets time pass.
 func wait(d time.Duration) Act {
@@ -40,11 +40,11 @@ func wait(d time.Duration) Act {
 }
 
 func setRouter(_ context.Context, s *Stage) error {
-	return s.Model.SetConfig("keepalived", map[string]string{"router_id": "24"})
+	return s.SetConfig("keepalived", map[string]string{"router_id": "24"})
 }
 
 func resetRouter(ctx context.Context, s *Stage) error {
-	if err := s.Model.ResetConfig("keepalived", "router_id"); err != nil {
+	if err := s.ResetConfig("keepalived", "router_id"); err != nil {
 		return err
 	}
 	return s.Settled(ctx)

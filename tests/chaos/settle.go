@@ -4,10 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
-	"keepalived-charm/tests/controller"
 	"keepalived-charm/tests/lab"
 	"keepalived-charm/tests/patience"
 )
@@ -23,15 +24,21 @@ const (
 	hookAfter = 12 * time.Second
 )
 
-// subordinates are the units of the charm.
-func subordinates(s controller.Snapshot) []controller.UnitStatus {
-	var units []controller.UnitStatus
-	for _, u := range s.Units {
-		if u.Application == "keepalived" {
-			units = append(units, u)
+// subordinates are the units of the charm, by name.
+func (s *Stage) subordinates() map[string]lab.Unit {
+	units := s.Units()
+	maps.DeleteFunc(units, func(name string, _ lab.Unit) bool { return !strings.HasPrefix(name, "keepalived/") })
+	return units
+}
+
+// failing is what Juju says of a unit whose hook failed; empty when none did.
+func failing(u lab.Unit) string {
+	for _, said := range []lab.Said{u.Agent, u.Workload} {
+		if said.Current == "error" {
+			return said.Message
 		}
 	}
-	return units
+	return ""
 }
 
 // wrong says what is not as it should be: one holder, all machines up, agents idle,
@@ -41,38 +48,29 @@ func (s *Stage) wrong() string {
 	if len(holders) != 1 {
 		return fmt.Sprintf("machines %v hold %s", holders, lab.VIP)
 	}
-	units := subordinates(s.Model.Status())
-	served, holder := s.served(), ""
-	for _, u := range units {
+	units := s.subordinates()
+	holder := ""
+	for name, u := range units {
 		if "juju-"+u.Machine == holders[0] {
-			holder = u.Name
+			holder = name
 		}
 	}
-	for _, u := range units {
-		want := "VIP ready: holds " + served
-		if u.Name != holder {
-			want = fmt.Sprintf("VIP ready: standby for %s, holder %s", served, holder)
+	for name, u := range units {
+		want := "VIP ready: holds " + s.served
+		if name != holder {
+			want = fmt.Sprintf("VIP ready: standby for %s, holder %s", s.served, holder)
 		}
 		if m, err := s.Machine(u.Machine); err != nil || !m.Running() {
 			return "machine " + u.Machine + " is off"
 		}
 		if said := u.Workload.Message; said != want {
-			return fmt.Sprintf("%s says %q", u.Name, said)
+			return fmt.Sprintf("%s says %q", name, said)
 		}
-		if u.Agent.Status != "idle" || !u.Connected {
-			return fmt.Sprintf("agent of %s is %s: %s", u.Name, u.Agent.Status, u.Agent.Message)
+		if u.Agent.Current != "idle" {
+			return fmt.Sprintf("agent of %s is %s: %s", name, u.Agent.Current, u.Agent.Message)
 		}
 	}
 	return ""
-}
-
-// served is what statuses call the virtual IPs: the option has them in the same words.
-func (s *Stage) served() string {
-	options, err := s.Model.Config("keepalived")
-	if err != nil {
-		return err.Error() // which no status says
-	}
-	return fmt.Sprint(options["virtual_ip"])
 }
 
 // stopped says whether a daemon or a health checker is there and does nothing: a
@@ -111,7 +109,7 @@ func (s *Stage) converge(ctx context.Context) (hook string, err error) {
 			return hook, errors.New(why)
 		case waited > patience.With(hookAfter) && hook == "":
 			hook = why
-			if err := s.Model.TriggerUpdateStatus(); err != nil {
+			if err := s.UpdateStatus(ctx); err != nil {
 				return hook, err
 			}
 		}
@@ -169,7 +167,9 @@ func (s *Stage) aim(ctx context.Context, standby bool) error {
 		return err
 	}
 	s.Target, s.Others = holder, nil
-	for _, u := range subordinates(s.Model.Status()) {
+	units := s.subordinates()
+	for _, name := range slices.Sorted(maps.Keys(units)) {
+		u := units[name]
 		switch {
 		case u.Machine == holder:
 		case standby && s.Target == holder:

@@ -47,10 +47,10 @@ func Run(ctx context.Context, l *lab.Lab, o Options) error {
 	if err != nil {
 		return err
 	}
-	if err := l.Standard(ctx, map[string]string{"virtual_ip": lab.VIP.String()}); err != nil {
+	s := &Stage{Lab: l, served: lab.VIP.String()}
+	if err := l.Standard(ctx, map[string]string{"virtual_ip": s.served}); err != nil {
 		return err
 	}
-	s := &Stage{Lab: l}
 	if err := s.settle(ctx); err != nil {
 		return err
 	}

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"keepalived-charm/tests/controller"
+	"keepalived-charm/tests/lab"
 )
 
 // witness follows what the statuses say during a fault.
@@ -26,7 +26,7 @@ func (s *Stage) watch(id string) *witness {
 	go func() {
 		defer close(w.done)
 		for {
-			for _, u := range subordinates(s.Model.Status()) {
+			for _, u := range s.subordinates() {
 				if said := shown(u); u.Machine == id && (len(w.said) == 0 || w.said[len(w.said)-1] != said) {
 					w.said = append(w.said, said)
 				}
@@ -46,14 +46,14 @@ func (s *Stage) watch(id string) *witness {
 
 // shown is a unit's status as the table has it: the agent's word counts when its
 // hook failed, and a dead machine's status is lost.
-func shown(u controller.UnitStatus) string {
+func shown(u lab.Unit) string {
 	switch {
-	case u.Agent.Status == "error":
-		return "error: " + u.Agent.Message
-	case !u.Connected:
+	case failing(u) != "":
+		return "error: " + failing(u)
+	case u.Agent.Current == "lost":
 		return "agent lost"
 	}
-	return strings.TrimPrefix(u.Workload.Status+": "+u.Workload.Message, "active: VIP ready: ")
+	return strings.TrimPrefix(u.Workload.Current+": "+u.Workload.Message, "active: VIP ready: ")
 }
 
 // end stops the watch; what it saw counts from then on.
@@ -104,7 +104,14 @@ func (s *Stage) repairers(ctx context.Context, since time.Time, before map[strin
 		if after[id+" "+checker] > before[id+" "+checker] {
 			add("systemd (checker)")
 		}
-		for _, at := range s.logged(ctx, id, "jujud-unit-keepalived-*", since, "changing this machine") {
+		if m, err := s.Machine(id); err != nil || !m.Running() {
+			continue
+		}
+		changes, err := s.Logged(ctx, id, since, "changing this machine")
+		if err != nil {
+			add(err.Error())
+		}
+		for _, at := range changes {
 			add(s.cause(id, at))
 		}
 	}
@@ -136,18 +143,16 @@ func (s *Stage) logged(ctx context.Context, id, service string, since time.Time,
 
 // cause is the kind of hook that ran on a machine at a time.
 func (s *Stage) cause(id string, at time.Time) string {
-	for _, e := range s.Model.Events() {
+	for _, e := range s.Events() {
 		unit, _ := s.UnitOn("keepalived", id)
 		begin := e.Time.Add(-e.Duration - 100*time.Millisecond)
-		if e.Unit != unit || e.Duration == 0 || at.Before(begin) || at.After(e.Time.Add(100*time.Millisecond)) {
+		if e.Unit != unit || e.Kind != lab.End || at.Before(begin) || at.After(e.Time.Add(100*time.Millisecond)) {
 			continue
 		}
-		switch e.Kind {
-		case controller.CommandsEnd:
+		if e.Name == "commands" {
 			return "notification"
-		case controller.HookEnd:
-			return "hook " + e.Name
 		}
+		return "hook " + e.Name
 	}
 	return "hook"
 }

@@ -55,12 +55,12 @@ func (s *stage) configure(ctx context.Context, options map[string]string) error 
 			stale = append(stale, name)
 		}
 	}
-	if err := s.Model.SetConfig("keepalived", options); err != nil {
+	if err := s.SetConfig("keepalived", options); err != nil {
 		return err
 	}
 	slices.Sort(stale)
 	if len(stale) > 0 {
-		if err := s.Model.ResetConfig("keepalived", stale...); err != nil {
+		if err := s.ResetConfig("keepalived", stale...); err != nil {
 			return err
 		}
 	}
@@ -71,7 +71,7 @@ func (s *stage) configure(ctx context.Context, options map[string]string) error 
 // change sets options on top of those that the stage has set.
 func (s *stage) change(ctx context.Context, options map[string]string) error {
 	maps.Copy(s.set, options)
-	if err := s.Model.SetConfig("keepalived", options); err != nil {
+	if err := s.SetConfig("keepalived", options); err != nil {
 		return err
 	}
 	return s.Settled(ctx)

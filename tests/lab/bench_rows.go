@@ -69,7 +69,7 @@ func defaultFaults() []*benchRow {
 			target:  faultRow("holder's unit is removed", pythonStop, 0.1),
 			event:   removeHolder,
 			rest:    rest,
-			restore: func(ctx context.Context, s *stage) error { _, err := s.Model.AddUnit("haproxy", s.holder); return err },
+			restore: func(_ context.Context, s *stage) error { return s.AddUnit("haproxy", s.holder) },
 		}, {
 			target:  quietRow(bench.Fault, "failed holder returns", pythonReturn),
 			prepare: killHolder,
@@ -105,23 +105,14 @@ func removeHolder(ctx context.Context, s *stage) error {
 	if !ok {
 		return fmt.Errorf("cannot find a unit of haproxy on machine %s", s.holder)
 	}
-	if err := s.Model.RemoveUnit(unit); err != nil {
+	if err := s.DestroyUnit(unit); err != nil {
 		return err
 	}
 	return s.Settled(ctx)
 }
 
 // shutDown switches the holder's machine off in good order.
-func shutDown(ctx context.Context, s *stage) error {
-	m, err := s.Machine(s.holder)
-	if err != nil {
-		return err
-	}
-	if err := m.Stop(ctx); err != nil {
-		return err
-	}
-	return s.Model.SetMachineDown(s.holder, true)
-}
+func shutDown(ctx context.Context, s *stage) error { return s.ShutDown(ctx, s.holder) }
 
 // losePower cuts the holder's power.
 func losePower(ctx context.Context, s *stage) error { return s.Kill(ctx, s.holder) }

@@ -3,10 +3,10 @@ package lab
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"keepalived-charm/tests/bench"
-	"keepalived-charm/tests/controller"
 )
 
 // upgradeRow upgrades all units at once from the Python charm, as Juju does.
@@ -28,14 +28,14 @@ func upgradeRow() *benchRow {
 
 // pythonAgain replaces the charm by the Python charm and waits until that serves.
 func pythonAgain(ctx context.Context, s *stage) error {
-	if err := s.Model.RemoveApplication("keepalived"); err != nil {
+	if err := s.RemoveApplication("keepalived"); err != nil {
 		return err
 	}
 	limited, cancel := context.WithTimeout(ctx, settleLimit)
 	defer cancel()
-	if err := s.Model.Wait(limited, "keepalived to be gone", func(m controller.Snapshot) bool {
-		for _, a := range m.Applications {
-			if a.Name == "keepalived" {
+	if err := s.WaitUnits(limited, "keepalived to be gone", func(units map[string]Unit) bool {
+		for name := range units {
+			if strings.HasPrefix(name, "keepalived/") {
 				return false
 			}
 		}
@@ -43,17 +43,19 @@ func pythonAgain(ctx context.Context, s *stage) error {
 	}); err != nil {
 		return err
 	}
-	s.agents.Wait() // which still tidy up
-	for _, m := range s.members() {
-		// Units of the same names come back; a machine agent of Juju's removes this.
-		if _, err := m.Run(ctx, "rm -rf /var/lib/juju/agents/unit-keepalived-*"); err != nil {
-			return err
+	if s.Juju == nil {
+		s.agents.Wait() // which still tidy up
+		for _, m := range s.members() {
+			// Units of the same names come back; a machine agent of Juju's removes this.
+			if _, err := m.Run(ctx, "rm -rf /var/lib/juju/agents/unit-keepalived-*"); err != nil {
+				return err
+			}
 		}
 	}
 	if err := s.DeployPython(map[string]string{"virtual_ip": s.vip.String() + "/24"}); err != nil {
 		return err
 	}
-	if _, err := s.Model.Integrate("haproxy", "keepalived:juju-info"); err != nil {
+	if err := s.Integrate("haproxy", "keepalived:juju-info"); err != nil {
 		return err
 	}
 	if err := s.Settled(ctx); err != nil {

@@ -21,12 +21,12 @@ func (l *Lab) Deploy(ctx context.Context, charm, application string, units int, 
 	if l.Juju != nil {
 		return l.jujuDeploy(ctx, charm, application, units, config)
 	}
-	c := l.charm
-	var err error
-	if charm != c.Meta.Name {
-		if c, err = otherCharm(charm); err != nil {
-			return err
-		}
+	c, err := ReadCharm(l.charm)
+	if err == nil && charm != c.Meta.Name {
+		c, err = otherCharm(charm)
+	}
+	if err != nil {
+		return err
 	}
 	if err := l.Model.AddApplication(controller.ApplicationSpec{Name: application, Charm: c, Config: config}); err != nil {
 		return err
@@ -47,13 +47,19 @@ func (l *Lab) jujuDeploy(ctx context.Context, charm, application string, units i
 	if units > 0 {
 		args = append(args, "-n", strconv.Itoa(units))
 	}
-	for _, option := range slices.Sorted(maps.Keys(config)) {
-		args = append(args, "--config", option+"="+config[option])
-	}
-	if _, err := l.Juju.Run(ctx, args...); err != nil || units == 0 {
+	if _, err := l.Juju.Run(ctx, append(args, configArgs(config)...)...); err != nil || units == 0 {
 		return err
 	}
 	return l.Settled(ctx)
+}
+
+// configArgs are arguments of juju deploy.
+func configArgs(config map[string]string) []string {
+	var args []string
+	for _, option := range slices.Sorted(maps.Keys(config)) {
+		args = append(args, "--config", option+"="+config[option])
+	}
+	return args
 }
 
 // AddUnits adds units of a principal, each on a new machine.

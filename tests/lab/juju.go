@@ -157,10 +157,6 @@ func newJuju(p Programs, dir, charm string, on listener) (*Juju, error) {
 	if err := writeStandIns(j.Charms); err != nil {
 		return nil, err
 	}
-	charm, err := filepath.Abs(charm)
-	if err != nil {
-		return nil, err
-	}
 	if err := os.Symlink(charm, filepath.Join(j.Charms, "keepalived.charm")); err != nil {
 		return nil, err
 	}

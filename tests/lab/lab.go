@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -32,9 +33,10 @@ type Lab struct {
 	Holders *probe.Observer
 
 	programs Programs
-	charm    controller.Charm
+	charm    string // the packed charm, an absolute path
 	progress io.Writer
 	patience time.Duration
+	retry    time.Duration
 
 	mu       sync.Mutex
 	machines map[string]*machine.Machine // by Juju's machine ID
@@ -50,8 +52,9 @@ type Options struct {
 	Charm string
 	// Progress gets one line per thing that takes time; nil for silence.
 	Progress io.Writer
-	// Model is passed to the stand-in for the controller.
-	Model controller.Config
+	// Retry is the longest time until a hook that failed is run again; zero is Juju's own:
+	// 5 s, then twice as long each time, at most 5 min.
+	Retry time.Duration
 	// Juju has Juju's own controller instead.
 	Juju bool
 	// Patience is how long a connection to a virtual IP may take before it counts
@@ -70,7 +73,9 @@ func New(ctx context.Context, o Options) (*Lab, error) {
 	if o.Progress == nil {
 		o.Progress = io.Discard
 	}
-	charm, err := ReadCharm(o.Charm)
+	// Most of what has not moved to Juju's own controller can be tried on it.
+	o.Juju = o.Juju || os.Getenv("LAB_JUJU") != ""
+	charm, err := filepath.Abs(o.Charm)
 	if err != nil {
 		return nil, err
 	}
@@ -86,18 +91,18 @@ func New(ctx context.Context, o Options) (*Lab, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Lab{Net: net, Holders: probe.NewObserver(), programs: programs, charm: charm, progress: o.Progress, patience: o.Patience, machines: map[string]*machine.Machine{}}
+	l := &Lab{Net: net, Holders: probe.NewObserver(), programs: programs, charm: charm, progress: o.Progress, patience: o.Patience, retry: o.Retry, machines: map[string]*machine.Machine{}}
 	net.OnPower(l.Holders.Power)
 	if o.Juju {
-		l.Juju, err = startJuju(ctx, programs, net.Dir, o.Charm, listener{wanted: l.provide, report: l.fault})
+		l.Juju, err = startJuju(ctx, programs, net.Dir, charm, listener{wanted: l.provide, report: l.fault})
 		if err != nil {
 			return nil, errors.Join(err, l.Close())
 		}
 		return l, nil
 	}
-	o.Model.OnUnitAdded = l.startAgent
-	o.Model.OnUnitRemoved = l.stopAgent
-	l.Model = controller.New(o.Model)
+	l.Model = controller.New(controller.Config{
+		OnUnitAdded: l.startAgent, OnUnitRemoved: l.stopAgent, RetryMin: o.Retry / 2, RetryMax: o.Retry,
+	})
 	if err := l.Model.Serve(filepath.Join(net.Dir, socketName)); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
@@ -159,10 +164,14 @@ func (l *Lab) Units() map[string]Unit {
 func modelUnits(model *controller.Controller) map[string]Unit {
 	units := map[string]Unit{}
 	for _, u := range model.Status().Units {
-		units[u.Name] = Unit{
+		known := Unit{
 			Workload: Said{u.Workload.Status, u.Workload.Message}, Agent: Said{u.Agent.Status, u.Agent.Message},
 			Machine: u.Machine, Address: u.Address, OpenPorts: u.Ports,
 		}
+		if !u.Connected && u.Agent.Status != "allocating" {
+			known.Agent = Said{"lost", "agent is not communicating with the server"}
+		}
+		units[u.Name] = known
 	}
 	return units
 }
@@ -189,6 +198,9 @@ func (l *Lab) UnitOn(application, id string) (string, bool) {
 
 // AddMachines boots machines, all at once, and returns their IDs.
 func (l *Lab) AddMachines(ctx context.Context, count int) ([]string, error) {
+	if l.Juju != nil {
+		return l.jujuMachines(ctx, count)
+	}
 	defer l.Toil(ctx)()
 	ids := make([]string, count)
 	errs := make([]error, count)
@@ -215,6 +227,24 @@ func (l *Lab) addMachine(ctx context.Context, id string) error {
 		controller.Address{Value: p.IPv6.Addr().String(), CIDR: p.IPv6.Masked().String(), Interface: "eth0"})
 }
 
+// jujuMachines is AddMachines with Juju's own client.
+func (l *Lab) jujuMachines(ctx context.Context, count int) ([]string, error) {
+	said, err := l.Juju.Type(ctx, fmt.Sprintf("add-machine -n %d --base %s", count, principalBase))
+	if err != nil {
+		return nil, err
+	}
+	var ids []string
+	for line := range strings.Lines(said) {
+		if id, ok := strings.CutPrefix(strings.TrimSpace(line), "created machine "); ok {
+			ids = append(ids, id)
+		}
+	}
+	if len(ids) != count {
+		return nil, fmt.Errorf("cannot understand juju add-machine: %s", said)
+	}
+	return ids, l.Settled(ctx)
+}
+
 // boot boots a machine that sees the directory of the controller's socket.
 func (l *Lab) boot(ctx context.Context, id, socket string) (*machine.Machine, error) {
 	m, err := l.Net.NewMachine(ctx, "juju-"+id,
@@ -234,11 +264,20 @@ func (l *Lab) boot(ctx context.Context, id, socket string) (*machine.Machine, er
 
 // Kill cuts a machine's power; Heal switches it on again with the same disk.
 func (l *Lab) Kill(ctx context.Context, id string) error {
+	return l.off(ctx, id, (*machine.Machine).Kill)
+}
+
+// ShutDown switches a machine off in good order.
+func (l *Lab) ShutDown(ctx context.Context, id string) error {
+	return l.off(ctx, id, (*machine.Machine).Stop)
+}
+
+func (l *Lab) off(ctx context.Context, id string, how func(*machine.Machine, context.Context) error) error {
 	m, err := l.Machine(id)
 	if err != nil {
 		return err
 	}
-	if err := m.Kill(ctx); err != nil || l.Juju != nil {
+	if err := how(m, ctx); err != nil || l.Juju != nil {
 		return err
 	}
 	return l.Model.SetMachineDown(id, true)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -227,7 +228,7 @@ func (l *Lab) Hooks(unit string, since time.Time) []string {
 	if err != nil {
 		return nil
 	}
-	text, err := m.ReadFile(context.Background(), "/var/log/juju/hooks.log")
+	text, err := m.ReadFile(context.Background(), hooksLog)
 	l.fault(err)
 	var hooks []string
 	for line := range strings.Lines(string(text)) {
@@ -238,6 +239,41 @@ func (l *Lab) Hooks(unit string, since time.Time) []string {
 		}
 	}
 	return hooks
+}
+
+// hooksLog is where a machine's agents note what ran and what it logged, see
+// tests/agent/juju35/cmd/jujud.
+const hooksLog = "/var/log/juju/hooks.log"
+
+// Logged is when units on a machine logged a text since an instant.
+func (l *Lab) Logged(ctx context.Context, id string, since time.Time, text string) ([]time.Time, error) {
+	m, err := l.Machine(id)
+	if err != nil {
+		return nil, err
+	}
+	script := fmt.Sprintf("journalctl --quiet --no-pager --output=short-unix --since=@%d --unit='jujud-*'", since.Unix())
+	if l.Juju != nil {
+		script = "cat " + hooksLog
+	}
+	out, err := m.Run(ctx, script)
+	if err != nil {
+		return nil, err
+	}
+	var times []time.Time
+	for line := range strings.Lines(out) {
+		if !strings.Contains(line, text) {
+			continue
+		}
+		word, _, _ := strings.Cut(line, " ")
+		at, err := time.Parse(time.RFC3339Nano, word)
+		if seconds, failed := strconv.ParseFloat(word, 64); failed == nil {
+			at, err = time.UnixMicro(int64(seconds*1e6)), nil
+		}
+		if err == nil && !at.Before(since) {
+			times = append(times, at)
+		}
+	}
+	return times, nil
 }
 
 // WaitUnits waits until units are as wanted.
@@ -331,21 +367,21 @@ func secretArgs(content map[string]string) []string {
 	return args
 }
 
-// HoldAgent keeps a unit from following its application to another charm. With Juju's own
-// controller its agent ends, and all of the machine.
+// HoldAgent keeps a unit from following its application to another charm: its agent runs
+// hooks of the one that it has, until it is let go.
 func (l *Lab) HoldAgent(ctx context.Context, unit string, hold bool) error {
 	if l.Juju == nil {
 		return l.Model.HoldCharm(unit, hold)
 	}
-	u, ok := l.Units()[unit]
-	if !ok {
-		return fmt.Errorf("cannot find unit %q", unit)
-	}
-	m, err := l.Machine(u.Machine)
+	m, err := l.MachineOf(unit)
 	if err != nil {
 		return err
 	}
-	_, err = m.Run(ctx, "systemctl "+map[bool]string{true: "stop ", false: "start "}[hold]+jujudName(u.Machine))
+	script := "touch " + heldFile(unit)
+	if !hold {
+		script = "rm " + heldFile(unit) + "; systemctl restart " + jujudName(strings.TrimPrefix(m.Name, "juju-"))
+	}
+	_, err = m.Run(ctx, script)
 	return err
 }
 

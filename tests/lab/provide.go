@@ -17,7 +17,7 @@ Description=Juju agent for machine-%[1]s
 StartLimitIntervalSec=0
 
 [Service]
-ExecStart=%[2]s/jujud -machine-id %[1]s -socket %[3]s/%[4]s -hook-tool %[2]s/hooktool
+ExecStart=%[2]s/jujud -machine-id %[1]s -socket %[3]s/%[4]s -hook-tool %[2]s/hooktool -calls %[5]s -longest-retry %[6]s
 Restart=on-failure
 RestartSec=1
 # As with Juju, what a hook left running in another control group goes on.
@@ -29,6 +29,15 @@ WantedBy=multi-user.target
 
 // jujudName is the name of a machine's agent service, as Juju calls it.
 func jujudName(id string) string { return "jujud-machine-" + id }
+
+// unitCalls is the directory of files that say what happens to units' calls of the API, see
+// tests/agent/juju35/cmd/jujud.
+const unitCalls = "/run/juju"
+
+// heldFile keeps a unit from learning that its application has gone to another charm.
+func heldFile(unit string) string {
+	return unitCalls + "/unit-" + strings.ReplaceAll(unit, "/", "-") + ".held"
+}
 
 // UnitLog is the file that a unit's agent logs to on its machine.
 func UnitLog(unit string) string {
@@ -68,7 +77,7 @@ func (l *Lab) provideMachine(ctx context.Context, id string) error {
 	if err := m.WriteFile(ctx, filepath.Join("/var/lib/juju/agents/machine-"+id, "agent.conf"), []byte(a.Agent), 0o600); err != nil {
 		return err
 	}
-	text := fmt.Sprintf(jujudService, id, agentPrograms, agentRun, jujuSocket)
+	text := fmt.Sprintf(jujudService, id, agentPrograms, agentRun, jujuSocket, unitCalls, l.retry)
 	if err := m.WriteFile(ctx, "/etc/systemd/system/"+jujudName(id)+".service", []byte(text), 0o644); err != nil {
 		return err
 	}

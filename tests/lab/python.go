@@ -73,19 +73,23 @@ func packPython(file string) error {
 	return nil
 }
 
-// Python packs the stand-in for the Python charm.
-func (l *Lab) Python() (controller.Charm, error) {
+// Python packs the stand-in for the Python charm, and returns the file.
+func (l *Lab) Python() (string, error) {
 	file := filepath.Join(l.Net.Dir, "python.charm")
-	if err := packPython(file); err != nil {
-		return controller.Charm{}, err
-	}
-	return ReadCharm(file)
+	return file, packPython(file)
 }
 
 // DeployPython deploys the stand-in for the Python charm as application
 // keepalived; Refresh upgrades it to the charm of this lab.
 func (l *Lab) DeployPython(config map[string]string) error {
-	c, err := l.Python()
+	file, err := l.Python()
+	if err != nil {
+		return err
+	}
+	if l.Juju != nil {
+		return l.juju(append([]string{"deploy", file, "keepalived", "--base", principalBase}, configArgs(config)...)...)
+	}
+	c, err := ReadCharm(file)
 	if err != nil {
 		return err
 	}

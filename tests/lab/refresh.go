@@ -9,19 +9,24 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-
-	"keepalived-charm/tests/controller"
 )
 
-// Charm is the charm of this lab.
-func (l *Lab) Charm() controller.Charm { return l.charm }
+// Charm is the packed charm of this lab, a file.
+func (l *Lab) Charm() string { return l.charm }
 
 // Refresh refreshes application keepalived to the charm of this lab.
 func (l *Lab) Refresh() error { return l.RefreshTo(l.charm) }
 
-// RefreshTo refreshes application keepalived to a charm, as juju refresh --path does, to
-// a later revision each time; each agent follows when it runs.
-func (l *Lab) RefreshTo(c controller.Charm) error {
+// RefreshTo refreshes application keepalived to a packed charm, as juju refresh --path does,
+// to a later revision each time; each agent follows when it runs.
+func (l *Lab) RefreshTo(charm string) error {
+	if l.Juju != nil {
+		return l.juju("refresh", "keepalived", "--path", charm)
+	}
+	c, err := ReadCharm(charm)
+	if err != nil {
+		return err
+	}
 	l.mu.Lock()
 	l.revision++
 	c.Revision = l.revision
@@ -31,10 +36,10 @@ func (l *Lab) RefreshTo(c controller.Charm) error {
 
 // Neighbour packs the charm as the revision after this one might be: the same sources,
 // with what build tag neighbour changes of the formats that revisions share.
-func (l *Lab) Neighbour(ctx context.Context) (controller.Charm, error) {
+func (l *Lab) Neighbour(ctx context.Context) (string, error) {
 	sources, err := sources()
 	if err != nil {
-		return controller.Charm{}, err
+		return "", err
 	}
 	return l.pack(ctx, sources, "neighbour", "-tags", "neighbour")
 }
@@ -44,10 +49,10 @@ var ErrNoCommit = errors.New("no such commit in this checkout")
 
 // Before packs the charm as it was at a commit of its own history, and names the commit;
 // ErrNoCommit where the checkout lacks it.
-func (l *Lab) Before(ctx context.Context, commit string) (controller.Charm, string, error) {
+func (l *Lab) Before(ctx context.Context, commit string) (charm, name string, err error) {
 	sources, err := sources()
 	if err != nil {
-		return controller.Charm{}, "", err
+		return "", "", err
 	}
 	git := func(args ...string) *exec.Cmd {
 		// The sources may be somebody else's who let root test them.
@@ -55,12 +60,12 @@ func (l *Lab) Before(ctx context.Context, commit string) (controller.Charm, stri
 	}
 	hash, err := git("rev-parse", "--verify", "--end-of-options", commit+"^{commit}").Output()
 	if err != nil {
-		return controller.Charm{}, "", fmt.Errorf("cannot pack the charm of %s: %w", commit, ErrNoCommit)
+		return "", "", fmt.Errorf("cannot pack the charm of %s: %w", commit, ErrNoCommit)
 	}
-	name := strings.TrimSpace(string(hash))
+	name = strings.TrimSpace(string(hash))
 	directory := filepath.Join(l.Net.Dir, "before")
 	if err := os.Mkdir(directory, 0o755); err != nil {
-		return controller.Charm{}, "", err
+		return "", "", err
 	}
 	tree := directory + ".tar"
 	for _, cmd := range []*exec.Cmd{
@@ -68,11 +73,11 @@ func (l *Lab) Before(ctx context.Context, commit string) (controller.Charm, stri
 		exec.CommandContext(ctx, "tar", "-C", directory, "-xf", tree),
 	} {
 		if out, err := cmd.CombinedOutput(); err != nil {
-			return controller.Charm{}, "", fmt.Errorf("cannot unpack commit %s: %w: %s", name, err, strings.TrimSpace(string(out)))
+			return "", "", fmt.Errorf("cannot unpack commit %s: %w: %s", name, err, strings.TrimSpace(string(out)))
 		}
 	}
-	c, err := l.pack(ctx, directory, "before")
-	return c, name, err
+	charm, err = l.pack(ctx, directory, "before")
+	return charm, name, err
 }
 
 // sources is the directory of the charm's sources.
@@ -82,7 +87,7 @@ func sources() (string, error) {
 }
 
 // pack builds and packs the charm whose sources are in a directory.
-func (l *Lab) pack(ctx context.Context, sources, name string, flags ...string) (controller.Charm, error) {
+func (l *Lab) pack(ctx context.Context, sources, name string, flags ...string) (charm string, err error) {
 	defer l.Toil(ctx)()
 	binary := filepath.Join(l.Net.Dir, name+"-binary")
 	file := filepath.Join(l.Net.Dir, name+".charm")
@@ -95,25 +100,33 @@ func (l *Lab) pack(ctx context.Context, sources, name string, flags ...string) (
 		cmd.Dir = sources
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-mod=readonly")
 		if out, err := cmd.CombinedOutput(); err != nil {
-			return controller.Charm{}, fmt.Errorf("cannot pack the charm, %s: %w: %s", name, err, strings.TrimSpace(string(out)))
+			return "", fmt.Errorf("cannot pack the charm, %s: %w: %s", name, err, strings.TrimSpace(string(out)))
 		}
 	}
-	return ReadCharm(file)
+	return file, nil
 }
 
 // StopAgent ends a unit's agent, which then sees no change of the model, and
-// StartAgent starts it again.
+// StartAgent starts it again; with Juju's own controller all agents of its machine.
 func (l *Lab) StopAgent(ctx context.Context, unit string) error { return l.agent(ctx, unit, "stop") }
 
 // StartAgent starts the agent of a unit.
 func (l *Lab) StartAgent(ctx context.Context, unit string) error { return l.agent(ctx, unit, "start") }
 
 func (l *Lab) agent(ctx context.Context, unit, verb string) error {
-	m, err := l.MachineOf(unit)
+	u, ok := l.Units()[unit]
+	if !ok {
+		return fmt.Errorf("cannot find unit %q", unit)
+	}
+	m, err := l.Machine(u.Machine)
 	if err != nil {
 		return err
 	}
-	if _, err := m.Run(ctx, "systemctl "+verb+" "+agentName(unit)); err != nil {
+	service := agentName(unit)
+	if l.Juju != nil {
+		service = jujudName(u.Machine)
+	}
+	if _, err := m.Run(ctx, "systemctl "+verb+" "+service); err != nil {
 		return fmt.Errorf("cannot %s the agent of %s: %w", verb, unit, err)
 	}
 	return nil

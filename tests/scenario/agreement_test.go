@@ -35,7 +35,7 @@ func TestAgreement(t *testing.T) {
 func (d *deployment) hold(t *testing.T, id string, on bool) {
 	t.Helper()
 	signal := map[bool]string{true: "STOP", false: "CONT"}[on]
-	d.run(t, id, "systemctl kill --kill-whom=main --signal="+signal+" 'jujud-unit-keepalived-*.service'")
+	d.run(t, id, "systemctl kill --kill-whom=main --signal="+signal+" 'jujud-*'")
 }
 
 // held stops the agents of machines until the test goes on, or ends.

@@ -7,12 +7,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"keepalived-charm/tests/chaos"
-	"keepalived-charm/tests/controller"
 )
 
 // TestChaos does the most telling faults of make chaos.
 func TestChaos(t *testing.T) {
 	t.Parallel()
-	d := newDeploymentFor(t, deploymentLife, controller.Config{})
+	d := newDeployment(t)
 	require.NoError(t, chaos.Run(d.ctx, d.Lab, chaos.Options{Telling: true, Out: os.Stdout, Progress: os.Stderr}))
 }

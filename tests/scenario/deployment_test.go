@@ -1,6 +1,7 @@
 package scenario_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/netip"
@@ -12,7 +13,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"keepalived-charm/tests/controller"
 	"keepalived-charm/tests/lab"
 	"keepalived-charm/tests/machine"
 	"keepalived-charm/tests/patience"
@@ -44,29 +44,16 @@ type deployment struct {
 // leave nothing behind.
 func newDeployment(t *testing.T) *deployment {
 	t.Helper()
-	return newDeploymentFor(t, deploymentLife, controller.Config{})
+	return newDeploymentWith(t, deploymentLife, lab.Options{})
 }
 
-// newDeploymentFor is newDeployment with another life and another controller.
-func newDeploymentFor(t *testing.T, life time.Duration, model controller.Config) *deployment {
-	t.Helper()
-	return newDeploymentOf(t, charmFile, life, model)
-}
-
-// newDeploymentOf is newDeploymentFor with another charm.
-func newDeploymentOf(t *testing.T, charm string, life time.Duration, model controller.Config) *deployment {
-	t.Helper()
-	return newDeploymentWith(t, life, lab.Options{Charm: charm, Model: model})
-}
-
-// newDeploymentWith is newDeploymentOf with other options of the lab.
+// newDeploymentWith is newDeployment with another life and other options of the lab.
 func newDeploymentWith(t *testing.T, life time.Duration, options lab.Options) *deployment {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), life)
 	t.Cleanup(cancel)
+	options.Charm = cmp.Or(options.Charm, charmFile)
 	options.Progress, options.Patience = os.Stderr, probePatience
-	// Most of what has not moved to Juju's own controller can be tried on it.
-	options.Juju = options.Juju || os.Getenv("LAB_JUJU") != ""
 	l, err := lab.New(ctx, options)
 	require.NoError(t, err)
 	stop := machine.CloseOnSignal(l.Net)

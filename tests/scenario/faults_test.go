@@ -144,7 +144,7 @@ func (d *deployment) processFaults(t *testing.T) {
 		unnoticed(t, d.measure(t, time.Second, func() {
 			for _, unit := range d.units() {
 				since := time.Now()
-				d.run(t, d.machineOf(t, unit), "systemctl restart 'jujud-unit-*.service'")
+				d.run(t, d.machineOf(t, unit), "systemctl restart 'jujud-*'")
 				err := d.WaitEvent(d.ctx, since, func(e lab.Event) bool {
 					return e.Unit == unit && e.Kind == lab.AgentConnected
 				})

@@ -18,7 +18,7 @@ import (
 // newJuju makes a lab with Juju's own controller, without applications.
 func newJuju(t *testing.T) *deployment {
 	t.Helper()
-	return newDeploymentWith(t, deploymentLife, lab.Options{Charm: charmFile, Juju: true})
+	return newDeploymentWith(t, deploymentLife, lab.Options{Juju: true})
 }
 
 // juju types a command, such as "config keepalived port", which must work, and returns what

@@ -13,7 +13,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"keepalived-charm/tests/controller"
 	"keepalived-charm/tests/lab"
 	"keepalived-charm/tests/patience"
 )
@@ -59,7 +58,7 @@ func deployKillable(t *testing.T) (*deployment, map[string][]string) {
 	if killAll() {
 		life = 2 * time.Hour
 	}
-	d := newDeploymentOf(t, killable(t), life, controller.Config{})
+	d := newDeploymentWith(t, life, lab.Options{Charm: killable(t)})
 	require.NoError(t, d.Deploy(d.ctx, "haproxy", "haproxy", 3, nil))
 	before := map[string][]string{}
 	for _, m := range d.Net.Machines() {

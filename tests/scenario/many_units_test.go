@@ -10,7 +10,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"keepalived-charm/tests/controller"
 	"keepalived-charm/tests/lab"
 	"keepalived-charm/tests/poll"
 )
@@ -36,7 +35,7 @@ const callsPerHook = 80
 func TestManyUnits(t *testing.T) {
 	t.Parallel()
 	count := manyUnits(t)
-	d := newDeploymentFor(t, deploymentLife, controller.Config{})
+	d := newDeployment(t)
 	began := time.Now()
 	require.NoError(t, d.StandardOf(d.ctx, count, serving()))
 	t.Logf("%d units after %.0f s", count, time.Since(began).Seconds())

@@ -9,7 +9,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"keepalived-charm/tests/controller"
 	"keepalived-charm/tests/lab"
 )
 
@@ -43,8 +42,7 @@ func TestRevisionBefore(t *testing.T) {
 	standbys := d.standbys(t, holder)
 	order := []string{d.unitOn(t, standbys[0]), d.unitOn(t, holder), d.unitOn(t, standbys[1])}
 	for _, step := range []struct {
-		name, id string
-		charm    controller.Charm
+		name, id, charm string
 	}{
 		{"back, and a change meanwhile: clients notice nothing", "51", before},
 		{"up again, and another change: clients notice nothing", "52", d.Charm()},
@@ -71,12 +69,12 @@ func TestRevisionBefore(t *testing.T) {
 // unitByUnit refreshes to a charm, one unit after the other. All run hooks all the time,
 // with the charm that they have so far. between is called after each with how many have
 // followed.
-func (d *deployment) unitByUnit(t *testing.T, c controller.Charm, order []string, between func(followed int)) {
+func (d *deployment) unitByUnit(t *testing.T, charm string, order []string, between func(followed int)) {
 	t.Helper()
 	for _, unit := range order {
 		require.NoError(t, d.HoldAgent(d.ctx, unit, true))
 	}
-	require.NoError(t, d.RefreshTo(c))
+	require.NoError(t, d.RefreshTo(charm))
 	for n, unit := range order {
 		since := time.Now()
 		require.NoError(t, d.HoldAgent(d.ctx, unit, false))

@@ -19,7 +19,7 @@ import (
 // signalAgent sends a signal to the processes of a unit's agent.
 func (d *deployment) signalAgent(t *testing.T, unit, signal string) {
 	t.Helper()
-	d.run(t, d.machineOf(t, unit), "systemctl kill --signal="+signal+" jujud-unit-"+strings.ReplaceAll(unit, "/", "-")+".service")
+	d.run(t, d.machineOf(t, unit), "systemctl kill --signal="+signal+" 'jujud-*'")
 }
 
 // addresses lists where the units' advertisements come from.

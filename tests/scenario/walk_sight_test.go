@@ -24,7 +24,7 @@ type unitSight struct {
 	loopback []string
 	verdict  string
 	// changes counts the hooks since the last step that changed the machine.
-	changes string
+	changes int
 }
 
 // daemonSight is what keepalived's report says (vrrp_json.c).
@@ -44,9 +44,8 @@ dir=$(tr '\0' '\n' </proc/$pid/environ | sed -n 's/^TMPDIR=//p')
 report=/proc/$pid/root${dir:-/tmp}/keepalived.json
 `
 
-// sightScript prints one KEY=VALUE in a line; $1 is since when changes count, in
-// seconds since 1970. The report of an earlier call is
-// taken away first; keepalived writes a new one on its JSON signal.
+// sightScript prints one KEY=VALUE in a line. The report of an earlier call is taken away
+// first; keepalived writes a new one on its JSON signal.
 const sightScript = `
 fragment=/etc/keepalived/charm.d/keepalived.conf
 state=/var/lib/keepalived-charm/keepalived
@@ -57,7 +56,6 @@ echo owed=$(ls $state/owed)
 echo pinned=$(cat $state/pinned 2>/dev/null)
 echo loopback=$(ip -oneline address show dev lo | awk '{ sub("/.*", "", $4); print $4 }' | sort)
 echo verdict=$(sed 's/.*"verdict":"\([a-z]*\)".*/\1/' /run/keepalived-charm/keepalived/status.json)
-echo changes=$(journalctl --quiet --output=cat --since=@$1 --unit='jujud-unit-keepalived-*' | grep -c 'changing this machine')
 pid=$(systemctl show --property=MainPID --value keepalived.service)
 ` + reportPath + `rm -f $report
 kill -s $(keepalived --signum=JSON) $pid
@@ -88,7 +86,11 @@ func (w *walker) sight(id string) (unitSight, error) {
 	if err != nil {
 		return unitSight{}, err
 	}
-	r, err := m.Exec(w.ctx, "sh", "-c", sightScript, "sh", fmt.Sprint(w.steps[len(w.steps)-1].from.Unix()))
+	r, err := m.Exec(w.ctx, "sh", "-c", sightScript)
+	if err != nil {
+		return unitSight{}, err
+	}
+	changes, err := w.Logged(w.ctx, id, w.steps[len(w.steps)-1].from, "changing this machine")
 	if err != nil {
 		return unitSight{}, err
 	}
@@ -98,7 +100,7 @@ func (w *walker) sight(id string) (unitSight, error) {
 		values[k] = v
 	}
 	s := unitSight{id: id, parameters: values["parameters"], priority: values["priority"], owed: values["owed"],
-		pinned: values["pinned"], loopback: strings.Fields(values["loopback"]), verdict: values["verdict"], changes: values["changes"]}
+		pinned: values["pinned"], loopback: strings.Fields(values["loopback"]), verdict: values["verdict"], changes: len(changes)}
 	if s.peers, err = strconv.Atoi(values["peers"]); err != nil {
 		return s, fmt.Errorf("machine %s: no configuration: %s", id, r.Stderr)
 	}

@@ -13,7 +13,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"keepalived-charm/tests/controller"
 	"keepalived-charm/tests/lab"
 )
 
@@ -86,7 +85,7 @@ func TestRandomWalk(t *testing.T) {
 func walk(t *testing.T, seed, steps int64) {
 	t.Logf("a walk of %d transitions, to be repeated with WALK_SEED=%d", steps, seed)
 	w := &walker{t: t, random: rand.New(rand.NewPCG(uint64(seed), 0)), options: serving(), services: map[string]fault{}, dark: map[string]bool{}}
-	w.deployment = newDeploymentFor(t, deploymentLife+time.Duration(steps)*stepLife, controller.Config{RetryMin: time.Second, RetryMax: 2 * time.Second})
+	w.deployment = newDeploymentWith(t, deploymentLife+time.Duration(steps)*stepLife, lab.Options{Retry: 2 * time.Second})
 	require.NoError(t, w.Standard(w.ctx, w.options))
 	w.consume(t, "kubernetes-worker", website, worker)
 	w.ready(t)

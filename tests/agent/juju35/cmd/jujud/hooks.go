@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/juju/loggo"
@@ -14,9 +15,10 @@ import (
 	"github.com/juju/juju/cmd/jujud/agent/agentconf"
 )
 
-// setupLogging is Juju's, and has the hooks of a machine's units noted in a file, with times
-// that Juju's own logs have to the second only:
+// setupLogging is Juju's, and has noted in a file which hooks a machine's units ran and what
+// they said, with times that Juju's own logs have to the second only:
 //
+//	2026-11-29T13:53:29.100456Z keepalived/0 says changing this machine: ...
 //	2026-11-29T13:53:29.123456Z keepalived/0 config-changed
 func setupLogging(context *loggo.Context, config coreagent.Config) {
 	agentconf.SetupAgentLogging(context, config)
@@ -30,7 +32,7 @@ func setupLogging(context *loggo.Context, config coreagent.Config) {
 	}
 }
 
-// hookWriter notes each hook that a unit has run.
+// hookWriter notes each hook that a unit has run, and the first line of what it logs.
 type hookWriter struct{ file, unit string }
 
 // ran is what Juju logs of a hook (github.com/juju/juju/worker/uniter/operation/runhook.go).
@@ -38,11 +40,17 @@ var ran = regexp.MustCompile(`^ran "([a-z-]+)" hook `)
 
 // Write is part of loggo.Writer.
 func (w *hookWriter) Write(entry loggo.Entry) {
-	if entry.Module != "juju.worker.uniter.operation" {
-		return
-	}
-	hook := ran.FindStringSubmatch(entry.Message)
-	if hook == nil {
+	var note string
+	switch entry.Module {
+	case "unit." + w.unit + ".juju-log":
+		note, _, _ = strings.Cut("says "+entry.Message, "\n")
+	case "juju.worker.uniter.operation":
+		hook := ran.FindStringSubmatch(entry.Message)
+		if hook == nil {
+			return
+		}
+		note = hook[1]
+	default:
 		return
 	}
 	f, err := os.OpenFile(w.file, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
@@ -50,5 +58,5 @@ func (w *hookWriter) Write(entry loggo.Entry) {
 		return // as with Juju's logs: a full disk ends no agent
 	}
 	defer f.Close()
-	fmt.Fprintln(f, entry.Timestamp.UTC().Format(time.RFC3339Nano), w.unit, hook[1])
+	fmt.Fprintln(f, entry.Timestamp.UTC().Format(time.RFC3339Nano), w.unit, note)
 }

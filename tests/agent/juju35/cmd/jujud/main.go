@@ -40,6 +40,8 @@ type options struct {
 	socket    string
 	hookTool  string
 	guarantee time.Duration
+	calls     string
+	retry     time.Duration
 }
 
 func main() {
@@ -68,6 +70,9 @@ func parse(args []string) (options, error) {
 	flags.StringVar(&o.hookTool, "hook-tool", "/usr/lib/juju-lab/jujuc", "hook tool `program`")
 	flags.DurationVar(&o.guarantee, "leader-guarantee", 5*time.Second,
 		"how long is-leader stays true without asking again; leases last twice as long (Juju: 30s)")
+	flags.StringVar(&o.calls, "calls", "/run/juju", "`directory` of what happens to units' calls, see type caller")
+	flags.DurationVar(&o.retry, "longest-retry", 0,
+		"the longest `time` until a hook that failed is run again; 0 for Juju's own: 5s, twice as long each time, at most 5m")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}

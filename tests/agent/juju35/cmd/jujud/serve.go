@@ -146,7 +146,10 @@ func manifolds(a *machineAgent, o options) dependency.Manifolds {
 			NewDeployContext: func(config deployer.ContextConfig) (deployer.Context, error) {
 				config.UnitManifolds = func(unit deployer.UnitManifoldsConfig) dependency.Manifolds {
 					unit.LeadershipGuarantee = o.guarantee
-					return deployer.UnitManifolds(unit)
+					workers := deployer.UnitManifolds(unit)
+					c := &calls{unit: unit.Agent.CurrentConfig().Tag(), dir: o.calls, retry: o.retry, known: map[string][]byte{}}
+					workers[apiCallerName] = c.wrap(workers[apiCallerName])
+					return workers
 				}
 				return deployer.NewNestedContext(config)
 			},
