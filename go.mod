@@ -48,3 +48,10 @@ require (
 	gopkg.in/gobwas/glob.v0 v0.2.3 // indirect
 	gopkg.in/yaml.v2 v2.4.0 // indirect
 )
+
+godebug (
+	rsa1024min=0
+	tlsmaxrsasize=16384
+	tlssha1=1
+	x509negativeserial=1
+)

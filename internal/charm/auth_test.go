@@ -33,6 +33,36 @@ func TestAPasswordComesFromASecretAndGoesNowhereElse(t *testing.T) {
 	require.Contains(t, charmtest.Run(t, "secret-changed", changed).Host.Keepalived.Loaded, "auth_pass hunter3\n")
 }
 
+// TestARouterThatBeginsWhileThePasswordChangesHasOneAsTheOthersDo, in the hook of a unit that
+// sees both changes: without one it would not hear the unit that saw the first alone.
+func TestARouterThatBeginsWhileThePasswordChangesHasOneAsTheOthersDo(t *testing.T) {
+	c := charmtest.NewCluster(t, clusterOptions())
+	c.Set(map[string]any{"virtual_ip": "10.10.74.250 10.10.74.251", "spread": true, "vrrp_version": "2", "advert_interval": 1, "vrrp_auth_secret": secret})
+	changes := func(password string) {
+		for _, n := range c.Nodes {
+			n.Juju.Secrets = map[string]map[string]string{secret: {"password": password}}
+			n.Await("secret-changed")
+		}
+	}
+	for range 2 {
+		c.Add()
+	}
+	changes("old")
+	rest(t, c)
+	c.Set(map[string]any{"virtual_ip": threeVIPs})
+	work(c, c.Nodes[0])
+	changes("new")
+	for _, password := range []string{"old", "new"} {
+		work(c, c.Nodes[1])
+		for _, n := range c.Nodes {
+			loaded := n.Host.Keepalived.Loaded
+			require.Equal(t, 3, strings.Count(loaded, "vrrp_instance"), loaded)
+			require.Equal(t, 3, strings.Count(loaded, "auth_pass "+password+"\n"), loaded)
+		}
+		rest(t, c)
+	}
+}
+
 func TestAPasswordIsHiddenWhereverItStands(t *testing.T) {
 	for _, line := range []string{
 		"auth_pass hunter2", "\tauth_pass\thunter2", "authentication { auth_pass hunter2", "@host auth_pass hunter2", "@^host  auth_pass \"hunter2 hunter2\"",

@@ -50,3 +50,23 @@ func TestADeadUnitIsFoundByAnyAddressThatItTold(t *testing.T) {
 		})
 	}
 }
+
+// TestADeadMachineWhoseUnitServesNothingKeepsNobodyOut: it cannot acknowledge anybody.
+func TestADeadMachineWhoseUnitServesNothingKeepsNobodyOut(t *testing.T) {
+	c := deployed(t, 3, map[string]any{"virtual_ip": ""})
+	c.PowerOff(c.Nodes[2])
+	c.Set(map[string]any{"virtual_ip": vip})
+	for range 4 {
+		for _, n := range c.Nodes[:2] {
+			n.Await("update-status")
+			work(c, n)
+		}
+		c.Pass(5)
+	}
+	for _, n := range c.Nodes[:2] {
+		require.Empty(t, n.Juju.Own("cluster:1")["aside"], c)
+		require.NotContains(t, n.Host.Checkers["keepalived"].Config, `"aside"`, c)
+		require.Contains(t, n.Juju.Status.String(), "active: VIP ready: ", c)
+	}
+	require.Len(t, c.Serving(), 1)
+}

@@ -1,12 +1,17 @@
 package checker
 
 import (
+	"bytes"
 	"context"
+	"crypto/rand"
+	"crypto/rsa"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/pem"
 	"fmt"
 	"io"
 	"log"
+	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -439,6 +444,9 @@ func TestHTTPSWithoutACAWorksWithAnyTLS(t *testing.T) {
 		"TLS 1.1":                  {MinVersion: tls.VersionTLS11, MaxVersion: tls.VersionTLS11},
 		"TLS 1.2 and RSA exchange": {MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_RSA_WITH_AES_128_GCM_SHA256}},
 		"TLS 1.3":                  {MinVersion: tls.VersionTLS13},
+		// What Go refuses unless go.mod says otherwise (godebug).
+		"a negative serial number": {Certificates: []tls.Certificate{negative(t)}},
+		"an RSA key of 1000 bits":  {Certificates: []tls.Certificate{small(t)}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := httptest.NewUnstartedServer(web())
@@ -448,6 +456,24 @@ func TestHTTPSWithoutACAWorksWithAnyTLS(t *testing.T) {
 			require.NoError(t, probe(t, healthcheck.Check{Type: healthcheck.HTTPS, Target: server.Listener.Addr().String(), Path: "/ok"}))
 		})
 	}
+}
+
+// negative is a certificate as old programs make themselves one.
+func negative(t *testing.T) tls.Certificate {
+	c := cheapCertificate(t)
+	const integer, one, length = 2, 1, 1 // X.690
+	at := bytes.Index(c.Certificate[0], []byte{integer, length, one})
+	require.Positive(t, at)
+	c.Certificate[0][at+2] = 0xff
+	return c
+}
+
+func small(t *testing.T) tls.Certificate {
+	key, err := rsa.GenerateKey(rand.Reader, 1000)
+	require.NoError(t, err)
+	text, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{SerialNumber: big.NewInt(1)}, &x509.Certificate{}, key.Public(), key)
+	require.NoError(t, err)
+	return tls.Certificate{Certificate: [][]byte{text}, PrivateKey: key}
 }
 
 // BenchmarkProbe shows what one check costs, the service's part included; CPU of

@@ -2,6 +2,8 @@ package decide
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"keepalived-charm/internal/config"
@@ -63,14 +65,18 @@ func (d Desired) password(o facts.Observed) (string, error) {
 	return o.Secret[passwordKey], nil
 }
 
-// runningPassword is the password of the parameters in use: the secret's, or,
-// until all units are ready for a changed one, the one applied last.
+// runningPassword is the password of the parameters in use: the secret's, or, until all
+// units are ready for a changed one, the one applied last. A router that begins meanwhile
+// has that of the others.
 func (d Desired) runningPassword(m facts.Machine, r Router) string {
-	switch r.Run.Auth {
-	case "":
-		return ""
-	case vrrp.Fingerprint(d.secret):
-		return d.secret
+	known := []string{"", d.secret, m.Applied.Routers[r.Number].Password}
+	for _, number := range slices.Sorted(maps.Keys(m.Applied.Routers)) {
+		known = append(known, m.Applied.Routers[number].Password)
+	}
+	for _, password := range known {
+		if vrrp.Fingerprint(password) == r.Run.Auth {
+			return password
+		}
 	}
 	return m.Applied.Routers[r.Number].Password
 }

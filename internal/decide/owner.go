@@ -3,7 +3,6 @@ package decide
 import (
 	"cmp"
 	"net/netip"
-	"path"
 	"slices"
 	"strings"
 	"time"
@@ -27,6 +26,10 @@ type Intrusion struct{ File, Setting, Effect string }
 // move there are five for each address.
 const slowest = 0.1
 
+// mostDelay is how many advertisement intervals an interface may be down unnoticed: less
+// (keepalived.conf(5), interface_up_down_delays).
+const mostDelay = 2
+
 // longestStartup is the longest startup_script_timeout that keepalived takes, in seconds.
 const longestStartup = 1000
 
@@ -39,7 +42,7 @@ func (d Desired) effect(s keepalived.Setting) string {
 	unknown := keepalived.Unknown(value)
 	switch s.Words[0] {
 	case "include":
-		if ours, err := path.Match(value, d.Layout.Fragment()); err == nil && ours {
+		if keepalived.Match(value, d.Layout.Fragment()) {
 			return "reads the charm's own files once more, by " + value
 		}
 	case "net_namespace":
@@ -64,6 +67,17 @@ func (d Desired) effect(s keepalived.Setting) string {
 			return hidden(value)
 		case !slices.Contains([]string{"off", "false", "no"}, value):
 			return "makes advertisements that other units drop"
+		}
+	case "interface_up_down_delays":
+		ours := slices.ContainsFunc(d.Addresses(), func(a netip.Addr) bool {
+			return slices.Contains(s.On, d.chosenFor[a]) || slices.ContainsFunc(s.On, keepalived.Unknown)
+		})
+		switch {
+		case !ours || value == "":
+		case unknown:
+			return hidden(value)
+		case s.Number >= mostDelay*run.Interval.Seconds():
+			return "keeps virtual IPs for two advertisement intervals or more where the link is down"
 		}
 	case "reload_check_config":
 		return "makes keepalived end or ignore changes when it reloads"

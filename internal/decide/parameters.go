@@ -40,7 +40,8 @@ func NeedsPlanned(o facts.Observed) bool {
 }
 
 // Probe lists the addresses of peers when it matters whether they are lost: while
-// not all units run what the options say, or list each other. Whether anything
+// not all units run what the options say, or list each other. One that serves nothing is
+// waited for too, see group.Unaware. Whether anything
 // answers there tells a lost peer from a slow one.
 func Probe(o facts.Observed) []netip.Addr {
 	d, err := Decide(o)
@@ -52,7 +53,7 @@ func Probe(o facts.Observed) []netip.Addr {
 	}
 	var list []netip.Addr
 	for _, p := range d.Peers {
-		if p.Serves {
+		if p.Serves || p.Member.Serves || p.Member.Knows != nil {
 			list = append(list, near(o.Machine, p)...)
 		}
 	}

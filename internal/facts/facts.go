@@ -7,7 +7,6 @@ import (
 	"cmp"
 	"maps"
 	"net/netip"
-	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -146,7 +145,7 @@ func (t Texts) owners() []Other {
 	find := func(pattern string) map[string]string {
 		found := map[string]string{}
 		for name, text := range t.Owned {
-			if matches, err := path.Match(pattern, name); err == nil && matches && name != t.Before {
+			if keepalived.Match(pattern, name) && name != t.Before {
 				found[name] = text
 			}
 		}

@@ -116,6 +116,29 @@ func TestWhatKeepalivedSaysOfAConfigurationFromBeforeTheCharmRefusesNothing(t *t
 	}
 }
 
+// TestScriptsOfTheOwnersUsersRefuseNothing: keepalived 2.2.7 ends its test by SIGTERM where
+// one has a user other than root.
+func TestScriptsOfTheOwnersUsersRefuseNothing(t *testing.T) {
+	m := newMachine(t)
+	fake, ends := filepath.Join(t.TempDir(), "keepalived"), m.programs.path("keepalived")
+	require.NoError(t, os.Rename(ends, fake))
+	// A shell that is started with a signal ignored goes on ignoring it; a Go program does not.
+	require.NoError(t, os.WriteFile(ends, []byte("#!/bin/sh\nkill -TERM $$\nexec "+fake+" \"$@\"\n"), 0o755))
+	m.put(layout.MainFile, "script_user nobody\n")
+	for fragment, refused := range map[string]string{"vrrp_instance x\n": "", "odd fragment\n": "warning: odd fragment"} {
+		err := m.Apply(m.l, step.Step{Action: step.Test, Files: []step.File{
+			{Path: layout.MainFile, Content: "include " + layout.ForeignFile + "\ninclude " + layout.FragmentDir + "/*.conf\n"},
+			{Path: m.l.Fragment(), Content: fragment},
+		}})
+		assert.Contains(t, m.says("tested"), "script_user nobody")
+		if refused == "" {
+			assert.NoError(t, err)
+		} else {
+			assert.ErrorContains(t, err, refused)
+		}
+	}
+}
+
 func TestTheTestSeesTheWholeConfigurationToCome(t *testing.T) {
 	m := newMachine(t)
 	other := layout.Layout{Application: "other"}

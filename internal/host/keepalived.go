@@ -74,7 +74,13 @@ const trackFiles = "run"
 
 // configTest returns what keepalived says about a configuration, by line.
 func configTest(path string) ([]string, error) {
-	out, err := run("keepalived", "--config-test", "--use-file", path)
+	test := []string{"keepalived", "--config-test", "--use-file", path}
+	out, err := run(test[0], test[1:]...)
+	if terminated(err) {
+		// 2.2.5 to 2.2.7 end their own test by SIGTERM before the verdict where a script of
+		// the machine's owner has a user other than root.
+		out, err = run("/bin/sh", append([]string{"-c", `trap "" TERM; exec "$@"`, "sh"}, test...)...)
+	}
 	var said []string
 	for line := range strings.Lines(out) {
 		if line = strings.TrimSpace(line); line != "" {
@@ -82,6 +88,17 @@ func configTest(path string) ([]string, error) {
 		}
 	}
 	return said, err
+}
+
+// terminated tells whether a program ended by SIGTERM, or says that another one did, as a
+// shell does.
+func terminated(err error) bool {
+	exit := (*exec.ExitError)(nil)
+	if !errors.As(err, &exit) {
+		return false
+	}
+	status, ok := exit.Sys().(syscall.WaitStatus)
+	return ok && (status.Signaled() && status.Signal() == syscall.SIGTERM || status.ExitStatus() == 128+int(syscall.SIGTERM))
 }
 
 // foreign is where a configuration from before the charm lies now; empty when
@@ -117,6 +134,9 @@ func (h *Host) included() map[string]string {
 		names, _ := filepath.Glob(h.path(pattern))
 		for _, name := range names[:min(len(names), most)] {
 			path := within(name)
+			if !keepalived.Match(pattern, path) {
+				continue
+			}
 			if strings.HasPrefix(path, layout.FragmentDir+"/") || path == layout.MainFile || path == layout.ForeignFile {
 				continue
 			}

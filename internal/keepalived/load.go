@@ -30,12 +30,27 @@ const fileMark = "# file: "
 // Load returns the text of a file as keepalived reads it: files that it includes behind the line
 // of the include, which has the pattern from the root; definitions replaced, without those and
 // without comments; a reference that is not known is $NAME. d are those of before, and changes.
-// find returns the files that match a pattern of path.Match, by path. A line with a condition
+// find returns the files whose path matches a pattern, see Match. A line with a condition
 // counts whatever the condition.
 func Load(d Definitions, file, text string, find func(pattern string) map[string]string) string {
 	l := loading{Definitions: d, find: find, files: mostFiles, bytes: mostBytes}
 	l.read(file, text, 0)
 	return l.text.String()
+}
+
+// Match tells whether a pattern of an include finds a path, by the rules of path.Match and of
+// glob(7): what begins with a dot is found by a pattern that does.
+func Match(pattern, name string) bool {
+	if found, err := path.Match(pattern, name); err != nil || !found {
+		return false
+	}
+	patterns := strings.Split(pattern, "/")
+	for n, part := range strings.Split(name, "/") {
+		if strings.HasPrefix(part, ".") && n < len(patterns) && !strings.HasPrefix(strings.TrimPrefix(patterns[n], `\`), ".") {
+			return false
+		}
+	}
+	return true
 }
 
 // Files lists the files that a loaded text is from.

@@ -30,6 +30,8 @@ func loads() map[string]struct {
 		"the words for an include": {map[string]string{"main": "include a\nincluder b\nincludem c\nincludew d\nincludeb e\nincludea f\n",
 			"a": "x_a", "b": "x_b", "c": "x_c", "d": "x_d", "e": "x_e", "f": "x_f"}, []string{"x_a", "x_b", "x_c", "x_d", "x_e", "x_f"}},
 		"wild cards and braces":        {map[string]string{"main": "include {a,b{1,2}}.conf\nincluder [cd]?\n", "a.conf": "x_a", "b2.conf": "x_b", "c1": "x_c", "e1": "x_e"}, []string{"x_a", "x_b", "x_c"}},
+		"no names with a dot":          {map[string]string{"main": "include d/*\nincluder e/.*\nincludem [.]f\n", "d/.a": "x_a", "d/b": "x_b", ".d/c": "x_c", "e/.d": "x_d", ".f": "x_f"}, []string{"x_b", "x_d"}},
+		"a comment in a class":         {map[string]string{"main": "include [!a]\nincluder [^b]\n", "a": "x_a", "b": "x_b"}, []string{"x_a"}},
 		"relative to who includes":     {map[string]string{"main": "include d/a", "d/a": "include b", "d/b": "x_b", "b": "x_c"}, []string{"x_b"}},
 		"no comment, and in a block":   {map[string]string{"main": "# include a\n! include a\nglobal_defs {\n  include b # a\n}\n", "a": "x_a", "b": "x_b"}, []string{"x_b"}},
 		"definitions":                  {map[string]string{"main": "$A=x_a\n  $B= x_b # comment\n$A 1\n${B}\n${A}_c\n$A_d\n"}, []string{"x_a", "x_a_c", "x_b"}},
@@ -57,7 +59,7 @@ func load(files map[string]string) string {
 	loaded := keepalived.Load(keepalived.Definitions{}, "/etc/main", files["main"], func(pattern string) map[string]string {
 		found := map[string]string{}
 		for name, text := range files {
-			if matches, err := path.Match(pattern, path.Join("/etc", name)); err == nil && matches {
+			if keepalived.Match(pattern, path.Join("/etc", name)) {
 				found[path.Join("/etc", name)] = text
 			}
 		}

@@ -8,7 +8,7 @@ import (
 )
 
 // Setting is one line of a configuration that concerns every instance: at top level or in
-// global_defs; or those on some interfaces, in a garp_group.
+// global_defs; or those on some interfaces, in a garp_group or interface_up_down_delays.
 type Setting struct {
 	// File is the one of a loaded text in which it stands.
 	File  string
@@ -32,6 +32,9 @@ func Settings(text string) []Setting {
 		switch depth := len(at.blocks); {
 		case depth == 0 || depth == 1 && at.block(0) == "global_defs":
 			list, groups = append(list, Setting{File: at.file, Words: words}), append(groups, 0)
+		case depth == 1 && at.block(0) == upDownDelays && len(words) > 1:
+			s := Setting{File: at.file, Words: append([]string{upDownDelays}, words[1:]...), On: words[:1]}
+			list, groups = append(list, s), append(groups, 0)
 		case at.block(0) != "garp_group":
 		case depth == 2 && at.block(1) == "interfaces":
 			on[at.top] = append(on[at.top], words...)
@@ -43,7 +46,10 @@ func Settings(text string) []Setting {
 	})
 	var all []Setting
 	for n, s := range list {
-		if s.On = on[groups[n]]; groups[n] == 0 || s.On != nil {
+		if groups[n] != 0 {
+			s.On = on[groups[n]]
+		}
+		if groups[n] == 0 || s.On != nil {
 			s.Number = math.NaN()
 			if len(s.Words) > 1 {
 				s.Address, _ = netip.ParseAddr(s.Words[1])
@@ -56,6 +62,9 @@ func Settings(text string) []Setting {
 	}
 	return all
 }
+
+// upDownDelays is a block with a line for each interface: name, down delay, up delay.
+const upDownDelays = "interface_up_down_delays"
 
 // place is where a line stands: in blocks, with the words before their braces, the outermost
 // first, of which top is the number and from the file in which it began.

@@ -28,6 +28,7 @@ func TestSettingsOfAnybodysConfiguration(t *testing.T) {
 		"of a group of interfaces":   {"garp_group {\n interfaces {\n eth0 eth1\n eth2 }\n gna_interval 2\n}", []string{"gna_interval 2 on eth0 eth1 eth2"}},
 		"of each group for its own":  {"garp_group { interface eth0\n garp_interval 1 }\ngarp_group\n{\n interface eth1\n garp_interval 2 }", []string{"garp_interval 1 on eth0", "garp_group", "garp_interval 2 on eth1"}},
 		"no group of none":           {"garp_group {\n garp_interval 2\n}", nil},
+		"of interfaces' delays":      {"interface_up_down_delays {\n eth0 1.5 30\n eth1\n}", []string{"interface_up_down_delays 1.5 30 on eth0"}},
 		"with a condition":           {"global_defs {\n @blue vrrp_strict\n@^red a\n}", []string{"vrrp_strict", "a"}},
 		"a line that goes on":        {"global_defs {\n vrrp_garp_interval \\\n 3\n}", []string{"vrrp_garp_interval 3"}},
 		"behind an end that is none": {"}\n}\nnet_namespace x", []string{"net_namespace x"}},

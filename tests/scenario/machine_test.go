@@ -24,6 +24,12 @@ global_defs {
     vrrp_strict
     vrrp_garp_interval 0
     vrrp_gna_interval 0
+    enable_script_security
+    script_user nobody
+}
+vrrp_script fine {
+    script "/bin/true"
+    interval 2
 }
 vrrp_instance by_hand {
     interface eth0
@@ -31,6 +37,9 @@ vrrp_instance by_hand {
     priority 100
     virtual_ipaddress {
         10.10.74.20$(hostname | tail -c 2)/24
+    }
+    track_script {
+        fine
     }
 }
 CONF
