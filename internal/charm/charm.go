@@ -220,7 +220,7 @@ func keep(obs *facts.Observed, refusal error, j Model, m Machine) error {
 	if err != nil {
 		return nil // it has settled
 	}
-	if obs.Machine, err = m.Observe(want.Layout); err != nil || obs.Machine.Version == "" {
+	if obs.Machine, err = m.Observe(want.Layout); err != nil || obs.Machine.Version == "" && !obs.Machine.Active {
 		return err // without keepalived there is nothing to keep
 	}
 	return apply(obs, plan.Keep(want, *obs, refusal), j, m)
@@ -242,6 +242,12 @@ func reach(obs facts.Observed, j Model, m Machine) (outcome, error) {
 	if err == nil {
 		steps = plan.Steps(want, obs)
 	}
+	// Installing comes last where the daemon runs without its program. It may be refused; what
+	// was done before is told.
+	last := steps[len(steps):]
+	if n := len(steps) - 1; n > 0 && steps[n].Action == step.InstallPackage {
+		steps, last = steps[:n], steps[n:]
+	}
 	if applyErr := apply(&obs, steps, j, m); applyErr != nil {
 		err = applyErr
 	}
@@ -257,6 +263,9 @@ func reach(obs facts.Observed, j Model, m Machine) (outcome, error) {
 	}
 	want.TellVerdict(obs)
 	if err := publish(want.Publish, obs, j); err != nil {
+		return outcome{}, err
+	}
+	if err := apply(&obs, last, j, m); err != nil {
 		return outcome{}, err
 	}
 	if err := tellVersion(obs, j, m); err != nil {

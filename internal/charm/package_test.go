@@ -58,6 +58,38 @@ func TestAPackageRemovedByHandComesBack(t *testing.T) {
 	require.Empty(t, back.Stale())
 }
 
+// TestAnOperatorIsObeyedWhileTheDaemonRunsAndItsProgramDoesNot: something that the program
+// needs is gone, and cannot be brought back.
+func TestAnOperatorIsObeyedWhileTheDaemonRunsAndItsProgramDoesNot(t *testing.T) {
+	s := with(holding(t, "true"), func(s *charmtest.State) { s.Host.Installed, s.Host.Held = false, true })
+	for _, parameters := range []map[string]any{nil, {"force": true}} {
+		s.Juju.Parameters = parameters
+		paused := act(t, "pause", s)
+		require.Contains(t, paused.Host.Checkers["keepalived"].Config, `"aside": "paused"`, parameters)
+		require.Empty(t, paused.Stale())
+		paused.Juju.Parameters = nil
+		resumed := act(t, "resume", paused.State)
+		require.Empty(t, resumed.Juju.Failure)
+		require.NotContains(t, resumed.Host.Checkers["keepalived"].Config, `"aside"`, parameters)
+		require.Empty(t, resumed.Stale())
+	}
+}
+
+// TestAStandbyWhoseProgramDoesNotRunStandsAsideForTheOthers, which change what all share.
+func TestAStandbyWhoseProgramDoesNotRunStandsAsideForTheOthers(t *testing.T) {
+	c := newCluster(t, 2)
+	standby := c.Nodes[1]
+	standby.Host.Installed, standby.Host.Held = false, true
+	c.Set(map[string]any{"router_id": 42})
+	work(c, c.Nodes[0])
+	standby.Pending = slices.DeleteFunc(standby.Pending, func(hook string) bool { return hook == "config-changed" })
+	work(c, standby)
+	require.Equal(t, "blocked: keepalived is held and cannot be installed: apt-mark unhold keepalived", standby.Juju.Status.String())
+	require.NotEmpty(t, standby.Juju.Own("cluster:1")["aside"], c)
+	require.Contains(t, standby.Host.Checkers["keepalived"].Config, `"aside"`)
+	require.Len(t, c.Serving(), 1)
+}
+
 // TestAnEmptyVirtualIPEndsWhatIsServedWithoutThePackage, which nothing needs then, and who needs
 // it again installs it.
 func TestAnEmptyVirtualIPEndsWhatIsServedWithoutThePackage(t *testing.T) {

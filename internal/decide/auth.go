@@ -2,8 +2,6 @@ package decide
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 
 	"keepalived-charm/internal/config"
@@ -69,14 +67,19 @@ func (d Desired) password(o facts.Observed) (string, error) {
 // units are ready for a changed one, the one applied last. A router that begins meanwhile
 // has that of the others.
 func (d Desired) runningPassword(m facts.Machine, r Router) string {
-	known := []string{"", d.secret, m.Applied.Routers[r.Number].Password}
-	for _, number := range slices.Sorted(maps.Keys(m.Applied.Routers)) {
-		known = append(known, m.Applied.Routers[number].Password)
+	applied := m.Applied.Routers[r.Number].Password
+	switch r.Run.Auth {
+	case "":
+		return ""
+	case vrrp.Fingerprint(d.secret):
+		return d.secret
+	case vrrp.Fingerprint(applied):
+		return applied
 	}
-	for _, password := range known {
-		if vrrp.Fingerprint(password) == r.Run.Auth {
-			return password
+	for _, other := range m.Applied.Routers {
+		if vrrp.Fingerprint(other.Password) == r.Run.Auth {
+			return other.Password
 		}
 	}
-	return m.Applied.Routers[r.Number].Password
+	return applied
 }

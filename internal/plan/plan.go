@@ -75,11 +75,17 @@ func Settle(o facts.Observed, why error) []step.Step {
 func Keep(d decide.Desired, o facts.Observed, why error) []step.Step {
 	config, obeys := d.Obeys(o.Machine)
 	if !obeys {
-		return append(beginsOrEnds(o), settle(o, why, d.Confirms(o.Machine))...)
+		return without(append(beginsOrEnds(o), settle(o, why, d.Confirms(o.Machine))...), step.InstallPackage)
 	}
 	owed := owe(map[step.FollowUp]bool{step.RestartChecker: true}, o.Machine)
 	o.Machine.Owed = append(slices.Clone(o.Machine.Owed), step.RestartChecker)
-	return slices.Concat(owed, []step.Step{{Action: step.Write, Files: []step.File{config}}}, Settle(o, why))
+	return without(slices.Concat(owed, []step.Step{{Action: step.Write, Files: []step.File{config}}}, Settle(o, why)), step.InstallPackage)
+}
+
+// without leaves out an action: in Keep the one that may have been refused, which would end
+// all that follows.
+func without(steps []step.Step, action step.Action) []step.Step {
+	return slices.DeleteFunc(steps, func(s step.Step) bool { return s.Action == action })
 }
 
 // beginsOrEnds notes that the unit departs or ends before anything else is done for it, and
@@ -167,10 +173,13 @@ func bar(m facts.Machine, due map[step.FollowUp]bool) {
 // serve plans for a unit that takes part, or is about to.
 func serve(d decide.Desired, o facts.Observed) []step.Step {
 	var steps []step.Step
-	if o.Machine.Version == "" {
+	daemon, others := changes(d, o.Machine)
+	// One whose program is gone while the daemon runs goes on with all that needs none: what
+	// brings it may be refused.
+	tests, lacks := len(daemon) > 0 || d.Tried != "", o.Machine.Version == ""
+	if lacks && (tests || !o.Machine.Active) {
 		steps = append(steps, step.Step{Action: step.InstallPackage})
 	}
-	daemon, others := changes(d, o.Machine)
 	due := due(d, o.Machine, slices.Concat(daemon, others))
 	if !o.Machine.Active || o.Machine.Disabled || o.Machine.ReloadHelps(d.Layout) {
 		due[step.Reload] = true
@@ -232,7 +241,11 @@ func serve(d decide.Desired, o facts.Observed) []step.Step {
 		// Now that no instance of the charm drops anything.
 		steps = append(steps, step.Step{Action: step.Admit, Addresses: filtered})
 	}
-	return append(steps, forget(due, o.Machine)...)
+	steps = append(steps, forget(due, o.Machine)...)
+	if lacks && !tests && o.Machine.Active {
+		steps = append(steps, step.Step{Action: step.InstallPackage})
+	}
+	return steps
 }
 
 // withdraw plans for a unit that serves nothing (any more).
