@@ -10,6 +10,8 @@ import (
 
 	"keepalived-charm/internal/charmtest"
 	"keepalived-charm/internal/endpoint"
+	"keepalived-charm/internal/group"
+	"keepalived-charm/internal/healthcheck"
 )
 
 // TestAUnitThatDepartsChangesNothingAnyMore: in its last hooks it knows of no other, and
@@ -63,6 +65,24 @@ func TestAUnitThatDepartsChangesNothingAnyMore(t *testing.T) {
 			require.Contains(t, s.Host.Keepalived.Loaded, "virtual_router_id 51\n", "%s: one that begins anew", claim)
 			require.Empty(t, waits(t, s), claim)
 		}
+	}
+}
+
+// TestAUnitThatDepartsBeginsNoRouter: the others do not count it any more, and would find
+// what it took to be a stranger's.
+func TestAUnitThatDepartsBeginsNoRouter(t *testing.T) {
+	c := spreadOut(t, 2, "10.10.74.250 10.10.74.251")
+	s := *c.Nodes[1].State
+	delete(s.Juju.Relations[endpoint.Cluster]["cluster:1"], unit(0))
+	s = option(s, "virtual_ip", threeVIPs)
+	out := charmtest.RunHook(t, charmtest.Hook{Name: "cluster-relation-departed", Departing: unit(1)}, s)
+	require.NoError(t, out.Err)
+	for _, hook := range []string{"config-changed", "update-status", "juju-info-relation-broken"} {
+		config, err := healthcheck.Parse([]byte(out.Host.Files[out.Layout().CheckerConfig()]))
+		require.NoError(t, err)
+		require.Len(t, config.Instances, 3)
+		require.Equal(t, "while this unit leaves", group.ParseAside(config.Instances[2].Aside).String(), hook)
+		out.State = run(t, out.State, hook)
 	}
 }
 
