@@ -209,7 +209,7 @@ func (v View) announce(wanted vrrp.Parameters) *Announcement {
 			return &a
 		}
 	}
-	a.Round = v.lastRound() + 1
+	a.Round = min(v.lastRound()+1, mostRounds)
 	return &a
 }
 

@@ -256,3 +256,22 @@ func FuzzRouters(f *testing.F) {
 		}
 	})
 }
+
+// TestARoundThatOneSaysIsReadByAll, whatever a peer said: else none would count any more.
+func TestARoundThatOneSaysIsReadByAll(t *testing.T) {
+	const most = 1 << 30
+	for said, want := range map[int]int{0: 1, 7: 8, most - 1: most, most: most} {
+		v := standby()
+		v.Holds, v.Wanted = true, parameters(51)
+		v.Peers[0].Round = said
+		d := group.Decide(v)
+		require.NotNil(t, d.Next)
+		bag := juju.Databag{}
+		group.Word{Serves: true, Runs: d.Run, Next: d.Next, Round: d.Round}.Write(bag, 0)
+		read := group.Routers(bag)[0]
+		require.Equal(t, d.Next, read.Next, said)
+		require.Equal(t, want, read.Next.Round)
+		require.Equal(t, want, read.Round)
+	}
+	require.Zero(t, group.Routers(juju.Databag{"protocol": "1", "round": "1073741825"})[0].Round)
+}

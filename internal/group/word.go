@@ -125,14 +125,14 @@ type Announcement struct {
 	Parameters vrrp.Parameters
 	Holder     juju.Unit
 	// Round is higher than that of every announcement which the holder knew, 1 to
-	// lastRound.
+	// mostRounds.
 	Round int
 	// Since is when the holder's reign began, in seconds since 1970.
 	Since int64
 }
 
-// lastRound bounds what a peer may say, so that there is always one more.
-const lastRound = 1 << 30
+// mostRounds bounds what a peer may say. Nobody gets there, unless a peer says so.
+const mostRounds = 1 << 30
 
 // After tells whether an announcement counts more than another of the same
 // parameters; all units must see it alike. One of a reign before may have the same round:
@@ -160,7 +160,7 @@ func ParseAnnouncement(s string) *Announcement {
 	if a.Holder, err = juju.ParseUnit(holder); err != nil {
 		return nil
 	}
-	if a.Round, err = strconv.Atoi(round); err != nil || a.Round > lastRound {
+	if a.Round, err = strconv.Atoi(round); err != nil || a.Round > mostRounds {
 		return nil
 	}
 	if a.Since, err = strconv.ParseInt(since, 10, 64); err != nil {
@@ -263,7 +263,7 @@ func (w Word) Write(bag juju.Databag, number int) {
 func read(bag juju.Databag, number int) Word {
 	text := func(name string) string { return bag[key(name, number)] }
 	w := Word{Serves: text(runsKey) != "", Announces: text(nextKey) != "", Aside: ParseAside(text(asideKey))}
-	if n, err := strconv.Atoi(text(roundKey)); err == nil && n > 0 && n < lastRound {
+	if n, err := strconv.Atoi(text(roundKey)); err == nil && n > 0 && n <= mostRounds {
 		w.Round = n
 	}
 	if bag[protocolKey] != strconv.Itoa(Protocol) {

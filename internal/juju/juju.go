@@ -22,11 +22,12 @@ type Unit struct {
 
 // ParseUnit returns an error unless s is a unit name as Juju writes it (names/v5,
 // ApplicationSnippet and NumberSnippet): words of small letters and digits, joined by
-// hyphens, a letter in each and first of all; a slash and a number.
+// hyphens, a letter in each and first of all; a slash and a number. Its agent's directory,
+// unit-NAME-NUMBER, has at most 255 bytes (NAME_MAX).
 func ParseUnit(s string) (Unit, error) {
 	application, digits, _ := strings.Cut(s, "/")
 	number, err := strconv.Atoi(digits)
-	if err != nil || number < 0 || strconv.Itoa(number) != digits || !isApplication(application) {
+	if err != nil || len("unit-"+s) > 255 || number < 0 || strconv.Itoa(number) != digits || !isApplication(application) {
 		return Unit{}, fmt.Errorf("cannot use %q as a unit name", s)
 	}
 	return Unit{Application: application, Number: number}, nil

@@ -133,6 +133,14 @@ func FuzzNetwork(f *testing.F) {
 	})
 }
 
+// TestNoUnitHasANameThatNoDirectoryCanHave: its agent's is unit-NAME-NUMBER.
+func TestNoUnitHasANameThatNoDirectoryCanHave(t *testing.T) {
+	for length, known := range map[int]bool{1: true, 248: true, 249: false, 130_000: false} {
+		_, err := juju.ParseUnit(strings.Repeat("a", length) + "/1")
+		assert.Equal(t, known, err == nil, length)
+	}
+}
+
 func TestUnitsAndStatusesReadAsJujuShowsThem(t *testing.T) {
 	assert.Equal(t, "", juju.Unit{}.String())
 	assert.Equal(t, "keepalived/2", juju.Unit{Application: "keepalived", Number: 2}.String())
