@@ -114,6 +114,8 @@ func nameless(text string) string {
 	text = regexp.MustCompile(`keepalived/\d+`).ReplaceAllString(text, "keepalived/N")
 	text = regexp.MustCompile(`haproxy/\d+`).ReplaceAllString(text, "haproxy/N")
 	text = regexp.MustCompile(`\bknows=.*`).ReplaceAllStringFunc(text, func(knows string) string {
+		// Nor does it matter how often a unit began, but that it has.
+		knows = regexp.MustCompile(`:[1-9]\d*`).ReplaceAllString(knows, ":begun")
 		return regexp.MustCompile(`\d+:`).ReplaceAllString(knows, "N:")
 	})
 	text = regexp.MustCompile(`unit-keepalived-\d+`).ReplaceAllString(text, "unit-keepalived-N")
