@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -50,6 +49,31 @@ var built struct {
 	programs Programs
 }
 
+// Prepare returns the image of machines and the lab's programs. What is not there is made,
+// both at once: either takes minutes the first time.
+func Prepare(ctx context.Context, progress io.Writer) (*machine.BaseImage, Programs, error) {
+	progress = &lines{to: progress}
+	var programs Programs
+	var failed error
+	var group sync.WaitGroup
+	group.Go(func() { programs, failed = Build(ctx, progress) })
+	image, err := machine.EnsureBase(ctx, progress)
+	group.Wait()
+	return image, programs, errors.Join(err, failed)
+}
+
+// lines lets several write.
+type lines struct {
+	mu sync.Mutex
+	to io.Writer
+}
+
+func (l *lines) Write(line []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.to.Write(line)
+}
+
 // Build compiles Juju's agent, controller and client (minutes the first time), the
 // hook tools and the probe, once in a process. What is up to date takes some seconds.
 func Build(ctx context.Context, progress io.Writer) (Programs, error) {
@@ -75,42 +99,69 @@ func build(ctx context.Context, progress io.Writer) (Programs, error) {
 	if err := os.MkdirAll(p.Dir, 0o755); err != nil {
 		return Programs{}, fmt.Errorf("cannot build the lab's programs: %w", err)
 	}
-	for _, b := range []struct{ module, pkg, program string }{
-		{"agent/juju35", ".", "unit-agent-3.5"},
-		{"agent/juju35", "./cmd/jujud", "jujud"},
-		{"agent/juju35", "./cmd/controller", "controller"},
-		{"agent/juju35", "./cmd/juju", "juju"},
-		{".", "./cmd/hooktool", "hooktool"},
-		{".", "./cmd/lab-probe", "lab-probe"},
-		{".", "./cmd/lab-killer", "lab-killer"},
+	for _, m := range []struct {
+		what, module string
+		programs     map[string]string // what go build calls them, to what the lab does
+	}{
+		{"Juju's agent, controller and client", "agent/juju35", map[string]string{"juju35": "unit-agent-3.5", "jujud": "jujud", "controller": "controller", "juju": "juju"}},
+		{"the lab's programs", ".", map[string]string{"hooktool": "hooktool", "lab-probe": "lab-probe", "lab-killer": "lab-killer"}},
 	} {
-		timer := time.AfterFunc(5*time.Second, func() {
-			fmt.Fprintf(progress, "building %s (the first time takes some minutes)\n", b.program)
-		})
-		// The name changes last, from one that is this lab's own: machines may be
-		// running the old program, and other labs may build at the same time.
-		target := filepath.Join(p.Dir, b.program)
-		draft := fmt.Sprintf("%s.%x", target, rand.Uint64())
-		// Over a program that is as it would be, go build links nothing.
-		err := copyProgram(target, draft)
-		if err != nil && !errors.Is(err, os.ErrNotExist) {
-			_ = os.Remove(draft) // if it got that far
-			return Programs{}, fmt.Errorf("cannot build %s: %w", b.program, err)
-		}
-		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-buildvcs=false", "-o", draft, b.pkg)
-		cmd.Dir = filepath.Join(root, b.module)
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-mod=readonly")
-		out, err := cmd.CombinedOutput()
-		timer.Stop()
-		if err == nil {
-			err = os.Rename(draft, target)
-		}
-		if err != nil {
-			_ = os.Remove(draft) // if it got that far
-			return Programs{}, fmt.Errorf("cannot build %s: %w: %s", b.program, err, strings.TrimSpace(string(out)))
+		if err := buildModule(ctx, filepath.Join(root, m.module), p.Dir, m.programs, sayer(progress, m.what)); err != nil {
+			return Programs{}, fmt.Errorf("cannot build %s: %w", m.what, err)
 		}
 	}
 	return p, nil
+}
+
+// sayer says what takes longer than some seconds, what is fetched for it, and how long it
+// took in the end.
+func sayer(progress io.Writer, what string) func(fetched int) {
+	began := time.Now()
+	timer := time.AfterFunc(5*time.Second, func() {
+		fmt.Fprintf(progress, "building %s (the first time takes some minutes)\n", what)
+	})
+	return func(fetched int) {
+		if !timer.Stop() {
+			fmt.Fprintf(progress, "built %s: %v, %d modules downloaded\n", what, time.Since(began).Round(time.Second), fetched)
+		}
+	}
+}
+
+// buildModule builds programs of a module, all at once, into a directory.
+func buildModule(ctx context.Context, module, dir string, programs map[string]string, built func(fetched int)) error {
+	drafts, err := os.MkdirTemp(dir, "drafts-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(drafts)
+	args := []string{"build", "-trimpath", "-ldflags=-s -w", "-buildvcs=false", "-o", drafts + "/"}
+	for name, program := range programs {
+		// Over a program that is as it would be, go build links nothing.
+		if err := copyProgram(filepath.Join(dir, program), filepath.Join(drafts, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+		pkg := "./cmd/" + name
+		if name == filepath.Base(module) {
+			pkg = "."
+		}
+		args = append(args, pkg)
+	}
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Dir = module
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-mod=readonly")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%w: %s", err, strings.TrimSpace(string(out)))
+	}
+	built(strings.Count(string(out), "go: downloading "))
+	// The name changes last: machines may be running the old program, and other labs may build
+	// at the same time.
+	for name, program := range programs {
+		if err := os.Rename(filepath.Join(drafts, name), filepath.Join(dir, program)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func copyProgram(from, to string) error {

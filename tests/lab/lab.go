@@ -79,11 +79,7 @@ func New(ctx context.Context, o Options) (*Lab, error) {
 	if err != nil {
 		return nil, err
 	}
-	image, err := machine.EnsureBase(ctx, o.Progress)
-	if err != nil {
-		return nil, err
-	}
-	programs, err := Build(ctx, o.Progress)
+	image, programs, err := Prepare(ctx, o.Progress)
 	if err != nil {
 		return nil, err
 	}

@@ -32,11 +32,7 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	// Not in the time of a test: either takes minutes, once.
-	_, err := machine.EnsureBase(context.Background(), os.Stderr)
-	if err == nil {
-		_, err = lab.Build(context.Background(), os.Stderr)
-	}
-	if err != nil {
+	if _, _, err := lab.Prepare(context.Background(), os.Stderr); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
