@@ -42,11 +42,9 @@ help:
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 12
 
 # Scenarios that make test runs on either base: deployment, upgrade, agreement, health,
-# options, strangers, status and units. On bookworm also what an operator types, what a
-# machine's owner does to the machine, neighbouring revisions and the one before. lab-core
-# ends with what took longest.
+# options, strangers, status and units. On bookworm it runs all. lab-core ends with what took
+# longest.
 CORE := TestFromDeployToSurvivingADeadMachine|TestUpgradeFromThePythonCharm|TestUpgradeOfASingleUnit|TestAgreement|TestHealthChecks|TestOptions|TestStrangers|TestStatusFollows|TestUnitsComeAndGo
-HOST := TestTheOperatorsVeryCommands|TestHostAddresses|TestOwnersDefaults|TestTrackFilesThatAreNotFollowed|TestServiceOnTheVIPOnly|TestKeepalivedOfTheMachinesOwner|TestRevisions|TestRevisionBefore
 SCENARIOS ?= $(CORE)
 
 .PHONY: charm
@@ -64,9 +62,9 @@ charms: ## Pack the charm for every architecture
 	@for arch in $(ARCHS); do $(MAKE) charm ARCH=$$arch; done
 
 .PHONY: test
-test: deps keepaliveds unit lab-itself ## Unit, and the most important scenarios on Debian 12 and 13; installs what it needs (root)
-	@$(MAKE) lab-core BASE=bookworm SCENARIOS='$(CORE)|$(HOST)'
-	@$(MAKE) lab-core BASE=trixie SCENARIOS='$(CORE)'
+test: deps keepaliveds unit lab-itself ## Unit, all scenarios on Debian 12, the most important on 13; installs what it needs (root)
+	@$(MAKE) lab-core BASE=bookworm SCENARIOS='Test.*' LABS=3 LAB_TIMEOUT=65m
+	@$(MAKE) lab-core BASE=trixie SCENARIOS='$(CORE)' LABS=3 LAB_TIMEOUT=25m
 
 .PHONY: unit
 unit: lint ## Fast checks without root: gofmt, vet, staticcheck, tests with -race, fuzz seeds, golden files

@@ -377,9 +377,9 @@ func (l *Lab) HoldAgent(ctx context.Context, unit string, hold bool) error {
 	if err != nil {
 		return err
 	}
-	script := "touch " + heldFile(unit)
+	script := "touch " + callsFile(unit, "held")
 	if !hold {
-		script = "rm " + heldFile(unit) + "; systemctl restart " + jujudName(strings.TrimPrefix(m.Name, "juju-"))
+		script = "rm " + callsFile(unit, "held") + "; systemctl restart " + jujudName(strings.TrimPrefix(m.Name, "juju-"))
 	}
 	_, err = m.Run(ctx, script)
 	return err

@@ -34,9 +34,30 @@ func jujudName(id string) string { return "jujud-machine-" + id }
 // tests/agent/juju35/cmd/jujud.
 const unitCalls = "/run/juju"
 
-// heldFile keeps a unit from learning that its application has gone to another charm.
-func heldFile(unit string) string {
-	return unitCalls + "/unit-" + strings.ReplaceAll(unit, "/", "-") + ".held"
+// callsFile is such a file of a unit: held keeps it from learning that its application has
+// gone to another charm, refused has the calls that fail once.
+func callsFile(unit, kind string) string {
+	return unitCalls + "/unit-" + strings.ReplaceAll(unit, "/", "-") + "." + kind
+}
+
+// Refuse has the controller refuse a unit's next calls of methods, such as
+// Uniter.CommitHookChanges, once for each.
+func (l *Lab) Refuse(ctx context.Context, unit string, methods ...string) error {
+	m, err := l.MachineOf(unit)
+	if err != nil {
+		return err
+	}
+	return m.WriteFile(ctx, callsFile(unit, "refused"), []byte(strings.Join(methods, "\n")), 0o644)
+}
+
+// Refused are the calls that Refuse asked for and that have not come yet.
+func (l *Lab) Refused(ctx context.Context, unit string) ([]string, error) {
+	m, err := l.MachineOf(unit)
+	if err != nil {
+		return nil, err
+	}
+	text, err := m.ReadFile(ctx, callsFile(unit, "refused"))
+	return strings.Fields(string(text)), err
 }
 
 // UnitLog is the file that a unit's agent logs to on its machine.

@@ -160,6 +160,7 @@ func TestTheOperatorsVeryCommands(t *testing.T) {
 		d.juju(t, "config keepalived --reset port")
 		d.ready(t)
 	})
+	d.callsRefused(t)
 	d.scenario(t, "remove-application leaves nothing on any machine", func(t *testing.T) {
 		ids := []string{}
 		for _, unit := range d.units() {
@@ -223,6 +224,29 @@ func (d *deployment) jujuActions(t *testing.T) {
 			require.Contains(t, d.juju(t, "run "+unit+" "+command), says)
 		}
 	})
+}
+
+// callsRefused has single calls of the holder's agent fail in a hook that changes what clients
+// are told.
+func (d *deployment) callsRefused(t *testing.T) {
+	t.Helper()
+	for n, call := range []string{"Uniter.NetworkInfo", "Uniter.SetUnitStatus", "Uniter.CommitHookChanges"} {
+		d.scenario(t, "a hook in which the controller refuses "+call+" is run again, and clients notice nothing", func(t *testing.T) {
+			holder := d.ready(t)
+			unit := d.unitOn(t, holder)
+			hostname := fmt.Sprintf("refused-%d.example.com", n)
+			unnoticed(t, d.measure(t, time.Second, func() {
+				require.NoError(t, d.Refuse(d.ctx, unit, call))
+				d.juju(t, "config keepalived vip_hostname="+hostname)
+				d.tells(t, "kubernetes-worker/0", "kube-api-endpoint", map[string]string{"hostname": hostname})
+			}))
+			left, err := d.Refused(d.ctx, unit)
+			require.NoError(t, err)
+			require.Empty(t, left, "the call was refused")
+			require.Equal(t, holder, d.ready(t))
+			d.truthful(t, holder)
+		})
+	}
 }
 
 // lockScript takes a machine's lock as soon as a unit's agent ($1) has ended a hook ($2) the

@@ -35,8 +35,9 @@ func setupLogging(context *loggo.Context, config coreagent.Config) {
 // hookWriter notes each hook that a unit has run, and the first line of what it logs.
 type hookWriter struct{ file, unit string }
 
-// ran is what Juju logs of a hook (github.com/juju/juju/worker/uniter/operation/runhook.go).
-var ran = regexp.MustCompile(`^ran "([a-z-]+)" hook `)
+// ran is what Juju logs of a hook that it ran, also of one that failed
+// (github.com/juju/juju/worker/uniter/operation/runhook.go).
+var ran = regexp.MustCompile(`^(?:ran "([a-z-]+)" hook |hook "([a-z-]+)" .*failed: )`)
 
 // Write is part of loggo.Writer.
 func (w *hookWriter) Write(entry loggo.Entry) {
@@ -49,7 +50,7 @@ func (w *hookWriter) Write(entry loggo.Entry) {
 		if hook == nil {
 			return
 		}
-		note = hook[1]
+		note = hook[1] + hook[2]
 	default:
 		return
 	}
