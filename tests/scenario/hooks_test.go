@@ -195,6 +195,9 @@ func find(m *machine.Machine, program string) (int, error) {
 		if line, err := os.ReadFile(filepath.Join(dir, "cmdline")); err != nil || bytes.HasSuffix(line, []byte("\x00refresh\x00")) {
 			continue // a run of the notifier's, which Juju does not run again
 		}
+		if place, err := os.Readlink(filepath.Join(dir, "cwd")); program == "dispatch" && (err != nil || !strings.Contains(place, "/unit-keepalived-")) {
+			continue // a hook of another charm
+		}
 		if n, err := os.Readlink(filepath.Join(dir, "ns/pid")); err == nil && n == namespace {
 			return strconv.Atoi(filepath.Base(dir))
 		}
