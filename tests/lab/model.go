@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -126,14 +127,16 @@ func (l *Lab) RunAction(ctx context.Context, unit, action string, parameters map
 	for _, name := range slices.Sorted(maps.Keys(parameters)) {
 		args = append(args, fmt.Sprintf("%s=%v", name, parameters[name]))
 	}
-	// An action that failed is told as such, and by the exit code.
-	text, failed := l.Juju.Run(ctx, args...)
+	// An action that failed is told as such, and by the exit code; one that Juju refuses in
+	// words alone.
+	var said bytes.Buffer
+	text, failed := l.Juju.run(ctx, &said, args)
 	var tasks map[string]ActionResult
-	if err := json.Unmarshal([]byte(text), &tasks); err != nil {
-		if failed != nil {
-			return ActionResult{}, failed
-		}
-		return ActionResult{}, fmt.Errorf("cannot run %s on %s: %s", action, unit, text)
+	switch err := json.Unmarshal([]byte(text), &tasks); {
+	case err != nil && failed != nil:
+		return ActionResult{}, fmt.Errorf("cannot run %s on %s: %w: %s", action, unit, failed, said.String())
+	case err != nil:
+		return ActionResult{Status: "failed", Message: strings.TrimSpace(text + said.String())}, nil
 	}
 	return tasks[unit], nil
 }

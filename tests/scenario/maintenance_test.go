@@ -117,7 +117,7 @@ func (d *deployment) pauses(t *testing.T) {
 	d.scenario(t, "a paused holder hands over and takes nothing, through hooks, an upgrade and a reboot, until resume", func(t *testing.T) {
 		paused := d.ready(t)
 		unit := d.unitOn(t, paused)
-		d.refuses(t, unit, "pause", map[string]any{"force": "yes"}, "force : must be of type boolean")
+		d.refuses(t, unit, "pause", map[string]any{"force": "maybe"}, "force : must be of type boolean")
 		require.Equal(t, paused, d.waitHolder(t))
 		moved(t, d.measure(t, time.Second, func() { t.Log(d.act(t, unit, "pause", nil)) }), handedOver)
 		holder := d.waitHolder(t)
