@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -100,13 +101,26 @@ func (l *Lab) UpdateStatus(ctx context.Context) error {
 	if l.Juju == nil {
 		return l.Model.TriggerUpdateStatus()
 	}
-	run := []string{"exec"}
+	var units []string
 	for name, u := range l.Units() {
 		if m, err := l.Machine(u.Machine); err == nil && m.Running() && strings.HasPrefix(name, "keepalived/") {
-			run = append(run, "--unit", name)
+			units = append(units, name)
 		}
 	}
-	_, err := l.Juju.Run(ctx, append(run, "--", "JUJU_DISPATCH_PATH=hooks/update-status ./dispatch")...)
+	// Of several --unit the last one counts.
+	text, err := l.Juju.Run(ctx, "exec", "--format", "json", "--unit", strings.Join(units, ","), "--", "JUJU_DISPATCH_PATH=hooks/update-status ./dispatch")
+	if err != nil {
+		return err
+	}
+	var tasks map[string]ActionResult
+	if err := json.Unmarshal([]byte(text), &tasks); err != nil {
+		return fmt.Errorf("cannot read juju exec: %w: %s", err, text)
+	}
+	for _, unit := range units {
+		if r := tasks[unit]; r.Status != "completed" || fmt.Sprint(r.Results["return-code"]) != "0" {
+			err = errors.Join(err, fmt.Errorf("cannot run update-status on %s: %s: %v", unit, r.Status, r.Results))
+		}
+	}
 	return err
 }
 
