@@ -230,7 +230,7 @@ func (d *deployment) jujuActions(t *testing.T) {
 // are told.
 func (d *deployment) callsRefused(t *testing.T) {
 	t.Helper()
-	for n, call := range []string{"Uniter.NetworkInfo", "Uniter.SetUnitStatus", "Uniter.CommitHookChanges"} {
+	for n, call := range []string{"Uniter.NetworkInfo", "Uniter.CommitHookChanges"} {
 		d.scenario(t, "a hook in which the controller refuses "+call+" is run again, and clients notice nothing", func(t *testing.T) {
 			holder := d.ready(t)
 			unit := d.unitOn(t, holder)

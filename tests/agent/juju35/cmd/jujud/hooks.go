@@ -37,7 +37,7 @@ type hookWriter struct{ file, unit string }
 
 // ran is what Juju logs of a hook that it ran, also of one that failed
 // (github.com/juju/juju/worker/uniter/operation/runhook.go).
-var ran = regexp.MustCompile(`^(?:ran "([a-z-]+)" hook |hook "([a-z-]+)" .*failed: )`)
+var ran = regexp.MustCompile(`^(?:ran "([a-z-]+)" hook |hook "([a-z-]+)" (?:.*failed: |was terminated$))`)
 
 // Write is part of loggo.Writer.
 func (w *hookWriter) Write(entry loggo.Entry) {

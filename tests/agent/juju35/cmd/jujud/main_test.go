@@ -94,9 +94,10 @@ func TestHooksAreNoted(t *testing.T) {
 	log := context.GetLogger("juju.worker.uniter.operation")
 	log.Infof(`ran "config-changed" hook (via hook dispatching script: dispatch)`)
 	log.Errorf(`hook "start" (via hook dispatching script: dispatch) failed: signal: killed`)
+	log.Warningf(`hook "stop" was terminated`)
 	log.Infof(`committed operation "run start hook"`)
 	context.GetLogger("unit.keepalived/0.juju-log").Infof("ran \"stop\" hook (says the charm)\nand more")
 	text, err := os.ReadFile(file)
 	require.NoError(t, err)
-	assert.Regexp(t, `^20\S+Z keepalived/0 config-changed\n20\S+Z keepalived/0 start\n20\S+Z keepalived/0 says ran "stop" hook \(says the charm\)\n$`, string(text))
+	assert.Regexp(t, `^20\S+Z keepalived/0 config-changed\n20\S+Z keepalived/0 start\n20\S+Z keepalived/0 stop\n20\S+Z keepalived/0 says ran "stop" hook \(says the charm\)\n$`, string(text))
 }
