@@ -245,7 +245,7 @@ func reach(obs facts.Observed, j Model, m Machine) (outcome, error) {
 	// Installing comes last where the daemon runs without its program. It may be refused; what
 	// was done before is told.
 	last := steps[len(steps):]
-	if n := len(steps) - 1; n > 0 && steps[n].Action == step.InstallPackage {
+	if n := len(steps) - 1; n >= 0 && obs.Machine.Active && steps[n].Action == step.InstallPackage {
 		steps, last = steps[:n], steps[n:]
 	}
 	if applyErr := apply(&obs, steps, j, m); applyErr != nil {

@@ -75,6 +75,24 @@ func TestAnOperatorIsObeyedWhileTheDaemonRunsAndItsProgramDoesNot(t *testing.T) 
 	}
 }
 
+// TestAUnitThatEndsTakesItsInstanceAwayThoughTheProgramDoesNotRun: the daemon that others need
+// goes on, and reads what is left.
+func TestAUnitThatEndsTakesItsInstanceAwayThoughTheProgramDoesNotRun(t *testing.T) {
+	s := with(serving(t), addNeighbour)
+	s = run(t, s, "update-status")
+	s.Host.Broken = true
+	for claim, hooks := range map[string][]string{"no virtual IP": {"config-changed"}, "stop": {"stop"}, "base upgrade": {"pre-series-upgrade"}} {
+		one := s.Clone()
+		if claim == "no virtual IP" {
+			one = option(one, "virtual_ip", "")
+		}
+		require.Contains(t, one.Host.Keepalived.Loaded, "vrrp_instance charm_keepalived ", claim)
+		one = run(t, one, hooks...)
+		require.True(t, one.Host.Keepalived.Running, claim)
+		require.NotContains(t, one.Host.Keepalived.Loaded, "vrrp_instance charm_keepalived ", claim)
+	}
+}
+
 // TestAStandbyWhoseProgramDoesNotRunStandsAsideForTheOthers, which change what all share.
 func TestAStandbyWhoseProgramDoesNotRunStandsAsideForTheOthers(t *testing.T) {
 	c := newCluster(t, 2)

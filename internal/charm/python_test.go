@@ -13,6 +13,7 @@ import (
 	"keepalived-charm/internal/charmtest"
 	"keepalived-charm/internal/endpoint"
 	"keepalived-charm/internal/facts"
+	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/layout"
 	"keepalived-charm/internal/step"
 )
@@ -238,4 +239,32 @@ func TestAUnitThatComesBackFromThePythonCharmBeginsWithWhatThatRuns(t *testing.T
 			require.Equal(t, fresh.Host.Files[path], out.Host.Files[path], "%s: %s", claim, path)
 		}
 	}
+}
+
+// TestThePythonCharmOfAnotherApplicationServesOnBesideThisOne, which changes nothing there in any
+// hook, whatever its options: a machine has one keepalived.conf.
+func TestThePythonCharmOfAnotherApplicationServesOnBesideThisOne(t *testing.T) {
+	for _, vips := range []string{"", vip, "10.10.74.251"} {
+		s := charmtest.NewState(0)
+		s.Juju.Options["virtual_ip"] = vips
+		s.Host.Installed, s.Host.Holds, s.Host.Python = true, true, juju.Unit{Application: "vip", Number: 3}
+		s.Host.Files[layout.MainFile] = pythonConf
+		s.Host.Keepalived = charmtest.Daemon{Running: true, Loaded: pythonConf}
+		before := s.Host.String()
+		for _, hook := range []string{"install", "cluster-relation-created", "config-changed", "start", "update-status", "stop", "remove"} {
+			out := charmtest.Run(t, hook, s)
+			require.NoError(t, out.Err)
+			s = out.State
+			if hook == "update-status" {
+				require.Equal(t, "blocked: vip/3 serves vip on this machine already: place haproxy/0 on another machine, or remove one of them", s.Juju.Status.String())
+			}
+			s.Host.Stopped, s.Host.Departs = false, false // which is in the unit's own directory
+			require.Equal(t, before, s.Host.String(), "%s, virtual_ip=%q", hook, vips)
+		}
+	}
+	// Once that one is refreshed to this charm, or gone, it is as ever.
+	s := charmtest.NewState(0)
+	s.Juju.Options["virtual_ip"] = vip
+	s.Host.Python = juju.Unit{Application: "vip", Number: 3}
+	require.Contains(t, run(t, s, "install", "config-changed").Juju.Status.String(), "VIP ready")
 }

@@ -212,6 +212,9 @@ func (h *Host) installPackage(amid bool) error {
 	case h.Gone:
 		return status.NoPackage("Unable to locate package keepalived")
 	}
+	if h.Broken {
+		return status.ProgramFails("Unable to read build config options file")
+	}
 	h.Files[installedMark] = ""
 	if h.Offline {
 		return errors.New("cannot install keepalived: Unable to fetch some archives\nCould not resolve archive.example.com")

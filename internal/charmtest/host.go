@@ -13,6 +13,7 @@ import (
 	"keepalived-charm/internal/conflict"
 	"keepalived-charm/internal/facts"
 	"keepalived-charm/internal/history"
+	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/keepalived"
 	"keepalived-charm/internal/layout"
 	"keepalived-charm/internal/step"
@@ -34,6 +35,8 @@ type Host struct {
 	// Held tells that apt is to leave the package as it is, Gone that no archive has it,
 	// Offline that none can be reached.
 	Held, Gone, Offline bool
+	// Broken tells that the program is there and does not run, and nothing mends it.
+	Broken bool
 	// Masked tells that systemd is forbidden to start keepalived, Disabled that it does not
 	// at boot.
 	Masked, Disabled bool
@@ -65,6 +68,8 @@ type Host struct {
 	Boots int
 	// OwnerGone tells that the unit which serves here has no agent any more.
 	OwnerGone bool
+	// Python is another unit on the machine, of the Python charm.
+	Python juju.Unit
 	// Leftovers tells that the Python charm left something in the charm's directory.
 	Leftovers bool
 	// Charm is the content of the charm's own binary.
@@ -312,7 +317,7 @@ func (h Host) observe(l layout.Layout) facts.Machine {
 	m := facts.Machine{
 		Files: map[string]string{}, Neighbours: map[string]string{},
 		Active: h.Keepalived.Running, CheckerActive: h.Checkers[l.Application].Running, NotifierActive: h.Notifiers[l.Application],
-		BinaryCurrent: h.Files[l.Binary()] == h.Charm, Owed: h.owed(l), Interfaces: h.Interfaces, Leftovers: h.Leftovers, Departs: h.Departs, Stopped: h.Stopped, OwnerGone: h.OwnerGone,
+		BinaryCurrent: h.Files[l.Binary()] == h.Charm, Owed: h.owed(l), Interfaces: h.Interfaces, Leftovers: h.Leftovers, Departs: h.Departs, Stopped: h.Stopped, OwnerGone: h.OwnerGone, Python: h.Python,
 		DefaultInterface4: h.DefaultInterface4, DefaultInterface6: h.DefaultInterface6, Check: h.Check, Filtered: h.Filtered, Included: h.included(),
 		Tracks: map[string]int{},
 	}
@@ -329,7 +334,8 @@ func (h Host) observe(l layout.Layout) facts.Machine {
 	_, m.Paused = h.Files[l.Paused()]
 	_, m.Booted = h.Files[l.Booted()]
 	m.Masked, m.Disabled = h.Masked, h.Disabled && !h.Masked
-	if h.Installed {
+	m.Unpackaged = !h.Installed
+	if h.Installed && !h.Broken {
 		m.Version = cmp.Or(h.Version, "2.2.7")
 	}
 	m.VersionTold = h.VersionTold

@@ -41,8 +41,8 @@ func NeedsPlanned(o facts.Observed) bool {
 
 // Probe lists the addresses of peers when it matters whether they are lost: while
 // not all units run what the options say, or list each other. One that serves nothing is
-// waited for too, see group.Unaware. Whether anything
-// answers there tells a lost peer from a slow one.
+// waited for too, see group.Unaware. Whether anything answers there tells a lost peer from
+// a slow one.
 func Probe(o facts.Observed) []netip.Addr {
 	d, err := Decide(o)
 	if err != nil || d.Mode != Serving {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/keepalived"
 	"keepalived-charm/internal/layout"
 	"keepalived-charm/internal/vrrp"
@@ -118,6 +119,11 @@ func (m Machine) Report(instance string) (keepalived.InstanceState, bool) {
 // charm's, whoever wrote into it.
 func (m Machine) ForeignText() (string, bool) {
 	return m.foreign(layout.MainFile, layout.ForeignFile, keepalived.IsPython)
+}
+
+// PythonServes tells that keepalived.conf is that of another application, of the Python charm.
+func (m Machine) PythonServes() bool {
+	return m.Python != (juju.Unit{}) && keepalived.IsPython(m.Files[layout.MainFile])
 }
 
 // ForeignSysctl is a file of kernel settings from before the charm, in the same way.

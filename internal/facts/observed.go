@@ -77,6 +77,8 @@ type Machine struct {
 	Masked, MaskedRuntime bool
 	// Disabled tells that systemd does not start keepalived at boot.
 	Disabled bool
+	// Unpackaged tells that the machine has no keepalived.service, though one may run.
+	Unpackaged bool
 	// NotifierActive tells whether systemd waits for news.
 	NotifierActive bool
 	// BinaryCurrent tells that the installed copy of the charm's binary is the
@@ -91,6 +93,9 @@ type Machine struct {
 	Paused bool
 	// OwnerGone tells that the unit which Layout.Owner names has no agent here any more.
 	OwnerGone bool
+	// Python is a unit of the Python charm, of another application, whose agent is here; the
+	// zero Unit for none.
+	Python juju.Unit
 	// Departs tells that the unit's peers are being taken from it, Stopped that it has run
 	// stop or remove; and that it has not begun anew.
 	Departs, Stopped bool
@@ -258,7 +263,7 @@ func (m Machine) Understood(l layout.Layout) Machine {
 		Main: m.Files[layout.MainFile], Checker: m.Files[l.CheckerConfig()], Neighbours: m.Neighbours, Owned: map[string]string{}, Before: layout.MainFile,
 		Unit: m.Files[l.Owner()], Shared: map[string]string{layout.MainFile: m.Files[layout.MainFile], layout.SysctlFile: m.Files[layout.SysctlFile]},
 	}
-	if len(m.Neighbours) == 0 {
+	if len(m.Neighbours) == 0 && !m.PythonServes() {
 		texts.Runs.Python = m.Files[layout.MainFile]
 	}
 	maps.Copy(texts.Owned, m.Included)

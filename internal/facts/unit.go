@@ -158,8 +158,12 @@ func (o Observed) Before(refusal error) []Observed {
 // of all. The first unit to serve keeps the application's, the latest revision those of all.
 
 // Owner is the other unit of this application whose the application's files on this
-// machine are; false when they are this unit's, or nobody's.
+// machine are, or the one of the Python charm whose keepalived.conf it is; false when they are
+// this unit's, or nobody's.
 func (o Observed) Owner() (juju.Unit, bool) {
+	if o.Machine.PythonServes() {
+		return o.Machine.Python, true
+	}
 	owner, us := o.Machine.Unit, o.Event.Unit
 	return owner, owner.Application == us.Application && owner != us && !o.Machine.OwnerGone
 }

@@ -81,6 +81,7 @@ func (h *Host) Observe(l layout.Layout) (facts.Machine, error) {
 	m.Departs, m.Stopped = missing(h.mark(layout.DepartMark)) == nil, missing(h.mark(layout.EndMark)) == nil
 	m.Boot = h.boot()
 	m.OwnerGone = h.left(m.Files[l.Owner()])
+	m.Python = h.pythonUnit()
 	m.Leftovers = len(h.leftovers()) > 0
 	m.BinaryCurrent = sameBinary(h.self, h.path(l.Binary()))
 	found, err := h.services(l)
@@ -92,7 +93,7 @@ func (h *Host) Observe(l layout.Layout) (facts.Machine, error) {
 	m.Version = program.Version
 	m.Active, m.CheckerActive = daemon.running(), found[l.CheckerService()].running()
 	m.Masked, m.MaskedRuntime = daemon.masked()
-	m.Disabled = daemon.file == "disabled"
+	m.Disabled, m.Unpackaged = daemon.file == "disabled", daemon.file == ""
 	m.NotifierActive = found[l.NotifierUnit()].running()
 	m.Check = h.check(l)
 	m.Included = h.included()

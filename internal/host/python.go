@@ -8,10 +8,12 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/vishvananda/netlink"
 
 	"keepalived-charm/internal/healthcheck"
+	"keepalived-charm/internal/juju"
 )
 
 // leftovers lists what the Python charm left and Juju keeps when it replaces the
@@ -28,6 +30,26 @@ func (h *Host) leftovers() []string {
 		list = append(list, environment)
 	}
 	return list
+}
+
+// pythonUnit is another unit on this machine that has the files of the Python charm; the zero
+// Unit for none. Those of one that was refreshed to this charm are gone.
+func (h *Host) pythonUnit() juju.Unit {
+	const handlers = "charm/reactive/keepalived.py"
+	own := filepath.Dir(filepath.Dir(h.self)) // as in left
+	if !strings.HasPrefix(filepath.Base(own), "unit-") {
+		return juju.Unit{}
+	}
+	found, _ := filepath.Glob(filepath.Join(filepath.Dir(own), "unit-*", handlers))
+	for _, file := range found {
+		tag := strings.TrimPrefix(strings.TrimSuffix(file, "/"+handlers), filepath.Dir(own)+"/unit-")
+		if n := strings.LastIndexByte(tag, '-'); n > 0 && filepath.Base(own) != "unit-"+tag {
+			if unit, err := juju.ParseUnit(tag[:n] + "/" + tag[n+1:]); err == nil {
+				return unit
+			}
+		}
+	}
+	return juju.Unit{}
 }
 
 func (h *Host) removeLeftovers() error {

@@ -10,6 +10,7 @@ import (
 
 	"keepalived-charm/internal/healthcheck"
 	"keepalived-charm/internal/host"
+	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/step"
 	"keepalived-charm/internal/vrrp"
 )
@@ -37,6 +38,28 @@ func TestOnlyWhatThePythonCharmLeftIsRemoved(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, ".unit-state.db"), []byte("something else"), 0o644))
 	require.NoError(t, os.WriteFile(filepath.Join(unit, ".venv"), nil, 0o644))
 	require.False(t, m.observe().Leftovers, "other things of these names are somebody else's")
+}
+
+// TestAnotherUnitOfThePythonCharmIsKnownByItsFiles, which refreshing it to this charm removes.
+func TestAnotherUnitOfThePythonCharmIsKnownByItsFiles(t *testing.T) {
+	m := newMachine(t)
+	agents := t.TempDir()
+	put := func(path string) {
+		require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(agents, path)), 0o755))
+		require.NoError(t, os.WriteFile(filepath.Join(agents, path), nil, 0o755))
+	}
+	self := "unit-keepalived-0/charm/dispatch"
+	put(self)
+	m.Host = host.New(m.root, filepath.Join(agents, self))
+	put("unit-keepalived-0/charm/reactive/keepalived.py")
+	put("unit-haproxy-0/charm/reactive/haproxy.py")
+	put("machine-0/charm/reactive/keepalived.py")
+	require.Zero(t, m.observe().Python, "its own files, and those of others")
+	other := "unit-my-vip-12/charm/reactive/keepalived.py"
+	put(other)
+	require.Equal(t, juju.Unit{Application: "my-vip", Number: 12}, m.observe().Python)
+	require.NoError(t, os.RemoveAll(filepath.Dir(filepath.Join(agents, other))))
+	require.Zero(t, m.observe().Python)
 }
 
 // TestAUnitThatServesAlreadyCountsAsHealthyAtFirst: keepalived reloads before the

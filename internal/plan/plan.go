@@ -263,7 +263,7 @@ func withdraw(d decide.Desired, o facts.Observed) []step.Step {
 	delete(due, step.RestartChecker)
 	delete(due, step.StartNotifier)
 	steps = append(steps, stopNotifier(d, o.Machine)...)
-	if _, stays := d.Files[layout.MainFile]; !stays || o.Machine.Version == "" {
+	if _, stays := d.Files[layout.MainFile]; !stays || o.Machine.Version == "" && (!o.Machine.Active || o.Machine.Unpackaged) {
 		delete(due, step.Reload) // nobody is left who would run it
 	}
 	bar(o.Machine, due)

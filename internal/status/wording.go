@@ -110,7 +110,7 @@ func Wordings() []Wording {
 		Electing:       {juju.Waiting, "electing a holder for ADDRESSES", "The daemon has just started and heard no holder yet; it takes a second. For longer: advertisements do not arrive, see vrrp_mode."},
 		NothingToServe: {juju.Blocked, NoVirtualIP + ": juju config APPLICATION virtual_ip=ADDRESS", "There is nothing to serve."},
 		ServedBeside: {juju.Blocked, "UNIT serves APPLICATION on this machine already: place PRINCIPAL on another machine, or remove one of them",
-			"Two principals on one machine have a unit of this application each, and a machine takes part in an election once. This unit changes nothing here; when the other one has left, its next hook takes over."},
+			"Two principals on one machine have a unit of this application each, and a machine takes part in an election once. Or UNIT is of the Python charm: refresh that application to this charm instead. This unit changes nothing here; when the other one has left, its next hook takes over."},
 		CannotUse:      {juju.Blocked, "option NAME is VALUE, must be WHAT", "The option cannot be used. The last good configuration goes on. Other blocked messages name their cause the same way."},
 		LaterRecord:    {juju.Blocked, "a later revision of the charm left this unit's record: juju refresh APPLICATION", "This revision cannot know what the unit runs, so it changes nothing: keepalived and the health checker are kept running, clients that join are told. Actions say why they do nothing."},
 		Installs:       {juju.Maintenance, "installing keepalived", "apt installs the package."},
