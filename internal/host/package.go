@@ -252,10 +252,12 @@ func (h *Host) uninstall() error {
 		fmt.Fprintf(os.Stderr, "keepalived stays installed: its removal would change %s\n", strings.Join(others, ", "))
 		return nil
 	}
-	if err == nil {
-		_, err = h.mendingApt(deadline, args...)
+	if err != nil {
+		// Which needs no lock and no archive, so it would be so for ever.
+		fmt.Fprintf(os.Stderr, "keepalived stays as it is: %v\n", err)
+		return nil
 	}
-	if err != nil && held(err) {
+	if _, err = h.mendingApt(deadline, args...); err != nil && held(err) {
 		fmt.Fprintln(os.Stderr, "keepalived stays installed: it is held")
 		return nil
 	}

@@ -63,10 +63,12 @@ func TestNoPackageButKeepalivedIsRemoved(t *testing.T) {
 		state, others string
 		removed       bool
 	}{
-		"nothing needs it":              {"install", "", true},
-		"another package needs it":      {"install", installed("neutron-l3-agent", "install", "Depends: keepalived\n"), false},
-		"another package needs nothing": {"install", installed("haproxy", "install", ""), true},
-		"it is held":                    {"hold", "", false},
+		"nothing needs it":               {"install", "", true},
+		"another package needs it":       {"install", installed("neutron-l3-agent", "install", "Depends: keepalived\n"), false},
+		"another package needs nothing":  {"install", installed("haproxy", "install", ""), true},
+		"it is held":                     {"hold", "", false},
+		"apt does not know it":           {"", "", false},
+		"others cannot stay as they are": {"install", installed("haproxy", "install", "Depends: libnothing\n"), false},
 	} {
 		t.Run(claim, func(t *testing.T) {
 			m := newMachine(t)
@@ -74,11 +76,15 @@ func TestNoPackageButKeepalivedIsRemoved(t *testing.T) {
 			require.NoError(t, os.Remove(m.programs.path("apt-get")))
 			require.NoError(t, os.Symlink(apt, m.programs.path("apt-get")))
 			dir := t.TempDir()
+			known := ""
+			if c.state != "" { // apt knows the package
+				known = installed("keepalived", c.state, "")
+			}
 			for _, d := range []string{"lists/partial", "cache/archives/partial", "log", "etc"} {
 				require.NoError(t, os.MkdirAll(filepath.Join(dir, d), 0o755))
 			}
 			for name, text := range map[string]string{
-				"status": installed("keepalived", c.state, "") + c.others, "extended_states": "",
+				"status": known + c.others, "extended_states": "",
 				"dpkg": "#!/bin/sh\necho \"$@\" >>" + dir + "/removed\n",
 				"apt.conf": fmt.Sprintf("Dir::State %q;\nDir::State::lists \"lists\";\nDir::State::status %q;\nDir::Cache %q;\nDir::Etc %q;\nDir::Log %q;\nDir::Bin::dpkg %q;\n"+
 					"APT::Architecture \"amd64\";\nAPT::Architectures \"amd64\";\nAPT::Sandbox::User \"root\";\nDPkg::Use-Pty \"false\";\n"+
