@@ -105,27 +105,13 @@ func broadcast(p netip.Prefix) netip.Addr {
 	return netip.AddrFrom4(b)
 }
 
-// isHostname tells a name of the DNS (RFC 1034 section 3.1): labels of at most 63
-// characters, a dot behind the last or not. Underscores are no part of host names (RFC
-// 1123 section 2.1), yet of names that are in use. What ends with a label of digits alone
-// is no name but an address that was mistyped (same section).
-func isHostname(s string) bool {
-	labels := strings.Split(strings.TrimSuffix(s, "."), ".")
-	for _, l := range labels {
-		if !plain.Word(l, 63, "_-") || l[0] == '-' || l[len(l)-1] == '-' {
-			return false
-		}
-	}
-	return len(s) <= 253 && strings.Trim(labels[len(labels)-1], "0123456789") != ""
-}
-
 func (o *Options) setHostname(s string) string {
 	s = strings.TrimSpace(s)
 	if a, err := netip.ParseAddr(s); err == nil && a.Zone() == "" {
 		o.Hostname = s
 		return ""
 	}
-	if s != "" && !isHostname(s) {
+	if s != "" && !plain.Hostname(s) {
 		return "a host name such as api.example.com, or empty"
 	}
 	o.Hostname = s

@@ -128,7 +128,10 @@ func (c Check) ValidPath() bool {
 }
 
 // ValidHost tells whether Host is empty, a DNS name or an address, without a port.
-func (c Check) ValidHost() bool { return c.Host == "" || plain.Word(c.Host, maxName, "._:-") }
+func (c Check) ValidHost() bool {
+	a, err := netip.ParseAddr(c.Host)
+	return c.Host == "" || err == nil && a.Zone() == "" || plain.Hostname(c.Host)
+}
 
 func (c Check) validate() error {
 	switch c.Type {

@@ -24,6 +24,20 @@ func Of(s string, length int, set string) bool {
 	return len(s) == length && strings.Trim(s, set) == ""
 }
 
+// Hostname tells a name of the DNS (RFC 1034 section 3.1): labels of at most 63
+// characters, a dot behind the last or not. Underscores are no part of host names (RFC
+// 1123 section 2.1), yet of names that are in use. What ends with a label of digits alone
+// is no name but an address that was mistyped (same section).
+func Hostname(s string) bool {
+	labels := strings.Split(strings.TrimSuffix(s, "."), ".")
+	for _, l := range labels {
+		if !Word(l, 63, "_-") || l[0] == '-' || l[len(l)-1] == '-' {
+			return false
+		}
+	}
+	return len(s) <= 253 && strings.Trim(labels[len(labels)-1], "0123456789") != ""
+}
+
 // Digit tells an ASCII digit.
 func Digit(c byte) bool { return '0' <= c && c <= '9' }
 
