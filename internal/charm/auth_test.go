@@ -98,7 +98,7 @@ func TestAPasswordThatCannotBeUsedBlocks(t *testing.T) {
 		"not granted": {func(s *charmtest.State) { s.Juju.Secrets = nil }, "juju grant-secret " + secret + " keepalived"},
 		"another key": {func(s *charmtest.State) {
 			s.Juju.Secrets = map[string]map[string]string{secret: {"pass": "x"}}
-		}, "cannot read key password"},
+		}, secret + " has no key password: juju update-secret " + secret + " password=PASSWORD"},
 		"too long": {func(s *charmtest.State) {
 			s.Juju.Secrets = map[string]map[string]string{secret: {"password": "ninechars"}}
 		}, "must be 1-8 letters"},

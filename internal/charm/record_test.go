@@ -77,7 +77,7 @@ func TestARecordOfALaterRevisionLeavesEverythingAsItIs(t *testing.T) {
 	s.Juju.Relate(endpoint.Website, "website:9", juju.Unit{Application: "other"})
 	for _, hook := range []string{"update-status", "config-changed", "upgrade-charm", "cluster-relation-changed", "website-relation-joined", charmtest.Refresh} {
 		out := charmtest.Run(t, hook, option(s, "router_id", 24))
-		require.Equal(t, "blocked: a later revision of the charm left this unit's record: juju refresh keepalived", out.Juju.Status.String(), hook)
+		require.Equal(t, "blocked: a later revision of the charm left this unit's record: juju refresh keepalived --path ./keepalived.charm", out.Juju.Status.String(), hook)
 		require.Empty(t, out.Steps, hook)
 		require.Equal(t, s.Juju.Own("cluster:1"), out.Juju.Own("cluster:1"), hook)
 	}

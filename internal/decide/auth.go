@@ -52,6 +52,9 @@ func (d Desired) password(o facts.Observed) (string, error) {
 		return "", &config.Invalid{Option: "vrrp_auth_secret", Value: uri,
 			Must: "empty on Juju " + o.Event.Version + ", which has no secrets; a password in plain options is not offered"}
 	}
+	if o.Secret[passwordKey] == "" && len(o.Secret) > 0 {
+		return "", &status.Blocked{Message: fmt.Sprintf("option vrrp_auth_secret: %s has no key %s: juju update-secret %s %s=PASSWORD", uri, passwordKey, uri, passwordKey)}
+	}
 	if o.Secret[passwordKey] == "" {
 		return "", &status.Blocked{Message: fmt.Sprintf("option vrrp_auth_secret: cannot read key %s of %s: juju grant-secret %s %s",
 			passwordKey, uri, uri, d.Layout.Application)}

@@ -99,7 +99,7 @@ func revisions(t *testing.T, mode string) {
 	holder := d.ready(t)
 	standbys := d.standbys(t, holder)
 	order := []string{d.unitOn(t, standbys[0]), d.unitOn(t, holder), d.unitOn(t, standbys[1])}
-	const later = "a later revision of the charm left this unit's record: juju refresh keepalived"
+	const later = "a later revision of the charm left this unit's record: juju refresh keepalived --path ./keepalived.charm"
 
 	d.scenario(t, "up: clients notice nothing; a change of what all share waits for units that speak otherwise, and says so", func(t *testing.T) {
 		unnoticed(t, d.measure(t, 3*time.Second, func() {
