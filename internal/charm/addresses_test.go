@@ -1,6 +1,7 @@
 package charm_test
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"testing"
@@ -300,4 +301,46 @@ func TestWhatIsServedDoesNotMoveToAnInterfaceThatCannotServeIt(t *testing.T) {
 			require.Contains(t, s.Host.Keepalived.Loaded, "interface eth0\n", "%s", s.Juju.Status)
 		})
 	}
+}
+
+// TestTheOrderOfVirtualIPsMovesNoAdvertisements: with two interfaces all units go on where they
+// are, hook by hook, and who joins comes there.
+func TestTheOrderOfVirtualIPsMovesNoAdvertisements(t *testing.T) {
+	const here, there, late = "10.10.74.250", "10.10.76.250", "10.10.76.251"
+	wire := func(c *charmtest.Cluster) {
+		n := c.Nodes[len(c.Nodes)-1]
+		n.Host.Interfaces = append(n.Host.Interfaces, interfaceWith("eth1", fmt.Sprintf("10.10.76.%d/24", 11+len(c.Nodes))))
+	}
+	c := charmtest.NewCluster(t, clusterOptions())
+	c.Set(map[string]any{"virtual_ip": here + " " + there})
+	for range 3 {
+		c.Add()
+		wire(c)
+	}
+	rest(t, c)
+	on := func(claim string) {
+		t.Helper()
+		for _, n := range c.Nodes {
+			require.Contains(t, n.Host.Keepalived.Loaded, "vrrp_instance charm_keepalived {\n    interface eth0\n", "%s, %s", claim, n.Juju.Unit)
+		}
+		require.Len(t, c.Serving(), 1, claim)
+	}
+	on("deployed")
+	gaps := c.GapsAt[netip.MustParseAddr(there)]
+	for _, vips := range []string{there + " " + here, there, late + " " + there, there + " " + late, here + " " + there} {
+		c.Set(map[string]any{"virtual_ip": vips})
+		for _, n := range c.Nodes {
+			work(c, n)
+			on(vips)
+		}
+		rest(t, c)
+		on(vips)
+	}
+	c.Set(map[string]any{"virtual_ip": there})
+	rest(t, c)
+	c.Add()
+	wire(c)
+	rest(t, c)
+	on("one joins")
+	require.Equal(t, gaps, c.GapsAt[netip.MustParseAddr(there)])
 }

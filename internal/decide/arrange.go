@@ -89,7 +89,7 @@ func (d *Desired) locate(o facts.Observed) error {
 
 // claimSeats claims the interfaces for what parameters say.
 func (d *Desired) claimSeats(o facts.Observed, p vrrp.Parameters) (seats, error) {
-	at := seats{chosenFor: map[netip.Addr]string{}}
+	at := seats{chosenFor: map[netip.Addr]string{}, Speaks: d.commonLink(o, p)}
 	for _, v := range d.Options.VirtualIPs {
 		name, err := d.claimAddress(o, v.Addr(), p)
 		if err != nil {
@@ -169,6 +169,35 @@ func muteness(name string, six bool) error {
 		kind = "link-local IPv6"
 	}
 	return &status.Blocked{Message: "interface " + name + " has no " + kind + " address, which vrrp_mode=unicast needs"}
+}
+
+// commonLink is where units advertise already whose options name no interface: where the one
+// with the lowest number does. So the order of the virtual IPs, and which of them go, move
+// nobody, and who joins comes to where the others are. Empty where nobody serves, or where
+// what they tell is on no link of this machine.
+func (d Desired) commonLink(o facts.Observed, p vrrp.Parameters) string {
+	m, run := o.Machine, o.Machine.Applied.Routers[0]
+	own := ""
+	if m.Applied.Ours() && run.Anchor.Is6() == p.Anchor.Is6() && m.Exists(run.Link) {
+		own = run.Link
+	}
+	if p.Interface != "" {
+		return ""
+	}
+	for _, q := range serving(d.Routers[0].Peers) {
+		if own != "" && q.Unit.Number > o.Event.Unit.Number {
+			break
+		}
+		if q.Runs.Interface != "" || q.Unread() || q.Runs.Anchor.Is6() != p.Anchor.Is6() || own != "" && m.OnLink(own, q.Address) {
+			continue
+		}
+		for _, i := range m.Interfaces {
+			if q.Address.IsValid() && !q.Address.IsLinkLocalUnicast() && i.Name != "lo" && m.OnLink(i.Name, q.Address) {
+				return i.Name
+			}
+		}
+	}
+	return own
 }
 
 // spoken is the interface of the instance in use; empty for none. While the last virtual
