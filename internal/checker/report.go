@@ -36,7 +36,7 @@ func newStatusWriter(c healthcheck.Config, v verdict) statusWriter {
 	return statusWriter{
 		check:     c.Check.String(),
 		instances: len(c.Instances),
-		data:      Status{Verdict: v.String(), Since: time.Now().UTC()},
+		data:      Status{Verdict: v.String(), Since: time.Now().UTC(), room: statusSize * (1 + len(c.Instances)/instancesPerSize)},
 		news:      true,
 	}
 }
@@ -108,6 +108,10 @@ func (w *statusWriter) write(now time.Time, log *log.Logger) string {
 	w.written, w.data.Written = now, now.UTC()
 	if w.file != nil {
 		err := w.file.write(w.data.text())
+		if err != nil && w.data.room > statusSize {
+			w.data.room = statusSize // on a full disk, for which the file has room
+			err = w.file.write(w.data.text())
+		}
 		if err != nil && !w.broken {
 			log.Printf("%s; trying again", err)
 		}

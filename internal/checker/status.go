@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"time"
 )
@@ -39,6 +40,8 @@ type Status struct {
 	// Heard are the other machines whose advertisements came since the checker
 	// started, as many as there is room for.
 	Heard []Heard `json:"heard,omitempty"`
+
+	room int // the size of the file; 0 for statusSize
 }
 
 // Heard is what another machine's VRRP advertisements told.
@@ -58,21 +61,27 @@ type Heard struct {
 }
 
 const (
-	// statusSize is the size of the status file: every text is padded to it.
-	statusSize = 4096
-	maxError   = 300
+	// statusSize is the least size of the status file, which grows by it with every so many
+	// instances. Every text of a checker is padded to the same.
+	statusSize       = 4096
+	instancesPerSize = 8
+	maxError         = 300
 )
 
 // text is the status file's content.
 func (s Status) text() string {
 	s.LastError = shorten(s.LastError, maxError)
+	room := max(s.room, statusSize)
 	for {
 		data, err := json.Marshal(s)
-		if err == nil && len(data) < statusSize {
-			return string(data) + strings.Repeat(" ", statusSize-1-len(data)) + "\n"
+		if err == nil && len(data) < room {
+			return string(data) + strings.Repeat(" ", room-1-len(data)) + "\n"
 		}
-		// Hundreds of instances: name as many as there is room for.
+		// Many units: name those that speak, and as many as there is room for.
+		silent := func(h Heard) bool { return !h.Speaks }
 		switch {
+		case slices.ContainsFunc(s.Heard, silent):
+			s.Heard = slices.DeleteFunc(slices.Clone(s.Heard), silent)
 		case len(s.Heard) > 0:
 			s.Heard = s.Heard[:len(s.Heard)/2]
 		case len(s.Aside) > 0:

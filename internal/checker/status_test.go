@@ -1,9 +1,12 @@
 package checker
 
 import (
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -36,6 +39,37 @@ func TestEveryStatusHasTheSameLength(t *testing.T) {
 			require.Len(t, s.text(), statusSize)
 		}
 	}
+}
+
+// TestAStatusHasRoomForAllInstances, with three units that have all held each.
+func TestAStatusHasRoomForAllInstances(t *testing.T) {
+	for _, instances := range []int{1, 20, 60, 255} {
+		w := newStatusWriter(healthcheck.Config{Instances: make([]healthcheck.Instance, instances)}, healthy)
+		for n := range instances {
+			name := fmt.Sprintf("charm_keepalived_%d", n)
+			w.data.Holds = append(w.data.Holds, name)
+			for peer := range 3 {
+				w.data.Heard = append(w.data.Heard, Heard{Instance: name, Address: netip.AddrFrom4([4]byte{10, 10, 74, byte(200 + peer)}), Priority: 254,
+					Last: time.Unix(1e9, 123e6).UTC(), Speaks: true})
+			}
+		}
+		var back Status
+		require.NoError(t, json.Unmarshal([]byte(w.data.text()), &back))
+		require.Len(t, back.Heard, 3*instances)
+		require.Len(t, back.Holds, instances)
+		require.Len(t, Status{room: w.data.room}.text(), len(w.data.text()))
+	}
+}
+
+// TestAStatusWithoutRoomNamesThoseThatSpeak.
+func TestAStatusWithoutRoomNamesThoseThatSpeak(t *testing.T) {
+	var s Status
+	for n := range 60 {
+		s.Heard = append(s.Heard, Heard{Instance: strconv.Itoa(n), Address: netip.AddrFrom4([4]byte{10, 10, 74, 200}), Last: time.Unix(1e9, 0).UTC(), Speaks: n%4 == 3})
+	}
+	var back Status
+	require.NoError(t, json.Unmarshal([]byte(s.text()), &back))
+	require.Len(t, back.Heard, 15)
 }
 
 func TestAStatusThatIsNoneIsAnError(t *testing.T) {
