@@ -177,18 +177,22 @@ func muteness(name string, six bool) error {
 // what they tell is on no link of this machine.
 func (d Desired) commonLink(o facts.Observed, p vrrp.Parameters) string {
 	m, run := o.Machine, o.Machine.Applied.Routers[0]
-	own := ""
-	if m.Applied.Ours() && run.Anchor.Is6() == p.Anchor.Is6() && m.Exists(run.Link) {
-		own = run.Link
+	// A change of these is agreed on, and so is where all go with it.
+	alike := func(q vrrp.Parameters) bool {
+		return q.Interface == "" && q.Anchor.Is6() == p.Anchor.Is6() && q.Constant() == p.Constant()
 	}
 	if p.Interface != "" {
 		return ""
+	}
+	own := ""
+	if m.Applied.Ours() && alike(run.Parameters) && m.Exists(run.Link) && m.Unfit(run.Link) == "" {
+		own = run.Link
 	}
 	for _, q := range serving(d.Routers[0].Peers) {
 		if own != "" && q.Unit.Number > o.Event.Unit.Number {
 			break
 		}
-		if q.Runs.Interface != "" || q.Unread() || q.Runs.Anchor.Is6() != p.Anchor.Is6() || own != "" && m.OnLink(own, q.Address) {
+		if q.Unread() || !alike(q.Runs) || own != "" && m.OnLink(own, q.Address) {
 			continue
 		}
 		for _, i := range m.Interfaces {
