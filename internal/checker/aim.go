@@ -103,7 +103,7 @@ func (a *aim) check(ctx context.Context, try try) (found string, err error) {
 	return a.fallBack(ctx, try, first)
 }
 
-// fallBack tries the virtual IPs. One that is here decides: it shows more than a
+// fallBack tries the virtual IPs. One that is here and listened on decides: it shows more than a
 // listener.
 func (a *aim) fallBack(ctx context.Context, try try, first error) (found string, err error) {
 	here, _ := readAddresses() // without an answer all are elsewhere
