@@ -89,18 +89,19 @@ func (d *Desired) locate(o facts.Observed) error {
 
 // claimSeats claims the interfaces for what parameters say.
 func (d *Desired) claimSeats(o facts.Observed, p vrrp.Parameters) (seats, error) {
-	at := seats{chosenFor: map[netip.Addr]string{}, Speaks: d.commonLink(o, p)}
+	at := seats{chosenFor: map[netip.Addr]string{}}
+	var links []string
 	for _, v := range d.Options.VirtualIPs {
 		name, err := d.claimAddress(o, v.Addr(), p)
 		if err != nil {
 			return at, err
 		}
-		at.chosenFor[v.Addr()] = name
+		at.chosenFor[v.Addr()], links = name, append(links, name)
 		if at.Speaks == "" && v.Addr().Is6() == p.Anchor.Is6() {
 			at.Speaks = name
 		}
 	}
-	at.Speaks = cmp.Or(at.Speaks, spoken(o.Machine), at.chosenFor[d.Options.VirtualIPs[0].Addr()])
+	at.Speaks = cmp.Or(d.commonLink(o, p, links), at.Speaks, spoken(o.Machine), at.chosenFor[d.Options.VirtualIPs[0].Addr()])
 	return at, d.claimLink(o, p, at.Speaks)
 }
 
@@ -174,8 +175,8 @@ func muteness(name string, six bool) error {
 // commonLink is where units advertise already whose options name no interface: where the one
 // with the lowest number does. So the order of the virtual IPs, and which of them go, move
 // nobody, and who joins comes to where the others are. Empty where nobody serves, or where
-// what they tell is on no link of this machine.
-func (d Desired) commonLink(o facts.Observed, p vrrp.Parameters) string {
+// what they tell is on no link of this machine. Of several the one of a virtual IP comes first.
+func (d Desired) commonLink(o facts.Observed, p vrrp.Parameters, links []string) string {
 	m, run := o.Machine, o.Machine.Applied.Routers[0]
 	// A change of these is agreed on, and so is where all go with it.
 	alike := func(q vrrp.Parameters) bool {
@@ -188,6 +189,11 @@ func (d Desired) commonLink(o facts.Observed, p vrrp.Parameters) string {
 	if m.Applied.Ours() && alike(run.Parameters) && m.Exists(run.Link) && m.Unfit(run.Link) == "" {
 		own = run.Link
 	}
+	for _, i := range m.Interfaces {
+		if i.Name != "lo" && m.Unfit(i.Name) == "" {
+			links = append(links, i.Name)
+		}
+	}
 	for _, q := range serving(d.Routers[0].Peers) {
 		if own != "" && q.Unit.Number > o.Event.Unit.Number {
 			break
@@ -195,10 +201,9 @@ func (d Desired) commonLink(o facts.Observed, p vrrp.Parameters) string {
 		if q.Unread() || !alike(q.Runs) || own != "" && m.OnLink(own, q.Address) {
 			continue
 		}
-		for _, i := range m.Interfaces {
-			if q.Address.IsValid() && !q.Address.IsLinkLocalUnicast() && i.Name != "lo" && m.OnLink(i.Name, q.Address) {
-				return i.Name
-			}
+		at := slices.IndexFunc(links, func(name string) bool { return m.OnLink(name, q.Address) })
+		if at >= 0 && !q.Address.IsLinkLocalUnicast() {
+			return links[at]
 		}
 	}
 	return own
