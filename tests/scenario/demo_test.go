@@ -176,7 +176,6 @@ func (d *deployment) actions(t *testing.T) {
 		}
 	})
 	d.scenario(t, "an action that the charm does not have is refused", func(t *testing.T) {
-		_, err := d.RunAction(d.ctx, d.units()[0], "explode", nil)
-		require.ErrorContains(t, err, "explode")
+		d.refuses(t, d.units()[0], "explode", nil, `action "explode" not defined`)
 	})
 }
