@@ -247,7 +247,7 @@ func TestThePythonCharmOfAnotherApplicationServesOnBesideThisOne(t *testing.T) {
 	for _, vips := range []string{"", vip, "10.10.74.251"} {
 		s := charmtest.NewState(0)
 		s.Juju.Options["virtual_ip"] = vips
-		s.Host.Installed, s.Host.Holds, s.Host.Python = true, true, juju.Unit{Application: "vip", Number: 3}
+		s.Host.Installed, s.Host.Holds, s.Host.PythonUnit = true, true, juju.Unit{Application: "vip", Number: 3}
 		s.Host.Files[layout.MainFile] = pythonConf
 		s.Host.Keepalived = charmtest.Daemon{Running: true, Loaded: pythonConf}
 		before := s.Host.String()
@@ -265,6 +265,6 @@ func TestThePythonCharmOfAnotherApplicationServesOnBesideThisOne(t *testing.T) {
 	// Once that one is refreshed to this charm, or gone, it is as ever.
 	s := charmtest.NewState(0)
 	s.Juju.Options["virtual_ip"] = vip
-	s.Host.Python = juju.Unit{Application: "vip", Number: 3}
+	s.Host.PythonUnit = juju.Unit{Application: "vip", Number: 3}
 	require.Contains(t, run(t, s, "install", "config-changed").Juju.Status.String(), "VIP ready")
 }

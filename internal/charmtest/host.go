@@ -68,8 +68,8 @@ type Host struct {
 	Boots int
 	// OwnerGone tells that the unit which serves here has no agent any more.
 	OwnerGone bool
-	// Python is another unit on the machine, of the Python charm.
-	Python juju.Unit
+	// PythonUnit is another unit on the machine, of the Python charm.
+	PythonUnit juju.Unit
 	// Leftovers tells that the Python charm left something in the charm's directory.
 	Leftovers bool
 	// Charm is the content of the charm's own binary.
@@ -317,7 +317,7 @@ func (h Host) observe(l layout.Layout) facts.Machine {
 	m := facts.Machine{
 		Files: map[string]string{}, Neighbours: map[string]string{},
 		Active: h.Keepalived.Running, CheckerActive: h.Checkers[l.Application].Running, NotifierActive: h.Notifiers[l.Application],
-		BinaryCurrent: h.Files[l.Binary()] == h.Charm, Owed: h.owed(l), Interfaces: h.Interfaces, Leftovers: h.Leftovers, Departs: h.Departs, Stopped: h.Stopped, OwnerGone: h.OwnerGone, Python: h.Python,
+		BinaryCurrent: h.Files[l.Binary()] == h.Charm, Owed: h.owed(l), Interfaces: h.Interfaces, Leftovers: h.Leftovers, Departs: h.Departs, Stopped: h.Stopped, OwnerGone: h.OwnerGone, PythonUnit: h.PythonUnit,
 		DefaultInterface4: h.DefaultInterface4, DefaultInterface6: h.DefaultInterface6, Check: h.Check, Filtered: h.Filtered, Included: h.included(),
 		Tracks: map[string]int{},
 	}

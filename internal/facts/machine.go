@@ -123,7 +123,7 @@ func (m Machine) ForeignText() (string, bool) {
 
 // PythonServes tells that keepalived.conf is that of another application, of the Python charm.
 func (m Machine) PythonServes() bool {
-	return m.Python != (juju.Unit{}) && keepalived.IsPython(m.Files[layout.MainFile])
+	return m.PythonUnit != (juju.Unit{}) && keepalived.IsPython(m.Files[layout.MainFile])
 }
 
 // ForeignSysctl is a file of kernel settings from before the charm, in the same way.

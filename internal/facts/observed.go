@@ -93,9 +93,9 @@ type Machine struct {
 	Paused bool
 	// OwnerGone tells that the unit which Layout.Owner names has no agent here any more.
 	OwnerGone bool
-	// Python is a unit of the Python charm, of another application, whose agent is here; the
+	// PythonUnit is one of the Python charm, of another application, whose agent is here; the
 	// zero Unit for none.
-	Python juju.Unit
+	PythonUnit juju.Unit
 	// Departs tells that the unit's peers are being taken from it, Stopped that it has run
 	// stop or remove; and that it has not begun anew.
 	Departs, Stopped bool

@@ -162,7 +162,7 @@ func (o Observed) Before(refusal error) []Observed {
 // this unit's, or nobody's.
 func (o Observed) Owner() (juju.Unit, bool) {
 	if o.Machine.PythonServes() {
-		return o.Machine.Python, true
+		return o.Machine.PythonUnit, true
 	}
 	owner, us := o.Machine.Unit, o.Event.Unit
 	return owner, owner.Application == us.Application && owner != us && !o.Machine.OwnerGone

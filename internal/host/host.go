@@ -81,7 +81,7 @@ func (h *Host) Observe(l layout.Layout) (facts.Machine, error) {
 	m.Departs, m.Stopped = missing(h.mark(layout.DepartMark)) == nil, missing(h.mark(layout.EndMark)) == nil
 	m.Boot = h.boot()
 	m.OwnerGone = h.left(m.Files[l.Owner()])
-	m.Python = h.pythonUnit()
+	m.PythonUnit = h.pythonUnit()
 	m.Leftovers = len(h.leftovers()) > 0
 	m.BinaryCurrent = sameBinary(h.self, h.path(l.Binary()))
 	found, err := h.services(l)

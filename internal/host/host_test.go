@@ -101,17 +101,24 @@ func TestWhatKeepalivedSaysOfAConfigurationFromBeforeTheCharmRefusesNothing(t *t
 		if ours != "" {
 			m.put(m.l.Fragment(), "old fragment\n")
 		}
-		for fragment, refused := range map[string]string{"vrrp_instance x\n": "", "odd fragment\n": "warning: odd fragment"} {
-			err := m.Apply(m.l, step.Step{Action: step.Test, Files: []step.File{
-				{Path: layout.MainFile, Content: "include " + layout.ForeignFile + "\ninclude " + layout.FragmentDir + "/*.conf\n"},
-				{Path: m.l.Fragment(), Content: fragment},
-			}})
-			assert.Contains(t, m.says("tested"), "odd script")
-			if refused == "" {
-				assert.NoError(t, err, place)
-			} else {
-				assert.ErrorContains(t, err, refused, place)
-			}
+		m.testsOurs("odd script", place)
+	}
+}
+
+// testsOurs requires that a test beside what the machine's owner has refuses what is wrong
+// with our fragment alone.
+func (m machine) testsOurs(owners, place string) {
+	m.t.Helper()
+	for fragment, refused := range map[string]string{"vrrp_instance x\n": "", "odd fragment\n": "warning: odd fragment"} {
+		err := m.Apply(m.l, step.Step{Action: step.Test, Files: []step.File{
+			{Path: layout.MainFile, Content: "include " + layout.ForeignFile + "\ninclude " + layout.FragmentDir + "/*.conf\n"},
+			{Path: m.l.Fragment(), Content: fragment},
+		}})
+		assert.Contains(m.t, m.says("tested"), owners)
+		if refused == "" {
+			assert.NoError(m.t, err, place)
+		} else {
+			assert.ErrorContains(m.t, err, refused, place)
 		}
 	}
 }
@@ -125,18 +132,7 @@ func TestScriptsOfTheOwnersUsersRefuseNothing(t *testing.T) {
 	// A shell that is started with a signal ignored goes on ignoring it; a Go program does not.
 	require.NoError(t, os.WriteFile(ends, []byte("#!/bin/sh\nkill -TERM $$\nexec "+fake+" \"$@\"\n"), 0o755))
 	m.put(layout.MainFile, "script_user nobody\n")
-	for fragment, refused := range map[string]string{"vrrp_instance x\n": "", "odd fragment\n": "warning: odd fragment"} {
-		err := m.Apply(m.l, step.Step{Action: step.Test, Files: []step.File{
-			{Path: layout.MainFile, Content: "include " + layout.ForeignFile + "\ninclude " + layout.FragmentDir + "/*.conf\n"},
-			{Path: m.l.Fragment(), Content: fragment},
-		}})
-		assert.Contains(t, m.says("tested"), "script_user nobody")
-		if refused == "" {
-			assert.NoError(t, err)
-		} else {
-			assert.ErrorContains(t, err, refused)
-		}
-	}
+	m.testsOurs("script_user nobody", layout.MainFile)
 }
 
 func TestTheTestSeesTheWholeConfigurationToCome(t *testing.T) {

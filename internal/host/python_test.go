@@ -54,12 +54,12 @@ func TestAnotherUnitOfThePythonCharmIsKnownByItsFiles(t *testing.T) {
 	put("unit-keepalived-0/charm/reactive/keepalived.py")
 	put("unit-haproxy-0/charm/reactive/haproxy.py")
 	put("machine-0/charm/reactive/keepalived.py")
-	require.Zero(t, m.observe().Python, "its own files, and those of others")
+	require.Zero(t, m.observe().PythonUnit, "its own files, and those of others")
 	other := "unit-my-vip-12/charm/reactive/keepalived.py"
 	put(other)
-	require.Equal(t, juju.Unit{Application: "my-vip", Number: 12}, m.observe().Python)
+	require.Equal(t, juju.Unit{Application: "my-vip", Number: 12}, m.observe().PythonUnit)
 	require.NoError(t, os.RemoveAll(filepath.Dir(filepath.Join(agents, other))))
-	require.Zero(t, m.observe().Python)
+	require.Zero(t, m.observe().PythonUnit)
 }
 
 // TestAUnitThatServesAlreadyCountsAsHealthyAtFirst: keepalived reloads before the

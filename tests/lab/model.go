@@ -107,6 +107,9 @@ func (l *Lab) UpdateStatus(ctx context.Context) error {
 			units = append(units, name)
 		}
 	}
+	if len(units) == 0 {
+		return nil
+	}
 	// Of several --unit the last one counts.
 	text, err := l.Juju.Run(ctx, "exec", "--format", "json", "--unit", strings.Join(units, ","), "--", "JUJU_DISPATCH_PATH=hooks/update-status ./dispatch")
 	if err != nil {

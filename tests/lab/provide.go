@@ -40,8 +40,8 @@ func callsFile(unit, kind string) string {
 	return unitCalls + "/unit-" + strings.ReplaceAll(unit, "/", "-") + "." + kind
 }
 
-// Refuse has the controller refuse a unit's next calls of methods, such as
-// Uniter.CommitHookChanges, once for each.
+// Refuse has a unit's next calls of methods, such as Uniter.CommitHookChanges, fail at its agent
+// as they do where the controller refuses them, once for each.
 func (l *Lab) Refuse(ctx context.Context, unit string, methods ...string) error {
 	m, err := l.MachineOf(unit)
 	if err != nil {
