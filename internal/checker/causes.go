@@ -38,7 +38,7 @@ func standing(p vrrp.Priority) string {
 
 // lost is why this unit lost the instance.
 func (c *chronicle) lost(k *course, now time.Time) string {
-	switch over, ok := k.heard.holder(now); {
+	switch over, ok := k.heard.over(k.since, now); {
 	case k.aside != "":
 		return "stands aside: " + k.aside
 	case !c.asked.IsZero() && now.Sub(c.asked) < related:

@@ -43,6 +43,7 @@ type course struct {
 	addresses []netip.Addr
 	heard     hearing
 	holder    bool
+	since     time.Time // it got the instance then; zero: before the checker started
 	// aside is what the unit stands aside for; empty while it takes part.
 	aside string
 	// begun tells that it is known how things stood when the checker started.
@@ -151,6 +152,7 @@ func (c *chronicle) hold(i int, holder, before bool, now time.Time) {
 	c.settle(k, now)
 	k.holder, k.due = holder, now.Add(settleMove)
 	if holder {
+		k.since = now
 		k.move = history.Entry{Time: now, Event: history.BecameHolder, Cause: k.gained(now)}
 		if from, ok := k.heard.recent(); ok {
 			k.move.Peer = from.address.String()
@@ -159,7 +161,7 @@ func (c *chronicle) hold(i int, holder, before bool, now time.Time) {
 		return
 	}
 	k.move = history.Entry{Time: now, Event: history.BecameStandby, Cause: c.lost(k, now)}
-	if over, ok := k.heard.holder(now); ok {
+	if over, ok := k.heard.over(k.since, now); ok {
 		k.move.Peer = over.address.String()
 	}
 }

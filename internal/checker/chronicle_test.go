@@ -92,6 +92,15 @@ func TestWhyAUnitBecomesStandby(t *testing.T) {
 	newStage(t, true).hears(one, 254, 200*time.Millisecond).holds(false).
 		tells(history.BecameStandby, one+" took over with priority 254", one)
 	newStage(t, true).holds(false).tells(history.BecameStandby, history.Unknown, "")
+	// A machine that is busy sees late that the address went.
+	newStage(t, true).hears(one, 254, 200*time.Millisecond).wait(800*time.Millisecond).holds(false).
+		tells(history.BecameStandby, one+" took over with priority 254", one)
+	newStage(t, true).hears(one, 254, 200*time.Millisecond).wait(3*time.Second).holds(false).
+		tells(history.BecameStandby, history.Unknown, "")
+	// Whom this unit took over from moments ago did not take it back.
+	quick := newStage(t, false).hears(one, 254, time.Second).wait(500*time.Millisecond).holds(true).wait(100*time.Millisecond).holds(false)
+	quick.c.take()
+	quick.wait(0).tells(history.BecameStandby, history.Unknown, "")
 	s := newStage(t, true)
 	s.c.sick = "connection refused"
 	s.holds(false).hears(one, 200, 300*time.Millisecond).tells(history.BecameStandby, "own check failed: connection refused", "")

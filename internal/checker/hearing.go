@@ -105,6 +105,19 @@ func (h *hearing) recent() (sender, bool) {
 	return found, !found.latest().IsZero()
 }
 
+// over is who spoke as a holder since an instant at which this unit got that, and a moment
+// ago: keepalived gives way to the first such advertisement, and a machine that is busy tells
+// of the lost address late, when the next ones are overdue as well.
+func (h *hearing) over(since, now time.Time) (sender, bool) {
+	var found sender
+	for _, s := range h.senders {
+		if s.lately(now) && s.last.After(since) && s.last.After(found.last) {
+			found = s
+		}
+	}
+	return found, !found.last.IsZero()
+}
+
 // holder is the one who speaks at an instant; of two, who began later.
 func (h *hearing) holder(at time.Time) (sender, bool) {
 	var found sender

@@ -140,6 +140,7 @@ func (d *deployment) processFaults(t *testing.T) {
 	})
 	d.scenario(t, "when the agents restart nothing changes", func(t *testing.T) {
 		holder := d.repaired(t)
+		d.updateStatus(t) // what a hook said while the service was stopped is over
 		before, bags := d.pictures(t), d.databags()
 		unnoticed(t, d.measure(t, time.Second, func() {
 			for _, unit := range d.units() {

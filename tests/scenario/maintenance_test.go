@@ -37,6 +37,11 @@ func (d *deployment) refuses(t *testing.T, unit, action string, parameters map[s
 func (d *deployment) notes(t *testing.T, unit, words string) {
 	t.Helper()
 	said := ""
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("%s was to note %q, and notes\n%s", unit, words, said)
+		}
+	})
 	poll.Until(t, func() bool {
 		said, _ = d.act(t, unit, "history", map[string]any{"limit": 20})["history"].(string)
 		return strings.Contains(said, words)
