@@ -20,6 +20,10 @@ import (
 // intervals up to 2.4 s are yielded in.
 const longestYield = 10 * time.Second
 
+// busy is what a successor on a busy machine is granted beside its intervals: this unit
+// answers meanwhile, and who gives up too soon leaves clients without an answer.
+const busy = time.Second
+
 // Yield runs right before keepalived is stopped and before a shutdown, with the
 // health checker's configuration: a holder whose service works lowers its priority
 // below that of every healthy standby and goes on, until one of them has taken over,
@@ -75,13 +79,13 @@ func (h *Host) reign(config string) (reign, error) {
 	for _, i := range slices.DeleteFunc(c.Instances, func(i healthcheck.Instance) bool { return !holds(i) }) {
 		p, ok := record.Routers[l.Number(i.Name)]
 		value, readErr := h.trackValue(i.TrackFile)
-		patience := 4*p.Interval + 200*time.Millisecond
-		if !ok || readErr != nil || !mayYield(c, i, value) || patience > longestYield {
+		least := 4*p.Interval + 200*time.Millisecond
+		if !ok || readErr != nil || !mayYield(c, i, value) || least > longestYield {
 			r.stays = append(r.stays, i)
 			continue
 		}
 		r.yields = append(r.yields, yielded{i, value})
-		r.limit = max(r.limit, patience)
+		r.limit = max(r.limit, min(least+busy, longestYield))
 	}
 	return r, nil
 }

@@ -164,7 +164,7 @@ func TestAHandOverWithoutASuccessorReleasesNothing(t *testing.T) {
 	m, calls := newHolder(t, "50ms"), signals(t, "kill")
 	m.hold()
 	require.EqualError(t, m.Apply(m.l, step.Step{Action: step.HandOver}),
-		"cannot hand over: no other unit took the virtual IPs within 400ms, this one holds them still")
+		"cannot hand over: no other unit took the virtual IPs within 1.4s, this one holds them still")
 	require.Equal(t, "204  \n", m.says())
 	require.Empty(t, events(t, m.Host, m.l), "nothing happened")
 

@@ -67,7 +67,7 @@ func (l *Lab) stopAgent(unit, id string) {
 			return
 		}
 		name := agentName(unit)
-		_, err = m.Run(ctx, "systemctl disable --quiet --now "+name+"; rm -f /etc/systemd/system/"+name+".service; systemctl daemon-reload")
+		_, err = m.Run(ctx, "systemctl disable --quiet --now "+name+"; rm -rf /etc/systemd/system/"+name+".service /var/lib/juju/agents/"+strings.TrimPrefix(name, "jujud-")+"; systemctl daemon-reload")
 		if err != nil {
 			l.fault(fmt.Errorf("cannot stop the agent of %s: %w", unit, err))
 		}
