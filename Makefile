@@ -136,25 +136,19 @@ keepaliveds:
 LAB_RUN = go test -count=1 -p 1 -parallel $(LABS) -v -timeout $(LAB_TIMEOUT)
 
 .PHONY: lab-test
-lab-test: lab-itself juju-itself ## All scenarios in the lab, about an hour (BASE=trixie; root)
+lab-test: lab-itself ## All scenarios in the lab, about an hour (BASE=trixie; root)
 	@$(MAKE) lab-core SCENARIOS='Test.*' LABS=3 LAB_TIMEOUT=150m
 
-# The lab's own tests: machines, controller, agent, measuring. Juju is compiled once, as the
-# lab compiles the agent, and vetted once: either takes minutes the first time.
-JUJU_TEST = export CGO_ENABLED=0 && go test -trimpath -vet=off -count=1 -v -timeout $(LAB_TIMEOUT)
+# The lab's own tests: machines, Juju's controller and what it says to the charm's archive,
+# measuring. Juju is compiled as the lab compiles it, once: that takes minutes.
 .PHONY: lab-itself
 lab-itself: charm
 	@mkdir -p build
-	@{ cd tests && go test -race -count=1 ./controller/... ./docdb && \
+	@{ cd tests && go test -race -count=1 ./docdb && \
 		$(LAB_RUN) $$(go list ./... | grep -v /scenario$$) && \
-		cd agent/juju35 && CGO_ENABLED=0 go vet -trimpath . && $(JUJU_TEST) .; } 2>&1 | tee build/lab-itself.log || \
+		cd juju35 && export CGO_ENABLED=0 && go vet -trimpath ./... && $(LAB_RUN) -trimpath -vet=off ./...; } 2>&1 | tee build/lab-itself.log || \
 		{ $(MAKE) sweep; tests/scripts/failures build/lab-itself.log; exit 1; }
 	$(call count,lab-itself)
-
-# Compiling it for tests takes minutes: no part of make test.
-.PHONY: juju-itself
-juju-itself: ## Juju's own controller and client in memory: what they say to the charm's archive
-	@cd tests/agent/juju35 && CGO_ENABLED=0 go vet -trimpath ./... && $(JUJU_TEST) ./client/... ./controller/... ./cmd/...
 
 .PHONY: lab-core
 lab-core: charm

@@ -43,15 +43,6 @@ func pythonAgain(ctx context.Context, s *stage) error {
 	}); err != nil {
 		return err
 	}
-	if s.Juju == nil {
-		s.agents.Wait() // which still tidy up
-		for _, m := range s.members() {
-			// Units of the same names come back; a machine agent of Juju's removes this.
-			if _, err := m.Run(ctx, "rm -rf /var/lib/juju/agents/unit-keepalived-*"); err != nil {
-				return err
-			}
-		}
-	}
 	if err := s.DeployPython(map[string]string{"virtual_ip": s.vip.String() + "/24"}); err != nil {
 		return err
 	}

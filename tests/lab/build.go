@@ -103,7 +103,7 @@ func build(ctx context.Context, progress io.Writer) (Programs, error) {
 		what, module string
 		programs     map[string]string // what go build calls them, to what the lab does
 	}{
-		{"Juju's agent, controller and client", "agent/juju35", map[string]string{"juju35": "unit-agent-3.5", "jujud": "jujud", "controller": "controller", "juju": "juju"}},
+		{"Juju's agent, controller and client", "juju35", map[string]string{"jujud": "jujud", "controller": "controller", "juju": "juju"}},
 		{"the lab's programs", ".", map[string]string{"hooktool": "hooktool", "lab-probe": "lab-probe", "lab-killer": "lab-killer"}},
 	} {
 		if err := buildModule(ctx, filepath.Join(root, m.module), p.Dir, m.programs, sayer(progress, m.what)); err != nil {
@@ -140,11 +140,7 @@ func buildModule(ctx context.Context, module, dir string, programs map[string]st
 		if err := copyProgram(filepath.Join(dir, program), filepath.Join(drafts, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
-		pkg := "./cmd/" + name
-		if name == filepath.Base(module) {
-			pkg = "."
-		}
-		args = append(args, pkg)
+		args = append(args, "./cmd/"+name)
 	}
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = module

@@ -88,20 +88,15 @@ func showShell(_ context.Context, l *Lab, _ []string, out io.Writer) error {
 	return err
 }
 
-// Status is the model in the manner of juju status, and under it who has which
+// Status is what juju status says, and under it who has which
 // address by the kernels' word.
 func (l *Lab) Status() string {
 	var b strings.Builder
-	if l.Juju != nil {
-		text, err := l.Juju.Type(context.Background(), "status --relations")
-		if err != nil {
-			text = err.Error()
-		}
-		b.WriteString(text + "\n")
-	} else {
-		b.WriteString(l.Model.Status().String())
+	text, err := l.Juju.Type(context.Background(), "status --relations")
+	if err != nil {
+		text = err.Error()
 	}
-	b.WriteString("\n" + l.machineStatus())
+	b.WriteString(text + "\n\n" + l.machineStatus())
 	return b.String()
 }
 

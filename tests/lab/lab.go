@@ -1,7 +1,6 @@
 // Package lab joins the halves of the lab: machines booted with systemd on a
-// network of their own, and Juju's agents on them against Juju's own controller, or
-// a model that stands in for it. A Lab is what a cloud with a Juju model is to an
-// operator: deploy, integrate, configure, break, watch.
+// network of their own, and Juju's own controller, client and agents. A Lab is what a cloud
+// with a Juju model is to an operator: deploy, integrate, configure, break, watch.
 package lab
 
 import (
@@ -9,13 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"time"
 
-	"keepalived-charm/tests/controller"
 	"keepalived-charm/tests/machine"
 	"keepalived-charm/tests/patience"
 	"keepalived-charm/tests/probe"
@@ -23,9 +20,7 @@ import (
 
 // Lab is one model on one set of machines.
 type Lab struct {
-	// Model is the stand-in for the controller; nil where there is Juju's own.
-	Model *controller.Controller
-	// Juju is Juju's own controller and client; nil where there is a stand-in.
+	// Juju is Juju's controller and client.
 	Juju *Juju
 	// Net holds the machines, the switch and the client.
 	Net *machine.Lab
@@ -40,8 +35,6 @@ type Lab struct {
 
 	mu       sync.Mutex
 	machines map[string]*machine.Machine // by Juju's machine ID
-	next     int
-	revision int // the last one that Refresh went to
 	agents   sync.WaitGroup
 	faults   []error
 }
@@ -55,8 +48,6 @@ type Options struct {
 	// Retry is the longest time until a hook that failed is run again; zero is Juju's own:
 	// 5 s, then twice as long each time, at most 5 min.
 	Retry time.Duration
-	// Juju has Juju's own controller instead.
-	Juju bool
 	// Patience is how long a connection to a virtual IP may take before it counts
 	// as lost, less than the second after which TCP tries again (RFC 6298 section
 	// 2.1); zero is probe.DefaultLimit. A long one bears a busy host, and attempts
@@ -64,17 +55,12 @@ type Options struct {
 	Patience time.Duration
 }
 
-// socketName is the controller's socket in the lab's directory.
-const socketName = "controller.sock"
-
 // New makes a lab without machines. Close ends it; the caller also defers
 // machine.CloseOnSignal when nobody else handles signals.
 func New(ctx context.Context, o Options) (*Lab, error) {
 	if o.Progress == nil {
 		o.Progress = io.Discard
 	}
-	// Most of what has not moved to Juju's own controller can be tried on it.
-	o.Juju = o.Juju || os.Getenv("LAB_JUJU") != ""
 	charm, err := filepath.Abs(o.Charm)
 	if err != nil {
 		return nil, err
@@ -89,17 +75,8 @@ func New(ctx context.Context, o Options) (*Lab, error) {
 	}
 	l := &Lab{Net: net, Holders: probe.NewObserver(), programs: programs, charm: charm, progress: o.Progress, patience: o.Patience, retry: o.Retry, machines: map[string]*machine.Machine{}}
 	net.OnPower(l.Holders.Power)
-	if o.Juju {
-		l.Juju, err = startJuju(ctx, programs, net.Dir, charm, listener{wanted: l.provide, report: l.fault})
-		if err != nil {
-			return nil, errors.Join(err, l.Close())
-		}
-		return l, nil
-	}
-	l.Model = controller.New(controller.Config{
-		OnUnitAdded: l.startAgent, OnUnitRemoved: l.stopAgent, RetryMin: o.Retry / 2, RetryMax: o.Retry,
-	})
-	if err := l.Model.Serve(filepath.Join(net.Dir, socketName)); err != nil {
+	l.Juju, err = startJuju(ctx, programs, net.Dir, charm, listener{wanted: l.provide, report: l.fault})
+	if err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
 	return l, nil
@@ -110,16 +87,12 @@ func (l *Lab) Close() error {
 	err := l.Net.Close() // first: agents without a machine ask for nothing any more
 	l.agents.Wait()
 	l.Holders.Close()
-	if l.Juju != nil {
+	if l.Juju != nil { // it had started
 		err = errors.Join(err, l.Juju.close())
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		return errors.Join(append([]error{err}, l.faults...)...)
 	}
-	if l.Model == nil {
-		return err
-	}
-	return errors.Join(err, l.Model.Close())
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return errors.Join(append([]error{err}, l.faults...)...)
 }
 
 // say prints one line of progress.
@@ -150,26 +123,7 @@ func (l *Lab) Machine(id string) (*machine.Machine, error) {
 
 // Units are all units of the model, by name; none when Juju does not answer.
 func (l *Lab) Units() map[string]Unit {
-	if l.Juju == nil {
-		return modelUnits(l.Model)
-	}
 	return l.Juju.units(l.fault)
-}
-
-// modelUnits is Units of the stand-in for the controller.
-func modelUnits(model *controller.Controller) map[string]Unit {
-	units := map[string]Unit{}
-	for _, u := range model.Status().Units {
-		known := Unit{
-			Workload: Said{u.Workload.Status, u.Workload.Message}, Agent: Said{u.Agent.Status, u.Agent.Message},
-			Machine: u.Machine, Address: u.Address, OpenPorts: u.Ports,
-		}
-		if !u.Connected && u.Agent.Status != "allocating" {
-			known.Agent = Said{"lost", "agent is not communicating with the server"}
-		}
-		units[u.Name] = known
-	}
-	return units
 }
 
 // MachineOf returns the machine that a unit lives on.
@@ -192,39 +146,8 @@ func (l *Lab) UnitOn(application, id string) (string, bool) {
 	return "", false
 }
 
-// AddMachines boots machines, all at once, and returns their IDs.
+// AddMachines boots machines, all at once, and returns Juju's IDs of them.
 func (l *Lab) AddMachines(ctx context.Context, count int) ([]string, error) {
-	if l.Juju != nil {
-		return l.jujuMachines(ctx, count)
-	}
-	defer l.Toil(ctx)()
-	ids := make([]string, count)
-	errs := make([]error, count)
-	var group sync.WaitGroup
-	for i := range count {
-		l.mu.Lock()
-		ids[i] = fmt.Sprint(l.next)
-		l.next++
-		l.mu.Unlock()
-		group.Go(func() { errs[i] = l.addMachine(ctx, ids[i]) })
-	}
-	group.Wait()
-	return ids, errors.Join(errs...)
-}
-
-func (l *Lab) addMachine(ctx context.Context, id string) error {
-	m, err := l.boot(ctx, id, l.Net.Dir)
-	if err != nil {
-		return err
-	}
-	p := m.Port()
-	return l.Model.AddMachine(id,
-		controller.Address{Value: p.IPv4.Addr().String(), CIDR: p.IPv4.Masked().String(), Interface: "eth0"},
-		controller.Address{Value: p.IPv6.Addr().String(), CIDR: p.IPv6.Masked().String(), Interface: "eth0"})
-}
-
-// jujuMachines is AddMachines with Juju's own client.
-func (l *Lab) jujuMachines(ctx context.Context, count int) ([]string, error) {
 	said, err := l.Juju.Type(ctx, fmt.Sprintf("add-machine -n %d --base %s", count, principalBase))
 	if err != nil {
 		return nil, err
@@ -273,10 +196,7 @@ func (l *Lab) off(ctx context.Context, id string, how func(*machine.Machine, con
 	if err != nil {
 		return err
 	}
-	if err := how(m, ctx); err != nil || l.Juju != nil {
-		return err
-	}
-	return l.Model.SetMachineDown(id, true)
+	return how(m, ctx)
 }
 
 // Heal boots a killed machine; its agents start with it.
@@ -286,10 +206,7 @@ func (l *Lab) Heal(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	if err := m.Heal(ctx); err != nil || l.Juju != nil {
-		return err
-	}
-	return l.Model.SetMachineDown(id, false)
+	return m.Heal(ctx)
 }
 
 // settleLimit bounds how long hooks may take to come to rest on a few machines; every
@@ -306,12 +223,7 @@ func (l *Lab) Settled(ctx context.Context) error {
 	l.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	var err error
-	if l.Juju != nil {
-		err = l.jujuSettled(ctx)
-	} else {
-		err = l.Model.Settled(ctx)
-	}
+	err := l.settled(ctx)
 	l.mu.Lock()
 	err = errors.Join(append([]error{err}, l.faults...)...)
 	l.mu.Unlock()
@@ -324,7 +236,7 @@ func (l *Lab) Settled(ctx context.Context) error {
 // settleQuiet is how long nothing may happen before a model counts as settled.
 const settleQuiet = 700 * time.Millisecond
 
-func (l *Lab) jujuSettled(ctx context.Context) error {
+func (l *Lab) settled(ctx context.Context) error {
 	q := &settle{Quiet: patience.With(settleQuiet).String(), Within: settleLimit.String()}
 	if end, ok := ctx.Deadline(); ok {
 		q.Within = time.Until(end).String()

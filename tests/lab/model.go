@@ -8,18 +8,12 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
-
-	"keepalived-charm/tests/controller"
 )
 
 // SetConfig sets options of an application, as juju config does.
 func (l *Lab) SetConfig(application string, options map[string]string) error {
-	if l.Juju == nil {
-		return l.Model.SetConfig(application, options)
-	}
 	args := []string{"config", application}
 	for _, name := range slices.Sorted(maps.Keys(options)) {
 		args = append(args, name+"="+options[name])
@@ -29,65 +23,37 @@ func (l *Lab) SetConfig(application string, options map[string]string) error {
 
 // ResetConfig gives options their defaults again.
 func (l *Lab) ResetConfig(application string, options ...string) error {
-	if l.Juju == nil {
-		return l.Model.ResetConfig(application, options...)
-	}
 	return l.juju("config", application, "--reset", strings.Join(options, ","))
 }
 
 // Integrate relates two applications, each with its endpoint where it must be named.
 func (l *Lab) Integrate(a, b string) error {
-	if l.Juju == nil {
-		_, err := l.Model.Integrate(a, b)
-		return err
-	}
 	return l.juju("integrate", a, b)
 }
 
 // RemoveRelation ends what Integrate began.
 func (l *Lab) RemoveRelation(a, b string) error {
-	if l.Juju == nil {
-		return l.Model.RemoveRelation(a, b)
-	}
 	return l.juju("remove-relation", a, b)
 }
 
 // RemoveApplication removes an application with its units.
 func (l *Lab) RemoveApplication(application string) error {
-	if l.Juju == nil {
-		return l.Model.RemoveApplication(application)
-	}
 	return l.juju("remove-application", "--no-prompt", application)
 }
 
 // DestroyUnit has a principal unit and its subordinates go, and waits for nothing.
 func (l *Lab) DestroyUnit(unit string) error {
-	if l.Juju == nil {
-		return l.Model.RemoveUnit(unit)
-	}
 	return l.juju("remove-unit", "--no-prompt", unit)
 }
 
 // AddUnit adds a unit of a principal on a machine that is there.
 func (l *Lab) AddUnit(application, machine string) error {
-	if l.Juju == nil {
-		_, err := l.Model.AddUnit(application, machine)
-		return err
-	}
 	return l.juju("add-unit", application, "--to", machine)
 }
 
 // SetAway takes the controller away from all agents, or brings it back.
 func (l *Lab) SetAway(away bool) error {
-	switch {
-	case l.Juju != nil:
-		return l.Juju.SetAway(context.Background(), away)
-	case away:
-		l.Model.Down()
-	default:
-		l.Model.Up()
-	}
-	return nil
+	return l.Juju.SetAway(context.Background(), away)
 }
 
 func (l *Lab) juju(args ...string) error {
@@ -95,12 +61,9 @@ func (l *Lab) juju(args ...string) error {
 	return err
 }
 
-// UpdateStatus has every unit that can run its update-status hook. With Juju's own controller
-// that is what the charm does in it: Juju itself lets at least a minute pass between two.
+// UpdateStatus has every unit that can do what it does in update-status: Juju itself lets at
+// least a minute pass between two.
 func (l *Lab) UpdateStatus(ctx context.Context) error {
-	if l.Juju == nil {
-		return l.Model.TriggerUpdateStatus()
-	}
 	var units []string
 	for name, u := range l.Units() {
 		if m, err := l.Machine(u.Machine); err == nil && m.Running() && strings.HasPrefix(name, "keepalived/") {
@@ -136,10 +99,6 @@ type ActionResult struct {
 
 // RunAction runs an action, as juju run does.
 func (l *Lab) RunAction(ctx context.Context, unit, action string, parameters map[string]any) (ActionResult, error) {
-	if l.Juju == nil {
-		r, err := l.Model.RunAction(ctx, unit, action, parameters)
-		return ActionResult{r.Status, r.Message, r.Results}, err
-	}
 	args := []string{"run", unit, action, "--format", "json"}
 	for _, name := range slices.Sorted(maps.Keys(parameters)) {
 		args = append(args, fmt.Sprintf("%s=%v", name, parameters[name]))
@@ -184,42 +143,7 @@ const (
 
 // Events are all events, the oldest first.
 func (l *Lab) Events() []Event {
-	if l.Juju != nil {
-		return l.Juju.events(l.fault)
-	}
-	var events []Event
-	for _, e := range l.Model.Events() {
-		var kind EventKind
-		name, detail := e.Name, e.Detail
-		switch e.Kind {
-		case controller.HookBegin:
-			kind = Begin
-		case controller.HookEnd:
-			kind = End
-		case controller.ActionBegin:
-			kind, name = Begin, "action "+name
-		case controller.ActionEnd:
-			kind, name = End, "action "+name
-		case controller.CommandsBegin:
-			kind, name = Begin, "commands"
-		case controller.CommandsEnd:
-			kind, name = End, "commands"
-		case controller.AgentConnected:
-			kind = AgentConnected
-		case controller.AgentLost:
-			kind = AgentLost
-		case controller.StatusSet:
-			if e.Name != string(controller.WorkloadStatus) {
-				continue
-			}
-			kind = StatusSet
-			name, detail, _ = strings.Cut(detail, ": ")
-		default:
-			continue
-		}
-		events = append(events, Event{e.Time, e.Unit, kind, name, detail, e.Duration})
-	}
-	return events
+	return l.Juju.events(l.fault)
 }
 
 // WaitEvent waits for an event that came since an instant.
@@ -240,9 +164,6 @@ func (l *Lab) WaitEvent(ctx context.Context, since time.Time, match func(Event) 
 
 // Hooks are the names of the hooks that a unit ran to their end since an instant.
 func (l *Lab) Hooks(unit string, since time.Time) []string {
-	if l.Juju == nil {
-		return l.Model.Hooks(unit, since)
-	}
 	m, err := l.MachineOf(unit)
 	l.fault(err)
 	if err != nil {
@@ -262,7 +183,7 @@ func (l *Lab) Hooks(unit string, since time.Time) []string {
 }
 
 // hooksLog is where a machine's agents note what ran and what it logged, see
-// tests/agent/juju35/cmd/jujud.
+// tests/juju35/cmd/jujud.
 const hooksLog = "/var/log/juju/hooks.log"
 
 // Logged is when units on a machine logged a text since an instant.
@@ -271,11 +192,7 @@ func (l *Lab) Logged(ctx context.Context, id string, since time.Time, text strin
 	if err != nil {
 		return nil, err
 	}
-	script := fmt.Sprintf("journalctl --quiet --no-pager --output=short-unix --since=@%d --unit='jujud-*'", since.Unix())
-	if l.Juju != nil {
-		script = "cat " + hooksLog
-	}
-	out, err := m.Run(ctx, script)
+	out, err := m.Run(ctx, "cat "+hooksLog)
 	if err != nil {
 		return nil, err
 	}
@@ -286,9 +203,6 @@ func (l *Lab) Logged(ctx context.Context, id string, since time.Time, text strin
 		}
 		word, _, _ := strings.Cut(line, " ")
 		at, err := time.Parse(time.RFC3339Nano, word)
-		if seconds, failed := strconv.ParseFloat(word, 64); failed == nil {
-			at, err = time.UnixMicro(int64(seconds*1e6)), nil
-		}
 		if err == nil && !at.Before(since) {
 			times = append(times, at)
 		}
@@ -310,9 +224,6 @@ func (l *Lab) WaitUnits(ctx context.Context, what string, wanted func(map[string
 
 // SetLeader makes a unit the leader of its application.
 func (l *Lab) SetLeader(ctx context.Context, unit string) error {
-	if l.Juju == nil {
-		return l.Model.SetLeader(unit)
-	}
 	if _, err := l.Juju.ask(ctx, question{Leader: unit}); err != nil {
 		return err
 	}
@@ -331,9 +242,6 @@ func (l *Lab) SetLeader(ctx context.Context, unit string) error {
 
 // Leader is the unit that leads an application.
 func (l *Lab) Leader(ctx context.Context, application string) (string, error) {
-	if l.Juju == nil {
-		return l.Model.Leader(application)
-	}
 	s, err := l.Juju.Status(ctx)
 	if err != nil {
 		return "", err
@@ -357,25 +265,16 @@ func (l *Lab) Leader(ctx context.Context, application string) (string, error) {
 
 // AddSecret keeps a secret of the operator's, and returns its URI.
 func (l *Lab) AddSecret(name string, content map[string]string) (string, error) {
-	if l.Juju == nil {
-		return l.Model.AddSecret(content)
-	}
 	return l.Juju.Run(context.Background(), append([]string{"add-secret", name}, secretArgs(content)...)...)
 }
 
 // UpdateSecret makes a revision of a secret.
 func (l *Lab) UpdateSecret(uri string, content map[string]string) error {
-	if l.Juju == nil {
-		return l.Model.UpdateSecret(uri, content)
-	}
 	return l.juju(append([]string{"update-secret", uri}, secretArgs(content)...)...)
 }
 
 // GrantSecret lets an application read a secret.
 func (l *Lab) GrantSecret(uri, application string) error {
-	if l.Juju == nil {
-		return l.Model.GrantSecret(uri, application)
-	}
 	return l.juju("grant-secret", uri, application)
 }
 
@@ -390,9 +289,6 @@ func secretArgs(content map[string]string) []string {
 // HoldAgent keeps a unit from following its application to another charm: its agent runs
 // hooks of the one that it has, until it is let go.
 func (l *Lab) HoldAgent(ctx context.Context, unit string, hold bool) error {
-	if l.Juju == nil {
-		return l.Model.HoldCharm(unit, hold)
-	}
 	m, err := l.MachineOf(unit)
 	if err != nil {
 		return err
@@ -407,22 +303,14 @@ func (l *Lab) HoldAgent(ctx context.Context, unit string, hold bool) error {
 
 // UpgradeMachine is juju upgrade-machine: with a base prepare, without complete.
 func (l *Lab) UpgradeMachine(ctx context.Context, id, base string) error {
-	switch {
-	case l.Juju != nil && base != "":
-		return l.juju("upgrade-machine", id, "prepare", base, "--yes")
-	case l.Juju != nil:
+	if base == "" {
 		return l.juju("upgrade-machine", id, "complete")
-	case base != "":
-		return l.Model.PrepareUpgrade(ctx, id, base+"/stable")
 	}
-	return l.Model.CompleteUpgrade(ctx, id)
+	return l.juju("upgrade-machine", id, "prepare", base, "--yes")
 }
 
 // Calls count the API calls of each unit's agent by method.
 func (l *Lab) Calls() map[string]map[string]int {
-	if l.Juju == nil {
-		return l.Model.Calls()
-	}
 	all, err := l.Juju.Calls(context.Background())
 	l.fault(err)
 	calls := map[string]map[string]int{}

@@ -10,6 +10,12 @@ import (
 	"keepalived-charm/tests/patience"
 )
 
+// Where machines see the lab's directories.
+const (
+	agentRun      = "/opt/juju-lab/run"
+	agentPrograms = "/opt/juju-lab/bin"
+)
+
 // jujudService is the systemd unit that runs a machine's agent, and in it the agents of the
 // units on the machine, as Juju does.
 const jujudService = `[Unit]
@@ -31,7 +37,7 @@ WantedBy=multi-user.target
 func jujudName(id string) string { return "jujud-machine-" + id }
 
 // unitCalls is the directory of files that say what happens to units' calls of the API, see
-// tests/agent/juju35/cmd/jujud.
+// tests/juju35/cmd/jujud.
 const unitCalls = "/run/juju"
 
 // callsFile is such a file of a unit: held keeps it from learning that its application has

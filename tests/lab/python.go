@@ -8,8 +8,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-
-	"keepalived-charm/tests/controller"
 )
 
 // pythonFiles is a stand-in for the Python charm that keepalived replaces: its
@@ -86,12 +84,5 @@ func (l *Lab) DeployPython(config map[string]string) error {
 	if err != nil {
 		return err
 	}
-	if l.Juju != nil {
-		return l.juju(append([]string{"deploy", file, "keepalived", "--base", principalBase}, configArgs(config)...)...)
-	}
-	c, err := ReadCharm(file)
-	if err != nil {
-		return err
-	}
-	return l.Model.AddApplication(controller.ApplicationSpec{Charm: c, Config: config})
+	return l.juju(append([]string{"deploy", file, "keepalived", "--base", principalBase}, configArgs(config)...)...)
 }

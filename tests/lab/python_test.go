@@ -4,9 +4,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/juju/charm/v12"
 	"github.com/stretchr/testify/require"
-
-	"keepalived-charm/tests/controller"
 )
 
 // TestTheStandInHasTheEndpointsAndOptionsOfThePythonCharm: those decide whether
@@ -14,27 +13,31 @@ import (
 func TestTheStandInHasTheEndpointsAndOptionsOfThePythonCharm(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "python.charm")
 	require.NoError(t, packPython(file))
-	c, err := ReadCharm(file)
+	c, err := charm.ReadCharmArchive(file)
 	require.NoError(t, err)
-	require.Equal(t, "keepalived", c.Meta.Name)
-	require.True(t, c.Meta.Subordinate)
-	require.Empty(t, c.Meta.Actions)
-	require.Equal(t, map[string]controller.Option{
-		"virtual_ip":           {Type: "string", Default: ""},
-		"vip_hostname":         {Type: "string", Default: ""},
-		"port":                 {Type: "int", Default: int64(443)},
-		"router_id":            {Type: "int", Default: int64(23)},
-		"network_interface":    {Type: "string", Default: ""},
-		"healthcheck_interval": {Type: "int", Default: int64(2)},
-	}, c.Meta.Options)
-	endpoints := map[string]controller.Role{}
-	for _, e := range c.Meta.Endpoints {
-		endpoints[e.Name+" "+e.Interface+" "+string(e.Scope)] = e.Role
+	require.Equal(t, "keepalived", c.Meta().Name)
+	require.True(t, c.Meta().Subordinate)
+	require.Empty(t, c.Actions().ActionSpecs)
+	options := map[string]any{}
+	for name, o := range c.Config().Options {
+		options[name+" "+o.Type] = o.Default
 	}
-	require.Equal(t, map[string]controller.Role{
-		"website http global":                controller.Provider,
-		"loadbalancer public-address global": controller.Provider,
-		"juju-info juju-info container":      controller.Requirer,
-		"lb-sink http global":                controller.Requirer,
+	require.Equal(t, map[string]any{
+		"virtual_ip string":        "",
+		"vip_hostname string":      "",
+		"port int":                 int64(443),
+		"router_id int":            int64(23),
+		"network_interface string": "",
+		"healthcheck_interval int": int64(2),
+	}, options)
+	endpoints := map[string]charm.RelationRole{}
+	for name, e := range c.Meta().CombinedRelations() {
+		endpoints[name+" "+e.Interface+" "+string(e.Scope)] = e.Role
+	}
+	require.Equal(t, map[string]charm.RelationRole{
+		"website http global":                charm.RoleProvider,
+		"loadbalancer public-address global": charm.RoleProvider,
+		"juju-info juju-info container":      charm.RoleRequirer,
+		"lb-sink http global":                charm.RoleRequirer,
 	}, endpoints)
 }

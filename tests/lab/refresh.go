@@ -20,18 +20,7 @@ func (l *Lab) Refresh() error { return l.RefreshTo(l.charm) }
 // RefreshTo refreshes application keepalived to a packed charm, as juju refresh --path does,
 // to a later revision each time; each agent follows when it runs.
 func (l *Lab) RefreshTo(charm string) error {
-	if l.Juju != nil {
-		return l.juju("refresh", "keepalived", "--path", charm)
-	}
-	c, err := ReadCharm(charm)
-	if err != nil {
-		return err
-	}
-	l.mu.Lock()
-	l.revision++
-	c.Revision = l.revision
-	l.mu.Unlock()
-	return l.Model.Refresh(c.Meta.Name, c, false)
+	return l.juju("refresh", "keepalived", "--path", charm)
 }
 
 // Neighbour packs the charm as the revision after this one might be: the same sources,
@@ -106,8 +95,8 @@ func (l *Lab) pack(ctx context.Context, sources, name string, flags ...string) (
 	return file, nil
 }
 
-// StopAgent ends a unit's agent, which then sees no change of the model, and
-// StartAgent starts it again; with Juju's own controller all agents of its machine.
+// StopAgent ends a unit's agent, which then sees no change of the model, and StartAgent starts
+// it again: with all agents of its machine, as those are one process.
 func (l *Lab) StopAgent(ctx context.Context, unit string) error { return l.agent(ctx, unit, "stop") }
 
 // StartAgent starts the agent of a unit.
@@ -122,11 +111,7 @@ func (l *Lab) agent(ctx context.Context, unit, verb string) error {
 	if err != nil {
 		return err
 	}
-	service := agentName(unit)
-	if l.Juju != nil {
-		service = jujudName(u.Machine)
-	}
-	if _, err := m.Run(ctx, "systemctl "+verb+" "+service); err != nil {
+	if _, err := m.Run(ctx, "systemctl "+verb+" "+jujudName(u.Machine)); err != nil {
 		return fmt.Errorf("cannot %s the agent of %s: %w", verb, unit, err)
 	}
 	return nil

@@ -60,7 +60,7 @@ func (d *deployment) consume(t *testing.T, charm, ours, theirs string) {
 
 func TestFromDeployToSurvivingADeadMachine(t *testing.T) {
 	t.Parallel()
-	d := deployJuju(t, nil)
+	d := deploy(t, nil)
 	d.scenario(t, "without a virtual IP every unit is blocked and names the option", func(t *testing.T) {
 		d.allSay(t, "blocked", "Please configure virtual ips")
 		for _, unit := range d.units() {

@@ -72,12 +72,6 @@ func deploy(t *testing.T, config map[string]string) *deployment {
 	return newDeployment(t).standard(t, config)
 }
 
-// deployJuju is deploy with Juju's own controller.
-func deployJuju(t *testing.T, config map[string]string) *deployment {
-	t.Helper()
-	return newJuju(t).standard(t, config)
-}
-
 func (d *deployment) standard(t *testing.T, config map[string]string) *deployment {
 	t.Helper()
 	if err := d.Standard(d.ctx, config); err != nil {
@@ -113,15 +107,9 @@ func (d *deployment) explain(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	for _, m := range d.Net.Machines() {
-		services := []string{"keepalived.service", "keepalived-checker-keepalived.service"}
-		if d.Juju != nil {
-			services = append(services, "jujud-"+strings.Replace(m.Name, "juju", "machine", 1))
-			log, err := m.Run(ctx, "tail -n 60 /var/log/juju/unit-keepalived-*.log")
-			t.Logf("the agents of keepalived on %s (error: %v):\n%s", m.Name, err, log)
-		} else if unit, ok := d.UnitOn("keepalived", strings.TrimPrefix(m.Name, "juju-")); ok {
-			services = append(services, "jujud-unit-"+strings.ReplaceAll(unit, "/", "-")+".service")
-		}
-		for _, service := range services {
+		log, err := m.Run(ctx, "tail -n 60 /var/log/juju/unit-keepalived-*.log")
+		t.Logf("the agents of keepalived on %s (error: %v):\n%s", m.Name, err, log)
+		for _, service := range []string{"keepalived.service", "keepalived-checker-keepalived.service", "jujud-" + strings.Replace(m.Name, "juju", "machine", 1)} {
 			text, err := m.Journal(ctx, service)
 			lines := strings.Split(strings.TrimSpace(text), "\n")
 			lines = lines[max(0, len(lines)-60):]

@@ -15,12 +15,6 @@ import (
 	"keepalived-charm/tests/poll"
 )
 
-// newJuju makes a lab with Juju's own controller, without applications.
-func newJuju(t *testing.T) *deployment {
-	t.Helper()
-	return newDeploymentWith(t, deploymentLife, lab.Options{Juju: true})
-}
-
 // juju types a command, such as "config keepalived port", which must work, and returns what
 // an operator reads.
 func (d *deployment) juju(t *testing.T, line string) string {
@@ -94,7 +88,7 @@ func (d *deployment) hooksOf(t *testing.T, id, unit string) []string {
 
 func TestTheOperatorsVeryCommands(t *testing.T) {
 	t.Parallel()
-	d := newJuju(t)
+	d := newDeployment(t)
 	d.juju(t, "deploy ./haproxy -n 3 --base ubuntu@22.04")
 	d.settled(t)
 	before := map[string][]string{}

@@ -104,10 +104,7 @@ func revisions(t *testing.T, mode string) {
 	d.scenario(t, "up: clients notice nothing; a change of what all share waits for units that speak otherwise, and says so", func(t *testing.T) {
 		unnoticed(t, d.measure(t, 3*time.Second, func() {
 			d.unitByUnit(t, next, order, func(followed int) {
-				learned := order
-				if d.Juju != nil {
-					learned = order[:followed] // options are kept by the charm that they are for
-				}
+				learned := order[:followed] // options are kept by the charm that they are for
 				switch followed {
 				case 1: // of the standbys
 					d.configure(t, "router_id=51")

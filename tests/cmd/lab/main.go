@@ -88,11 +88,8 @@ func run(args []string) error {
 		return serve(ctx, *charm)
 	}
 	options := lab.Options{Charm: *charm, Progress: os.Stderr}
-	switch args[0] {
-	case "chaos":
+	if args[0] == "chaos" {
 		options.Patience = chaos.Patience
-	case "demo":
-		options.Juju = true
 	}
 	return with(ctx, options, start)
 }

@@ -65,7 +65,7 @@ func serve(ctx context.Context, charm string) error {
 	if err != nil {
 		return err
 	}
-	return with(ctx, lab.Options{Charm: charm, Progress: os.Stderr, Juju: true}, func(ctx context.Context, l *lab.Lab) error {
+	return with(ctx, lab.Options{Charm: charm, Progress: os.Stderr}, func(ctx context.Context, l *lab.Lab) error {
 		if err := l.Standard(ctx, nil); err != nil {
 			return err
 		}

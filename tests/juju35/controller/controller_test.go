@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"keepalived-charm/tests/agent/juju35/controller"
+	"keepalived-charm/tests/juju35/controller"
 	"keepalived-charm/tests/poll"
 )
 

@@ -1,4 +1,4 @@
-module keepalived-charm/tests/agent/juju35
+module keepalived-charm/tests/juju35
 
 go 1.25.0
 
@@ -136,7 +136,7 @@ require (
 	github.com/juju/txn/v3 v3.0.2 // indirect
 	github.com/juju/usso v1.0.1 // indirect
 	github.com/juju/utils/v3 v3.2.0
-	github.com/juju/version/v2 v2.0.1 // indirect
+	github.com/juju/version/v2 v2.0.1
 	github.com/juju/viddy v0.0.0-beta5 // indirect
 	github.com/juju/webbrowser v1.0.0 // indirect
 	github.com/juju/worker/v3 v3.5.0
@@ -233,7 +233,7 @@ require (
 	google.golang.org/protobuf v1.33.0 // indirect
 	gopkg.in/errgo.v1 v1.0.1 // indirect
 	gopkg.in/gobwas/glob.v0 v0.2.3 // indirect
-	gopkg.in/httprequest.v1 v1.2.1
+	gopkg.in/httprequest.v1 v1.2.1 // indirect
 	gopkg.in/inf.v0 v0.9.1 // indirect
 	gopkg.in/ini.v1 v1.67.0 // indirect
 	gopkg.in/juju/environschema.v1 v1.0.1 // indirect
@@ -260,7 +260,7 @@ replace gopkg.in/yaml.v2 => github.com/juju/yaml/v2 v2.0.0
 
 require keepalived-charm/tests v0.0.0
 
-replace keepalived-charm/tests => ../..
+replace keepalived-charm/tests => ..
 
 // Stand-ins for what is linked and never called; their package comments say why.
 replace (

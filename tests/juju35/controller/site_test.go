@@ -17,8 +17,8 @@ import (
 	"github.com/juju/juju/api"
 	"github.com/juju/juju/api/agent/uniter"
 
-	"keepalived-charm/tests/agent/juju35/client"
-	"keepalived-charm/tests/agent/juju35/controller"
+	"keepalived-charm/tests/juju35/client"
+	"keepalived-charm/tests/juju35/controller"
 )
 
 // patience guards against hanging; nothing takes as long, on a slow machine either.

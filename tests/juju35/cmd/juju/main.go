@@ -5,7 +5,7 @@ package main
 import (
 	"os"
 
-	"keepalived-charm/tests/agent/juju35/client"
+	"keepalived-charm/tests/juju35/client"
 )
 
 func main() { os.Exit(client.Main(os.Args[1:])) }

@@ -40,7 +40,7 @@ import (
 	"github.com/juju/loggo"
 	"github.com/juju/names/v5"
 
-	"keepalived-charm/tests/agent/juju35/controller"
+	"keepalived-charm/tests/juju35/controller"
 )
 
 // request is a line of input: one of its fields is set beside the id.

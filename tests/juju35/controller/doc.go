@@ -17,4 +17,7 @@
 // It is compiled with two stand-ins for libraries that are never called, see go.mod: SQLite's
 // driver, which needs C, and Microsoft's client library, which takes longer to compile than
 // Juju.
+//
+// Juju is AGPL-3.0, so this is a module of its own, which the charm never imports. Another
+// version of Juju would be a sibling directory with a go.mod of its own.
 package controller

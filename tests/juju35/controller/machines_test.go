@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"keepalived-charm/tests/agent/juju35/controller"
+	"keepalived-charm/tests/juju35/controller"
 )
 
 // newCloud is newSite with a cloud that only says what it is told, and a socket.
