@@ -230,6 +230,13 @@ func TestCheckNetworkTellsWhatIsWrong(t *testing.T) {
 	require.Contains(t, out.Juju.Results["summary"], "nothing is wrong")
 	require.Contains(t, out.Juju.Results["notes"], named+" answers on eth0 for addresses that nobody has, as a proxy does")
 
+	flooded := with(s, func(s *charmtest.State) {
+		s.Host.Network.Crowds = []conflict.Crowd{{Interface: "eth0", Address: netip.MustParseAddr(vip)}, {Interface: "eth0", RouterID: 23}}
+	})
+	notes := act(t, "check-network", flooded).Juju.Results["notes"]
+	require.Contains(t, notes, "more than 8 hosts answer for "+vip+" on eth0, the others are not listed")
+	require.Contains(t, notes, "more than 8 hosts advertise virtual router ID 23 on eth0")
+
 	out = act(t, "check-network", option(s, "virtual_ip", "192.0.2.9"))
 	require.Contains(t, out.Juju.Results["notes"], "no interface has the subnet of 192.0.2.9: it is put on eth0")
 	for vip, asked := range map[string]bool{"192.0.2.9": true, "192.0.2.9/32": false, "192.0.2.9/24": false, "10.10.74.251": false} {

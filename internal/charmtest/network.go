@@ -15,7 +15,7 @@ func (m *machine) Look(q conflict.Question) (conflict.Look, error) {
 		return conflict.Look{}, errDied
 	}
 	*m.looks++
-	l := conflict.Look{Listened: q.Listen}
+	l := conflict.Look{Listened: q.Listen, Crowds: m.host.Network.Crowds}
 	for _, s := range q.Segments {
 		for _, p := range m.host.Network.Proxies {
 			if p.Interface == s.Interface && len(s.Ask) > 0 {

@@ -98,7 +98,7 @@ func TestWhyAUnitBecomesStandby(t *testing.T) {
 	newStage(t, true).hears(one, 254, 200*time.Millisecond).wait(3*time.Second).holds(false).
 		tells(history.BecameStandby, history.Unknown, "")
 	// Whom this unit took over from moments ago did not take it back.
-	quick := newStage(t, false).hears(one, 254, time.Second).wait(500*time.Millisecond).holds(true).wait(100*time.Millisecond).holds(false)
+	quick := newStage(t, false).hears(one, 254, time.Second).wait(500 * time.Millisecond).holds(true).wait(100 * time.Millisecond).holds(false)
 	quick.c.take()
 	quick.wait(0).tells(history.BecameStandby, history.Unknown, "")
 	s := newStage(t, true)

@@ -38,6 +38,20 @@ type Look struct {
 	Listened time.Duration
 	// Faults say in words what could not be looked at.
 	Faults []string
+	// Crowds are those of whom no more than Most are among Heard and Answers.
+	Crowds []Crowd
+}
+
+// Most bounds how many hosts a look tells of that answer for one address or advertise one
+// virtual router ID: anybody on the segment can make them up, thousands a second.
+const Most = 8
+
+// Crowd is more than Most hosts at the same.
+type Crowd struct {
+	Interface string
+	// Address is what they answer for; invalid for those who advertise RouterID.
+	Address  netip.Addr
+	RouterID vrrp.VirtualRouterID
 }
 
 // Heard is an advertisement, the last one of its sender and virtual router.

@@ -183,8 +183,14 @@ func (l *look) hear(h conflict.Heard) {
 	if l.heard == nil {
 		l.heard = map[key]conflict.Heard{}
 	}
-	l.heard[key{h.Interface, h.Sender.Address, int(h.VirtualRouterID)}] = h
+	k := key{h.Interface, h.Sender.Address, int(h.VirtualRouterID)}
+	if _, known := l.heard[k]; known || l.room(conflict.Crowd{Interface: h.Interface, RouterID: h.VirtualRouterID}) {
+		l.heard[k] = h
+	}
 }
+
+// mostPassed is room for the senders of all virtual router IDs.
+const mostPassed = 255 * conflict.Most
 
 // delivered notes what reached a program.
 func (l *look) delivered(iface string, from net.Addr, payload []byte) {
@@ -206,5 +212,9 @@ func (l *look) delivered(iface string, from net.Addr, payload []byte) {
 	if l.passed == nil {
 		l.passed = map[key]bool{}
 	}
-	l.passed[key{iface, sender, int(a.VirtualRouterID)}] = true
+	k := key{iface, sender, int(a.VirtualRouterID)}
+	// It may come here before it is heard at the interface.
+	if _, known := l.heard[k]; known || len(l.passed) < mostPassed {
+		l.passed[k] = true
+	}
 }

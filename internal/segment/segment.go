@@ -78,11 +78,12 @@ type look struct {
 	// controls are asked for beside what the question names.
 	controls []netip.Addr
 
-	mu     sync.Mutex
-	heard  map[key]conflict.Heard
-	passed map[key]bool
-	found  map[answer]int // round of the last answer
-	faults []string
+	mu      sync.Mutex
+	heard   map[key]conflict.Heard
+	passed  map[key]bool
+	found   map[answer]int // round of the last answer
+	crowded map[conflict.Crowd]int
+	faults  []string
 }
 
 // controlled lists the addresses of a family to ask for on an interface, and controls
@@ -196,5 +197,20 @@ func (l *look) answered(iface string, address netip.Addr, mac net.HardwareAddr, 
 	if l.found == nil {
 		l.found = map[answer]int{}
 	}
-	l.found[answer{iface, address, mac.String()}] = round
+	a := answer{iface, address, mac.String()}
+	if _, known := l.found[a]; known || l.room(conflict.Crowd{Interface: iface, Address: address}) {
+		l.found[a] = round
+	}
+}
+
+// room tells whether one more host at the same is kept. Who comes first is.
+func (l *look) room(c conflict.Crowd) bool {
+	if l.crowded == nil {
+		l.crowded = map[conflict.Crowd]int{}
+	}
+	if l.crowded[c] > conflict.Most {
+		return false
+	}
+	l.crowded[c]++
+	return l.crowded[c] <= conflict.Most
 }

@@ -3,6 +3,7 @@ package segment_test
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"net"
@@ -15,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mdlayher/arp"
+	"github.com/mdlayher/ethernet"
 	"github.com/mdlayher/ndp"
 	"github.com/mdlayher/packet"
 	"github.com/stretchr/testify/require"
@@ -28,7 +31,7 @@ import (
 
 // role makes the test binary do one thing in another network namespace: "look" at
 // the question on its standard input, "advertise" what its argument says, or answer as a
-// "proxy" for all neighbours.
+// "proxy" for all neighbours or, from ever new MACs, as a "flood".
 const role = "SEGMENT_TEST_ROLE"
 
 func TestMain(m *testing.M) {
@@ -45,6 +48,8 @@ func TestMain(m *testing.M) {
 		advertise(os.Args[1], os.Args[2])
 	case "proxy":
 		proxy()
+	case "flood":
+		flood(os.Args[1])
 	default:
 		// Looks take two seconds each, whatever number of processors there is.
 		if err := flag.Set("test.parallel", "16"); err != nil {
@@ -120,6 +125,38 @@ func proxy() {
 		}
 		_ = answers.WriteTo(&ndp.NeighborAdvertisement{Solicited: true, TargetAddress: question.TargetAddress, Options: []ndp.Option{
 			&ndp.LinkLayerAddress{Direction: ndp.Target, Addr: ifi.HardwareAddr}}}, nil, from)
+	}
+}
+
+// flood says so and answers for an address by ARP, each time from another MAC, as fast as it
+// can until it is killed, for a minute at most.
+func flood(address string) {
+	ifi, err := net.InterfaceByName("eth0")
+	if err != nil {
+		panic(err)
+	}
+	c, err := packet.Listen(ifi, packet.Datagram, unix.ETH_P_ARP, nil)
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println("answering")
+	a := netip.MustParseAddr(address)
+	for began, n := time.Now(), 0; time.Since(began) < time.Minute; n++ {
+		mac := net.HardwareAddr{2, 0, byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)}
+		p, err := arp.NewPacket(arp.OperationReply, mac, a, ethernet.Broadcast, a)
+		if err != nil {
+			panic(err)
+		}
+		text, err := p.MarshalBinary()
+		if err != nil {
+			panic(err)
+		}
+		if _, err := c.WriteTo(text, &packet.Addr{HardwareAddr: ethernet.Broadcast}); err != nil && !errors.Is(err, unix.ENOBUFS) {
+			panic(err)
+		}
+		if n%100 == 99 {
+			time.Sleep(10 * time.Millisecond) // some 10,000 a second
+		}
 	}
 }
 
@@ -268,6 +305,38 @@ func TestAProxyIsToldFromAnOwner(t *testing.T) {
 	require.Len(t, l.Answers, 1, "%v", l.Answers)
 	require.Equal(t, "10.10.74.250", l.Answers[0].Address.String())
 	require.Len(t, l.Proxies, 1)
+}
+
+// TestAFloodOfAnswersMakesALookNoLonger: a hook that looks holds the lock of all of Juju's
+// agents on the machine.
+func TestAFloodOfAnswersMakesALookNoLonger(t *testing.T) {
+	w := wire(t)
+	for n := range 200 {
+		run(t, "ip", "-n", w.here, "neighbour", "add", fmt.Sprintf("10.10.74.%d", 20+n), "lladdr", fmt.Sprintf("02:00:00:00:00:%02x", n), "dev", "eth0")
+	}
+	timed := func() (conflict.Look, time.Duration) {
+		began := time.Now()
+		l := w.looked(t, question("eth0", "10.10.74.250"))
+		return l, time.Since(began)
+	}
+	l, quiet := timed()
+	require.Empty(t, l.Answers)
+	flooding := inside(w.there, "flood", "10.10.74.250")
+	out, err := flooding.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, flooding.Start())
+	t.Cleanup(func() {
+		require.NoError(t, flooding.Process.Kill())
+		_ = flooding.Wait()
+	})
+	_, err = bufio.NewReader(out).ReadString('\n')
+	require.NoError(t, err)
+	l, flooded := timed()
+	t.Logf("%v, in a flood %v", quiet, flooded)
+	require.Less(t, flooded, 2*quiet)
+	require.Empty(t, l.Faults)
+	require.Len(t, l.Answers, conflict.Most)
+	require.Equal(t, []conflict.Crowd{{Interface: "eth0", Address: netip.MustParseAddr("10.10.74.250")}}, l.Crowds)
 }
 
 func TestAHostIsNamedByWhatTheKernelKnowsOfIt(t *testing.T) {

@@ -131,6 +131,13 @@ func Report(o facts.Observed) (NetworkReport, error) {
 	for _, p := range look.Proxies {
 		r.Notes = append(r.Notes, p.Host.String()+" answers on "+p.Interface+" for addresses that nobody has, as a proxy does: who has a virtual IP is not told by it")
 	}
+	for _, c := range look.Crowds {
+		at := "answer for " + c.Address.String()
+		if !c.Address.IsValid() {
+			at = fmt.Sprintf("advertise virtual router ID %d", c.RouterID)
+		}
+		r.Notes = append(r.Notes, fmt.Sprintf("more than %d hosts %s on %s, the others are not listed: somebody makes them up, or the segment has a loop", conflict.Most, at, c.Interface))
+	}
 	r.Heard = heard(v, *look)
 	for _, p := range d.Placed() {
 		use := use(d, o, v, p.Addr(), p.Interface)
