@@ -1,10 +1,12 @@
 package checker
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"time"
 	"unsafe"
 
+	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 
 	"keepalived-charm/internal/vrrp"
@@ -21,6 +23,8 @@ type advert struct {
 	// by, zero where the kernel does not tell.
 	addresses []netip.Addr
 	link      int
+	// routed tells that a router passed it on.
+	routed bool
 }
 
 // parseAdvert reads a VRRP packet (RFC 9568 section 5.1; RFC 3768 section 5.1 for
@@ -64,8 +68,9 @@ type listener struct {
 	control [128]byte
 }
 
-// listen opens a listener for one family.
-func listenFor(six bool) (*listener, error) {
+// listenFor opens a listener for one family, which gets the advertisements of some virtual
+// routers: others fill no queue.
+func listenFor(six bool, ids []vrrp.VirtualRouterID) (*listener, error) {
 	family := unix.AF_INET
 	if six {
 		family = unix.AF_INET6
@@ -74,21 +79,44 @@ func listenFor(six bool) (*listener, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Without it all of them come, and are left out when they are read.
+	_ = only(fd, six, ids)
 	// Without it the time of reading counts, a tenth of a second later at most.
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1)
 	// Without it every interface counts.
 	if six {
 		_ = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, 1)
+		_ = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_RECVHOPLIMIT, 1)
 	} else {
 		_ = unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_PKTINFO, 1)
 	}
 	return &listener{fd: fd, six: six}, nil
 }
 
+// only has a socket get packets of some virtual routers alone.
+func only(fd int, six bool, ids []vrrp.VirtualRouterID) error {
+	field := []bpf.Instruction{bpf.LoadMemShift{Off: 0}, bpf.LoadIndirect{Off: 1, Size: 1}} // behind the IP header
+	if six {
+		field = []bpf.Instruction{bpf.LoadAbsolute{Off: 1, Size: 1}}
+	}
+	for _, id := range ids {
+		field = append(field, bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: uint32(id), SkipTrue: 1}, bpf.RetConstant{Val: 1 << 16})
+	}
+	raw, err := bpf.Assemble(append(field, bpf.RetConstant{Val: 0}))
+	if err != nil {
+		return err
+	}
+	var filter []unix.SockFilter
+	for _, r := range raw {
+		filter = append(filter, unix.SockFilter{Code: r.Op, Jt: r.Jt, Jf: r.Jf, K: r.K})
+	}
+	return unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]})
+}
+
 func (l *listener) close() { unix.Close(l.fd) }
 
 // next returns the next packet that waits and when the kernel got it; false when
-// none does.
+// none does. It takes what keepalived takes: no packet with a wrong checksum.
 func (l *listener) next() (a advert, at time.Time, ok bool) {
 	for {
 		n, oobn, _, from, err := unix.Recvmsg(l.fd, l.packet[:], l.control[:], 0)
@@ -98,7 +126,7 @@ func (l *listener) next() (a advert, at time.Time, ok bool) {
 		if err != nil {
 			return advert{}, time.Time{}, false
 		}
-		packet := l.packet[:n]
+		packet, came := l.packet[:n], told(l.control[:oobn])
 		var sender netip.Addr
 		switch f := from.(type) {
 		case *unix.SockaddrInet4:
@@ -107,34 +135,46 @@ func (l *listener) next() (a advert, at time.Time, ok bool) {
 			if n < 20 || n < int(packet[0]&0x0f)*4 {
 				continue
 			}
+			came.hops, came.to = int(packet[8]), netip.AddrFrom4([4]byte(packet[16:20]))
 			packet = packet[int(packet[0]&0x0f)*4:]
 		case *unix.SockaddrInet6:
 			sender = netip.AddrFrom16(f.Addr)
 		}
-		if a, ok = parseAdvert(packet, l.six); ok {
-			a.from = sender
-			at, a.link = told(l.control[:oobn])
-			return a, at, true
+		if a, ok = parseAdvert(packet, l.six); ok && vrrp.Intact(packet, sender, came.to) {
+			a.from, a.link, a.routed = sender, came.link, came.hops < vrrp.HopLimit
+			return a, came.at, true
 		}
 	}
 }
 
-// told is what the kernel tells of a packet: when it got it, by which interface; zero
-// where it does not.
-func told(control []byte) (at time.Time, link int) {
+// arrival is what the kernel tells of a packet beside its text; zero where it does not, but
+// for the hops.
+type arrival struct {
+	at   time.Time
+	link int // the index of the interface
+	// hops are the TTL or the hop limit that were left, vrrp.HopLimit where that is not told.
+	hops int
+	to   netip.Addr
+}
+
+func told(control []byte) arrival {
+	came := arrival{hops: vrrp.HopLimit}
 	messages, err := unix.ParseSocketControlMessage(control)
 	if err != nil {
-		return time.Time{}, 0
+		return came
 	}
 	for _, m := range messages {
 		switch {
 		case m.Header.Level == unix.SOL_SOCKET && m.Header.Type == unix.SO_TIMESTAMPNS && len(m.Data) >= int(unsafe.Sizeof(unix.Timespec{})):
-			at = time.Unix((*unix.Timespec)(unsafe.Pointer(&m.Data[0])).Unix())
+			came.at = time.Unix((*unix.Timespec)(unsafe.Pointer(&m.Data[0])).Unix())
 		case m.Header.Level == unix.IPPROTO_IP && m.Header.Type == unix.IP_PKTINFO && len(m.Data) >= unix.SizeofInet4Pktinfo:
-			link = int((*unix.Inet4Pktinfo)(unsafe.Pointer(&m.Data[0])).Ifindex)
+			came.link = int((*unix.Inet4Pktinfo)(unsafe.Pointer(&m.Data[0])).Ifindex)
 		case m.Header.Level == unix.IPPROTO_IPV6 && m.Header.Type == unix.IPV6_PKTINFO && len(m.Data) >= unix.SizeofInet6Pktinfo:
-			link = int((*unix.Inet6Pktinfo)(unsafe.Pointer(&m.Data[0])).Ifindex)
+			info := (*unix.Inet6Pktinfo)(unsafe.Pointer(&m.Data[0]))
+			came.link, came.to = int(info.Ifindex), netip.AddrFrom16(info.Addr)
+		case m.Header.Level == unix.IPPROTO_IPV6 && m.Header.Type == unix.IPV6_HOPLIMIT && len(m.Data) >= 4:
+			came.hops = int(binary.NativeEndian.Uint32(m.Data))
 		}
 	}
-	return at, link
+	return came
 }

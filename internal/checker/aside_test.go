@@ -141,19 +141,11 @@ func TestAHolderThatIsHeardLives(t *testing.T) {
 	c.Instances[0].VirtualRouterID = 23
 	p := start(t, c)
 	p.becomes(vrrp.StepAside)
-	holder := otherMachine(t, p)
-	var conn net.Conn
-	holder.inNamespace(func() (err error) {
-		conn, err = net.Dial("ip4:112", "192.0.2.1")
-		return err
-	})
-	defer conn.Close()
+	holder := otherMachine(t, p).advertiser("192.0.2.1", vrrp.HopLimit)
 	for began := time.Now(); time.Since(began) < deadAfter+1500*time.Millisecond; time.Sleep(200 * time.Millisecond) {
-		_, err := conn.Write([]byte{0x31, 23, 254, 1, 0, 20, 0, 0, 192, 0, 2, 10})
-		require.NoError(t, err)
+		holder.says(254, 0)
 	}
 	require.Equal(t, trackText(vrrp.StepAside), p.track())
-	_, err := conn.Write([]byte{0x31, 23, 0, 1, 0, 20, 0, 0, 192, 0, 2, 10})
-	require.NoError(t, err)
+	holder.says(0, 0)
 	p.becomes(healthyStandby)
 }

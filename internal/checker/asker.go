@@ -22,6 +22,7 @@ import (
 // privilege to open, none to use, and are read when somebody comes round.
 type asker struct {
 	links []string
+	near  func(link int) bool
 	// arp and icmp are file descriptors, less than 0 where there is none.
 	arp, icmp int
 
@@ -40,7 +41,7 @@ const mostAnswerers = 64
 
 // openAsker returns an asker on some interfaces; the error tells what it cannot ask by.
 func openAsker(links []string) (*asker, error) {
-	a := &asker{links: links, icmp: -1, answered: map[netip.Addr]map[string]time.Time{}, controls: map[netip.Addr][]netip.Addr{}}
+	a := &asker{links: links, near: nearby(links), icmp: -1, answered: map[netip.Addr]map[string]time.Time{}, controls: map[netip.Addr][]netip.Addr{}}
 	const flags = unix.SOCK_NONBLOCK | unix.SOCK_CLOEXEC
 	var err, failed error
 	if a.arp, err = unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|flags, int(bigEndian(unix.ETH_P_ARP))); err != nil {
@@ -61,6 +62,9 @@ func openAsker(links []string) (*asker, error) {
 	only.Data[advertisement/32] &^= 1 << (advertisement % 32)
 	// A solicitation that came through a router is none.
 	err = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_HOPS, 255)
+	// Nor is an advertisement (RFC 4861 section 7.1.2).
+	_ = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_RECVHOPLIMIT, 1)
+	_ = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, 1)
 	if err == nil {
 		err = unix.SetsockoptICMPv6Filter(fd, unix.IPPROTO_ICMPV6, unix.ICMPV6_FILTER, &only)
 	}
@@ -201,11 +205,18 @@ func (a *asker) proxies(mac string, address netip.Addr) bool {
 
 // take takes in what waits in a socket.
 func (a *asker) take(fd int, owner func([]byte) (netip.Addr, net.HardwareAddr)) {
-	b := make([]byte, 1500)
+	b, control := make([]byte, 1500), make([]byte, 128)
 	for range mostHeard {
-		n, _, err := unix.Recvfrom(fd, b, 0)
+		n, oobn, _, from, err := unix.Recvmsg(fd, b, control, 0)
 		if err != nil {
 			return
+		}
+		came := told(control[:oobn])
+		if link, ok := from.(*unix.SockaddrLinklayer); ok {
+			came.link = link.Ifindex
+		}
+		if came.hops < 255 || !a.near(came.link) {
+			continue
 		}
 		address, mac := owner(b[:n])
 		hosts := a.answered[address]

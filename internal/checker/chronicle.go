@@ -31,6 +31,7 @@ type chronicle struct {
 	down []string
 	// ready are entries to be written.
 	ready []history.Entry
+	noted map[history.Event]*allowance
 	// near tells whether the interface with an index is one of the virtual IPs'.
 	near func(link int) bool
 }
@@ -39,6 +40,8 @@ type chronicle struct {
 type course struct {
 	name string
 	id   vrrp.VirtualRouterID // zero: nothing is heard of it
+	// six tells that it talks VRRP over IPv6, unicast that routers may pass that on.
+	six, unicast bool
 	// addresses are those that advertisements of this group may carry.
 	addresses []netip.Addr
 	heard     hearing
@@ -59,7 +62,8 @@ type course struct {
 func newChronicle(c healthcheck.Config) chronicle {
 	all := chronicle{near: nearby(c.Links)}
 	for _, i := range c.Instances {
-		all.instances = append(all.instances, course{name: i.Name, id: i.VirtualRouterID, addresses: i.Addresses})
+		all.instances = append(all.instances, course{name: i.Name, id: i.VirtualRouterID, addresses: i.Addresses,
+			six: len(i.Addresses) > 0 && i.Addresses[0].Is6(), unicast: i.Unicast})
 	}
 	return all
 }
@@ -121,8 +125,45 @@ func (k *course) foreign(a advert) bool {
 	})
 }
 
+// Of each kind so many entries are noted at once, and one more each time a while has passed:
+// what anybody on the segment can bring about must not wash away the others, of which the
+// journal keeps some hundred.
+const (
+	mostNoted = 100
+	noteAgain = 5 * time.Minute
+)
+
+// allowance is what may still be noted of a kind.
+type allowance struct {
+	used    int
+	since   time.Time // used counts down from then
+	leftOut int
+}
+
 // note adds an entry that needs no waiting.
-func (c *chronicle) note(e history.Entry) { c.ready = append(c.ready, e) }
+func (c *chronicle) note(e history.Entry) {
+	if c.noted == nil {
+		c.noted = map[history.Event]*allowance{}
+	}
+	a := c.noted[e.Event]
+	if a == nil {
+		a = &allowance{since: e.Time}
+		c.noted[e.Event] = a
+	}
+	if again := e.Time.Sub(a.since) / noteAgain; again > 0 {
+		a.used, a.since = max(0, a.used-int(again)), a.since.Add(again*noteAgain)
+	}
+	if a.used == mostNoted {
+		a.leftOut++
+		return
+	}
+	a.used++
+	if a.leftOut > 0 {
+		e.Cause = strings.TrimSpace(fmt.Sprintf("%s (%d more of these before are not noted)", e.Cause, a.leftOut))
+		a.leftOut = 0
+	}
+	c.ready = append(c.ready, e)
+}
 
 // begin takes in whether the unit held the instance when the checker started and
 // whether the checker before knew so. A move in between was seen by nobody.
@@ -170,13 +211,10 @@ func (c *chronicle) hold(i int, holder, before bool, now time.Time) {
 func (c *chronicle) advert(a advert, at time.Time) {
 	for n := range c.instances {
 		k := &c.instances[n]
-		if k.id == 0 || k.id != a.id {
-			continue
+		if k.id == 0 || k.id != a.id || k.six != a.from.Is6() || a.routed && !k.unicast || !c.near(a.link) {
+			continue // a virtual router of another family or segment
 		}
 		foreign := k.foreign(a)
-		if foreign && !c.near(a.link) {
-			continue // a virtual router of another segment
-		}
 		k.heard.take(a, foreign, at)
 		if a.priority > 0 && !k.holder && k.due.IsZero() && k.other != a.from {
 			c.follow(k, a.from, at)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"keepalived-charm/internal/history"
+	"keepalived-charm/internal/vrrp"
 )
 
 const (
@@ -20,13 +21,17 @@ const (
 // openEars begins to listen for the advertisements of the instances.
 func (l *loop) openEars() {
 	tried := map[bool]error{}
+	var ids []vrrp.VirtualRouterID
+	for _, i := range l.config.Instances {
+		ids = append(ids, i.VirtualRouterID)
+	}
 	for n, i := range l.config.Instances {
 		six := i.Addresses[0].Is6()
 		if i.VirtualRouterID == 0 {
 			continue
 		}
 		if _, done := tried[six]; !done {
-			ear, err := listenFor(six)
+			ear, err := listenFor(six, ids)
 			if tried[six] = err; err != nil {
 				l.log.Printf("cannot listen for advertisements, causes of moves stay unknown: %v", err)
 			} else {
@@ -42,14 +47,27 @@ func (l *loop) openEars() {
 // nearby tells whether an interface, by its index, is one of some; every interface is
 // where there are none or the index is unknown.
 func nearby(links []string) func(int) bool {
+	type answer struct {
+		near bool
+		at   time.Time
+	}
+	known := map[int]answer{}
 	return func(index int) bool {
 		if index == 0 || len(links) == 0 {
 			return true
 		}
-		link, err := net.InterfaceByIndex(index)
-		return err == nil && slices.Contains(links, link.Name)
+		a, ok := known[index]
+		if !ok || time.Since(a.at) > nearFor {
+			link, err := net.InterfaceByIndex(index)
+			a = answer{err == nil && slices.Contains(links, link.Name), time.Now()}
+			known[index] = a
+		}
+		return a.near
 	}
 }
+
+// nearFor is how long an index is taken for the same interface.
+const nearFor = 10 * time.Second
 
 // hear takes in the advertisements that came since the last time.
 func (l *loop) hear(now time.Time) {

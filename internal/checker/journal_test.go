@@ -3,7 +3,6 @@ package checker
 import (
 	"bytes"
 	"log"
-	"net"
 	"os"
 	"path/filepath"
 	"testing"
@@ -14,6 +13,7 @@ import (
 	"keepalived-charm/internal/history"
 	"keepalived-charm/internal/needs"
 	"keepalived-charm/internal/poll"
+	"keepalived-charm/internal/vrrp"
 )
 
 // TestTheUnprivilegedCheckerNotesMovesWithTheirCauses: it hears what comes over a
@@ -28,19 +28,9 @@ func TestTheUnprivilegedCheckerNotesMovesWithTheirCauses(t *testing.T) {
 	p.becomes(healthyStandby)
 	p.inNamespace(func() error { return up("lo") })
 	p.inNamespace(func() error { return up("br0") })
-	send := func(priority byte) {
-		p.inNamespace(func() error {
-			conn, err := net.Dial("ip4:112", "127.0.0.1")
-			if err != nil {
-				return err
-			}
-			defer conn.Close()
-			_, err = conn.Write([]byte{0x31, byte(ours), priority, 0, 0, 20, 0, 0})
-			return err
-		})
-	}
-	send(254)
-	send(0)
+	other := p.advertiser("127.0.0.1", vrrp.HopLimit)
+	other.says(254, 0)
+	other.says(0, 0)
 	p.inNamespace(func() error { return address("br0", "192.0.2.10/32", true) })
 	var entries []history.Entry
 	poll.Until(t, func() bool {

@@ -8,6 +8,7 @@ import (
 	"keepalived-charm/internal/group"
 	"keepalived-charm/internal/healthcheck"
 	"keepalived-charm/internal/step"
+	"keepalived-charm/internal/vrrp"
 )
 
 // checker is the health checker's configuration.
@@ -31,6 +32,9 @@ func (d Desired) checker() healthcheck.Config {
 		History:    d.Layout.History(),
 		Links:      d.Links,
 	}
+	if d.Speaks != "" && !slices.Contains(c.Links, d.Speaks) {
+		c.Links = append(slices.Clone(c.Links), d.Speaks)
+	}
 	if d.Options.Notify {
 		c.News = d.Layout.News()
 	}
@@ -47,7 +51,7 @@ func (d Desired) checker() healthcheck.Config {
 func (d Desired) checked(r Router, booted bool) healthcheck.Instance {
 	i := r.Instance
 	// The anchor tells who holds; the others are what a crashed daemon may leave.
-	h := healthcheck.Instance{Name: i.Name, TrackFile: i.TrackFile, VirtualRouterID: i.VirtualRouterID, Interface: "lo", Addresses: []netip.Addr{i.Anchor}}
+	h := healthcheck.Instance{Name: i.Name, TrackFile: i.TrackFile, VirtualRouterID: i.VirtualRouterID, Unicast: i.Mode == vrrp.Unicast, Interface: "lo", Addresses: []netip.Addr{i.Anchor}}
 	for _, a := range i.Addresses {
 		if a.Addr() == i.Anchor {
 			h.Interface = a.Interface

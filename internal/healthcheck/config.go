@@ -43,7 +43,7 @@ type Config struct {
 	// unit got or lost an instance, the verdict turned, or one of Links went down
 	// or came up; empty means that nobody wants to know.
 	News string `json:"news,omitempty"`
-	// Links are the network interfaces of the virtual IPs.
+	// Links are the network interfaces of the virtual IPs, and that of the advertisements.
 	Links []string `json:"links,omitempty"`
 	// History is the directory of the unit's journal (package history); empty means
 	// that nothing is noted.
@@ -68,6 +68,9 @@ type Instance struct {
 	TrackFile string `json:"track_file"`
 	// VirtualRouterID is whose advertisements are listened for; zero: nobody's.
 	VirtualRouterID vrrp.VirtualRouterID `json:"virtual_router_id,omitempty"`
+	// Unicast tells that the peers' advertisements may come through routers; those of a
+	// multicast group never do (RFC 9568 section 5.1.1.3).
+	Unicast bool `json:"unicast,omitempty"`
 	// Interface carries the addresses.
 	Interface string `json:"interface"`
 	// Addresses are the virtual IPs; the unit holds the instance while the first

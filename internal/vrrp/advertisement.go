@@ -24,6 +24,43 @@ type Advertisement struct {
 // version and family has the same fields in the same places.
 const header = 8
 
+// HopLimit is the TTL and the hop limit with which advertisements are sent; with less a router
+// has passed them on, and a multicast group takes none (RFC 9568 sections 5.1.1.3, 5.1.2.3).
+const HopLimit = 255
+
+// Intact tells whether the checksum of a payload of IP protocol 112 is right for where it came
+// from and went to: over the payload in version 2 (RFC 3768 section 5.3.8), and over addresses
+// and length too in version 3 (RFC 9568 section 5.2.8), which keepalived takes without those
+// over IPv4 too, as its releases before 1.3.6 sent it (keepalived.conf(5), vrrp_version).
+func Intact(payload []byte, from, to netip.Addr) bool {
+	sum := func(words uint64, b []byte) uint64 {
+		for ; len(b) > 1; b = b[2:] {
+			words += uint64(binary.BigEndian.Uint16(b))
+		}
+		if len(b) == 1 {
+			words += uint64(b[0]) << 8
+		}
+		return words
+	}
+	right := func(words uint64) bool {
+		for words > 0xffff {
+			words = words>>16 + words&0xffff
+		}
+		return words == 0xffff
+	}
+	if len(payload) < header {
+		return false
+	}
+	plain, six := sum(0, payload), from.Is6() && !from.Is4In6()
+	if !six && right(plain) {
+		return true
+	}
+	return payload[0]>>4 == 3 && right(sum(sum(plain+protocol+uint64(len(payload)), from.AsSlice()), to.AsSlice()))
+}
+
+// protocol is VRRP's, by IANA's list of IP protocol numbers.
+const protocol = 112
+
 // ParseAdvertisement reads the payload of a packet of IP protocol 112; six tells
 // that it travelled over IPv6. A password of version 2 follows the addresses and
 // is left out. Neither checksum nor hop limit are looked at: an ill-made packet

@@ -85,3 +85,23 @@ func FuzzParseAdvertisement(f *testing.F) {
 		}
 	})
 }
+
+func TestChecksums(t *testing.T) {
+	from, to := netip.MustParseAddr("10.10.74.12"), netip.MustParseAddr("224.0.0.18")
+	for claim, row := range map[string]struct {
+		payload []byte
+		intact  bool
+	}{
+		// Made with another implementation.
+		"version 3 over addresses and length":    {[]byte{0x31, 23, 254, 1, 0, 20, 0x47, 0x29, 10, 10, 74, 250}, true},
+		"version 3 over the payload alone":       {[]byte{0x31, 23, 254, 1, 0, 20, 0x7b, 0xce, 10, 10, 74, 250}, true},
+		"version 2 over the payload":             {[]byte{0x21, 23, 254, 1, 0, 1, 0x8b, 0xe1, 10, 10, 74, 250}, true},
+		"version 2 over addresses and length":    {[]byte{0x21, 23, 254, 1, 0, 1, 0x57, 0x3c, 10, 10, 74, 250}, false},
+		"one bit is wrong":                       {[]byte{0x31, 23, 255, 1, 0, 20, 0x47, 0x29, 10, 10, 74, 250}, false},
+		"no checksum":                            {[]byte{0x31, 23, 254, 1, 0, 20, 0, 0, 10, 10, 74, 250}, false},
+		"shorter than a header":                  {[]byte{0x31, 23, 254}, false},
+		"an odd number of bytes, one is wanting": {[]byte{0x31, 23, 254, 1, 0, 20, 0x47, 0x29, 10, 10, 74}, false},
+	} {
+		require.Equal(t, row.intact, vrrp.Intact(row.payload, from, to), claim)
+	}
+}
