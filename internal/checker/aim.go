@@ -208,8 +208,8 @@ func (a *aim) stayed(server, own netip.AddrPort) bool {
 	if own.Addr() == server.Addr() {
 		return true
 	}
-	if a.diag == nil {
-		return false
+	if !a.sees() {
+		return isHere(server.Addr()) && isHere(own.Addr())
 	}
 	s, err := a.diag.find(server, own)
 	return err == nil && s.state != tcpListen

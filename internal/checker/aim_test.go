@@ -252,6 +252,19 @@ func checkedFor(t *testing.T, timeout time.Duration, kind healthcheck.Type, targ
 	return p.probe(ctx)
 }
 
+// blindly is a check of type tcp where the kernel does not tell of sockets.
+func blindly(t *testing.T, target string) (string, error) {
+	t.Helper()
+	p, err := newProber(aimed(healthcheck.TCP, target))
+	require.NoError(t, err)
+	blind := p.(*tcpProber).diag
+	blind.tried.Do(func() {})
+	blind.knows = false
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	return p.probe(ctx)
+}
+
 func aimed(kind healthcheck.Type, target string) healthcheck.Config {
 	return healthcheck.Config{
 		Instances: []healthcheck.Instance{{Name: "VI_1", Interface: "lo", Addresses: []netip.Addr{netip.MustParseAddr("169.254.23.112"), vip4, vip6}}},
@@ -320,6 +333,10 @@ func TestAVirtualIPThatIsHereIsConnectedTo(t *testing.T) {
 			found, err := checked(t, healthcheck.TCP, target)
 			require.NoError(t, err, prefix)
 			require.Empty(t, found, "by a connection")
+			// A kernel without tcp_diag makes the connection all the same, and run-checks says what that shows.
+			found, err = blindly(t, target)
+			require.NoError(t, err, prefix)
+			require.Contains(t, found, "this kernel lacks tcp_diag: one that hangs passes")
 			_, err = checked(t, healthcheck.HTTP, target)
 			require.EqualError(t, err, "http://"+target+"/ answered with status 503")
 			l.Close()
@@ -491,4 +508,28 @@ func TestAKernelThatKnowsNoSocketsIsNotAsked(t *testing.T) {
 	a := aim{diag: blind}
 	_, err = a.listens(netip.AddrPortFrom(vip4, 80))
 	require.EqualError(t, err, "cannot tell who listens on 10.9.9.50:80: it is elsewhere, and this kernel lacks tcp_diag")
+}
+
+// TestWithoutIPv6TheReasonIsTheOneThatHelps: localhost is ::1 too, and a machine may have none.
+func TestWithoutIPv6TheReasonIsTheOneThatHelps(t *testing.T) {
+	needs.Root(t)
+	t.Parallel()
+	require.NoError(t, inMachine(func() error {
+		if err := os.WriteFile("/proc/sys/net/ipv6/conf/lo/disable_ipv6", []byte("1"), 0); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+		if err := up("lo"); err != nil {
+			return err
+		}
+		for _, kind := range kinds {
+			p, err := newProber(healthcheck.Config{Check: healthcheck.Check{Type: kind, Target: "localhost:443"}})
+			if err != nil {
+				return err
+			}
+			if _, err = p.probe(t.Context()); err == nil || err.Error() != "cannot connect to 127.0.0.1:443: connection refused" {
+				return fmt.Errorf("%s: %v", kind, err)
+			}
+		}
+		return nil
+	}))
 }
