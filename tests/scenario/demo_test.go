@@ -3,6 +3,9 @@ package scenario_test
 import (
 	"maps"
 	"reflect"
+	"regexp"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -163,6 +166,17 @@ func (d *deployment) actions(t *testing.T) {
 			priorities[r.Results["vip-1-priority"].(string)] = true
 		}
 		require.Len(t, priorities, len(d.units()), "priorities are distinct")
+	})
+	d.scenario(t, "what the charm runs is confined", func(t *testing.T) {
+		for service, most := range map[string]float64{checkerService: 5, "keepalived-notifier-keepalived.service": 6, "keepalived-yield-keepalived.service": 6} {
+			said := d.run(t, d.waitHolder(t), "systemd-analyze security --no-pager "+service+" | tail -n 1")
+			t.Log(strings.TrimSpace(said))
+			score := regexp.MustCompile(`: ([0-9.]+) `).FindStringSubmatch(said)
+			require.NotNil(t, score, said)
+			exposure, err := strconv.ParseFloat(score[1], 64)
+			require.NoError(t, err)
+			require.LessOrEqual(t, exposure, most, said)
+		}
 	})
 	d.scenario(t, "action get-configuration shows the files that keepalived reads", func(t *testing.T) {
 		for _, unit := range d.units() {
