@@ -32,6 +32,7 @@ type Lab struct {
 	progress io.Writer
 	patience time.Duration
 	retry    time.Duration
+	waits    waits
 
 	mu       sync.Mutex
 	machines map[string]*machine.Machine // by Juju's machine ID
@@ -218,6 +219,7 @@ const (
 
 // Settled waits until every agent is at rest; an error shows the model as it is.
 func (l *Lab) Settled(ctx context.Context) error {
+	defer l.waits.count(&l.waits.settle)()
 	l.mu.Lock()
 	limit := settleLimit * time.Duration(max(1, len(l.machines)/fewMachines))
 	l.mu.Unlock()

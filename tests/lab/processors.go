@@ -2,6 +2,7 @@ package lab
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 )
@@ -78,7 +79,43 @@ func busy(list map[*Lab]int, l *Lab) bool {
 }
 
 // Quietly begins a measurement that is not Measure's; the caller calls end.
-func (l *Lab) Quietly(ctx context.Context) (end func()) { return processors.measure(ctx, l) }
+func (l *Lab) Quietly(ctx context.Context) (end func()) {
+	defer l.waits.count(&l.waits.others)()
+	return processors.measure(ctx, l)
+}
 
 // Toil begins what takes the processors for long; the caller calls end.
-func (l *Lab) Toil(ctx context.Context) (end func()) { return processors.toil(ctx, l) }
+func (l *Lab) Toil(ctx context.Context) (end func()) {
+	defer l.waits.count(&l.waits.others)()
+	return processors.toil(ctx, l)
+}
+
+// waits are how long a lab has waited for what.
+type waits struct {
+	mu             sync.Mutex
+	settle, others wait
+}
+
+type wait struct {
+	times int
+	took  time.Duration
+}
+
+// count begins to wait; the caller calls end.
+func (w *waits) count(what *wait) (end func()) {
+	began := time.Now()
+	return func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		what.times++
+		what.took += time.Since(began)
+	}
+}
+
+// Waited says what this lab has spent waiting.
+func (l *Lab) Waited() string {
+	l.waits.mu.Lock()
+	defer l.waits.mu.Unlock()
+	return fmt.Sprintf("%.0f s until Juju was at rest (%d times), %.0f s until other labs gave way (%d times)",
+		l.waits.settle.took.Seconds(), l.waits.settle.times, l.waits.others.took.Seconds(), l.waits.others.times)
+}

@@ -60,6 +60,7 @@ func newDeploymentWith(t *testing.T, life time.Duration, options lab.Options) *d
 	d := &deployment{Lab: l, ctx: ctx}
 	t.Cleanup(func() {
 		stop()
+		t.Logf("%s waited %s", t.Name(), l.Waited())
 		require.NoError(t, l.Close())
 		require.Empty(t, traces(t, l.Net.ID), "a closed lab leaves nothing")
 	})
