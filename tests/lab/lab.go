@@ -36,6 +36,7 @@ type Lab struct {
 
 	mu       sync.Mutex
 	machines map[string]*machine.Machine // by Juju's machine ID
+	upgraded map[string]bool             // machines between prepare and complete
 	agents   sync.WaitGroup
 	faults   []error
 }
@@ -74,7 +75,7 @@ func New(ctx context.Context, o Options) (*Lab, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Lab{Net: net, Holders: probe.NewObserver(), programs: programs, charm: charm, progress: o.Progress, patience: o.Patience, retry: o.Retry, machines: map[string]*machine.Machine{}}
+	l := &Lab{Net: net, Holders: probe.NewObserver(), programs: programs, charm: charm, progress: o.Progress, patience: o.Patience, retry: o.Retry, machines: map[string]*machine.Machine{}, upgraded: map[string]bool{}}
 	net.OnPower(l.Holders.Power)
 	l.Juju, err = startJuju(ctx, programs, net.Dir, charm, listener{wanted: l.provide, report: l.fault})
 	if err != nil {

