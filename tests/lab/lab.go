@@ -237,7 +237,7 @@ func (l *Lab) Settled(ctx context.Context) error {
 }
 
 // settleQuiet is how long nothing may happen before a model counts as settled.
-const settleQuiet = 700 * time.Millisecond
+const settleQuiet = 500 * time.Millisecond
 
 func (l *Lab) settled(ctx context.Context) error {
 	q := &settle{Quiet: patience.With(settleQuiet).String(), Within: settleLimit.String()}
