@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	root   = "../../../.." // of the charm's sources, where make charm leaves the archive
+	root   = "../../.." // of the charm's sources, where make charm leaves the archive
 	python = root + "/tests/lab/python"
 )
 
