@@ -115,35 +115,45 @@ func only(fd int, six bool, ids []vrrp.VirtualRouterID) error {
 
 func (l *listener) close() { unix.Close(l.fd) }
 
-// next returns the next packet that waits and when the kernel got it; false when
-// none does. It takes what keepalived takes: no packet with a wrong checksum.
-func (l *listener) next() (a advert, at time.Time, ok bool) {
+// find is what comes of the next packet that waits.
+type find int
+
+const (
+	nothing find = iota // none waits
+	spoilt              // it is no advertisement, or was spoilt
+	whole
+)
+
+// next returns the next packet that waits and when the kernel got it.
+func (l *listener) next() (a advert, at time.Time, came find) {
 	for {
 		n, oobn, _, from, err := unix.Recvmsg(l.fd, l.packet[:], l.control[:], 0)
 		if err == unix.EINTR {
 			continue
 		}
 		if err != nil {
-			return advert{}, time.Time{}, false
+			return advert{}, time.Time{}, nothing
 		}
-		packet, came := l.packet[:n], told(l.control[:oobn])
+		packet, how := l.packet[:n], told(l.control[:oobn])
 		var sender netip.Addr
 		switch f := from.(type) {
 		case *unix.SockaddrInet4:
 			sender = netip.AddrFrom4(f.Addr)
 			// A raw IPv4 socket brings the IP header along (raw(7)).
 			if n < 20 || n < int(packet[0]&0x0f)*4 {
-				continue
+				return advert{}, time.Time{}, spoilt
 			}
-			came.hops, came.to = int(packet[8]), netip.AddrFrom4([4]byte(packet[16:20]))
+			how.hops, how.to = int(packet[8]), netip.AddrFrom4([4]byte(packet[16:20]))
 			packet = packet[int(packet[0]&0x0f)*4:]
 		case *unix.SockaddrInet6:
 			sender = netip.AddrFrom16(f.Addr)
 		}
-		if a, ok = parseAdvert(packet, l.six); ok && vrrp.Intact(packet, sender, came.to) {
-			a.from, a.link, a.routed = sender, came.link, came.hops < vrrp.HopLimit
-			return a, came.at, true
+		a, ok := parseAdvert(packet, l.six)
+		if !ok || !vrrp.Intact(packet, sender, how.to) {
+			return advert{}, time.Time{}, spoilt
 		}
+		a.from, a.link, a.routed = sender, how.link, how.hops < vrrp.HopLimit
+		return a, how.at, whole
 	}
 }
 

@@ -153,7 +153,7 @@ func (c *chronicle) note(e history.Entry) {
 	if again := e.Time.Sub(a.since) / noteAgain; again > 0 {
 		a.used, a.since = max(0, a.used-int(again)), a.since.Add(again*noteAgain)
 	}
-	if a.used == mostNoted {
+	if a.used >= mostNoted+4*len(c.instances) { // each may move
 		a.leftOut++
 		return
 	}

@@ -59,7 +59,10 @@ func nearby(links []string) func(int) bool {
 		a, ok := known[index]
 		if !ok || time.Since(a.at) > nearFor {
 			link, err := net.InterfaceByIndex(index)
-			a = answer{err == nil && slices.Contains(links, link.Name), time.Now()}
+			if err != nil {
+				return true // it may be
+			}
+			a = answer{slices.Contains(links, link.Name), time.Now()}
 			known[index] = a
 		}
 		return a.near
@@ -73,9 +76,12 @@ const nearFor = 10 * time.Second
 func (l *loop) hear(now time.Time) {
 	for _, ear := range l.ears {
 		for range mostHeard {
-			a, at, ok := ear.next()
-			if !ok {
+			a, at, came := ear.next()
+			if came == nothing {
 				break
+			}
+			if came == spoilt {
+				continue
 			}
 			// The kernel's time is the wall clock, which may have jumped.
 			age := max(0, min(now.Round(0).Sub(at), now.Sub(l.heardAt)))

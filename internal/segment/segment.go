@@ -81,7 +81,8 @@ type look struct {
 	mu      sync.Mutex
 	heard   map[key]conflict.Heard
 	passed  map[key]bool
-	found   map[answer]int // round of the last answer
+	found   map[answer]int  // round of the last answer
+	hosts   map[string]bool // those in found, by interface and MAC
 	crowded map[conflict.Crowd]int
 	faults  []string
 }
@@ -198,8 +199,15 @@ func (l *look) answered(iface string, address netip.Addr, mac net.HardwareAddr, 
 		l.found = map[answer]int{}
 	}
 	a := answer{iface, address, mac.String()}
-	if _, known := l.found[a]; known || l.room(conflict.Crowd{Interface: iface, Address: address}) {
+	// Of who answers for another address it is to be known whether it is a proxy.
+	_, known := l.found[a]
+	known = known || l.hosts[iface+" "+a.mac] && slices.Contains(l.controls, address)
+	if known || l.room(conflict.Crowd{Interface: iface, Address: address}) {
 		l.found[a] = round
+		if l.hosts == nil {
+			l.hosts = map[string]bool{}
+		}
+		l.hosts[iface+" "+a.mac] = true
 	}
 }
 

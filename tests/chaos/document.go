@@ -24,7 +24,7 @@ Seconds; where a fault happened more than once, the worst.
 ## How it is done
 
 The machines are systemd-nspawn containers with Debian's haproxy and keepalived and
-Juju's own unit agent, each with a network namespace of its own on one bridge. A fault
+Juju's own agents, each with a network namespace of its own on one bridge. A fault
 ends by itself or with its cause: the cable is plugged in again, the switch passes
 packets again. Nothing else is done. Then all of this must come true within a bound,
 or ` + "`make chaos`" + ` fails: one machine holds the virtual IP, clients reach that very

@@ -149,8 +149,11 @@ func (s *Stage) cause(id string, at time.Time) string {
 		if e.Unit != unit || e.Kind != lab.End || at.Before(begin) || at.After(e.Time.Add(100*time.Millisecond)) {
 			continue
 		}
-		if e.Name == "commands" {
+		switch e.Name {
+		case "commands":
 			return "notification"
+		case "action juju-exec": // how the lab has it run
+			return "hook update-status"
 		}
 		return "hook " + e.Name
 	}

@@ -43,7 +43,7 @@ func Usage() string {
 	return b.String()
 }
 
-// Do runs one command and waits until the hooks it causes are done.
+// Do runs one command.
 func (l *Lab) Do(ctx context.Context, out io.Writer, args ...string) error {
 	if len(args) == 0 {
 		return errors.New("cannot do nothing: see lab help")

@@ -165,7 +165,7 @@ func (l *Lab) WaitEvent(ctx context.Context, since time.Time, match func(Event) 
 	}
 }
 
-// Hooks are the names of the hooks that a unit ran to their end since an instant.
+// Hooks are the names of the hooks that a unit ran since an instant, also of those that failed.
 func (l *Lab) Hooks(unit string, since time.Time) []string {
 	m, err := l.MachineOf(unit)
 	l.fault(err)

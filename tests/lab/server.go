@@ -18,6 +18,9 @@ import (
 // a person; tests do not use it.
 const controlSocket = "/run/keepalived-lab.sock"
 
+// commandLimit is how long a command may take to come.
+const commandLimit = 10 * time.Second
+
 // frame is one line of an answer: text to print, or the end.
 type frame struct {
 	Text  string `json:"text,omitempty"`
@@ -74,6 +77,7 @@ func (l *Lab) Serve(ctx context.Context, listener net.Listener) error {
 // answer runs one command; true when it was "down".
 func (l *Lab) answer(ctx context.Context, c net.Conn) bool {
 	var args []string
+	_ = c.SetReadDeadline(time.Now().Add(commandLimit)) // one that says nothing
 	if err := json.NewDecoder(bufio.NewReader(c)).Decode(&args); err != nil {
 		return false
 	}

@@ -3,6 +3,7 @@ package scenario_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -18,7 +19,6 @@ func TestHookErrors(t *testing.T) {
 	t.Parallel()
 	d := deploy(t, serving())
 	d.ready(t)
-	began := time.Now()
 	d.juju(t, "model-config automatically-retry-hooks=false update-status-hook-interval=1m")
 	d.consume(t, "kubernetes-worker", website, worker)
 
@@ -59,27 +59,35 @@ func TestHookErrors(t *testing.T) {
 		require.Equal(t, holder, d.ready(t))
 		d.truthful(t, holder)
 	})
-	for _, row := range []struct{ refresh, claim string }{
-		{"refresh keepalived --path ./keepalived.charm", "a unit in error follows a refresh once it is resolved"},
-		{"refresh keepalived --path ./keepalived.charm --force-units", "with --force-units a unit in error follows a refresh at once"},
+	for _, row := range []struct{ forced, claim string }{
+		{"", "a unit in error follows a refresh once it is resolved"},
+		// Juju then runs the hook that failed, and no upgrade-charm.
+		{" --force-units", "with --force-units a unit in error has the new charm at once, and runs it once it is resolved"},
 	} {
 		d.scenario(t, row.claim, func(t *testing.T) {
 			holder := d.ready(t)
 			unit := d.unitOn(t, holder)
-			d.failsIn(t, unit, fmt.Sprintf("refresh-%d.example.com", len(row.refresh)))
+			d.failsIn(t, unit, fmt.Sprintf("refresh%d.example.com", len(row.forced)))
+			before := d.charmOf(t, unit)
 			since := time.Now()
 			upgraded := func(unit string) bool { return slices.Contains(d.Hooks(unit, since), "upgrade-charm") }
 			unnoticed(t, d.measure(t, time.Second, func() {
-				d.juju(t, row.refresh)
+				d.juju(t, "refresh keepalived --path ./keepalived.charm"+row.forced)
 				d.settled(t)
 				for _, other := range d.standbys(t, holder) {
 					require.True(t, upgraded(d.unitOn(t, other)), "machine %s", other)
 				}
 				require.False(t, upgraded(unit), "hooks of a unit in error wait")
+				if row.forced != "" {
+					poll.Until(t, func() bool { return d.charmOf(t, unit) != before }, time.Minute, time.Second, "%s has the new charm", unit)
+				}
 				d.juju(t, "resolved "+unit)
 				d.settled(t)
-				require.True(t, upgraded(unit))
+				require.Equal(t, row.forced == "", upgraded(unit))
+				require.NotEqual(t, before, d.charmOf(t, unit))
+				require.Contains(t, d.Hooks(unit, since), "config-changed")
 			}))
+			d.updateStatus(t)
 			require.Equal(t, holder, d.ready(t))
 			d.truthful(t, holder)
 		})
@@ -103,10 +111,17 @@ func TestHookErrors(t *testing.T) {
 		d.truthful(t, holder)
 	})
 	d.scenario(t, "each unit runs update-status as often as the model says", func(t *testing.T) {
+		began := time.Now()
 		for _, unit := range d.units() {
-			poll.Until(t, func() bool { return slices.Contains(d.Hooks(unit, began), "update-status") }, 2*time.Minute, time.Second, "%s", unit)
+			poll.Until(t, func() bool { return slices.Contains(d.Hooks(unit, began), "update-status") }, 90*time.Second, time.Second, "%s", unit)
 		}
 	})
+}
+
+// charmOf names the charm that a unit has on its machine, with its revision.
+func (d *deployment) charmOf(t *testing.T, unit string) string {
+	t.Helper()
+	return d.run(t, d.machineOf(t, unit), "cat /var/lib/juju/agents/unit-"+strings.ReplaceAll(unit, "/", "-")+"/charm/.juju-charm")
 }
 
 // failsIn has what clients are told change, and one unit fail in the hook.

@@ -81,7 +81,7 @@ func (d *deployment) content(t *testing.T, id string) []string {
 	return strings.Split(d.run(t, id, contentScript), "\n")
 }
 
-// asBefore requires that a machine's content becomes what it was: the lab takes
+// asBefore requires that a machine's content becomes what it was: Juju takes
 // the agent away after the unit, a keepalived of the owner's takes up to 4 s to
 // hold its address again. What a boot changes is left out after one.
 func (d *deployment) asBefore(t *testing.T, id string, before []string, booted ...string) {

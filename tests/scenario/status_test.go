@@ -17,8 +17,8 @@ import (
 // promptly is how soon a status follows what happened, as promised.
 const promptly = 5 * time.Second
 
-// TestStatusFollows is about juju status without update-status: the lab's model
-// never fires it by itself.
+// TestStatusFollows is about juju status without update-status, which the lab's
+// model runs once an hour.
 func TestStatusFollows(t *testing.T) {
 	t.Parallel()
 	d := deploy(t, nil)

@@ -21,7 +21,7 @@ import (
 func (w *walker) calm() {
 	w.t.Helper()
 	failed := func(units map[string]lab.Unit) bool {
-		return slices.ContainsFunc(slices.Collect(maps.Values(units)), func(u lab.Unit) bool { return u.Agent.Current == "error" && !w.dark[u.Machine] })
+		return slices.ContainsFunc(slices.Collect(maps.Values(units)), func(u lab.Unit) bool { return u.Workload.Current == "error" && !w.dark[u.Machine] })
 	}
 	w.settled(w.t)
 	for failed(w.Units()) {

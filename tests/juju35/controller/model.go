@@ -92,6 +92,8 @@ func (c *Controller) modelArgs(name, uuid string) (state.ModelArgs, error) {
 		config.AuthorizedKeysKey:       "",
 		"firewall-mode":                config.FwNone, // there is no firewaller
 		config.AutomaticallyRetryHooks: true,
+		// As rarely as Juju can: what a scenario is about must not come of it by chance.
+		config.UpdateStatusHookInterval: "60m",
 	})
 	if err != nil {
 		return state.ModelArgs{}, fmt.Errorf("cannot configure model %s: %w", name, err)

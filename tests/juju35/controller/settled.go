@@ -54,6 +54,7 @@ func (c *Controller) unsettled(down []string) (string, error) {
 	m := c.view
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	down = slices.DeleteFunc(slices.Clone(down), func(id string) bool { return !m.hasMachineLocked(id) })
 	var why []string
 	for id, entity := range m.entities {
 		var is string

@@ -71,6 +71,16 @@ func (v *view) unitLocked(name string) (*multiwatcher.UnitInfo, bool) {
 	return nil, false
 }
 
+// hasMachineLocked says whether Juju knows a machine.
+func (v *view) hasMachineLocked(id string) bool {
+	for _, entity := range v.entities {
+		if m, ok := entity.(*multiwatcher.MachineInfo); ok && m.ID == id {
+			return true
+		}
+	}
+	return false
+}
+
 // remainsOnLocked says whether an application has units on some machines.
 func (v *view) remainsOnLocked(application string, machines []string) bool {
 	for _, entity := range v.entities {
