@@ -15,6 +15,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"time"
 )
 
 // Run checks what the configuration file at path says until ctx is done. As
@@ -26,16 +27,12 @@ func Run(ctx context.Context, path string, log *log.Logger) error {
 	runtime.GOMAXPROCS(1)
 	debug.SetGCPercent(25)
 
-	config, err := readConfig(path)
-	if err != nil {
-		return err
-	}
 	owner := ownIdentity()
 	if os.Geteuid() == 0 {
 		owner = unprivilegedIdentity()
 	}
-	loop, err := newLoop(config, owner, log)
-	if err != nil {
+	loop, err := open(ctx, path, owner, log)
+	if err != nil || loop == nil {
 		return err
 	}
 	defer loop.close()
@@ -45,4 +42,50 @@ func Run(ctx context.Context, path string, log *log.Logger) error {
 		}
 	}
 	return loop.run(ctx)
+}
+
+// What keeps a checker from starting, such as a file that is gone, may last: systemd would
+// start it ten times a second, with a line in the log for each.
+const (
+	firstPause   = 100 * time.Millisecond
+	longestPause = 30 * time.Second
+	// startPatience is how long a hook waits for one that cannot start.
+	startPatience = 3 * time.Second
+)
+
+// open opens what the checker needs. Under systemd it tries again and again, ever more rarely,
+// says why once, and gives signs of life; nil when ctx ended that.
+func open(ctx context.Context, path string, owner identity, log *log.Logger) (*loop, error) {
+	systemd := newServiceManager()
+	began, said, ready := time.Now(), "", false
+	for pause := firstPause; ; pause = min(2*pause, longestPause) {
+		config, err := readConfig(path)
+		if err == nil {
+			var l *loop
+			if l, err = newLoop(config, owner, log); err == nil {
+				return l, nil
+			}
+		}
+		if os.Getenv("NOTIFY_SOCKET") == "" {
+			return nil, err
+		}
+		if err.Error() != said {
+			said = err.Error()
+			log.Printf("cannot start, trying again: %v", err)
+			systemd.status("cannot start: " + oneLine(err))
+		}
+		for end := time.Now().Add(pause); time.Now().Before(end); {
+			now := time.Now()
+			if !ready && now.Sub(began) >= startPatience {
+				systemd.ready()
+				ready = true
+			}
+			systemd.alive(now)
+			select {
+			case <-ctx.Done():
+				return nil, nil
+			case <-time.After(min(firstPause, time.Until(end))):
+			}
+		}
+	}
 }

@@ -36,7 +36,11 @@ func newProber(c healthcheck.Config) (prober, error) {
 	if c.Check.Type == healthcheck.TCP {
 		return &tcpProber{aim}, nil
 	}
-	return newHTTPProber(c.Check, aim)
+	p, err := newHTTPProber(c.Check, aim)
+	if err != nil && aim.diag != nil {
+		aim.diag.close()
+	}
+	return p, err
 }
 
 // tcpProber connects, and for a service on this machine also sees that a process

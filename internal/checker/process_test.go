@@ -2,8 +2,10 @@ package checker
 
 import (
 	"bytes"
+	"encoding/pem"
 	"fmt"
 	"net"
+	"net/http/httptest"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -377,6 +379,35 @@ func TestSystemdIsToldAndSIGTERMLeavesTheFile(t *testing.T) {
 	require.NoError(t, p.Wait())
 	require.Empty(t, p.stderr.String())
 	require.Equal(t, trackText(healthyStandby), p.track())
+}
+
+// TestACheckerThatCannotStartTriesEverMoreRarely: systemd would start it ten times a second,
+// and write as many lines.
+func TestACheckerThatCannotStartTriesEverMoreRarely(t *testing.T) {
+	t.Parallel()
+	at, tell := notified(t)
+	c := localConfig(t)
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	c.Check = healthcheck.Check{Type: healthcheck.HTTPS, Target: "127.0.0.1:9", CA: ca, Interval: healthcheck.DefaultInterval, Timeout: healthcheck.DefaultTimeout, Fall: 1, Rise: 2}
+	p := start(t, c, "NOTIFY_SOCKET="+at, "WATCHDOG_USEC=2000000")
+	told := []string{tell()}
+	require.Equal(t, "STATUS=cannot start: cannot read check CA: open "+ca+": no such file or directory", told[0])
+	open := func() int {
+		list, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.Process.Pid))
+		require.NoError(t, err)
+		return len(list)
+	}
+	before := open()
+	for told[len(told)-1] != "READY=1" { // who starts it waits no longer
+		told = append(told, tell())
+	}
+	require.Contains(t, told, "WATCHDOG=1")
+	require.Equal(t, before, open(), "an attempt leaves nothing open")
+	require.Equal(t, 1, strings.Count(p.stderr.String(), "\n"), "it says why once: %s", p.stderr.String())
+	server := httptest.NewTLSServer(nil)
+	server.Close()
+	require.NoError(t, os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600))
+	p.becomes(sickStandby)
 }
 
 func TestWhoStartsItCanAskForTheVerdict(t *testing.T) {
