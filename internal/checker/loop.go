@@ -64,7 +64,8 @@ type loop struct {
 	hint      *listenHint
 	watch     *addressWatch
 	watched   map[string]bool // all addresses, as event text; true for an instance's first
-	primaries primaries
+	sources   sources         // nil: not known yet
+	here      map[string]bool // virtual IPs that events told of
 	lacking   lacking
 
 	requests chan request
@@ -97,14 +98,14 @@ type loop struct {
 // what the check reads.
 func newLoop(c healthcheck.Config, owner identity, log *log.Logger) (*loop, error) {
 	l := &loop{
-		config:    c,
-		log:       log,
-		began:     time.Now(),
-		election:  election{policy: c.Policy, peers: c.Peers},
-		watched:   map[string]bool{},
-		primaries: primaries{},
-		parallel:  parallel(c.Check),
-		lookout:   lookout{dead: make(chan int), watching: map[int]context.CancelFunc{}},
+		config:   c,
+		log:      log,
+		began:    time.Now(),
+		election: election{policy: c.Policy, peers: c.Peers},
+		watched:  map[string]bool{},
+		here:     map[string]bool{},
+		parallel: parallel(c.Check),
+		lookout:  lookout{dead: make(chan int), watching: map[int]context.CancelFunc{}},
 	}
 	l.requests, l.outcomes = make(chan request, l.parallel), make(chan outcome, l.parallel)
 	l.election.health = health{fall: c.Check.Fall, rise: c.Check.Rise}
@@ -208,14 +209,23 @@ func (l *loop) run(ctx context.Context) error {
 				l.watch.close()
 				l.watch = nil
 				l.rereadAt = time.Time{}
-			} else if first, ours := l.watched[u.LinkAddress.IP.String()]; first {
+				continue
+			}
+			ip := u.LinkAddress.IP.String()
+			first, ours := l.watched[ip]
+			came := u.NewAddr && !l.here[ip]
+			if ours {
+				l.here[ip] = u.NewAddr
+			}
+			switch {
+			case first:
 				l.readHolders()
-			} else if ours && l.election.holdsAny() {
+			case ours && l.election.holdsAny():
 				l.rereadIn(lackedFor)
-			} else if ours && u.NewAddr {
+			case ours && came:
 				l.news.tell() // whoever put it there
-			} else if !ours {
-				l.primaryChanged(u)
+			case !ours:
+				l.addressChanged()
 			}
 		case c := <-l.links.changes:
 			l.linkChanged(c, time.Now())

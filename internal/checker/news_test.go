@@ -2,6 +2,7 @@ package checker
 
 import (
 	"bytes"
+	"fmt"
 	"log"
 	"os"
 	"path/filepath"
@@ -141,6 +142,19 @@ func TestTheUnprivilegedCheckerTellsOfAddressesAndLinks(t *testing.T) {
 	eventually("the address goes")
 	p.inNamespace(func() error { return address("br0", "192.0.2.11/32", true) })
 	eventually("a virtual IP comes to a unit that does not hold")
+	p.inNamespace(func() error { return address("br0", "192.0.2.1/24", true) })
+	eventually("an address to send from comes")
+	// A router that advertises short lifetimes, and who adds addresses of its own.
+	for n := range 50 {
+		for _, there := range []bool{true, false} {
+			p.inNamespace(func() error { return address("br0", fmt.Sprintf("2001:db8::%x/64", 100+n), there) })
+			p.inNamespace(func() error { return address("br0", fmt.Sprintf("192.0.2.%d/24", 100+n), there) })
+		}
+	}
+	time.Sleep(300 * time.Millisecond)
+	require.False(t, told(), "others change nothing")
+	p.inNamespace(func() error { return address("br0", "192.0.2.1/24", false) })
+	eventually("the address to send from goes")
 	br0(netlink.LinkSetDown)
 	eventually("the interface goes down")
 }

@@ -114,6 +114,7 @@ func (l *loop) reread(now time.Time) error {
 		l.watch = watch
 	}
 	l.readHolders()
+	l.addressChanged()
 	for i := range l.tracks {
 		t := &l.tracks[i]
 		if t.file.replaced() {
