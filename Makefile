@@ -63,8 +63,8 @@ charms: ## Pack the charm for every architecture
 
 .PHONY: test
 test: deps keepaliveds unit lab-itself ## Unit, all scenarios on Debian 12, the most important on 13; installs what it needs (root)
-	@$(MAKE) lab-core BASE=bookworm SCENARIOS='Test.*' LABS=4 LAB_TIMEOUT=65m
-	@$(MAKE) lab-core BASE=trixie SCENARIOS='$(CORE)' LABS=4 LAB_TIMEOUT=25m
+	@$(MAKE) lab-core BASE=bookworm SCENARIOS='Test.*' LABS=3 LAB_TIMEOUT=65m
+	@$(MAKE) lab-core BASE=trixie SCENARIOS='$(CORE)' LABS=3 LAB_TIMEOUT=25m
 
 .PHONY: unit
 unit: lint ## Fast checks without root: gofmt, vet, staticcheck, tests with -race, fuzz seeds, golden files
@@ -137,7 +137,7 @@ LAB_RUN = go test -count=1 -p 1 -parallel $(LABS) -v -timeout $(LAB_TIMEOUT)
 
 .PHONY: lab-test
 lab-test: lab-itself ## All scenarios in the lab, about an hour (BASE=trixie; root)
-	@$(MAKE) lab-core SCENARIOS='Test.*' LABS=4 LAB_TIMEOUT=150m
+	@$(MAKE) lab-core SCENARIOS='Test.*' LABS=3 LAB_TIMEOUT=150m
 
 # The lab's own tests: machines, Juju's controller and what it says to the charm's archive,
 # measuring. Juju is compiled as the lab compiles it, once: that takes minutes.

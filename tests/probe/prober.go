@@ -161,7 +161,7 @@ func (p Prober) attempt(at time.Time) Attempt {
 }
 
 func (p Prober) connect(deadline time.Time) (server string, err error) {
-	dialer := net.Dialer{Deadline: deadline}
+	dialer := net.Dialer{Deadline: deadline, KeepAlive: -1} // a hundred a second, each for milliseconds
 	conn, err := dialer.Dial("tcp", p.Target.String())
 	if err != nil {
 		return "", late(err, causeNoHandshake)

@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"os/signal"
+	"runtime"
 	"syscall"
 
 	"keepalived-charm/tests/probe"
@@ -24,6 +25,7 @@ func main() {
 }
 
 func run() error {
+	runtime.GOMAXPROCS(1) // several run at once, and what they take is missing where they measure
 	target := flag.String("target", "", "`address:port` to probe")
 	var p probe.Prober
 	flag.DurationVar(&p.Interval, "interval", probe.DefaultInterval, "time between starts of attempts")
