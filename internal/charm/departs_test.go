@@ -68,6 +68,36 @@ func TestAUnitThatDepartsChangesNothingAnyMore(t *testing.T) {
 	}
 }
 
+// TestTheEndOfTheRelationToThePrincipalIsADeparture: Juju may tell of that first, when others
+// have heard already that the unit departs. In unicast mode they send it no advertisements
+// any more: a standby that went on would take the virtual IPs beside them.
+func TestTheEndOfTheRelationToThePrincipalIsADeparture(t *testing.T) {
+	for _, hook := range []string{"juju-info-relation-departed", "juju-info-relation-broken"} {
+		for holds, aside := range map[bool]string{true: "", false: "while this unit leaves"} {
+			g := units{units: map[int]charmtest.State{}}
+			for n := range 3 {
+				g.run(t, n, "config-changed")
+			}
+			g.settle(t, rand.New(rand.NewPCG(1, 1)))
+			for n := range 3 {
+				g.units[n] = option(g.units[n], "vrrp_mode", "unicast")
+			}
+			for n := range 3 {
+				g.run(t, n, "config-changed")
+			}
+			g.settle(t, rand.New(rand.NewPCG(1, 1)))
+			s := with(g.units[0], func(s *charmtest.State) { s.Host.Holds = holds })
+			require.Empty(t, waits(t, s))
+			loaded := s.Host.Keepalived.Loaded
+			s = run(t, s, hook)
+			require.Equal(t, aside, waits(t, s), "holder: %v, %s", holds, hook)
+			require.Equal(t, loaded, s.Host.Keepalived.Loaded, "it goes on to send where it did")
+			s = run(t, s, "update-status")
+			require.Equal(t, aside, waits(t, s), "holder: %v, %s", holds, hook)
+		}
+	}
+}
+
 // TestAUnitThatDepartsBeginsNoRouter: the others do not count it any more, and would find
 // what it took to be a stranger's.
 func TestAUnitThatDepartsBeginsNoRouter(t *testing.T) {

@@ -181,6 +181,9 @@ func (o Observed) Leaving() bool {
 func (o Observed) Departs() bool {
 	joins := o.Event.Hook == hooks.Install ||
 		o.Event.Endpoint == endpoint.Cluster && (o.Event.Hook == hooks.RelationCreated || o.Event.Hook == hooks.RelationJoined)
-	now := o.Event.Hook == hooks.RelationDeparted && o.Event.Endpoint == endpoint.Cluster && o.Event.Departing == o.Event.Unit
+	// The relation to the principal unit ends with the unit alone, and Juju may tell of that
+	// first: the others know by then, and no longer send their advertisements here.
+	now := o.Event.Hook == hooks.RelationDeparted && o.Event.Endpoint == endpoint.Cluster && o.Event.Departing == o.Event.Unit ||
+		(o.Event.Hook == hooks.RelationDeparted || o.Event.Hook == hooks.RelationBroken) && o.Event.Endpoint == endpoint.JujuInfo
 	return now || o.Machine.Departs && !joins
 }

@@ -272,7 +272,9 @@ func (d *deployment) controllerAway(t *testing.T) {
 		notifiers := 0
 		for _, unit := range d.units() {
 			id := d.machineOf(t, unit)
-			require.Equal(t, "0", strings.TrimSpace(d.run(t, id, "pgrep --count --full '^/usr/bin/juju-exec' || true")), "no run waits")
+			poll.Until(t, func() bool {
+				return strings.TrimSpace(d.run(t, id, "pgrep --count --full '^/usr/bin/juju-exec' || true")) == "0"
+			}, 10*time.Second, 50*time.Millisecond, "no run waits")
 			// The brackets keep the pattern from finding the shell that has it.
 			running := strings.TrimSpace(d.run(t, id, "pgrep --count --full '[k]eepalived-charm notify' || true"))
 			require.Contains(t, []string{"0", "1"}, running, "one notifier tries again at most")
