@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"keepalived-charm/internal/healthcheck"
 	"keepalived-charm/internal/needs"
@@ -144,6 +145,18 @@ func TestTheUnprivilegedCheckerTellsOfAddressesAndLinks(t *testing.T) {
 	eventually("a virtual IP comes to a unit that does not hold")
 	p.inNamespace(func() error { return address("br0", "192.0.2.1/24", true) })
 	eventually("an address to send from comes")
+	poll.Until(t, func() (usable bool) { // the link-local one comes when nobody else was found to have it
+		br0(func(link netlink.Link) error {
+			list, err := netlink.AddrList(link, netlink.FAMILY_V6)
+			for _, a := range list {
+				usable = usable || a.IP.IsLinkLocalUnicast() && a.Flags&unix.IFA_F_TENTATIVE == 0
+			}
+			return err
+		})
+		return usable
+	}, 30*time.Second, 20*time.Millisecond)
+	time.Sleep(200 * time.Millisecond)
+	told()
 	// A router that advertises short lifetimes, and who adds addresses of its own.
 	for n := range 50 {
 		for _, there := range []bool{true, false} {

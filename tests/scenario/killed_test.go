@@ -60,6 +60,9 @@ func deployKillable(t *testing.T) (*deployment, map[string][]string) {
 	}
 	d := newDeploymentWith(t, life, lab.Options{Charm: killable(t)})
 	require.NoError(t, d.Deploy(d.ctx, "haproxy", "haproxy", 3, nil))
+	// With its last principal unit Juju removes a machine, and these are to stay.
+	d.juju(t, "deploy ./kubernetes-worker --base ubuntu@22.04 -n 3 --to 0,1,2")
+	d.settled(t)
 	before := map[string][]string{}
 	for _, m := range d.Net.Machines() {
 		id := strings.TrimPrefix(m.Name, "juju-")
