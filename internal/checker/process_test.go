@@ -280,6 +280,7 @@ func TestAServiceOnTheVirtualIPOnly(t *testing.T) {
 		s, err := ReadStatus(c.StatusFile)
 		return err == nil && s.Verdict == "healthy" && s.LastError == ""
 	}, 30*time.Second, 10*time.Millisecond)
+	time.Sleep(10 * hintInterval) // it was seen to listen: who comes and goes in between is missed
 	service.Close()
 	p.becomes(sickStandby)
 }
