@@ -53,9 +53,6 @@ func parseAdvert(packet []byte, six bool) (advert, bool) {
 	return a, true
 }
 
-// protocolVRRP is VRRP's IP protocol number.
-const protocolVRRP = 112
-
 // listener receives VRRP advertisements beside keepalived. It is a raw socket that
 // nobody waits for: the kernel keeps what comes, with its time, until the loop
 // comes round, so listening wakes nobody up. Opening it takes a privilege, reading
@@ -75,7 +72,7 @@ func listenFor(six bool, ids []vrrp.VirtualRouterID) (*listener, error) {
 	if six {
 		family = unix.AF_INET6
 	}
-	fd, err := unix.Socket(family, unix.SOCK_RAW|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, protocolVRRP)
+	fd, err := unix.Socket(family, unix.SOCK_RAW|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, vrrp.Protocol)
 	if err != nil {
 		return nil, err
 	}

@@ -17,9 +17,6 @@ import (
 	"keepalived-charm/internal/vrrp"
 )
 
-// protocol is VRRP's, by IANA's list of IP protocol numbers.
-const protocol = 112
-
 // largest is more than the largest advertisement: 255 IPv6 addresses and headers.
 const largest = 8192
 
@@ -114,7 +111,7 @@ func (l *look) listen6(ifi *net.Interface, begin func()) error {
 func capture(ifi *net.Interface, family int, field bpf.LoadAbsolute) (*packet.Conn, error) {
 	program, err := bpf.Assemble([]bpf.Instruction{
 		field,
-		bpf.JumpIf{Cond: bpf.JumpEqual, Val: protocol, SkipFalse: 1},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: vrrp.Protocol, SkipFalse: 1},
 		bpf.RetConstant{Val: largest},
 		bpf.RetConstant{Val: 0},
 	})

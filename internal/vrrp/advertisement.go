@@ -55,11 +55,11 @@ func Intact(payload []byte, from, to netip.Addr) bool {
 	if !six && right(plain) {
 		return true
 	}
-	return payload[0]>>4 == 3 && right(sum(sum(plain+protocol+uint64(len(payload)), from.AsSlice()), to.AsSlice()))
+	return payload[0]>>4 == 3 && right(sum(sum(plain+Protocol+uint64(len(payload)), from.AsSlice()), to.AsSlice()))
 }
 
-// protocol is VRRP's, by IANA's list of IP protocol numbers.
-const protocol = 112
+// Protocol is VRRP's, by IANA's list of IP protocol numbers.
+const Protocol = 112
 
 // ParseAdvertisement reads the payload of a packet of IP protocol 112; six tells
 // that it travelled over IPv6. A password of version 2 follows the addresses and
