@@ -51,7 +51,7 @@ func (l *loop) standAside(ctx context.Context) {
 		if watched, err := netip.ParseAddrPort(t.Watch); err == nil {
 			var limited context.Context
 			limited, l.lookout.watching[i] = context.WithCancel(ctx)
-			go awaitDeath(limited, watched, l.lookout.asker, i, l.lookout.dead)
+			go awaitDeath(limited, watched, l.config.Links, l.lookout.asker, i, l.lookout.dead)
 		}
 	}
 	l.closeAsker()
@@ -95,14 +95,16 @@ func (l *loop) died(i int, now time.Time) {
 // again once it has been dead for deadAfter. A unit that waits for the others to change
 // over must not be the reason that nobody takes the address over when their holder is
 // lost. Nor may it be the second one that has it: a machine that drops what comes to
-// the port is alive, and answers the question who has the address.
-func awaitDeath(ctx context.Context, target netip.AddrPort, asker *asker, instance int, dead chan<- int) {
+// the port is alive, and answers the question who has the address. While one of links is
+// down nobody can be seen, and this unit can hold nothing.
+func awaitDeath(ctx context.Context, target netip.AddrPort, links []string, asker *asker, instance int, dead chan<- int) {
 	answered := time.Now()
 	ticks := time.NewTicker(watchInterval)
 	defer ticks.Stop()
 	for {
 		asker.ask(target.Addr())
-		if answers(ctx, target.String()) {
+		down := slices.ContainsFunc(links, func(name string) bool { return !linkUp(name) })
+		if down || answers(ctx, target, asker) {
 			answered = time.Now()
 		}
 		if at := asker.lastAnswer(target.Addr()); at.After(answered) {
@@ -123,14 +125,27 @@ func awaitDeath(ctx context.Context, target netip.AddrPort, asker *asker, instan
 }
 
 // answers tells whether some machine answers at a virtual IP: it accepts the
-// connection or refuses it.
-func answers(ctx context.Context, target string) bool {
+// connection or refuses it. Where this machine itself has the address by its owner, as a
+// real server of LVS has, no connection leaves it, and who has the address is only asked.
+func answers(ctx context.Context, target netip.AddrPort, asker *asker) bool {
+	if here(target.Addr()) {
+		return !asker.can(target.Addr())
+	}
 	limited, cancel := context.WithTimeout(ctx, watchTimeout)
 	defer cancel()
 	var d net.Dialer
-	c, err := d.DialContext(limited, "tcp", target)
+	c, err := d.DialContext(limited, "tcp", target.String())
 	if err == nil {
 		c.Close()
 	}
 	return err == nil || errors.Is(err, syscall.ECONNREFUSED)
+}
+
+// here tells that this machine has an address, on whatever interface.
+func here(address netip.Addr) bool {
+	all, err := net.InterfaceAddrs()
+	return err == nil && slices.ContainsFunc(all, func(a net.Addr) bool {
+		p, err := netip.ParsePrefix(a.String())
+		return err == nil && p.Addr() == address
+	})
 }

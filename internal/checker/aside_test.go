@@ -1,6 +1,7 @@
 package checker
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -128,6 +129,80 @@ func TestAProxyIsNoSignOfLife(t *testing.T) {
 			return err
 		}
 		return netlink.RouteAdd(&netlink.Route{Dst: subnet, LinkIndex: lo.Attrs().Index, Type: unix.RTN_LOCAL, Table: unix.RT_TABLE_LOCAL, Scope: netlink.SCOPE_HOST})
+	})
+	p.becomes(healthyStandby)
+}
+
+// TestAnAddressOfThisMachinesOwnerIsNoSignOfLife: a real server of LVS has the virtual IP on
+// lo, where a connection ends that is to tell of the holder. Others are asked all the same.
+func TestAnAddressOfThisMachinesOwnerIsNoSignOfLife(t *testing.T) {
+	needs.Root(t)
+	for claim, vip := range map[string]string{"IPv4": "192.0.2.10/32", "IPv6": "fd00:2::10/128"} {
+		t.Run(claim, func(t *testing.T) {
+			t.Parallel()
+			c, a := localConfig(t), netip.MustParsePrefix(vip).Addr()
+			c.Links, c.Instances[0].Aside, c.Instances[0].Watch = []string{"eth0"}, "for the test", netip.AddrPortFrom(a, 443).String()
+			p := start(t, c)
+			p.becomes(vrrp.StepAside)
+			p.inNamespace(func() error {
+				copied, err := netlink.ParseAddr(vip)
+				if err != nil {
+					return err
+				}
+				lo, err := netlink.LinkByName("lo")
+				if err != nil {
+					return err
+				}
+				return errors.Join(netlink.AddrAdd(lo, copied), netlink.LinkSetUp(lo))
+			})
+			holder := otherMachine(t, p, vip)
+			time.Sleep(deadAfter + 1500*time.Millisecond)
+			require.Equal(t, trackText(vrrp.StepAside), p.track(), "another has it")
+			holder.inNamespace(func() error {
+				link, err := netlink.LinkByName("eth0")
+				if err != nil {
+					return err
+				}
+				return netlink.AddrDel(link, &netlink.Addr{IPNet: netlink.NewIPNet(a.AsSlice())})
+			})
+			p.becomes(healthyStandby)
+		})
+	}
+}
+
+// TestAUnitWithoutItsNetworkSeesNobodyDie: one whose network comes up after it booted stood
+// aside for that long, and would be a second holder.
+func TestAUnitWithoutItsNetworkSeesNobodyDie(t *testing.T) {
+	needs.Root(t)
+	t.Parallel()
+	c := booting(t)
+	c.Links, c.Instances[0].Watch = []string{"eth0"}, "192.0.2.10:443"
+	p := start(t, c)
+	p.becomes(vrrp.StepAside)
+	time.Sleep(deadAfter + time.Second)
+	require.Equal(t, trackText(vrrp.StepAside), p.track(), "there is no such interface yet")
+	holder := otherMachine(t, p, "192.0.2.10/32")
+	down := func(m *process) {
+		m.inNamespace(func() error {
+			link, err := netlink.LinkByName("eth0")
+			if err != nil {
+				return err
+			}
+			return netlink.LinkSetDown(link)
+		})
+	}
+	down(holder)
+	time.Sleep(deadAfter + time.Second)
+	require.Equal(t, trackText(vrrp.StepAside), p.track(), "it has no carrier")
+	holder.inNamespace(func() error { return wired("192.0.2.11/32") })
+	time.Sleep(deadAfter + time.Second)
+	require.Equal(t, trackText(vrrp.StepAside), p.track(), "somebody has it")
+	holder.inNamespace(func() error {
+		link, err := netlink.LinkByName("eth0")
+		if err != nil {
+			return err
+		}
+		return netlink.AddrDel(link, &netlink.Addr{IPNet: netlink.NewIPNet(net.IPv4(192, 0, 2, 10).To4())})
 	})
 	p.becomes(healthyStandby)
 }

@@ -95,6 +95,11 @@ func (a *asker) close() {
 	a.closed = true
 }
 
+// can tells that it can ask for an address.
+func (a *asker) can(address netip.Addr) bool {
+	return a != nil && (address.Is4() && a.arp >= 0 || address.Is6() && a.icmp >= 0)
+}
+
 // ask asks once, on every interface.
 func (a *asker) ask(address netip.Addr) {
 	if a == nil {

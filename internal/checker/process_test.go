@@ -457,7 +457,7 @@ func TestABadConfigurationIsOneSentence(t *testing.T) {
 // hook; the virtual IP is one that a machine with a loopback device refuses.
 func booting(t *testing.T) healthcheck.Config {
 	c := localConfig(t)
-	c.Instances[0].Watch = "127.0.0.1:1"
+	c.Instances[0].Watch = "127.0.0.2:1"
 	c.Booted = filepath.Join(t.TempDir(), "booted")
 	require.NoError(t, os.WriteFile(c.Booted, nil, 0o600))
 	return c
