@@ -95,7 +95,7 @@ unit-slow: ## The tests of unit with SLOW percent of the processors (default 25;
 	$(call count,slow)
 
 .PHONY: lint
-lint: ## gofmt, vet and staticcheck over both modules
+lint: spelling ## gofmt, vet and staticcheck over both modules, codespell over all texts
 	@unformatted=$$(gofmt -l .); \
 		if [ -n "$$unformatted" ]; then echo "not as gofmt writes it: $$unformatted"; exit 1; fi
 	@go vet ./...
@@ -104,6 +104,13 @@ lint: ## gofmt, vet and staticcheck over both modules
 	@$(STATICCHECK) -tags neighbour ./...
 	@cd tests && go vet ./...
 	@cd tests && $(STATICCHECK) ./...
+
+.PHONY: spelling
+spelling:
+	@if command -v codespell >/dev/null; then \
+		git ls-files -z | grep -zvE 'testdata/|go\.(mod|sum)$$|\.svg$$|LICENSE' | xargs -0 codespell --ignore-words .codespell; \
+	elif [ -n "$${CI:-}" ]; then echo "codespell is missing: tests/scripts/install-deps"; exit 1; \
+	else echo "spelling is not checked: apt-get install codespell"; fi
 
 .PHONY: model
 model: ## Walk every order of events for larger groups than unit does (package group): millions of states; and 100 random ones of whole units (package charm, WALKS=N): some minutes
@@ -123,6 +130,10 @@ fuzz: ## Fuzz every parser for FUZZTIME each (default 30s)
 .PHONY: golden
 golden: ## Write the golden files anew; look at the difference before you commit it
 	@UPDATE_GOLDEN=1 go test ./...
+
+.PHONY: docs
+docs: ## Write anew what the documentation says of options, actions and statuses
+	@UPDATE_GOLDEN=1 go test -run '^TestTheManual' ./internal/archive ./internal/charm ./internal/show
 
 .PHONY: deps
 deps:

@@ -35,7 +35,7 @@ func (r request) layout() layout.Layout {
 }
 
 // actions is the table of actions.yaml. An error fails the action with its text;
-// nothing has changed then. docs/actions.md lists the keys of the results.
+// nothing has changed then. docs/reference/actions.md lists the keys of the results.
 func actions() map[string]func(request) (map[string]string, error) {
 	return map[string]func(request) (map[string]string, error){
 		"status":            showStatus,

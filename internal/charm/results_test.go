@@ -23,11 +23,11 @@ import (
 	"keepalived-charm/internal/layout"
 )
 
-// documented returns the keys that docs/actions.md lists, by action and key, with
+// documented returns the keys that docs/reference/actions.md lists, by action and key, with
 // whether they are always there.
 func documented(t *testing.T) map[string]map[string]bool {
 	t.Helper()
-	text, err := os.ReadFile("../../docs/actions.md")
+	text, err := os.ReadFile("../../docs/reference/actions.md")
 	require.NoError(t, err)
 	all := map[string]map[string]bool{}
 	name, row := regexp.MustCompile("^`([a-zN-]+)`$"), ""

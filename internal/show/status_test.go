@@ -2,7 +2,6 @@ package show
 
 import (
 	"net/netip"
-	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -13,6 +12,7 @@ import (
 	"keepalived-charm/internal/config"
 	"keepalived-charm/internal/conflict"
 	"keepalived-charm/internal/decide"
+	"keepalived-charm/internal/docstest"
 	"keepalived-charm/internal/endpoint"
 	"keepalived-charm/internal/facts"
 	"keepalived-charm/internal/group"
@@ -349,16 +349,28 @@ func TestEveryConditionHasItsWords(t *testing.T) {
 	}
 }
 
-// TestTheREADMEHasEveryWording: it is where people look a message up.
-func TestTheREADMEHasEveryWording(t *testing.T) {
-	readme, err := os.ReadFile("../../README.md")
-	require.NoError(t, err)
-	require.True(t, strings.Contains(string(readme), status.WordingTable()), "README.md has this table:\n%s", status.WordingTable())
+// TestTheManualHasEveryWording: it is where people look a message up.
+func TestTheManualHasEveryWording(t *testing.T) {
+	var text strings.Builder
+	for _, level := range []juju.StatusLevel{juju.Active, juju.Waiting, juju.Blocked, juju.Maintenance, ""} {
+		title := string(level)
+		if level == "" {
+			title = "Added behind another message"
+		}
+		text.WriteString("\n## " + title + "\n\n| message | meaning |\n| --- | --- |\n")
+		for _, w := range status.Wordings() {
+			if w.Level == level {
+				text.WriteString("| `" + w.Message + "` | " + w.Meaning + " |\n")
+			}
+		}
+	}
 	for _, w := range status.Wordings() {
+		require.Equal(t, 1, strings.Count(text.String(), "| `"+w.Message+"` |"), "one table has it: %s", w.Message)
 		require.NotContains(t, w.Message+w.Meaning, "|", "it is a cell of a table")
 		require.False(t, regexp.MustCompile(`\s$`).MatchString(w.Message), w.Message)
 		require.Equal(t, w.Level == "", strings.HasPrefix(w.Message, "; ") || strings.HasPrefix(w.Message, ", ") || strings.HasPrefix(w.Message, " "), w.Message)
 	}
+	docstest.Generated(t, "docs/reference/statuses.md", "statuses", text.String())
 }
 
 func TestStrayAddressesAreFlushed(t *testing.T) {

@@ -98,13 +98,13 @@ const (
 	NoSubnet
 )
 
-// Wordings lists everything a unit's status can say. The README shows it as it is
-// here.
+// Wordings lists everything a unit's status can say. docs/reference/statuses.md shows it
+// as it is here.
 func Wordings() []Wording {
 	return []Wording{
 		HoldsAll:       {juju.Active, "VIP ready: holds ADDRESSES", "This unit has the virtual IPs."},
 		StandbyOf:      {juju.Active, "VIP ready: standby for ADDRESSES, holder UNIT", "This unit takes over when the holder fails. It hears the holder's advertisements."},
-		StandbyAlone:   {juju.Active, "VIP ready: standby for ADDRESSES", "The same; who holds them is not known here: the unit is changing over, or the holder's advertisements carry no priority of a known unit."},
+		StandbyAlone:   {juju.Active, "VIP ready: standby for ADDRESSES", "This unit takes over when the holder fails; who holds is not known here: the unit is changing over, or the holder's advertisements carry no priority of a known unit."},
 		SharesIn:       {juju.Active, "VIP ready: holds COUNT of ALL VIPs, ADDRESSES", "With spread=true: the virtual IPs of this unit, and whom it hears for the others."},
 		SharesNone:     {juju.Active, "VIP ready: holds none of ALL VIPs", "With spread=true: this unit takes over when a holder fails."},
 		Electing:       {juju.Waiting, "electing a holder for ADDRESSES", "The daemon has just started and heard no holder yet; it takes a second. For longer: advertisements do not arrive, see vrrp_mode."},
@@ -198,18 +198,4 @@ func Passing(s juju.Status) bool {
 		}
 	}
 	return false
-}
-
-// WordingTable is Wordings as a table in Markdown.
-func WordingTable() string {
-	var b strings.Builder
-	b.WriteString("| status | message | meaning |\n| --- | --- | --- |\n")
-	for _, w := range Wordings() {
-		level := string(w.Level)
-		if level == "" {
-			level = "added"
-		}
-		b.WriteString("| " + level + " | `" + w.Message + "` | " + w.Meaning + " |\n")
-	}
-	return b.String()
 }

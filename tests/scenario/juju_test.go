@@ -170,7 +170,7 @@ func TestTheOperatorsVeryCommands(t *testing.T) {
 	})
 }
 
-// jujuRelations types what the README relates.
+// jujuRelations types what docs/reference/endpoints.md relates.
 func (d *deployment) jujuRelations(t *testing.T) {
 	t.Helper()
 	d.scenario(t, "what relates to the virtual IP is told of it", func(t *testing.T) {
