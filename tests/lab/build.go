@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"keepalived-charm/tests/hooktool"
 	"keepalived-charm/tests/machine"
 )
 
@@ -99,14 +100,17 @@ func build(ctx context.Context, progress io.Writer) (Programs, error) {
 	if err := os.MkdirAll(p.Dir, 0o755); err != nil {
 		return Programs{}, fmt.Errorf("cannot build the lab's programs: %w", err)
 	}
+	if err := p.replace(func(drafts string) error { return hooktool.Build(ctx, filepath.Join(drafts, "hooktool")) }); err != nil {
+		return Programs{}, err
+	}
 	for _, m := range []struct {
 		what, module string
-		programs     map[string]string // what go build calls them, to what the lab does
+		programs     []string
 	}{
-		{"Juju's agent, controller and client", "juju35", map[string]string{"jujud": "jujud", "controller": "controller", "juju": "juju"}},
-		{"the lab's programs", ".", map[string]string{"hooktool": "hooktool", "lab-probe": "lab-probe", "lab-killer": "lab-killer"}},
+		{"Juju's agent, controller and client", "juju35", []string{"jujud", "controller", "juju"}},
+		{"the lab's programs", ".", []string{"lab-probe", "lab-killer"}},
 	} {
-		if err := buildModule(ctx, filepath.Join(root, m.module), p.Dir, m.programs, sayer(progress, m.what)); err != nil {
+		if err := p.buildModule(ctx, filepath.Join(root, m.module), m.programs, sayer(progress, m.what)); err != nil {
 			return Programs{}, fmt.Errorf("cannot build %s: %w", m.what, err)
 		}
 	}
@@ -127,33 +131,46 @@ func sayer(progress io.Writer, what string) func(fetched int) {
 	}
 }
 
-// buildModule builds programs of a module, all at once, into a directory.
-func buildModule(ctx context.Context, module, dir string, programs map[string]string, built func(fetched int)) error {
-	drafts, err := os.MkdirTemp(dir, "drafts-")
+// buildModule builds programs of a module, all at once.
+func (p Programs) buildModule(ctx context.Context, module string, programs []string, built func(fetched int)) error {
+	return p.replace(func(drafts string) error {
+		args := []string{"build", "-trimpath", "-ldflags=-s -w", "-buildvcs=false", "-o", drafts + "/"}
+		for _, name := range programs {
+			// Over a program that is as it would be, go build links nothing.
+			if err := copyProgram(filepath.Join(p.Dir, name), filepath.Join(drafts, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+				return err
+			}
+			args = append(args, "./cmd/"+name)
+		}
+		cmd := exec.CommandContext(ctx, "go", args...)
+		cmd.Dir = module
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-mod=readonly")
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("%w: %s", err, strings.TrimSpace(string(out)))
+		}
+		built(strings.Count(string(out), "go: downloading "))
+		return nil
+	})
+}
+
+// replace puts what build writes into a directory in the place of the programs that were. Their
+// names change last: machines may be running the old ones, and other labs may build at the same time.
+func (p Programs) replace(build func(drafts string) error) error {
+	drafts, err := os.MkdirTemp(p.Dir, "drafts-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(drafts)
-	args := []string{"build", "-trimpath", "-ldflags=-s -w", "-buildvcs=false", "-o", drafts + "/"}
-	for name, program := range programs {
-		// Over a program that is as it would be, go build links nothing.
-		if err := copyProgram(filepath.Join(dir, program), filepath.Join(drafts, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return err
-		}
-		args = append(args, "./cmd/"+name)
+	if err := build(drafts); err != nil {
+		return err
 	}
-	cmd := exec.CommandContext(ctx, "go", args...)
-	cmd.Dir = module
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-mod=readonly")
-	out, err := cmd.CombinedOutput()
+	written, err := os.ReadDir(drafts)
 	if err != nil {
-		return fmt.Errorf("%w: %s", err, strings.TrimSpace(string(out)))
+		return err
 	}
-	built(strings.Count(string(out), "go: downloading "))
-	// The name changes last: machines may be running the old program, and other labs may build
-	// at the same time.
-	for name, program := range programs {
-		if err := os.Rename(filepath.Join(drafts, name), filepath.Join(dir, program)); err != nil {
+	for _, program := range written {
+		if err := os.Rename(filepath.Join(drafts, program.Name()), filepath.Join(p.Dir, program.Name())); err != nil {
 			return err
 		}
 	}

@@ -36,6 +36,8 @@ func TestLabsKeepOutOfEachOthersWay(t *testing.T) {
 				c.second(&s, other)()
 				require.Equal(t, c.waits, time.Since(began) >= time.Second)
 				time.Sleep(time.Minute)
+				s.mu.Lock()
+				defer s.mu.Unlock()
 				require.Empty(t, s.measuring)
 				require.Empty(t, s.toiling)
 				require.Empty(t, s.waiting)
