@@ -176,22 +176,26 @@ func TestWhatFailsIsSaid(t *testing.T) {
 
 // net/rpc and gob of the standard library are at the other end.
 func TestNumbersAndTextsOfEverySizePass(t *testing.T) {
-	for _, size := range []int{0, 1, 127, 128, 255, 256, 65535, 65536, 1 << 20} {
-		for _, code := range []int{0, 1, -1, 63, 64, -64, -65, 127, 255, -1 << 31, 1 << 31} {
-			j := unitAgent(t)
-			text := strings.Repeat("x", size)
-			passed := text[:min(size, 100_000)] // what an argument may have (execve(2))
-			j.answers(Response{Code: code, Stdout: []byte(text), Stderr: []byte(text + "e")})
-			t.Setenv("JUJU_AGENT_TOKEN", passed)
-			got := run(t, "relation-set", []string{"", passed, "é\n"}, text)
-			require.Equal(t, code&0xff, got.code)
-			require.True(t, got.out == text && got.errors == text+"e", "%d bytes come back", size)
-			want := Request{ContextId: "ctx", Dir: j.asked().Dir, CommandName: "relation-set", Args: []string{"", passed, "é\n"}, StdinSet: true, Token: passed}
-			if size > 0 {
-				want.Stdin = []byte(text)
-			}
-			require.True(t, reflect.DeepEqual(want, j.asked()), "%d bytes arrive", size)
+	passes := func(size, code int) {
+		j := unitAgent(t)
+		text := strings.Repeat("x", size)
+		passed := text[:min(size, 100_000)] // what an argument may have (execve(2))
+		j.answers(Response{Code: code, Stdout: []byte(text), Stderr: []byte(text + "e")})
+		t.Setenv("JUJU_AGENT_TOKEN", passed)
+		got := run(t, "relation-set", []string{"", passed, "é\n"}, text)
+		require.Equal(t, code&0xff, got.code)
+		require.True(t, got.out == text && got.errors == text+"e", "%d bytes come back", size)
+		want := Request{ContextId: "ctx", Dir: j.asked().Dir, CommandName: "relation-set", Args: []string{"", passed, "é\n"}, StdinSet: true, Token: passed}
+		if size > 0 {
+			want.Stdin = []byte(text)
 		}
+		require.True(t, reflect.DeepEqual(want, j.asked()), "%d bytes arrive", size)
+	}
+	for _, size := range []int{0, 1, 127, 128, 255, 256, 65535, 65536, 1 << 20} {
+		passes(size, 0)
+	}
+	for _, code := range []int{1, -1, 63, 64, -64, -65, 127, 255, -1 << 31, 1 << 31} {
+		passes(1, code)
 	}
 }
 

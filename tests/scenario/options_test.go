@@ -26,32 +26,16 @@ func good() map[string]string {
 	}
 }
 
-// refused are values of options and what the unit must say about each.
+// refused are values of options and what the unit must say about each: one of every kind, what
+// Juju passes on as it was typed and what only the machine knows. Package config has them all.
 var refused = []struct{ option, value, must string }{
 	{"virtual_ip", "garbage", "an IP address"},
-	{"virtual_ip", "10.10.74.250/24/8", "prefix length in 1-32"},
-	{"virtual_ip", "10.10.74.250/33", "prefix length in 1-32"},
-	{"virtual_ip", "224.0.0.18", "a multicast address"},
-	{"virtual_ip", "127.0.0.1", "a loopback address"},
-	{"virtual_ip", "0.0.0.0", "the unspecified address"},
-	{"virtual_ip", "255.255.255.255", "the broadcast address"},
-	{"virtual_ip", "10.10.74.255/24", "the broadcast address of 10.10.74.0/24"},
 	{"virtual_ip", "10.10.74.255", "a free host address, 10.10.74.255 is the broadcast address of 10.10.74.0/24"},
-	{"virtual_ip", "10.10.74.0", "a free host address, 10.10.74.0 is the network address of 10.10.74.0/24"},
-	{"router_id", "0", "in 1-255"},
 	{"router_id", "256", "in 1-255"},
-	{"router_id", "-1", "in 1-255"},
 	{"port", "0", "in 1-65535"},
-	{"port", "65536", "in 1-65535"},
 	{"network_interface", "eth9", "an interface of this machine (eth0)"},
 	{"network_interface", "eth0\nvirtual_ipaddress", "the name of a network interface"},
-	{"network_interface", "eth0}", "the name of a network interface"},
-	{"network_interface", `"eth0"`, "the name of a network interface"},
-	{"vip_hostname", "api example com", "a host name"},
 	{"vip_hostname", "api.example.com\n}", "a host name"},
-	{"vip_hostname", "api\x01.example.com", "a host name"},
-	{"healthcheck_interval", "0", "in 1-3600"},
-	{"healthcheck_interval", "-1", "in 1-3600"},
 	{"healthcheck_interval", "4294967296", "in 1-3600"},
 }
 
