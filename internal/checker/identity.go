@@ -3,12 +3,35 @@ package checker
 import (
 	"fmt"
 	"os"
-	"os/user"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 )
+
+// User is the user that the checker becomes, which the charm makes for it. It is known by
+// its comment and its home: somebody else's of that name is not taken for it.
+const (
+	User        = "keepalived-charm"
+	UserComment = "Juju charm keepalived"
+	UserHome    = "/nonexistent"
+)
+
+// Account looks the user up in the text of /etc/passwd (passwd(5)); false where it is not
+// there, or is root or somebody else's.
+func Account(passwd string) (uid, gid int, ours bool) {
+	for line := range strings.Lines(passwd) {
+		f := strings.Split(strings.TrimSpace(line), ":")
+		if len(f) != 7 || f[0] != User {
+			continue
+		}
+		uid, uidErr := strconv.Atoi(f[2])
+		gid, gidErr := strconv.Atoi(f[3])
+		return uid, gid, uidErr == nil && gidErr == nil && uid > 0 && gid > 0 && f[4] == UserComment && f[5] == UserHome
+	}
+	return 0, 0, false
+}
 
 // identity is a user and its group.
 type identity struct {
@@ -20,20 +43,20 @@ func ownIdentity() identity {
 	return identity{uid: os.Geteuid(), gid: os.Getegid()}
 }
 
-// unprivilegedIdentity is the user nobody: 65534 where none is listed, which is
-// the kernel's overflow user.
+// overflow is the user nobody, Debian's and Ubuntu's, and the kernel's overflow user.
+var overflow = identity{uid: 65534, gid: 65534}
+
+// unprivilegedIdentity is the user made for the checker, and nobody where there is none: a
+// machine without it is checked all the same.
 func unprivilegedIdentity() identity {
-	id := identity{uid: 65534, gid: 65534}
-	u, err := user.Lookup("nobody")
+	passwd, err := os.ReadFile("/etc/passwd")
 	if err != nil {
-		return id
+		return overflow
 	}
-	uid, err1 := strconv.Atoi(u.Uid)
-	gid, err2 := strconv.Atoi(u.Gid)
-	if err1 == nil && err2 == nil && uid > 0 && gid > 0 {
-		id = identity{uid: uid, gid: gid}
+	if uid, gid, ours := Account(string(passwd)); ours {
+		return identity{uid: uid, gid: gid}
 	}
-	return id
+	return overflow
 }
 
 // become gives up root for good: no capability is left (capabilities(7): they

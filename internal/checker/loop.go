@@ -4,8 +4,7 @@ import (
 	"context"
 	"log"
 	"os"
-	"os/signal"
-	"syscall"
+	"path/filepath"
 	"time"
 
 	"keepalived-charm/internal/healthcheck"
@@ -18,10 +17,6 @@ const stuckAfter = 10 * time.Second
 // verdictWait is how long systemd is told that the checker still starts, unless it
 // has a verdict before: who starts it can then ask what the verdict is.
 const verdictWait = 3 * time.Second
-
-// StepAside is the signal that asks the checker to hand over what this unit
-// holds, once. It is on an operator's word: damping does not count.
-const StepAside = syscall.SIGUSR1
 
 // request is one check to carry out, of the round whose context it carries.
 type request struct {
@@ -47,7 +42,8 @@ type loop struct {
 	election election
 	tracks   []track
 	status   statusWriter
-	news     *news // nil: nobody wants to know
+	news     *news   // nil: nobody wants to know
+	orders   *orders // nil: nobody can give any
 	// before is what the checker that ran before said last.
 	before    Status
 	chronicle chronicle
@@ -128,6 +124,9 @@ func newLoop(c healthcheck.Config, owner identity, log *log.Logger) (*loop, erro
 	l.election.resume(time.Now())
 	l.chronicle, l.heardAt = newChronicle(c), time.Now()
 	l.journal = openJournal(c.History, log)
+	if c.StatusFile != "" {
+		l.orders = openOrders(filepath.Join(filepath.Dir(c.StatusFile), healthcheck.Orders), log)
+	}
 	l.openEars()
 	l.openAsker()
 	l.links = watchLinks(c.Links, log)
@@ -146,6 +145,7 @@ func (l *loop) close() {
 	l.lookout.asker.close()
 	l.status.close()
 	l.news.close()
+	l.orders.close()
 	l.chronicle.finish(time.Now())
 	l.journal.write(l.chronicle.take())
 	l.journal.close()
@@ -179,9 +179,6 @@ func (l *loop) run(ctx context.Context) error {
 	}
 	l.standAside(ctx)
 	l.recall(now)
-	asked := make(chan os.Signal, 1)
-	signal.Notify(asked, StepAside)
-	defer signal.Stop(asked)
 	l.apply(now)
 	l.readyAt = now.Add(verdictWait)
 	for {
@@ -198,10 +195,12 @@ func (l *loop) run(ctx context.Context) error {
 			return nil
 		case o := <-l.outcomes:
 			l.judge(o)
-		case <-asked:
+		case o := <-l.orders.waiting():
 			l.chronicle.asked = time.Now()
 			l.election.stepAside(l.chronicle.asked)
+			l.apply(l.chronicle.asked)
 			l.log.Printf("%s steps aside because it was asked to", l.config.Application)
+			close(o.taken)
 		case i := <-l.lookout.dead:
 			l.died(i, time.Now())
 		case u, ok := <-l.watch.updates:

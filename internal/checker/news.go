@@ -82,6 +82,9 @@ func (n *news) tell() {
 	if n == nil {
 		return
 	}
+	if _, err := n.dir.Lstat(healthcheck.Pending); err == nil {
+		return // also one of the user that a checker of another revision became
+	}
 	f, err := n.dir.OpenFile(healthcheck.Pending, os.O_WRONLY|os.O_CREATE, 0o600)
 	if err == nil {
 		f.Close()

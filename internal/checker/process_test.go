@@ -55,7 +55,13 @@ func start(t *testing.T, c healthcheck.Config, env ...string) *process {
 	require.NoError(t, err)
 	path := filepath.Join(t.TempDir(), "checker.json")
 	require.NoError(t, os.WriteFile(path, data, 0o600))
-	p := &process{Cmd: exec.Command(program, path), t: t, config: c}
+	return launch(t, c, exec.Command(program, path), env...)
+}
+
+// launch is start with a command line of one's own, which becomes the checker.
+func launch(t *testing.T, c healthcheck.Config, command *exec.Cmd, env ...string) *process {
+	t.Helper()
+	p := &process{Cmd: command, t: t, config: c}
 	p.Env = append(os.Environ(), env...)
 	p.Stderr = &p.stderr
 	if os.Geteuid() == 0 {

@@ -31,7 +31,8 @@ type Config struct {
 	// Deserted tells that the peers may no longer send their advertisements here: a
 	// unit that leaves in unicast mode would not notice its successor.
 	Deserted bool `json:"deserted,omitempty"`
-	// StatusFile is where the checker writes its Status; empty means nowhere.
+	// StatusFile is where the checker writes its Status; empty means nowhere. Beside it is
+	// the socket Orders.
 	StatusFile string `json:"status_file,omitempty"`
 	// Check says what is checked, and how.
 	Check Check `json:"check"`
@@ -58,6 +59,9 @@ type file struct {
 
 // Pending is the name of the empty file that says that there are news.
 const Pending = "pending"
+
+// Orders is the name of the socket at which the checker takes orders.
+const Orders = "orders"
 
 // Instance is one VRRP instance.
 type Instance struct {

@@ -96,11 +96,12 @@ type machine struct {
 func newMachine(t *testing.T) machine {
 	t.Helper()
 	m := machine{programs: programs{t.TempDir()}, t: t, root: t.TempDir(), l: layout.Layout{Application: "keepalived"}}
-	for _, name := range []string{"systemctl", "keepalived", "apt-get", "dpkg", "dpkg-deb", "dpkg-query", "daemon", "holder"} {
+	for _, name := range []string{"systemctl", "keepalived", "apt-get", "dpkg", "dpkg-deb", "dpkg-query", "daemon", "holder", "useradd", "userdel"} {
 		require.NoError(t, os.Symlink(fakes, m.programs.path(name)))
 	}
 	t.Setenv("PATH", m.dir)
 	t.Setenv("FAKE_PROGRAMS", m.dir)
+	t.Setenv("FAKE_PASSWD", m.in("/etc/passwd"))
 	charm := filepath.Join(t.TempDir(), "charm")
 	require.NoError(t, os.WriteFile(charm, []byte("charm 1"), 0o755))
 	m.Host = host.New(m.root, charm)

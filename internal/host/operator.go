@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strconv"
 
 	"keepalived-charm/internal/checker"
 	"keepalived-charm/internal/healthcheck"
@@ -45,5 +44,5 @@ func (h *Host) handOver(l layout.Layout) error {
 	if !slices.ContainsFunc(r.stays, func(i healthcheck.Instance) bool { return holds(i) }) {
 		return nil
 	}
-	return systemctl("kill", "--kill-who=main", "--signal="+strconv.Itoa(int(checker.StepAside)), l.CheckerService())
+	return checker.Ask(h.path(l.Orders()), checker.HandOver)
 }

@@ -211,8 +211,8 @@ func (h *Host) mendingApt(deadline time.Time, args ...string) (string, error) {
 	return h.apt(deadline, args...)
 }
 
-// removePackage removes the package when the charm installed it, and the last
-// directory of the charm; what it depends on stays, as apt leaves it. Another
+// removePackage removes the package when the charm installed it, the charm's user, and the
+// last directory of the charm; what it depends on stays, as apt leaves it. Another
 // application that serves nothing just now, but did, does so in its turn.
 func (h *Host) removePackage(l layout.Layout) error {
 	entries, err := os.ReadDir(h.path(layout.StateRoot))
@@ -228,6 +228,9 @@ func (h *Host) removePackage(l layout.Layout) error {
 		if err := h.uninstall(); err != nil {
 			return err
 		}
+	}
+	if err := h.removeUser(); err != nil {
+		return err
 	}
 	if err := os.RemoveAll(h.path(layout.StateRoot)); err != nil {
 		return fmt.Errorf("cannot remove %s: %w", layout.StateRoot, err)

@@ -52,6 +52,7 @@ func TestWhatAHookWaitsForIsAsLongAsDocumented(t *testing.T) {
 	m := newMachine(t)
 	m.start(t.TempDir())
 	m.put(layout.MainFile, "include "+layout.FragmentDir+"/*.conf\n")
+	m.put(passwdFile, root)
 	m.put(m.l.CheckerUnit(), "x")
 	m.put(m.l.YieldUnit(), "x")
 	programs := func() (sum time.Duration) {

@@ -1,6 +1,9 @@
 package host
 
 import (
+	"bufio"
+	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -125,21 +128,6 @@ func (m holder) daemon() func() {
 	}
 }
 
-// signals has a program stand in for systemctl, and returns what tells how it was
-// called.
-func signals(t *testing.T, fails string) func() string {
-	t.Helper()
-	dir := t.TempDir()
-	require.NoError(t, os.Symlink(os.Getenv("HOST_TEST_FAKES"), filepath.Join(dir, "systemctl")))
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "failing"), []byte(fails), 0o600))
-	t.Setenv("PATH", dir)
-	t.Setenv("FAKE_PROGRAMS", dir)
-	return func() string {
-		text, _ := os.ReadFile(filepath.Join(dir, "calls")) // no file: no calls
-		return string(text)
-	}
-}
-
 // TestAHolderYields plays the daemon: it takes the address away once the priority
 // is low, or does not.
 func TestAHolderYields(t *testing.T) {
@@ -161,7 +149,7 @@ func TestAHolderYields(t *testing.T) {
 }
 
 func TestAHandOverWithoutASuccessorReleasesNothing(t *testing.T) {
-	m, calls := newHolder(t, "50ms"), signals(t, "kill")
+	m := newHolder(t, "50ms")
 	m.hold()
 	require.EqualError(t, m.Apply(m.l, step.Step{Action: step.HandOver}),
 		"cannot hand over: no other unit took the virtual IPs within 1.4s, this one holds them still")
@@ -172,25 +160,49 @@ func TestAHandOverWithoutASuccessorReleasesNothing(t *testing.T) {
 	gone := m.daemon()
 	require.NoError(t, m.Apply(m.l, step.Step{Action: step.HandOver}), "whether or not there is a health checker to release it")
 	gone()
-	require.Empty(t, calls())
 	require.Equal(t, []string{"failover asked for: action of an operator"}, events(t, m.Host, m.l))
 }
 
 func TestAHandOverReleasesWhatCannotBeYielded(t *testing.T) {
-	const kill = "systemctl kill --kill-who=main --signal=10 keepalived-checker-keepalived.service\n"
-	m, calls := newHolder(t, "5s"), signals(t, "")
-	require.NoError(t, m.Apply(m.l, step.Step{Action: step.HandOver}))
-	require.Empty(t, calls(), "a standby has nothing to release")
+	m := newHolder(t, "5s")
+	require.NoError(t, m.Apply(m.l, step.Step{Action: step.HandOver}), "a standby has nothing to release")
 	m.hold()
+	require.EqualError(t, m.Apply(m.l, step.Step{Action: step.HandOver}),
+		"cannot ask the health checker at "+m.path(m.l.Orders())+": no such file or directory", "it does not run")
+	given := m.checker("done")
 	require.NoError(t, m.Apply(m.l, step.Step{Action: step.HandOver}))
-	require.Equal(t, kill, calls(), "an interval too long to wait for")
+	require.Equal(t, "hand over\n", <-given, "an interval too long to wait for")
 
 	m = newHolder(t, "50ms")
 	m.configure(vrrp.Policy{Mixed: true})
 	m.hold()
-	require.NoError(t, m.Apply(m.l, step.Step{Action: step.HandOver}))
-	require.Equal(t, kill+kill, calls(), "units of the Python charm have no room to yield")
+	given = m.checker("there is no order")
+	require.EqualError(t, m.Apply(m.l, step.Step{Action: step.HandOver}), "the health checker refuses to hand over: there is no order")
+	require.Equal(t, "hand over\n", <-given, "units of the Python charm have no room to yield")
 	require.Equal(t, "204  \n", m.says())
+}
+
+// checker answers one order in the health checker's place, and tells what it was.
+func (m holder) checker(answer string) <-chan string {
+	m.t.Helper()
+	dir, err := os.Open(filepath.Dir(m.path(m.l.Orders())))
+	require.NoError(m.t, err)
+	defer dir.Close()
+	listener, err := net.Listen("unix", fmt.Sprintf("/proc/self/fd/%d/%s", dir.Fd(), healthcheck.Orders)) // the name is too long
+	require.NoError(m.t, err)
+	m.t.Cleanup(func() { listener.Close() })
+	given := make(chan string, 1)
+	go func() {
+		conn, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		text, _ := bufio.NewReader(conn).ReadString('\n') // what came all the same
+		given <- text
+		fmt.Fprintln(conn, answer)
+	}()
+	return given
 }
 
 func TestAPauseThatCannotBeMarkedMovesNothing(t *testing.T) {

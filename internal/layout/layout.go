@@ -165,6 +165,9 @@ func (l Layout) Booted() string { return path.Join(l.Run(), "booted") }
 // StatusFile is where the health checker says what it found.
 func (l Layout) StatusFile() string { return path.Join(l.Run(), "status.json") }
 
+// Orders is the socket at which the health checker takes orders.
+func (l Layout) Orders() string { return path.Join(l.Run(), healthcheck.Orders) }
+
 // News is the directory in which the health checker leaves a file when the unit's
 // status may have changed. It belongs to the checker's user.
 func (l Layout) News() string { return path.Join(l.Run(), "news") }

@@ -178,6 +178,13 @@ func (d *deployment) actions(t *testing.T) {
 			require.LessOrEqual(t, exposure, most, said)
 		}
 	})
+	d.scenario(t, "the health checker has a user of its own, and nobody else but root can do anything to it", func(t *testing.T) {
+		require.Equal(t, "keepalived-charm\n", d.run(t, d.waitHolder(t), `pid=$(systemctl show --value --property=MainPID `+checkerService+`)
+			ps -o user:32= $pid
+			for signal in 0 USR1 TERM STOP KILL; do
+				! setpriv --reuid nobody --regid nogroup --clear-groups sh -c "kill -$signal $pid" 2>/dev/null
+			done`))
+	})
 	d.scenario(t, "action get-configuration shows the files that keepalived reads", func(t *testing.T) {
 		for _, unit := range d.units() {
 			r, err := d.RunAction(d.ctx, unit, "get-configuration", nil)

@@ -58,15 +58,15 @@ func (d *deployment) databags() map[int]map[string]map[string]string {
 	return d.AllDatabags("keepalived")
 }
 
-// contentScript lists what a machine consists of, except for what apt, systemd and
-// the lab keep for themselves, with the content of everything below /etc.
+// contentScript lists what a machine consists of, except for what apt, systemd,
+// useradd and the lab keep for themselves, with the content of everything below /etc.
 const contentScript = `
 find /etc /var/lib /usr/local /run /opt /root /home /tmp \
 	\( -path /var/lib/apt -o -path /var/lib/dpkg -o -path /var/lib/juju -o -path /var/lib/systemd -o -path /run/systemd \
 	-o -path /run/juju -o -path /tmp/juju-machine-lock -o -path /run/udev -o -path /run/log -o -path /run/user -o -path /run/lock -o -path /run/host -o -path /opt/apt-repo \
-	-o -path /opt/juju-lab -o -path /run/lab-killer -o -path '/tmp/systemd-private-*' -o -name ld.so.cache \) -prune \
+	-o -path /opt/juju-lab -o -path /run/lab-killer -o -path '/tmp/systemd-private-*' -o -name ld.so.cache -o -regex '/etc/\(passwd\|g?shadow\|group\)-' -o -path /etc/.pwd.lock \) -prune \
 	-o -printf '%p %y %m %u %l\n' | sort
-find /etc -type f ! -name ld.so.cache -exec sha256sum {} + | sort -k 2
+find /etc -type f ! -name ld.so.cache ! -regex '/etc/\(passwd\|g?shadow\|group\)-' -exec sha256sum {} + | sort -k 2
 dpkg-query --show --showformat '${Package} ${db:Status-Status}\n' keepalived 2>/dev/null || echo keepalived not-installed
 systemctl is-active keepalived.service || true
 systemctl is-enabled keepalived.service 2>/dev/null || echo not-found

@@ -50,6 +50,10 @@ func main() {
 		return
 	case "dpkg-deb": // only --extract is asked of it
 		os.Exit(s.dpkgDeb(os.Args[1:]))
+	case "useradd":
+		os.Exit(s.useradd(os.Args[1:]))
+	case "userdel":
+		os.Exit(s.userdel(os.Args[1]))
 	}
 	os.Exit(s.apt(os.Args[1:]))
 }
@@ -278,6 +282,46 @@ func (p programs) apt(args []string) int {
 		if err := os.WriteFile(p.path("package"), []byte("installed"), 0o600); err != nil {
 			panic(err)
 		}
+	}
+	return 0
+}
+
+// passwd is the machine's file, with its lines.
+func passwd() (file string, lines []string) {
+	file = os.Getenv("FAKE_PASSWD")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		panic(err)
+	}
+	return file, strings.SplitAfter(string(text), "\n")
+}
+
+func (p programs) useradd(args []string) int {
+	name, values := args[len(args)-1], map[string]string{}
+	for n, a := range args[:len(args)-1] {
+		values[a] = args[n+1]
+	}
+	file, lines := passwd()
+	if slices.ContainsFunc(lines, func(l string) bool { return strings.HasPrefix(l, name+":") }) {
+		fmt.Fprintf(os.Stderr, "useradd: user '%s' already exists\n", name)
+		return 9
+	}
+	line := fmt.Sprintf("%s:x:997:65534:%s:%s:%s\n", name, values["--comment"], values["--home-dir"], values["--shell"])
+	if err := os.WriteFile(file, []byte(strings.Join(lines, "")+line), 0o600); err != nil {
+		panic(err)
+	}
+	return 0
+}
+
+func (p programs) userdel(name string) int {
+	if p.says("busy-user") != "" {
+		fmt.Fprintf(os.Stderr, "userdel: user %s is currently used by process 4711\n", name)
+		return 8
+	}
+	file, lines := passwd()
+	lines = slices.DeleteFunc(lines, func(l string) bool { return strings.HasPrefix(l, name+":") })
+	if err := os.WriteFile(file, []byte(strings.Join(lines, "")), 0o600); err != nil {
+		panic(err)
 	}
 	return 0
 }
