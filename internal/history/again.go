@@ -12,7 +12,7 @@ const soon = 30 * time.Second
 func repeated(records []record, e Entry) int {
 	for n := len(records) - 1; n >= 0 && circles(e) && circles(records[n].Entry); n-- {
 		old := records[n].Entry
-		if old.Event == e.Event && old.Cause == e.Cause && e.Time.Sub(old.latest()).Abs() < soon {
+		if old.Event == e.Event && old.Cause == e.Cause && e.Time.Sub(old.Latest()).Abs() < soon {
 			return n
 		}
 	}

@@ -58,8 +58,8 @@ type Entry struct {
 	Last  time.Time `json:"last,omitzero"`
 }
 
-// latest is when it happened last.
-func (e Entry) latest() time.Time {
+// Latest is when it happened last.
+func (e Entry) Latest() time.Time {
 	if e.Again > 0 {
 		return e.Last
 	}
@@ -68,10 +68,10 @@ func (e Entry) latest() time.Time {
 
 // distance is how far from a moment it happened.
 func (e Entry) distance(t time.Time) time.Duration {
-	if t.After(e.Time) && t.Before(e.latest()) {
+	if t.After(e.Time) && t.Before(e.Latest()) {
 		return 0
 	}
-	return min(e.Time.Sub(t).Abs(), e.latest().Sub(t).Abs())
+	return min(e.Time.Sub(t).Abs(), e.Latest().Sub(t).Abs())
 }
 
 // Merge brings the entries of several files into one list, oldest first. Within a

@@ -99,8 +99,18 @@ func TestADaemonThatEndsAgainAndAgainTakesNoRoom(t *testing.T) {
 	} {
 		t.Run(claim, func(t *testing.T) {
 			dir := t.TempDir()
+			path := filepath.Join(dir, CharmFile)
 			for _, e := range c.noted {
-				require.NoError(t, Note(filepath.Join(dir, CharmFile), e))
+				before, err := Read(dir)
+				require.NoError(t, err)
+				repeats, again := Repeated(path, e)
+				require.NoError(t, Note(path, e))
+				entries, err := Read(dir)
+				require.NoError(t, err)
+				require.Equal(t, again, len(entries) == len(before))
+				if again {
+					require.Contains(t, before, repeats)
+				}
 			}
 			entries, err := Read(dir)
 			require.NoError(t, err)

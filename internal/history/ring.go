@@ -163,6 +163,22 @@ func Note(path string, e Entry) error {
 	return r.put(old)
 }
 
+// Repeated returns what an entry, if it were noted now, would say once more; false where that
+// is nothing.
+func Repeated(path string, e Entry) (Entry, bool) {
+	file, err := os.Open(path)
+	if err != nil {
+		return Entry{}, false
+	}
+	defer file.Close()
+	records := read(file, slots(path))
+	n := repeated(records, e)
+	if n < 0 {
+		return Entry{}, false
+	}
+	return records[n].Entry, true
+}
+
 // Read returns the entries in a directory of the journal, oldest first.
 func Read(dir string) ([]Entry, error) {
 	var files [][]Entry

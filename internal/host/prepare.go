@@ -18,7 +18,7 @@ import (
 // application, which a reboot removes, and takes away virtual IPs that a crashed
 // daemon left behind. config is the health checker's configuration. Files that it
 // makes after a boot keep the unit out of the election until the health checker
-// lets it in.
+// lets it in. A keepalived that ends again and again it holds up.
 func Prepare(config string) error { return New("/", "").prepareStart(config) }
 
 // UnpreparedStatus is the exit status of a preparation after which systemd starts no keepalived
@@ -40,6 +40,7 @@ func (h *Host) prepareStart(config string) error {
 	// Whatever fails, what a daemon left behind goes.
 	err = errors.Join(err, prepareTracks(c), h.flush(c))
 	if c.History != "" {
+		h.holdUp(c.History, began)
 		noteIn(c.History, history.Entry{Event: began})
 	}
 	return err
