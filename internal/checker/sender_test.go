@@ -78,7 +78,7 @@ func TestWhatKeepalivedDoesNotTakeIsNoSignOfLife(t *testing.T) {
 		"through a router":                      {ttl: vrrp.HopLimit - 1},
 		"through a router, where they may come": {ttl: vrrp.HopLimit - 1, unicast: true, aside: true},
 		"with a wrong checksum":                 {ttl: vrrp.HopLimit, wrong: 1},
-		"by another interface":                  {ttl: vrrp.HopLimit, links: "br0"},
+		"by another interface":                  {ttl: vrrp.HopLimit, links: "lo"},
 	} {
 		t.Run(claim, func(t *testing.T) {
 			t.Parallel()
@@ -90,6 +90,7 @@ func TestWhatKeepalivedDoesNotTakeIsNoSignOfLife(t *testing.T) {
 			c.Instances[0].VirtualRouterID, c.Instances[0].Unicast = ours, row.unicast
 			p := start(t, c)
 			p.becomes(vrrp.StepAside)
+			p.inNamespace(func() error { return up("lo") })
 			sender := otherMachine(t, p).advertiser("192.0.2.1", row.ttl)
 			for began := time.Now(); time.Since(began) < deadAfter+1500*time.Millisecond; time.Sleep(200 * time.Millisecond) {
 				sender.says(254, row.wrong)
