@@ -247,6 +247,54 @@ func TestAUnitThatJoinsDuringAChangeOverTakesNoPartUntilTheHolderKnowsOfIt(t *te
 	require.Zero(t, c.Gaps)
 }
 
+// TestANumberThatIsNobodysKeepsNoNewcomerOut: a spoilt databag names it for good.
+func TestANumberThatIsNobodysKeepsNoNewcomerOut(t *testing.T) {
+	c := newCluster(t, 2)
+	c.Speak(c.Nodes[0], func(bag juju.Databag) juju.Databag {
+		bag = maps.Clone(bag)
+		bag["knows"] += ",9:1"
+		return bag
+	})
+	third := c.Add()
+	rest(t, c)
+	agreed(t, c, "nobody is waited for")
+	require.Contains(t, third.Juju.Status.Message, "standby")
+	require.Zero(t, c.Gaps)
+}
+
+// TestAStandbyThatHasChangedIsBackBeforeTheLastOne: it hears the holder, so those that stand
+// aside still do.
+func TestAStandbyThatHasChangedIsBackBeforeTheLastOne(t *testing.T) {
+	for _, mode := range []string{"multicast", "unicast"} {
+		c := newCluster(t, 3)
+		c.Set(map[string]any{"vrrp_mode": mode})
+		rest(t, c)
+		holder := c.Serving()[0]
+		at := slices.Index(c.Nodes, holder)
+		back, last := c.Nodes[(at+1)%3], c.Nodes[(at+2)%3]
+		c.Set(map[string]any{"router_id": 42})
+		work(c, holder, last)
+		last.Agent = false
+		work(c, back, holder, back)
+		require.Contains(t, holder.Juju.Own("cluster:1")["vrrp"], "vrid=42", mode)
+		back.Await("update-status")
+		work(c, back)
+		require.Contains(t, back.Juju.Own("cluster:1")["vrrp"], "vrid=42", mode)
+		require.Empty(t, back.Juju.Own("cluster:1")["aside"], "%s\n%s", mode, c)
+		require.NotEmpty(t, last.Juju.Own("cluster:1")["aside"], "%s\n%s", mode, c)
+		gaps := c.Gaps
+		c.PowerOff(holder)
+		require.Equal(t, []*charmtest.Node{back}, c.Serving(), mode)
+		c.Pass(10)
+		require.Equal(t, []*charmtest.Node{back}, c.Serving(), mode)
+		require.Equal(t, gaps+1, c.Gaps, mode)
+		last.Agent = true
+		c.PowerOn(holder)
+		rest(t, c)
+		agreed(t, c, mode)
+	}
+}
+
 // TestAPeerOfALaterRevisionIsWaitedFor: units are refreshed one by one, up and down, while
 // options change, in both modes. Nobody changes over without those whose words it cannot
 // read, and all hear each other.

@@ -255,8 +255,9 @@ func reach(obs facts.Observed, j Model, m Machine) (outcome, error) {
 		return outcome{}, err
 	}
 	if obs.Unfinished() {
-		// As if the hook had been killed: the next one goes on. Clients need not wait for it.
-		if err := publish(want.Clients(obs), obs, j); err != nil {
+		// As if the hook had been killed: the next one goes on. Clients and units that begin need
+		// not wait for it.
+		if err := publish(want.Meanwhile(obs), obs, j); err != nil {
 			return outcome{}, err
 		}
 		return outcome{shown: show.Shown(want, obs), does: show.Status(want, obs.Machine), again: obs.Machine.NotifierActive}, nil

@@ -1,6 +1,8 @@
 package charm_test
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -41,6 +43,41 @@ func TestAClientThatJoinsWhileAnElectionIsSlowIsTold(t *testing.T) {
 	s = run(t, s, "website-relation-joined")
 	require.Equal(t, vip, s.Juju.Own("website:9")["hostname"])
 	require.Equal(t, told, s.Juju.Own("cluster:1"), "no peer is told of what is not over")
+}
+
+// TestAUnitThatJoinsWhileAnElectionIsSlowIsKnown: it begins with the first hook after that.
+func TestAUnitThatJoinsWhileAnElectionIsSlowIsKnown(t *testing.T) {
+	for _, units := range []int{1, 2} {
+		c := newCluster(t, units)
+		c.Set(map[string]any{"advert_interval": 40, "status_notifications": false})
+		rest(t, c)
+		holder := c.Serving()[0]
+		c.Set(map[string]any{"router_id": 51})
+		for range 4 {
+			holder.Host.Slow = true
+			work(c, c.Nodes...)
+		}
+		require.NotEmpty(t, holder.Host.Pinned)
+		third := c.Add()
+		for range 6 {
+			holder.Host.Slow = true
+			work(c, c.Nodes...)
+			require.Equal(t, []*charmtest.Node{holder}, c.Serving(), "%s", c)
+		}
+		require.NotEmpty(t, holder.Host.Pinned)
+		require.NotEmpty(t, third.Juju.Own("cluster:1")["aside"], "%s", c)
+		announced := holder.Juju.Own("cluster:1")["next"] != ""
+		require.Equal(t, units > 1, announced)
+		require.Equal(t, announced, strings.Contains(holder.Juju.Own("cluster:1")["knows"], fmt.Sprintf("%d:1", units)), "%s", c)
+		holder.Host.Slow = false
+		holder.Await("update-status")
+		work(c, c.Nodes...)
+		work(c, c.Nodes...)
+		require.Empty(t, third.Juju.Own("cluster:1")["aside"], "%s", c)
+		rest(t, c)
+		agreed(t, c, fmt.Sprint(units))
+		require.Zero(t, c.Gaps)
+	}
 }
 
 // TestUnitsChangeOverThoughElectionsAreSlow, one after the other.

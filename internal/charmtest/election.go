@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"keepalived-charm/internal/facts"
 	"keepalived-charm/internal/healthcheck"
 	"keepalived-charm/internal/keepalived"
 	"keepalived-charm/internal/vrrp"
@@ -121,12 +122,13 @@ func (c *Cluster) elect() {
 		c.yield()
 	}
 	for _, n := range c.Nodes {
-		n.Host.Roles = map[string]Role{}
+		n.Host.Roles, n.Host.Check.Heard = map[string]Role{}, nil
 		for _, v := range n.voices {
 			r := Role{Holds: v.master, Since: v.since}
 			for _, other := range c.voices() {
 				if other.master && c.hears(v, other) {
 					r.Heard = vrrp.Priority(other.priority)
+					n.Host.Check.Heard = append(n.Host.Check.Heard, facts.Heard{Instance: v.name, Address: other.node.address(), Priority: r.Heard, Speaks: true})
 				}
 			}
 			n.Host.Roles[v.name] = r

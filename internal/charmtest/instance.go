@@ -97,14 +97,14 @@ func (i *instance) add(word string) {
 func (i instance) report(holds bool, heard vrrp.Priority) keepalived.InstanceState {
 	s := keepalived.InstanceState{
 		Name: i.name, Interface: i.iface, VirtualRouterID: vrrp.VirtualRouterID(i.id), State: keepalived.Backup, MasterPriority: heard,
-		Base: vrrp.Priority(i.priority), Effective: vrrp.Priority(i.priority + vrrp.HealthyWeight),
+		Base: vrrp.Priority(i.priority), Effective: vrrp.Effective(vrrp.Priority(i.priority), vrrp.HealthyWeight),
 	}
 	for _, p := range i.addresses {
 		s.Addresses = append(s.Addresses, p.Addr())
 	}
 	if holds {
 		s.State = keepalived.Master
-		s.Effective += vrrp.HolderWeight
+		s.Effective = vrrp.Effective(s.Effective, vrrp.HolderWeight)
 	}
 	return s
 }

@@ -33,7 +33,7 @@ func (d Desired) standing(o facts.Observed, r Router) group.View {
 	current, serves := o.Machine.Runs(r.Number)
 	v := group.View{
 		Unit: d.Unit, Runs: current, Serves: serves, Wanted: wanted, Starts: wanted, Told: r.told, Stands: o.Stands(d.Name(r)),
-		Grouped: d.Related, Departs: departs(o, current), Loses: o.Loses(), Hears: d.hearsDeparted(o, r),
+		Grouped: d.Related, Departs: departs(o, current), Loses: o.Loses(), Hears: d.hearsDeparted(o, r), Heeds: serves && d.heeds(o, r, current),
 		Ignored: len(d.unaware) > 0,
 		Planned: o.Planned, Python: d.pythonLeft(o, current),
 		Holds: serves && (o.Machine.Has(current.Anchor) || d.midway(o, r)), Reign: d.reign(o.Machine, r),
@@ -94,6 +94,17 @@ func departs(o facts.Observed, current vrrp.Parameters) bool {
 func (d Desired) hearsDeparted(o facts.Observed, r Router) bool {
 	return slices.ContainsFunc(o.Machine.Check.Heard, func(h facts.Heard) bool {
 		return h.Instance == d.Name(r) && h.Speaks && d.listed(h.Address.WithZone(""))
+	})
+}
+
+// heeds tells that a peer advertises which told that it takes part with what this unit runs.
+// Advertisements over IPv6 come from link-local addresses, which units do not tell of.
+func (d Desired) heeds(o facts.Observed, r Router, current vrrp.Parameters) bool {
+	return o.Machine.CheckerActive && slices.ContainsFunc(o.Machine.Check.Heard, func(h facts.Heard) bool {
+		from := h.Address.WithZone("")
+		return h.Instance == d.Name(r) && h.Speaks && !h.Foreign && slices.ContainsFunc(serving(r.Peers), func(p Peer) bool {
+			return p.Aside == group.TakesPart && p.Runs == current && (from.IsLinkLocalUnicast() || slices.Contains(p.own(), from))
+		})
 	})
 }
 

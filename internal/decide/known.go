@@ -12,11 +12,7 @@ import (
 // acquainted tells whom this unit knows, and the units which do not know of it; serves
 // tells that it serves now.
 func acquainted(o facts.Observed, peers []Peer, serves bool) (group.Known, []juju.Unit) {
-	told := o.Told()
-	var units []group.Unit
-	for _, p := range peers {
-		units = append(units, group.Unit{Unit: p.Unit, Serves: p.Member.Serves, Lost: p.lost, Knows: p.Member.Knows})
-	}
+	told, units := o.Told(), known(peers)
 	knows := group.Unit{Unit: o.Event.Unit, Serves: told.Serves, Knows: told.Knows}.Know(serves, units)
 	for n, p := range peers {
 		// A revision that tells nothing of that lists the addresses of those that it knows.
@@ -24,7 +20,16 @@ func acquainted(o facts.Observed, peers []Peer, serves bool) (group.Known, []juj
 			units[n].Knows = group.Known{o.Event.Unit.Number: knows[o.Event.Unit.Number]}
 		}
 	}
-	return knows, group.Unaware(o.Event.Unit, knows, units)
+	return knows, group.Unaware(o.Event.Unit, knows, units, o.Planned > 0 && o.Planned <= 1+len(peers))
+}
+
+// known are peers with whom they know.
+func known(peers []Peer) []group.Unit {
+	var units []group.Unit
+	for _, p := range peers {
+		units = append(units, group.Unit{Unit: p.Unit, Serves: p.Member.Serves, Lost: p.lost, Knows: p.Member.Knows})
+	}
+	return units
 }
 
 // Acknowledge is what a unit publishes whose options are refused: it knows of others all

@@ -6,6 +6,7 @@ import (
 
 	"keepalived-charm/internal/config"
 	"keepalived-charm/internal/facts"
+	"keepalived-charm/internal/group"
 	"keepalived-charm/internal/vrrp"
 )
 
@@ -36,7 +37,7 @@ func (d Desired) pythonLeft(o facts.Observed, current vrrp.Parameters) bool {
 // application has.
 func NeedsPlanned(o facts.Observed) bool {
 	current, serving := o.Machine.Runs(0)
-	return serving && !current.Constant() || (!serving || o.Untold()) && len(Peers(o)) == 0 || newcomer(o)
+	return serving && !current.Constant() || (!serving || o.Untold()) && len(Peers(o)) == 0 || newcomer(o) || group.Rumoured(o.Event.Unit, known(Peers(o)))
 }
 
 // Probe lists the addresses of peers when it matters whether they are lost: while

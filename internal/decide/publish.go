@@ -175,12 +175,20 @@ func (d Desired) publish(o facts.Observed) {
 	}
 }
 
-// Clients is what is published but for the peers.
-func (d Desired) Clients(o facts.Observed) map[juju.RelationID]juju.Databag {
+// Meanwhile is what is published while a change takes longer than a hook may wait: all that
+// clients are told, and of what peers are told whom this unit knows. A unit that begins may
+// count on that, unless it would begin with what this unit runs no more and has not announced
+// to change.
+func (d Desired) Meanwhile(o facts.Observed) map[juju.RelationID]juju.Databag {
 	tell := maps.Clone(d.Publish)
 	for _, r := range o.Relations {
-		if r.Endpoint == endpoint.Cluster {
-			delete(tell, r.ID)
+		if r.Endpoint != endpoint.Cluster {
+			continue
+		}
+		knows, changes := tell[r.ID]["knows"]
+		delete(tell, r.ID)
+		if changes && !d.AnyRouter(func(r Router) bool { return r.told.Runs != r.Run && r.told.Next == nil }) {
+			tell[r.ID] = juju.Databag{"knows": knows}
 		}
 	}
 	return tell

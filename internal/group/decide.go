@@ -1,6 +1,8 @@
 package group
 
 import (
+	"slices"
+
 	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/vrrp"
 )
@@ -105,64 +107,56 @@ func (v View) lead(d Decision) Decision {
 		return d
 	}
 	d.State, d.Next = Announcing, own
+	gathers := d.Run.Spread && !d.Wanted.Spread
 	for _, p := range v.Peers {
 		if !p.Serves || p.Lost && p.Runs == d.Wanted {
 			continue
 		}
 		d.Others++
 		// A lost unit that comes back finds the announcement, if it was there before.
-		if p.Aside == own.Aside() || p.Lost && v.Told.Next != nil && *v.Told.Next == *own {
+		if p.Aside == own.Aside() && (!gathers || p.gathered(*own)) || p.Lost && v.Told.Next != nil && *v.Told.Next == *own {
 			d.Ready++
 		} else {
 			d.Waits = append(d.Waits, p.Unit)
 		}
 	}
 	d.Soon = d.Ready == d.Others && v.stays()
-	if d.Ready == d.Others && v.gathered(d) && !v.stays() {
+	if d.Ready == d.Others && (!gathers || v.HoldsAll) && !v.stays() {
 		d.State, d.Run, d.Pin, d.Next = Changing, d.Wanted, true, nil
 	}
 	return d
 }
 
-// gathered tells that nothing is left of other virtual routers where all virtual IPs
-// are to have one: the unit holds each, and all others stand aside in each.
-func (v View) gathered(d Decision) bool {
-	if !d.Run.Spread || d.Wanted.Spread {
-		return true
-	}
-	for _, p := range v.serving() {
-		for _, w := range p.Elsewhere {
-			if w.Serves && w.Aside != d.Next.Aside() {
-				return false
-			}
-		}
-	}
-	return v.HoldsAll
+// gathered tells that a peer takes part in none of the other virtual routers any more, where
+// all virtual IPs are to have one.
+func (p Peer) gathered(a Announcement) bool {
+	return !slices.ContainsFunc(p.Elsewhere, func(w Word) bool { return w.Serves && w.Aside != a.Aside() })
 }
 
 // follow decides for a unit that does not hold the virtual IPs.
 func (v View) follow(d Decision) Decision {
 	d.State = Following
 	promised := v.Told.Aside.Announcement()
-	open := promised != nil && !v.settled(*promised, d.Run) // its holder has departed, maybe
-	for _, p := range v.Peers {
-		if promised == nil || p.Unit != promised.Holder || !p.Serves {
-			continue
-		}
-		// While the holder cannot be read it may be about to change over still, or have. One
-		// that is lost may have, which others have read.
-		open = p.Next != nil && *p.Next == *promised || p.Announces && p.Next == nil || p.Unread()
-		if p.Lost {
-			open = p.Runs != promised.Parameters && !v.settled(*promised, d.Run)
-		}
-		if p.Runs == promised.Parameters && v.Accepts(p.Runs) {
-			d.Run = p.Runs
-		}
+	at := slices.IndexFunc(v.Peers, func(p Peer) bool { return promised != nil && p.Unit == promised.Holder && p.Serves })
+	if at >= 0 && v.Peers[at].Runs == promised.Parameters && v.Accepts(promised.Parameters) {
+		d.Run = promised.Parameters
 	}
 	silent := v.silent()
 	if v.joined(d.Wanted) && (silent || !v.unread()) {
 		d.Run = d.Wanted
 	}
+	open := promised != nil && !v.settled(*promised, d.Run) // its holder has departed, maybe
+	if at >= 0 {
+		switch p := v.Peers[at]; {
+		case p.Lost: // it may have changed over, which others have read
+			open = open && p.Runs != promised.Parameters
+		default: // while it cannot be read it may be about to change over still, or have
+			open = p.Next != nil && *p.Next == *promised || p.Announces && p.Next == nil || p.Unread()
+		}
+	}
+	// Those that said that they stand aside may have taken over since: their agents do so
+	// without a hook. Not while the virtual IP is held by one whom this unit hears already.
+	taken := v.deaf(d.Run, true) && !(v.Heeds && d.Run == v.Runs)
 	leader := v.leader(d.Wanted, nil)
 	switch {
 	case leader != nil:
@@ -172,10 +166,10 @@ func (v View) follow(d Decision) Decision {
 	case v.deaf(d.Run, false),
 		// Who takes no part yet waits for the end of whatever is announced.
 		silent && v.announced(),
-		// Those that said that they stand aside may have taken over since: their agents
-		// do so without a hook. Who took part when it was last read may be gone.
-		silent && (v.deaf(d.Run, true) || !v.joined(d.Run) && v.unread()):
+		// Who took part when it was last read may be gone.
+		silent && (taken || !v.joined(d.Run) && v.unread()):
 		d.State, d.Aside = Returning, Agreed
+		d.Soon = d.Run != v.Runs // it may hear the holder then
 	case silent && v.Ignored:
 		// They may be about to change over, and would not wait for it.
 		d.State, d.Aside = Learning, Joins

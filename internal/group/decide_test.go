@@ -180,6 +180,16 @@ func TestWhatAUnitDecides(t *testing.T) {
 			v.Told.Aside, v.Peers[0].Runs, v.Peers[0].Aside = group.Agreed, wanted, announcement.Aside()
 			v.Peers = append(v.Peers, group.Peer{Unit: name(2), Word: group.Word{Serves: true, Runs: old}})
 		}, group.Returning, old, group.Agreed},
+		"not where a holder is heard whom it understands: nobody takes part on its own meanwhile": {func(v *group.View) {
+			v.Told.Aside, v.Heeds = announcement.Aside(), true
+			v.Peers = append(v.Peers, group.Peer{Unit: name(2), Word: group.Word{Serves: true, Runs: wanted, Aside: announcement.Aside()}})
+			v.Peers[0].Runs, v.Runs, v.Wanted = wanted, wanted, wanted
+			v.Peers[1].Runs = old
+		}, group.Following, wanted, group.TakesPart},
+		"nor in the hook in which it changes over: what it heard was another": {func(v *group.View) {
+			v.Told.Aside, v.Stands, v.Heeds, v.Wanted, v.Peers[0].Runs = announcement.Aside(), announcement.Aside(), true, wanted, wanted
+			v.Peers = append(v.Peers, group.Peer{Unit: name(2), Word: group.Word{Serves: true, Runs: old, Aside: announcement.Aside()}})
+		}, group.Returning, wanted, group.Agreed},
 		"a hook killed after its unit booted leaves it as careful": {func(v *group.View) {
 			v.Stands, v.Peers[0].Runs = group.Agreed, vrrp.Parameters{}
 		}, group.Returning, old, group.Agreed},

@@ -34,7 +34,9 @@
 // costs a failover, not the address. Peers at whose addresses nothing answers are lost:
 // nobody waits for them. Who stood aside for one does as it told to have done, else as
 // those do that take part and know of it; where nobody does, the agents see to it. A unit that comes back from the dead among
-// others with other parameters stands aside until it has changed over (Returning).
+// others with other parameters stands aside until it has changed over (Returning), and until
+// all have that may have been let in by their agents, or it hears one hold that runs the same:
+// beside that one nobody is let in.
 //
 // A peer that says what cannot be read, being of a later revision or garbled, serves
 // with unknown parameters (Word.Unread): it is waited for and never followed, nobody
@@ -118,8 +120,9 @@ type View struct {
 	// Loses that another unit departs in this hook.
 	Grouped, Departs, Loses bool
 	// Hears tells that a holder is heard which is no peer any more: a unit that leaves holds
-	// until it stops.
-	Hears bool
+	// until it stops. Heeds tells that a peer is heard to hold which told that it runs what
+	// this unit runs: meanwhile nobody's agent takes part on its own.
+	Hears, Heeds bool
 	// Planned is how many units the application has, 0 when it does not matter; Python
 	// tells that some may be units of the Python charm.
 	Planned int

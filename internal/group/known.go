@@ -46,8 +46,10 @@ func (u Unit) Know(serves bool, peers []Unit) Known {
 
 // Unaware lists the units which do not know of this one, as far as they told, or of
 // which another tells that they serve and this one has not read it. Nobody asks that of
-// lost ones. Units that serve nothing may begin at the same time, and tell so.
-func Unaware(own juju.Unit, knows Known, peers []Unit) []juju.Unit {
+// lost ones. Units that serve nothing may begin at the same time, and tell so. all tells that
+// the peers are all that there are: a number that is nobody's, which a spoilt databag names or
+// one of before a unit was removed, keeps nobody out.
+func Unaware(own juju.Unit, knows Known, peers []Unit, all bool) []juju.Unit {
 	met := map[int]bool{own.Number: true}
 	var list []juju.Unit
 	for _, p := range peers {
@@ -59,7 +61,7 @@ func Unaware(own juju.Unit, knows Known, peers []Unit) []juju.Unit {
 	}
 	for _, p := range peers {
 		for number := range p.Knows {
-			if p.Serves && !p.Lost && !met[number] {
+			if p.Serves && !p.Lost && !met[number] && (!all || listed(peers, number)) {
 				met[number] = true
 				list = append(list, juju.Unit{Application: own.Application, Number: number})
 			}
@@ -67,4 +69,20 @@ func Unaware(own juju.Unit, knows Known, peers []Unit) []juju.Unit {
 	}
 	slices.SortFunc(list, func(a, b juju.Unit) int { return a.Number - b.Number })
 	return list
+}
+
+// Rumoured tells that some peer knows of a unit that this one does not list.
+func Rumoured(own juju.Unit, peers []Unit) bool {
+	return slices.ContainsFunc(peers, func(p Unit) bool {
+		for number := range p.Knows {
+			if p.Serves && number != own.Number && !listed(peers, number) {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+func listed(peers []Unit, number int) bool {
+	return slices.ContainsFunc(peers, func(p Unit) bool { return p.Number == number })
 }
