@@ -16,16 +16,22 @@ func (v verdict) String() string {
 	return [...]string{"unknown", "sick", "healthy"}[v]
 }
 
-// quickRetry parts a first failure from the next tries: with Fall 3 a dead
-// service is known 0.3 s after the first failure, and one that restarts in less
-// is not noticed.
-const quickRetry = 150 * time.Millisecond
+const (
+	// quickRetry parts a first failure from the next tries: with Fall 3 a service that fails
+	// is known 0.3 s after the first failure, and one that is well again in less is not noticed.
+	quickRetry = 150 * time.Millisecond
+	// refusedRetry does so where nobody listened, about which the kernel is not mistaken: with
+	// Fall 3 a service that systemd restarts within 0.2 s is not noticed.
+	refusedRetry = 100 * time.Millisecond
+)
 
 // health counts passes and failures into a verdict. It does no I/O.
 type health struct {
 	fall, rise     int
 	verdict        verdict
 	passes, failed int // in a row
+	// refused tells that nobody listened at the last check.
+	refused bool
 }
 
 // observe takes in one result and tells whether it changed the verdict. The
@@ -50,6 +56,9 @@ func (h *health) observe(pass bool) bool {
 // retry is the time from the start of a check that failed, or has no answer yet,
 // to the start of the next.
 func (h *health) retry(interval time.Duration) time.Duration {
+	if h.refused {
+		return min(refusedRetry, interval)
+	}
 	return min(quickRetry, interval)
 }
 

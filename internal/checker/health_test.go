@@ -39,6 +39,9 @@ func TestARetryIsNeverLaterThanTheInterval(t *testing.T) {
 	h := &health{fall: 3, rise: 2}
 	require.Equal(t, quickRetry, h.retry(time.Second))
 	require.Equal(t, 100*time.Millisecond, h.retry(100*time.Millisecond))
+	h.refused = true
+	require.Equal(t, refusedRetry, h.retry(time.Second))
+	require.Equal(t, 50*time.Millisecond, h.retry(50*time.Millisecond))
 }
 
 func TestAHintDoesNotShortenARowOfFailures(t *testing.T) {

@@ -87,6 +87,7 @@ func (l *loop) judge(o outcome) {
 	interval := time.Duration(l.config.Check.Interval)
 	changed, aside := l.election.observe(o.err == nil, o.started.Add(o.took))
 	h := &l.election.health
+	h.refused = o.err != nil && nobody(o.err)
 	if o.err == nil || h.verdict == sick {
 		l.round.over()
 		l.checkAt = o.started.Add(interval)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log"
+	"syscall"
 	"testing"
 	"time"
 
@@ -85,12 +86,12 @@ func TestVerdictsReachTheTrackFile(t *testing.T) {
 	one(now, nil)
 	require.Equal(t, trackText(healthyStandby), says())
 	require.Equal(t, now.Add(time.Second), l.checkAt)
-	refused := errors.New("refused")
-	one(l.checkAt, refused)
+	failed := errors.New("status 503")
+	one(l.checkAt, failed)
 	require.Equal(t, trackText(healthyStandby), says())
 	require.Equal(t, now.Add(quickRetry), l.checkAt)
-	one(l.checkAt, refused)
-	one(l.checkAt, refused)
+	one(l.checkAt, failed)
+	one(l.checkAt, failed)
 	require.Equal(t, trackText(sickStandby), says())
 	require.Equal(t, now.Add(time.Second), l.checkAt)
 	one(l.checkAt, nil)
@@ -100,4 +101,25 @@ func TestVerdictsReachTheTrackFile(t *testing.T) {
 	_, err := l.step(t.Context(), now.Add(firstHold))
 	require.NoError(t, err)
 	require.Equal(t, trackText(healthyStandby), says())
+}
+
+// TestAServiceThatIsBackWithinTwoTenthsOfASecondMovesNothing: nor does one that stays away
+// for longer wait for its verdict longer than it must.
+func TestAServiceThatIsBackWithinTwoTenthsOfASecondMovesNothing(t *testing.T) {
+	l := newTestLoop(t)
+	died := time.Now()
+	l.checkAt = died
+	one := func(err error) time.Duration {
+		at := l.checkAt
+		l.begin(t.Context(), at)
+		l.judge(outcome{request: <-l.requests, started: at, err: err})
+		return at.Sub(died)
+	}
+	one(nil)
+	died = l.checkAt
+	require.Zero(t, one(syscall.ECONNREFUSED))
+	require.Equal(t, 100*time.Millisecond, one(noListener{}))
+	require.Equal(t, healthy, l.election.health.verdict)
+	require.Equal(t, 200*time.Millisecond, one(syscall.ECONNREFUSED))
+	require.Equal(t, sick, l.election.health.verdict)
 }

@@ -115,7 +115,7 @@ func TestEveryVerdictComesInTime(t *testing.T) {
 				l.until(t, healthy, healthyWithin(c))
 				t.Logf("healthy after %v of %v", time.Since(began), healthyWithin(c))
 				service.refuses = true
-				l.until(t, sick, time.Duration(c.Interval)+time.Duration(c.Fall)*quickRetry)
+				l.until(t, sick, time.Duration(c.Interval)+time.Duration(c.Fall)*refusedRetry)
 				cancel()
 				l.round.over()
 				synctest.Wait()
@@ -130,7 +130,7 @@ func TestTheManualNamesTheBounds(t *testing.T) {
 	require.NoError(t, err)
 	for _, formula := range []string{
 		fmt.Sprintf("interval + (⌈fall / %d⌉ + %v) × timeout + fall × %v s", mostParallel, 1.0/slowShare, quickRetry.Seconds()),
-		fmt.Sprintf("interval + fall × %v s |", quickRetry.Seconds()),
+		fmt.Sprintf("interval + fall × %v s |", refusedRetry.Seconds()),
 		"rise × max(interval, timeout) + timeout",
 	} {
 		require.Contains(t, strings.Join(strings.Fields(string(text)), " "), formula)
