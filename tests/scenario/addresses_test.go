@@ -202,6 +202,7 @@ func (d *deployment) interfaces(t *testing.T) {
 		}, lab.VIP, vip6)
 		require.Equal(t, right, places(holder))
 	})
+	d.spaces(t, all)
 	d.scenario(t, "an interface that comes after the daemon is waited for, by no hook", func(t *testing.T) {
 		late := d.dies(t, all)
 		d.unnoticedBy(t, func() {
@@ -218,5 +219,44 @@ func (d *deployment) interfaces(t *testing.T) {
 		}
 		require.Equal(t, late, d.holderOf(t, farVIP))
 		require.Equal(t, right, places(late))
+	})
+}
+
+// spaces binds the endpoint by which the units know each other to other spaces.
+func (d *deployment) spaces(t *testing.T, all []netip.Addr) {
+	t.Helper()
+	const nothing = "; the network space of endpoint cluster has no address on this machine: juju bind keepalived cluster=SPACE, see juju spaces"
+	address := func(unit string) string {
+		return strings.TrimSpace(d.juju(t, "exec --unit "+unit+" -- network-get cluster --ingress-address"))
+	}
+	d.scenario(t, "clients notice nothing of an endpoint that is bound to another space, with an address here or without", func(t *testing.T) {
+		for _, m := range d.Net.Machines() {
+			// Juju learns of interfaces when a machine's agent starts.
+			d.run(t, strings.TrimPrefix(m.Name, "juju-"), "systemctl restart jujud-machine-*.service")
+		}
+		d.settled(t)
+		d.juju(t, "add-space back 10.10.76.0/24")
+		d.juju(t, "add-space nowhere")
+		holder := d.ready(t)
+		d.unnoticedBy(t, func() {
+			d.juju(t, "bind keepalived cluster=back")
+			d.settled(t)
+			for _, unit := range d.units() {
+				require.Regexp(t, `^10\.10\.76\.`, address(unit), unit)
+			}
+			d.allSay(t, "active", "VIP ready")
+			d.juju(t, "bind keepalived cluster=nowhere --force")
+			d.settled(t)
+			d.allSay(t, "active", "VIP ready")
+			for _, unit := range d.units() {
+				require.Contains(t, d.workload(t, unit).Message, nothing, unit)
+			}
+			d.juju(t, "bind keepalived cluster=alpha")
+			d.settled(t)
+		}, all...)
+		require.Equal(t, holder, d.ready(t))
+		for _, unit := range d.units() {
+			require.NotContains(t, d.workload(t, unit).Message, nothing)
+		}
 	})
 }
