@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -47,6 +48,7 @@ func DaemonGroups() []string {
 // on its machine while another one takes them over, and nothing else would end that.
 type daemonWatch struct {
 	groups []string
+	proc   string    // where the kernel tells of processes
 	at     time.Time // of the next look
 	looked time.Time // the last look
 	usage  string    // processor time so far, as the kernel writes it
@@ -107,13 +109,22 @@ func (w *daemonWatch) read() string {
 	return ""
 }
 
-// complete tells that keepalived's control group has more than one process: one
-// alone has found no instance in its files and has nothing to do.
+// complete tells that keepalived's control group has more than one process of it: one
+// alone has found no instance in its files and has nothing to do, and what systemd runs
+// before it and after it may wait.
 func (w *daemonWatch) complete() bool {
 	for _, group := range w.groups {
-		if text, err := os.ReadFile(filepath.Join(group, "cgroup.procs")); err == nil {
-			return len(strings.Fields(string(text))) > 1
+		text, err := os.ReadFile(filepath.Join(group, "cgroup.procs"))
+		if err != nil {
+			continue
 		}
+		ids := slices.DeleteFunc(strings.Fields(string(text)), func(pid string) bool {
+			// One that is hidden (hidepid, proc(5)) or has ended says nothing.
+			line, err := os.ReadFile(filepath.Join(w.proc, pid, "cmdline"))
+			program, _, _ := strings.Cut(string(line), "\x00")
+			return err == nil && program != "" && filepath.Base(program) != "keepalived"
+		})
+		return len(ids) > 1
 	}
 	return false
 }
@@ -127,7 +138,7 @@ func (l *loop) lookAtDaemon(now time.Time) (time.Time, error) {
 	}
 	w.at = now.Add(daemonInterval)
 	if !l.replaced.since.IsZero() {
-		l.daemon = daemonWatch{groups: w.groups, at: w.at} // not the one that was known
+		l.daemon = daemonWatch{groups: w.groups, proc: w.proc, at: w.at} // not the one that was known
 		return w.at, nil
 	}
 	ask, stuck := w.look(now, w.read())

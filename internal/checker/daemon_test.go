@@ -59,7 +59,7 @@ func TestAStuckKeepalivedEndsTheChecker(t *testing.T) {
 	put := func(name, text string) {
 		require.NoError(t, os.WriteFile(filepath.Join(group, name), []byte(text), 0o600))
 	}
-	l.daemon.groups = []string{filepath.Join(group, "none"), group}
+	l.daemon.groups, l.daemon.proc = []string{filepath.Join(group, "none"), group}, t.TempDir()
 	put("cpu.stat", "usage_usec 12\nuser_usec 7\n")
 	put("cgroup.procs", "12\n")
 	require.Equal(t, "usage_usec 12", l.daemon.read())
@@ -77,7 +77,30 @@ func TestAStuckKeepalivedEndsTheChecker(t *testing.T) {
 	}
 	require.NoError(t, look(), "a daemon without an instance is not stuck")
 	put("cgroup.procs", "12\n13\n")
-	require.ErrorIs(t, look(), ErrStuck)
+	for claim, row := range map[string]struct {
+		first, second string
+		stuck         bool
+	}{
+		"two of keepalived's":               {"/usr/sbin/keepalived\x00--dont-fork\x00", "/usr/sbin/keepalived\x00--dont-fork\x00", true},
+		"it is hidden from this user":       {"", "", true},
+		"a preparation that waits":          {"sh\x00-c\x00/usr/sbin/keepalived\x00", "/var/lib/keepalived-charm/keepalived/keepalived-charm\x00prepare\x00", false},
+		"a script of the owner's beside it": {"/bin/sh\x00/etc/keepalived\x00", "keepalived\x00", false},
+	} {
+		for pid, line := range map[string]string{"12": row.first, "13": row.second} {
+			require.NoError(t, os.MkdirAll(filepath.Join(l.daemon.proc, pid), 0o700))
+			file := filepath.Join(l.daemon.proc, pid, "cmdline")
+			if line == "" {
+				require.NoError(t, os.RemoveAll(file))
+				continue
+			}
+			require.NoError(t, os.WriteFile(file, []byte(line), 0o600))
+		}
+		if row.stuck {
+			require.ErrorIs(t, look(), ErrStuck, claim)
+		} else {
+			require.NoError(t, look(), claim)
+		}
+	}
 }
 
 // TestAKeepalivedThatLeftItsAddressesEndsTheChecker: systemd runs nothing when one is killed

@@ -132,7 +132,7 @@ func newLoop(c healthcheck.Config, owner identity, log *log.Logger) (*loop, erro
 	l.links = watchLinks(c.Links, log)
 	l.hint = newListenHint(c)
 	l.service = newServiceManager()
-	l.daemon.groups = DaemonGroups()
+	l.daemon.groups, l.daemon.proc = DaemonGroups(), "/proc"
 	l.replaced.file = "/etc/keepalived/keepalived.conf"
 	return l, nil
 }

@@ -51,7 +51,7 @@ func TestAKeepalivedOfThePythonCharmIsNeverStuck(t *testing.T) {
 	for claim, since := range map[string]time.Time{"this charm's": {}, "the Python charm's": time.Now()} {
 		l := newTestLoop(t)
 		group := t.TempDir()
-		l.daemon.groups = []string{group}
+		l.daemon.groups, l.daemon.proc = []string{group}, t.TempDir()
 		require.NoError(t, os.WriteFile(filepath.Join(group, "cgroup.procs"), []byte("1\n2\n"), 0o600))
 		now, stuck := time.Now(), false
 		for _, usage := range "abcdefgggggggggg" {
