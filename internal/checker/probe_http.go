@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"keepalived-charm/internal/healthcheck"
 )
@@ -38,7 +39,12 @@ type httpProber struct {
 	host, named string
 	expect      healthcheck.StatusRange
 	tls         *tls.Config // nil: http
+	// two tells that the last good answer was of HTTP/2, with which the next check begins.
+	two atomic.Bool
 }
+
+// userAgent is who asks.
+const userAgent = "keepalived-charm"
 
 // newHTTPProber reads the CA.
 func newHTTPProber(c healthcheck.Check, aim *aim) (prober, error) {
@@ -81,59 +87,115 @@ func tlsConfig(c healthcheck.Check) (*tls.Config, error) {
 	return config, nil
 }
 
+// wrongStatus is an answer, and none that counts as healthy.
+type wrongStatus struct {
+	url    *url.URL
+	status int
+}
+
+func (w wrongStatus) Error() string {
+	return fmt.Sprintf("%s answered with status %d", w.url, w.status)
+}
+
+// probe asks in HTTP/1.1, and an https service that gives no good answer also in HTTP/2:
+// there are some that take nothing else, and say so by anything from a reset to a status.
+// What answered well is tried first the next time.
 func (p *httpProber) probe(ctx context.Context) (string, error) {
-	return p.check(ctx, p.ask)
+	two := p.two.Load()
+	found, spoke, err := p.in(ctx, two)
+	if err == nil || !spoke || ctx.Err() != nil {
+		return found, err
+	}
+	found, _, other := p.in(ctx, !two)
+	if other == nil {
+		p.two.Store(!two)
+		return found, nil
+	}
+	if wrong := (wrongStatus{}); !errors.As(err, &wrong) && errors.As(other, &wrong) {
+		err = other // which says more
+	}
+	return "", err
+}
+
+// in checks in one version of HTTP, and tells whether somebody spoke TLS.
+func (p *httpProber) in(ctx context.Context, two bool) (found string, spoke bool, err error) {
+	found, err = p.check(ctx, func(ctx context.Context, conn net.Conn, server, _ netip.AddrPort) error {
+		secure, err := p.ask(ctx, conn, server, two)
+		spoke = spoke || secure
+		return err
+	})
+	return found, spoke, err
 }
 
 // ask asks on a connection of its own: a kept one would not show that a service no
 // longer accepts.
-func (p *httpProber) ask(ctx context.Context, conn net.Conn, server, _ netip.AddrPort) error {
+func (p *httpProber) ask(ctx context.Context, conn net.Conn, server netip.AddrPort, two bool) (spoke bool, err error) {
 	u := *p.path
 	u.Scheme, u.Host = p.scheme, server.String()
-	status, err := p.exchange(conn, &u, server)
+	status, spoke, err := p.exchange(conn, &u, server, two)
 	if ended := ctx.Err(); err != nil && ended != nil {
 		err = ended // which closed the connection
 	}
 	if err != nil {
-		return fmt.Errorf("cannot get %s: %w", &u, httpCause(err))
+		return spoke, fmt.Errorf("cannot get %s: %w", &u, httpCause(err))
 	}
 	if !p.expect.Contains(status) {
-		return fmt.Errorf("%s answered with status %d", &u, status)
+		return spoke, wrongStatus{&u, status}
 	}
-	return nil
+	return spoke, nil
 }
 
-// exchange sends the request and returns the status of the answer. The end of conn
-// ends it at any point.
-func (p *httpProber) exchange(conn net.Conn, u *url.URL, server netip.AddrPort) (int, error) {
+// errNoTwo is the cause of a check in HTTP/2 of a service that has not heard of it.
+var errNoTwo = errors.New("no HTTP/2")
+
+// exchange sends the request and returns the status of the answer, and whether the service
+// speaks TLS. The end of conn ends it at any point.
+func (p *httpProber) exchange(conn net.Conn, u *url.URL, server netip.AddrPort, two bool) (status int, spoke bool, err error) {
 	if p.tls != nil {
 		config := p.tls.Clone()
 		config.ServerName = cmp.Or(p.host, server.Addr().String())
+		if two {
+			config.NextProtos = []string{"h2"}
+		}
 		secure := tls.Client(conn, config)
 		if err := secure.Handshake(); err != nil {
-			return 0, err
+			var refused *net.OpError // crypto/tls says so of an alert
+			return 0, errors.As(err, &refused) && refused.Op == "remote error", err
 		}
 		defer secure.Close() // says goodbye; conn ends it, too
-		conn = secure
+		if conn = secure; two && secure.ConnectionState().NegotiatedProtocol != "h2" {
+			return 0, true, errNoTwo
+		}
 	}
+	limited := &io.LimitedReader{R: conn, N: maxRead}
+	if two {
+		status, err = askTwo(struct {
+			io.Reader
+			io.Writer
+		}{limited, conn}, cmp.Or(p.named, u.Host), u.RequestURI())
+	} else {
+		status, err = askOne(limited, conn, cmp.Or(p.named, u.Host), u.RequestURI())
+	}
+	switch {
+	case err != nil && limited.N <= 0:
+		err = fmt.Errorf("no answer within %d bytes", maxRead)
+	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
+		err = errors.New("closed without an answer")
+	}
+	return status, p.tls != nil, err
+}
+
+// askOne asks for a path in HTTP/1.1 and returns the status of the answer.
+func askOne(r io.Reader, w io.Writer, host, path string) (int, error) {
 	// One path, and a connection that is not kept (RFC 9112 sections 3 and 9.6).
-	_, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: keepalived-charm\r\nConnection: close\r\n\r\n",
-		u.RequestURI(), cmp.Or(p.named, u.Host))
+	_, err := fmt.Fprintf(w, "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: "+userAgent+"\r\nConnection: close\r\n\r\n", path, host)
 	if err != nil {
 		return 0, err
 	}
-	limited := &io.LimitedReader{R: conn, N: maxRead}
-	for lines := textproto.NewReader(bufio.NewReader(limited)); ; {
+	for lines := textproto.NewReader(bufio.NewReader(r)); ; {
 		status, err := readStatus(lines)
-		switch {
-		case err != nil && limited.N <= 0:
-			return 0, fmt.Errorf("no answer within %d bytes", maxRead)
-		case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
-			return 0, errors.New("closed without an answer")
-		case err != nil:
-			return 0, err
-		case !interim(status):
-			return status, nil
+		if err != nil || !interim(status) {
+			return status, err
 		}
 	}
 }
