@@ -291,32 +291,51 @@ func TestAServiceOnTheVirtualIPOnly(t *testing.T) {
 	p.becomes(sickStandby)
 }
 
-// TestAHangingServiceGetsItsVerdictInOneLife: systemd sees a sign of life all along.
+// TestAHangingServiceGetsItsVerdictInOneLife: systemd sees a sign of life all along, and the
+// verdict comes sooner than one check after the other would bring it. The second and the third
+// are timeouts of 20 and 60 intervals, with fall 10 and 3.
 func TestAHangingServiceGetsItsVerdictInOneLife(t *testing.T) {
 	needs.Root(t)
-	t.Parallel()
-	at, told := notified(t)
-	c := localConfig(t)
-	c.Check = healthcheck.Check{Type: healthcheck.HTTP, Target: "127.0.0.1:80", Interval: healthcheck.DefaultInterval, Timeout: 300 * healthcheck.Duration(time.Millisecond), Fall: 20, Rise: 1}
-	p := start(t, c, "NOTIFY_SOCKET="+at, "WATCHDOG_USEC=200000")
-	var service net.Listener
-	p.inNamespace(func() (err error) {
-		if err = up("lo"); err == nil {
-			service, err = net.Listen("tcp", "127.0.0.1:80")
-		}
-		return err
-	})
-	defer service.Close()
-	alive := 0
-	for {
-		if said := told(); said == "WATCHDOG=1" {
-			alive++
-		}
-		if s, err := ReadStatus(c.StatusFile); err == nil && s.Verdict == "sick" && s.LastError == "cannot get http://127.0.0.1:80/: timed out" {
-			break
-		}
+	const interval = 100 * time.Millisecond
+	for claim, row := range map[string]struct {
+		interval, timeout time.Duration
+		fall              int
+	}{
+		"fall=20":                     {time.Second, 300 * time.Millisecond, 20},
+		"timeout=20*interval fall=10": {interval, 20 * interval, 10},
+		"timeout=60*interval fall=3":  {interval, 60 * interval, 3},
+	} {
+		t.Run(claim, func(t *testing.T) {
+			t.Parallel()
+			at, told := notified(t)
+			c := localConfig(t)
+			c.Check = healthcheck.Check{Type: healthcheck.HTTP, Target: "127.0.0.1:80", Interval: healthcheck.Duration(row.interval), Timeout: healthcheck.Duration(row.timeout), Fall: row.fall, Rise: 1}
+			p := start(t, c, "NOTIFY_SOCKET="+at, "WATCHDOG_USEC=200000")
+			var service net.Listener
+			p.inNamespace(func() (err error) {
+				if err = up("lo"); err == nil {
+					service, err = net.Listen("tcp", "127.0.0.1:80")
+				}
+				return err
+			})
+			defer service.Close()
+			began, alive := time.Now(), 0
+			for {
+				if said := told(); said == "WATCHDOG=1" {
+					alive++
+				}
+				s, err := ReadStatus(c.StatusFile)
+				if err == nil && s.Verdict == "sick" && s.LastError == "cannot get http://127.0.0.1:80/: timed out" {
+					require.GreaterOrEqual(t, s.Checks, uint64(row.fall))
+					break
+				}
+			}
+			require.Greater(t, alive, 5)
+			if oneByOne := time.Duration(row.fall) * row.timeout; sickWithin(c.Check) < oneByOne/2 {
+				require.Less(t, time.Since(began), oneByOne)
+			}
+		})
 	}
-	require.Greater(t, alive, 5)
 }
 
 func TestRootIsGivenUpForGood(t *testing.T) {
