@@ -63,7 +63,9 @@ func (d *deployment) consume(t *testing.T, charm, ours, theirs string) {
 
 func TestFromDeployToSurvivingADeadMachine(t *testing.T) {
 	t.Parallel()
-	d := deploy(t, nil)
+	d := newDeployment(t)
+	read := d.tutorial(t)
+	d.scenario(t, "what the tutorial deploys comes up", func(t *testing.T) { read.section(t, "Deploy it") })
 	d.scenario(t, "without a virtual IP every unit is blocked and names the option", func(t *testing.T) {
 		d.allSay(t, "blocked", "Please configure virtual ips")
 		for _, unit := range d.units() {
@@ -75,7 +77,9 @@ func TestFromDeployToSurvivingADeadMachine(t *testing.T) {
 		d.publishes(t, website, worker, nil)
 	})
 	d.scenario(t, "with a virtual IP one unit holds it and answers there, and every status says so", func(t *testing.T) {
-		d.configure(t, "virtual_ip="+lab.VIP.String())
+		read.section(t, "Give it a virtual IP")
+		d.juju(t, "config keepalived --reset port")
+		d.settled(t)
 		d.allSay(t, "active", "VIP ready")
 		holder := d.ready(t)
 		name, err := d.Fetch(d.ctx, lab.VIP)
@@ -98,16 +102,19 @@ func TestFromDeployToSurvivingADeadMachine(t *testing.T) {
 	var dead string
 	d.scenario(t, "when the holder's machine dies another takes over", func(t *testing.T) {
 		dead = d.ready(t)
-		moved(t, d.measure(t, 2*time.Second, func() { require.NoError(t, d.Kill(d.ctx, dead)) }), machineDies)
+		moved(t, d.measure(t, 2*time.Second, func() { read.section(t, "A machine dies") }), machineDies)
 		require.NotEqual(t, dead, d.waitHolder(t))
 	})
 	d.scenario(t, "the machine that comes back does not take the virtual IP", func(t *testing.T) {
 		require.NotEmpty(t, dead)
-		unnoticed(t, d.measure(t, 2*time.Second, func() { d.heal(t, dead) }))
+		unnoticed(t, d.measure(t, 2*time.Second, func() { read.section(t, "It comes back") }))
 		holder := d.ready(t)
 		require.NotEqual(t, dead, holder)
 		d.updateStatus(t)
 		d.truthful(t, holder)
+	})
+	d.scenario(t, "a unit that is told to hands over", func(t *testing.T) {
+		read.section(t, "Hand over on purpose")
 	})
 	d.actions(t)
 	d.scenario(t, "when the leadership moves the virtual IP does not", func(t *testing.T) {
