@@ -166,5 +166,5 @@ func service(mode string, args []string) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	return checker.Run(ctx, *config, log.New(os.Stderr, "", 0))
+	return checker.Run(ctx, *config, version, log.New(os.Stderr, "", 0))
 }

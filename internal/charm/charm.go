@@ -18,6 +18,7 @@ import (
 	"keepalived-charm/internal/history"
 	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/layout"
+	"keepalived-charm/internal/metrics"
 	"keepalived-charm/internal/plan"
 	"keepalived-charm/internal/render"
 	"keepalived-charm/internal/show"
@@ -72,6 +73,11 @@ type Machine interface {
 	Remind(layout.Layout) error
 	// NoteVersion notes the version that Juju was told for Observe to return, if it can.
 	NoteVersion(l layout.Layout, version string)
+	// Taken returns those of some ports of the loopback device that others have: who listens
+	// there, or another application of this charm on the machine.
+	Taken(l layout.Layout, ports []int) []int
+	// Report tells the health checker what a hook found, for the metrics, if it can.
+	Report(layout.Layout, metrics.Hook)
 }
 
 // Run carries out one event. An error is a fault, which Juju shows and retries;
@@ -136,6 +142,9 @@ func (o outcome) show(ev juju.Event, j Model, m Machine) error {
 		if err := m.Remind(layout.Layout{Application: ev.Unit.Application}); err != nil {
 			return err
 		}
+	}
+	if o.found.Version != 0 {
+		m.Report(layout.Layout{Application: ev.Unit.Application}, o.found)
 	}
 	return setStatus(o.shown, j)
 }
@@ -208,7 +217,7 @@ func pass(obs facts.Observed, j Model, m Machine) (outcome, error) {
 				return outcome{}, err
 			}
 		}
-		return outcome{shown: refusal, does: refusal}, nil
+		return outcome{shown: refusal, does: refusal, found: show.Refused(obs)}, nil
 	}
 	return end, err
 }
@@ -233,6 +242,8 @@ type outcome struct {
 	// again tells that the unit has to look again soon: what it saw may be over at any
 	// time, and nobody would tell.
 	again bool
+	// found is what is told for the metrics; without a version: nothing.
+	found metrics.Hook
 }
 
 // reach plans, applies and publishes.
@@ -260,7 +271,7 @@ func reach(obs facts.Observed, j Model, m Machine) (outcome, error) {
 		if err := publish(want.Meanwhile(obs), obs, j); err != nil {
 			return outcome{}, err
 		}
-		return outcome{shown: show.Shown(want, obs), does: show.Status(want, obs.Machine), again: obs.Machine.NotifierActive}, nil
+		return outcome{shown: show.Shown(want, obs), does: show.Status(want, obs.Machine), again: obs.Machine.NotifierActive, found: show.Found(want, obs)}, nil
 	}
 	want.TellVerdict(obs)
 	if err := publish(want.Publish, obs, j); err != nil {
@@ -272,7 +283,7 @@ func reach(obs facts.Observed, j Model, m Machine) (outcome, error) {
 	if err := tellVersion(obs, j, m); err != nil {
 		return outcome{}, err
 	}
-	return outcome{shown: show.Shown(want, obs), does: show.Status(want, obs.Machine), again: want.LooksAgain(obs.Machine) && obs.Machine.NotifierActive}, nil
+	return outcome{shown: show.Shown(want, obs), does: show.Status(want, obs.Machine), again: want.LooksAgain(obs.Machine) && obs.Machine.NotifierActive, found: show.Found(want, obs)}, nil
 }
 
 // publish writes what changes on the relations, in their order.

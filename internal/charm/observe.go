@@ -67,6 +67,10 @@ func complete(obs *facts.Observed, j Model, m Machine) error {
 			return err
 		}
 	}
+	obs.Machine.Taken = nil
+	if ports := decide.Ports(*obs); len(ports) > 0 {
+		obs.Machine.Taken = m.Taken(layout.Layout{Application: obs.Event.Unit.Application}, ports)
+	}
 	if ask := decide.Ask(*obs); ask != nil {
 		err = look(obs, *ask, j, m)
 	}

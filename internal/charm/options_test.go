@@ -50,6 +50,8 @@ func TestABadOptionBlocksAndChangesNothing(t *testing.T) {
 		{"port", 0, "whole number in 1-65535"},
 		{"port", -1, "whole number in 1-65535"},
 		{"port", 65536, "whole number in 1-65535"},
+		{"metrics_port", -1, "option metrics_port is \"-1\", must be a whole number in 0-65535"},
+		{"metrics_port", 65536, "whole number in 0-65535"},
 		{"network_interface", "nosuch0", "an interface of this machine (eth0)"},
 		{"network_interface", "no such", "the name of a network interface"},
 		{"network_interface", "eth0\nx", "the name of a network interface"},

@@ -17,6 +17,7 @@ import (
 	"keepalived-charm/internal/healthcheck"
 	"keepalived-charm/internal/history"
 	"keepalived-charm/internal/layout"
+	"keepalived-charm/internal/metrics"
 	"keepalived-charm/internal/status"
 	"keepalived-charm/internal/step"
 )
@@ -55,6 +56,12 @@ func (m *machine) NoteVersion(l layout.Layout, version string) {
 		m.host.VersionNotes++
 	}
 }
+
+func (m *machine) Taken(l layout.Layout, ports []int) []int {
+	return slices.DeleteFunc(slices.Clone(ports), func(port int) bool { return !m.host.taken(l.Application, port) })
+}
+
+func (m *machine) Report(_ layout.Layout, found metrics.Hook) { m.host.Found = found }
 
 func (m *machine) Tell(waits func(holder string)) { m.waits = waits }
 

@@ -12,10 +12,12 @@ import (
 	"keepalived-charm/internal/checker"
 	"keepalived-charm/internal/conflict"
 	"keepalived-charm/internal/facts"
+	"keepalived-charm/internal/healthcheck"
 	"keepalived-charm/internal/history"
 	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/keepalived"
 	"keepalived-charm/internal/layout"
+	"keepalived-charm/internal/metrics"
 	"keepalived-charm/internal/step"
 	"keepalived-charm/internal/vrrp"
 )
@@ -48,6 +50,10 @@ type Host struct {
 	Checkers map[string]Checker
 	// Notifiers are the applications for which systemd waits for news.
 	Notifiers map[string]bool
+	// Ports are those of the loopback device at which somebody else listens.
+	Ports []int
+	// Found is what the last hook told for the metrics.
+	Found metrics.Hook
 	// Reminded tells that a refresh is to follow.
 	Reminded bool
 	// Units is what systemd has read of the files in /etc/systemd/system.
@@ -311,6 +317,25 @@ func (h Host) included() map[string]string {
 	return files
 }
 
+// serves is the port at which a health checker serves metrics; 0 where somebody else has it.
+func (h Host) serves(c Checker) int {
+	config, err := healthcheck.Parse([]byte(c.Config))
+	if err != nil || slices.Contains(h.Ports, config.Metrics.Port) {
+		return 0
+	}
+	return config.Metrics.Port
+}
+
+// taken tells that another application's health checker, or somebody else, has a port.
+func (h Host) taken(application string, port int) bool {
+	for other, c := range h.Checkers {
+		if other != application && h.serves(c) == port {
+			return true
+		}
+	}
+	return slices.Contains(h.Ports, port)
+}
+
 // observe is what a hook sees of the machine.
 func (h Host) observe(l layout.Layout) facts.Machine {
 	h = h.clone()
@@ -361,6 +386,9 @@ func (h Host) observe(l layout.Layout) facts.Machine {
 		}
 	}
 	m = m.Understood(l)
+	if c := h.Checkers[l.Application]; c.Running {
+		m.Check.Metrics = h.serves(c)
+	}
 	if h.Keepalived.Running {
 		m.Unwatched = h.Keepalived.Unwatched
 		for _, i := range instances(h.Keepalived.Loaded) {

@@ -5,23 +5,24 @@ import (
 	"time"
 
 	"keepalived-charm/internal/history"
+	"keepalived-charm/internal/metrics"
 	"keepalived-charm/internal/vrrp"
 )
 
-// gained is why this unit got the instance.
-func (k *course) gained(now time.Time) string {
+// gained is why this unit got the instance, in a word and in words.
+func (k *course) gained(now time.Time) (metrics.Cause, string) {
 	from, ok := k.heard.recent()
 	switch {
 	case k.id == 0:
-		return history.Unknown
+		return metrics.Unknown, history.Unknown
 	case !ok:
-		return "no other holder was heard"
+		return metrics.Alone, "no other holder was heard"
 	case !from.released.IsZero():
-		return from.address.String() + " handed over (priority 0)"
+		return metrics.Released, from.address.String() + " handed over (priority 0)"
 	case from.speaks(now):
-		return from.address.String() + " " + standing(from.priority)
+		return metrics.Outranked, from.address.String() + " " + standing(from.priority)
 	}
-	return fmt.Sprintf("%s went silent, last heard %.2f s before", from.address, now.Sub(from.last).Seconds())
+	return metrics.Silent, fmt.Sprintf("%s went silent, last heard %.2f s before", from.address, now.Sub(from.last).Seconds())
 }
 
 // standing is what a priority lets its sender lose by.
@@ -36,19 +37,19 @@ func standing(p vrrp.Priority) string {
 	return fmt.Sprintf("had a lower priority (%d)", p)
 }
 
-// lost is why this unit lost the instance.
-func (c *chronicle) lost(k *course, now time.Time) string {
+// lost is why this unit lost the instance, in a word and in words.
+func (c *chronicle) lost(k *course, now time.Time) (metrics.Cause, string) {
 	switch over, ok := k.heard.over(k.since, now); {
 	case k.aside != "":
-		return "stands aside: " + k.aside
+		return metrics.StandsAside, "stands aside: " + k.aside
 	case !c.asked.IsZero() && now.Sub(c.asked) < related:
-		return "an operator's failover"
+		return metrics.Asked, "an operator's failover"
 	case c.sick != "":
-		return "own check failed: " + c.sick
+		return metrics.CheckFailed, "own check failed: " + c.sick
 	case len(c.down) > 0:
-		return "interface " + c.down[0] + " is down"
+		return metrics.LinkDown, "interface " + c.down[0] + " is down"
 	case ok:
-		return fmt.Sprintf("%s%s%d", over.address, history.TookOver, over.priority)
+		return metrics.Outranked, fmt.Sprintf("%s%s%d", over.address, history.TookOver, over.priority)
 	}
-	return history.Unknown
+	return metrics.Unknown, history.Unknown
 }

@@ -21,8 +21,8 @@ import (
 // Run checks what the configuration file at path says until ctx is done. As
 // root it opens its files and then becomes an unprivileged user for good, so it
 // owns the process: call it from a main program, once. A nil error means that
-// ctx ended it; the track files then keep their values.
-func Run(ctx context.Context, path string, log *log.Logger) error {
+// ctx ended it; the track files then keep their values. version is the charm's.
+func Run(ctx context.Context, path, version string, log *log.Logger) error {
 	// One small loop: a second processor and a large heap would only cost memory.
 	runtime.GOMAXPROCS(1)
 	debug.SetGCPercent(25)
@@ -31,7 +31,7 @@ func Run(ctx context.Context, path string, log *log.Logger) error {
 	if os.Geteuid() == 0 {
 		owner = unprivilegedIdentity()
 	}
-	loop, err := open(ctx, path, owner, log)
+	loop, err := open(ctx, path, version, owner, log)
 	if err != nil || loop == nil {
 		return err
 	}
@@ -55,14 +55,14 @@ const (
 
 // open opens what the checker needs. Under systemd it tries again and again, ever more rarely,
 // says why once, and gives signs of life; nil when ctx ended that.
-func open(ctx context.Context, path string, owner identity, log *log.Logger) (*loop, error) {
+func open(ctx context.Context, path, version string, owner identity, log *log.Logger) (*loop, error) {
 	systemd := newServiceManager()
 	began, said, ready := time.Now(), "", false
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {
 		config, err := readConfig(path)
 		if err == nil {
 			var l *loop
-			if l, err = newLoop(config, owner, log); err == nil {
+			if l, err = newLoop(config, version, owner, log); err == nil {
 				return l, nil
 			}
 		}

@@ -9,6 +9,7 @@ import (
 
 	"keepalived-charm/internal/healthcheck"
 	"keepalived-charm/internal/history"
+	"keepalived-charm/internal/metrics"
 	"keepalived-charm/internal/vrrp"
 )
 
@@ -46,6 +47,7 @@ type course struct {
 	addresses []netip.Addr
 	heard     hearing
 	holder    bool
+	moves     metrics.Moves
 	since     time.Time // it got the instance then; zero: before the checker started
 	// aside is what the unit stands aside for; empty while it takes part.
 	aside string
@@ -175,6 +177,9 @@ func (c *chronicle) begin(k *course, holder, known bool, now time.Time) {
 	e := history.Entry{Time: now, Event: history.BecameStandby, Cause: history.Unknown + ": the health checker was not running"}
 	if holder {
 		e.Event = history.BecameHolder
+		k.moves.Gain(metrics.Unknown, now)
+	} else {
+		k.moves.Lose(metrics.Unknown, now)
 	}
 	c.note(c.named(e, k))
 }
@@ -194,14 +199,18 @@ func (c *chronicle) hold(i int, holder, before bool, now time.Time) {
 	k.holder, k.due = holder, now.Add(settleMove)
 	if holder {
 		k.since = now
-		k.move = history.Entry{Time: now, Event: history.BecameHolder, Cause: k.gained(now)}
+		why, words := k.gained(now)
+		k.moves.Gain(why, now)
+		k.move = history.Entry{Time: now, Event: history.BecameHolder, Cause: words}
 		if from, ok := k.heard.recent(); ok {
 			k.move.Peer = from.address.String()
 		}
 		k.other = netip.Addr{}
 		return
 	}
-	k.move = history.Entry{Time: now, Event: history.BecameStandby, Cause: c.lost(k, now)}
+	why, words := c.lost(k, now)
+	k.moves.Lose(why, now)
+	k.move = history.Entry{Time: now, Event: history.BecameStandby, Cause: words}
 	if over, ok := k.heard.over(k.since, now); ok {
 		k.move.Peer = over.address.String()
 	}

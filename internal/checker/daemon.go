@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -57,6 +58,8 @@ type daemonWatch struct {
 	asked  time.Time // since when it has something to do; zero while it works
 	seen   bool      // it has been found running
 	gone   time.Time // since when it has not; zero while it runs
+	// restarts counts how often it began anew.
+	restarts uint64
 }
 
 // look tells what follows from keepalived's processor time: to write the track
@@ -65,6 +68,9 @@ type daemonWatch struct {
 func (w *daemonWatch) look(now time.Time, usage string) (ask, stuck bool) {
 	late := !w.looked.IsZero() && now.Sub(w.looked) > 2*daemonInterval
 	worked := usage != w.usage
+	if w.seen && usage != "" && (w.usage == "" || processorTime(usage) < processorTime(w.usage)) {
+		w.restarts++ // in a control group of its own, as each has
+	}
 	w.looked, w.usage = now, usage
 	w.seen = w.seen || usage != ""
 	if usage != "" || w.gone.IsZero() || late {
@@ -90,6 +96,12 @@ func (w *daemonWatch) look(now time.Time, usage string) (ask, stuck bool) {
 	return false, false
 }
 
+// processorTime is what the kernel's text says, in microseconds.
+func processorTime(usage string) uint64 {
+	n, _ := strconv.ParseUint(strings.TrimPrefix(usage, "usage_usec "), 10, 64)
+	return n
+}
+
 // ended tells that keepalived ran, and has not for a while: one that systemd starts anew,
 // or that is replaced, is back before.
 func (w *daemonWatch) ended(now time.Time) bool {
@@ -112,7 +124,13 @@ func (w *daemonWatch) read() string {
 // complete tells that keepalived's control group has more than one process of it: one
 // alone has found no instance in its files and has nothing to do, and what systemd runs
 // before it and after it may wait.
-func (w *daemonWatch) complete() bool {
+func (w *daemonWatch) complete() bool { return w.processes() > 1 }
+
+// runs tells that a process of keepalived's is there.
+func (w *daemonWatch) runs() bool { return w.processes() > 0 }
+
+// processes counts keepalived's own in its control group.
+func (w *daemonWatch) processes() int {
 	for _, group := range w.groups {
 		text, err := os.ReadFile(filepath.Join(group, "cgroup.procs"))
 		if err != nil {
@@ -124,9 +142,9 @@ func (w *daemonWatch) complete() bool {
 			program, _, _ := strings.Cut(string(line), "\x00")
 			return err == nil && program != "" && filepath.Base(program) != "keepalived"
 		})
-		return len(ids) > 1
+		return len(ids)
 	}
-	return false
+	return 0
 }
 
 // lookAtDaemon looks at keepalived when it is time to, and returns when to look
@@ -138,7 +156,7 @@ func (l *loop) lookAtDaemon(now time.Time) (time.Time, error) {
 	}
 	w.at = now.Add(daemonInterval)
 	if !l.replaced.since.IsZero() {
-		l.daemon = daemonWatch{groups: w.groups, proc: w.proc, at: w.at} // not the one that was known
+		l.daemon = daemonWatch{groups: w.groups, proc: w.proc, at: w.at, restarts: w.restarts} // not the one that was known
 		return w.at, nil
 	}
 	ask, stuck := w.look(now, w.read())

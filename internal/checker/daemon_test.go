@@ -1,9 +1,11 @@
 package checker
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -15,18 +17,20 @@ func TestAKeepalivedThatDoesNothingIsStuck(t *testing.T) {
 		claim string
 		// usage is what each look finds, one character a look; a dot is no daemon, an
 		// underscore a second in which the checker itself did not run.
-		usage string
-		asked int
-		stuck bool
+		usage    string
+		asked    int
+		stuck    bool
+		restarts uint64
 	}{
-		{"one that works all the time is not asked", "abcdefghijkl", 0, false},
-		{"one that works and stops is asked once and then stuck", "abcdeffffffff", 1, true},
-		{"one that has little to do reads the track file whenever it is asked", "aabbccddeeffgg", 7, false},
-		{"one that read the track file and stops is stuck", "aabbbbbbbbb", 2, true},
-		{"one that never read the track file has another configuration", "aaaaaaaaaaaaaaaa", 1, false},
-		{"one that does not run is not stuck", "abcdef............", 0, false},
-		{"one that started anew must be known first", "abcdef..aaaaaaaaaa", 1, false},
-		{"a machine that was frozen asks anew", "abcdefff_f_f_f_f", 5, false},
+		{"one that works all the time is not asked", "abcdefghijkl", 0, false, 0},
+		{"one that works and stops is asked once and then stuck", "abcdeffffffff", 1, true, 0},
+		{"one that has little to do reads the track file whenever it is asked", "aabbccddeeffgg", 7, false, 0},
+		{"one that read the track file and stops is stuck", "aabbbbbbbbb", 2, true, 0},
+		{"one that never read the track file has another configuration", "aaaaaaaaaaaaaaaa", 1, false, 0},
+		{"one that does not run is not stuck", "abcdef............", 0, false, 0},
+		{"one that started anew must be known first", "abcdef..aaaaaaaaaa", 1, false, 1},
+		{"one that started anew between two looks has used less", "efghabcdab", 0, false, 2},
+		{"a machine that was frozen asks anew", "abcdefff_f_f_f_f", 5, false, 0},
 	} {
 		t.Run(row.claim, func(t *testing.T) {
 			w, now := daemonWatch{}, time.Now()
@@ -37,7 +41,7 @@ func TestAKeepalivedThatDoesNothingIsStuck(t *testing.T) {
 					now = now.Add(time.Second)
 					continue
 				}
-				usage := string(c)
+				usage := fmt.Sprintf("usage_usec %d", c)
 				if c == '.' {
 					usage = ""
 				}
@@ -49,6 +53,7 @@ func TestAKeepalivedThatDoesNothingIsStuck(t *testing.T) {
 			}
 			require.Equal(t, row.asked, asked)
 			require.Equal(t, row.stuck, stuck)
+			require.Equal(t, row.restarts, w.restarts)
 		})
 	}
 }
@@ -95,6 +100,7 @@ func TestAStuckKeepalivedEndsTheChecker(t *testing.T) {
 			}
 			require.NoError(t, os.WriteFile(file, []byte(line), 0o600))
 		}
+		require.Equal(t, row.stuck || strings.HasPrefix(claim, "a script"), l.daemon.runs(), "metrics: %s", claim)
 		if row.stuck {
 			require.ErrorIs(t, look(), ErrStuck, claim)
 		} else {

@@ -96,6 +96,7 @@ func (l *loop) judge(o outcome) {
 	}
 	l.status.checked(o)
 	l.status.data.InARow = max(h.passes, h.failed)
+	l.scrapes.checked(o)
 	if changed {
 		l.judged(o)
 		l.tell(o, aside)

@@ -69,6 +69,7 @@ type loop struct {
 	// parallel is how many checks may run at a time.
 	parallel int
 	lookout  lookout
+	scrapes  scrapes
 
 	local bool // the target is on this machine
 	round round
@@ -92,7 +93,7 @@ type loop struct {
 
 // newLoop opens what needs privileges: the files, which it gives to owner, and
 // what the check reads.
-func newLoop(c healthcheck.Config, owner identity, log *log.Logger) (*loop, error) {
+func newLoop(c healthcheck.Config, version string, owner identity, log *log.Logger) (*loop, error) {
 	l := &loop{
 		config:   c,
 		log:      log,
@@ -134,6 +135,7 @@ func newLoop(c healthcheck.Config, owner identity, log *log.Logger) (*loop, erro
 	l.service = newServiceManager()
 	l.daemon.groups, l.daemon.proc = DaemonGroups(), "/proc"
 	l.replaced.file = "/etc/keepalived/keepalived.conf"
+	l.scrapes = openScrapes(c, version, log)
 	return l, nil
 }
 
@@ -144,6 +146,7 @@ func (l *loop) close() {
 	l.hint.close()
 	l.lookout.asker.close()
 	l.status.close()
+	l.scrapes.close()
 	l.news.close()
 	l.orders.close()
 	l.chronicle.finish(time.Now())
@@ -177,6 +180,9 @@ func (l *loop) run(ctx context.Context) error {
 			go l.check(ctx)
 		}
 	}
+	if l.scrapes.exporter != nil {
+		go l.scrapes.exporter.Run(ctx)
+	}
 	l.standAside(ctx)
 	l.recall(now)
 	l.apply(now)
@@ -201,6 +207,8 @@ func (l *loop) run(ctx context.Context) error {
 			l.apply(l.chronicle.asked)
 			l.log.Printf("%s steps aside because it was asked to", l.config.Application)
 			close(o.taken)
+		case reply := <-l.scrapes.wanted:
+			reply <- l.snapshot(time.Now())
 		case i := <-l.lookout.dead:
 			l.died(i, time.Now())
 		case u, ok := <-l.watch.updates:

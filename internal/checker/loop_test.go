@@ -26,7 +26,7 @@ func newTestLoop(t *testing.T) *loop {
 func newTestLoopOf(t *testing.T, check healthcheck.Check) *loop {
 	c := localConfig(t)
 	c.Check = check
-	l, err := newLoop(c, ownIdentity(), log.New(io.Discard, "", 0))
+	l, err := newLoop(c, "test", ownIdentity(), log.New(io.Discard, "", 0))
 	require.NoError(t, err)
 	t.Cleanup(l.close)
 	return l

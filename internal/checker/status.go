@@ -41,6 +41,9 @@ type Status struct {
 	// started, as many as there is room for.
 	Heard []Heard `json:"heard,omitempty"`
 
+	// Metrics is the port at which metrics are served; 0 for none.
+	Metrics int `json:"metrics,omitempty"`
+
 	room int // the size of the file; 0 for statusSize
 }
 

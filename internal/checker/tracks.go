@@ -155,6 +155,9 @@ func (l *loop) apply(now time.Time) {
 	}
 	l.news.take(l.election.health.verdict, l.status.data.Holds, l.strangers, l.lacking.lasting())
 	l.journal.write(l.chronicle.take())
+	if port := l.scrapes.serving(); port != l.status.data.Metrics {
+		l.status.data.Metrics, l.status.news = port, true
+	}
 	l.status.hears = l.chronicle.hears(now.Add(-rereadInterval))
 	if !now.Before(l.status.due()) {
 		l.status.data.Heard = l.chronicle.heard(now)

@@ -47,6 +47,8 @@ type Options struct {
 	Spread bool
 	// Notify brings the units' statuses up to date right after a move.
 	Notify bool
+	// MetricsPort is the first TCP port to try for the metrics, 1-65535; 0: none are served.
+	MetricsPort int
 }
 
 // VirtualIP is a virtual IP as the operator wrote it.
@@ -124,6 +126,7 @@ func table() []option {
 		{optionSecret, "", text((*Options).setAuthSecret)},
 		{"advert_interval", 0.2, (*Options).setAdvertInterval},
 		{"status_notifications", true, boolean(func(o *Options, b bool) { o.Notify = b })},
+		{"metrics_port", 9165, whole(0, 65535, func(o *Options, n int) { o.MetricsPort = n })},
 	}
 }
 

@@ -34,6 +34,7 @@ func (d *Desired) arrange(o facts.Observed) error {
 	d.Trial = d.trial(o)
 	d.Watch = d.checker()
 	d.Watch.Deserted = d.deserted(o, d.Routers[0])
+	d.Watch.Metrics = d.metrics(o)
 	return nil
 }
 

@@ -127,6 +127,8 @@ type Machine struct {
 	Unreachable []netip.Addr
 	// Check is what the health checker last found out.
 	Check CheckResult
+	// Taken are those of decide.Ports that others have.
+	Taken []int
 	index *index
 }
 
@@ -176,6 +178,8 @@ type CheckResult struct {
 	// not).
 	Since, HeldBack time.Time
 	InARow          int
+	// Metrics is the port at which it serves metrics; 0 for none.
+	Metrics int
 	// Heard are the other machines whose VRRP advertisements came.
 	Heard []Heard
 }

@@ -23,6 +23,7 @@ func pure() map[string][]string {
 		"internal/plain":       {},
 		"internal/juju":        {"internal/plain"},
 		"internal/vrrp":        {"internal/plain"},
+		"internal/metrics":     {"internal/vrrp"},
 		"templates":            {},
 		"internal/config":      {"internal/healthcheck", "internal/plain", "internal/vrrp"},
 		"internal/group":       {"internal/juju", "internal/vrrp"},
@@ -38,7 +39,7 @@ func pure() map[string][]string {
 		"internal/decide":      {"internal/applied", "internal/config", "internal/conflict", "internal/endpoint", "internal/facts", "internal/group", "internal/healthcheck", "internal/juju", "internal/keepalived", "internal/layout", "internal/plain", "internal/status", "internal/step", "internal/vrrp"},
 		"internal/render":      {"internal/applied", "internal/config", "internal/decide", "internal/facts", "internal/juju", "internal/keepalived", "internal/layout", "templates"},
 		"internal/plan":        {"internal/decide", "internal/facts", "internal/layout", "internal/status", "internal/step"},
-		"internal/show":        {"internal/conflict", "internal/decide", "internal/facts", "internal/group", "internal/healthcheck", "internal/juju", "internal/keepalived", "internal/status", "internal/vrrp"},
+		"internal/show":        {"internal/conflict", "internal/decide", "internal/facts", "internal/group", "internal/healthcheck", "internal/juju", "internal/keepalived", "internal/metrics", "internal/status", "internal/vrrp"},
 	}
 }
 

@@ -49,6 +49,34 @@ type Config struct {
 	// History is the directory of the unit's journal (package history); empty means
 	// that nothing is noted.
 	History string `json:"history,omitempty"`
+	// Metrics says where metrics are served; the zero value: nowhere.
+	Metrics Metrics `json:"metrics,omitzero"`
+}
+
+// Metrics says where metrics are served, and what the health checker does not know itself.
+type Metrics struct {
+	// Port is the TCP port on the loopback device, 1-65535.
+	Port int `json:"port"`
+	// Link is the interface on which the instances advertise.
+	Link string `json:"link"`
+	// Hook is the file in which hooks tell what they found (package metrics).
+	Hook string `json:"hook"`
+}
+
+// Privileged tells a port that only root may have (ip(7), ip_unprivileged_port_start).
+func (m Metrics) Privileged() bool { return m.Port > 0 && m.Port < 1024 }
+
+func (m Metrics) validate() error {
+	switch {
+	case m == Metrics{}:
+	case m.Port < 1 || m.Port > 65535:
+		return fmt.Errorf("metrics port %d is not within 1-65535", m.Port)
+	case !interfaceName(m.Link):
+		return fmt.Errorf("%q is not an interface name", m.Link)
+	case !plainPath(m.Hook):
+		return fmt.Errorf("file of hooks %q is not an absolute path", m.Hook)
+	}
+	return nil
 }
 
 // file is the file, as it is written.
@@ -204,6 +232,9 @@ func (c Config) Validate() error {
 		if !interfaceName(link) {
 			return fmt.Errorf("%q is not an interface name", link)
 		}
+	}
+	if err := c.Metrics.validate(); err != nil {
+		return err
 	}
 	return c.Check.validate()
 }

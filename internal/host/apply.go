@@ -164,6 +164,7 @@ func (h *Host) followUp(l layout.Layout, f step.FollowUp) error {
 		if err := h.reloadOrStart(keepalivedService); err != nil {
 			return err
 		}
+		h.reloads++
 		return h.awaitElection(l, 0)
 	case step.RestartChecker:
 		if err := h.startChecker(l); err != nil {

@@ -29,6 +29,8 @@ type Host struct {
 	answers answering
 	// pins tells that this hook has pinned addresses for what keepalived has not read yet.
 	pins bool
+	// reloads counts how often this hook had keepalived read its configuration.
+	reloads uint64
 	// waits is told for whom a step waits; empty: for nobody any more.
 	waits func(holder string)
 }

@@ -17,7 +17,7 @@ func (h *Host) check(l layout.Layout) facts.CheckResult {
 	if err != nil || time.Since(s.Written).Abs() > stale {
 		return facts.CheckResult{Silent: true}
 	}
-	result := facts.CheckResult{Reason: s.LastError, Since: s.Since, HeldBack: s.HeldBack, InARow: s.InARow}
+	result := facts.CheckResult{Reason: s.LastError, Since: s.Since, HeldBack: s.HeldBack, InARow: s.InARow, Metrics: s.Metrics}
 	for _, heard := range s.Heard {
 		result.Heard = append(result.Heard, facts.Heard{Instance: heard.Instance, Address: heard.Address,
 			Priority: vrrp.Priority(heard.Priority), Last: heard.Last, Released: heard.Released,

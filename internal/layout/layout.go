@@ -168,6 +168,9 @@ func (l Layout) StatusFile() string { return path.Join(l.Run(), "status.json") }
 // Orders is the socket at which the health checker takes orders.
 func (l Layout) Orders() string { return path.Join(l.Run(), healthcheck.Orders) }
 
+// HookFile is where hooks say for the metrics what they found.
+func (l Layout) HookFile() string { return path.Join(l.Run(), "hook.json") }
+
 // News is the directory in which the health checker leaves a file when the unit's
 // status may have changed. It belongs to the checker's user.
 func (l Layout) News() string { return path.Join(l.Run(), "news") }

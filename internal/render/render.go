@@ -42,7 +42,7 @@ func Files(d *decide.Desired, o facts.Observed) error {
 	if ca := d.Options.Check.CA; ca != "" {
 		d.Files[l.CheckerCA()] = ca
 	}
-	units := services{l, o.Event.Unit, d.Options.Notify, 10*time.Second + decide.Startup(o.Machine)}
+	units := services{l, o.Event.Unit, d.Options.Notify, 10*time.Second + decide.Startup(o.Machine), d.Watch.Metrics.Privileged()}
 	files := map[string]func() (string, error){
 		layout.MainFile: main.Render,
 		l.Fragment(): keepalived.Fragment{Application: l.Application,
@@ -90,4 +90,6 @@ type services struct {
 	Notify bool
 	// Start is how long keepalived may take to start, a script of the machine's owner included.
 	Start time.Duration
+	// Privileged tells that the port of the metrics is for root alone.
+	Privileged bool
 }

@@ -20,7 +20,7 @@ func main() {
 		once(ctx, os.Args[2], logger)
 		return
 	}
-	if err := checker.Run(ctx, os.Args[1], logger); err != nil {
+	if err := checker.Run(ctx, os.Args[1], "test", logger); err != nil {
 		logger.Fatal(err)
 	}
 }

@@ -1,0 +1,54 @@
+package decide
+
+import (
+	"slices"
+
+	"keepalived-charm/internal/facts"
+	"keepalived-charm/internal/healthcheck"
+)
+
+// manyPorts is how many ports are tried for the metrics, from the option's on: 9165-9180 by
+// default.
+const manyPorts = 16
+
+// Ports are the ports that a hook has to try for the metrics; none while the health checker
+// serves at one that will do: a port that changes is a gap in what Prometheus sees.
+func Ports(o facts.Observed) []int {
+	first := o.Options.Options.MetricsPort
+	if first == 0 || o.Options.Fault != nil || !NeedsModel(o) {
+		return nil
+	}
+	var ports []int
+	for port := first; port < first+manyPorts && port <= 65535; port++ {
+		ports = append(ports, port)
+	}
+	m := o.Machine
+	// One that has just started has not told yet.
+	serves := m.Checker != nil && (m.Check.Metrics == m.Checker.Metrics.Port || m.Check.Silent && m.CheckerActive)
+	if serves && slices.Contains(ports, m.Checker.Metrics.Port) {
+		return nil
+	}
+	return ports
+}
+
+// metrics says where metrics are served: where they are, else at the first free port. Where
+// all are taken the health checker goes on to try.
+func (d Desired) metrics(o facts.Observed) healthcheck.Metrics {
+	first, port := d.Options.MetricsPort, 0
+	if first == 0 {
+		return healthcheck.Metrics{}
+	}
+	had := 0
+	if o.Machine.Checker != nil {
+		had = o.Machine.Checker.Metrics.Port
+	}
+	switch free := slices.DeleteFunc(Ports(o), func(p int) bool { return slices.Contains(o.Machine.Taken, p) }); {
+	case len(free) > 0 && !slices.Contains(free, had):
+		port = free[0]
+	case had >= first && had < first+manyPorts:
+		port = had
+	default:
+		port = first
+	}
+	return healthcheck.Metrics{Port: port, Link: d.Speaks, Hook: d.Layout.HookFile()}
+}
