@@ -66,6 +66,9 @@ test: deps keepaliveds unit lab-itself ## Unit, all scenarios on Debian 12, the 
 	@$(MAKE) lab-core BASE=bookworm SCENARIOS='Test.*' LABS=3 LAB_TIMEOUT=65m
 	@$(MAKE) lab-core BASE=trixie SCENARIOS='$(CORE)' LABS=3 LAB_TIMEOUT=25m
 
+# All that tests make their claims for; go test by itself takes a part.
+unit unit-slow model: export WHOLE := 1
+
 .PHONY: unit
 unit: lint ## Fast checks without root: gofmt, vet, staticcheck, tests with -race, fuzz seeds, golden files
 	@mkdir -p build

@@ -11,10 +11,12 @@ import (
 
 	"github.com/juju/charm/v12"
 	"github.com/stretchr/testify/require"
+	"keepalived-charm/internal/needs"
 )
 
 // TestARealProgramPacks uses this very command as the hook binary.
 func TestARealProgramPacks(t *testing.T) {
+	needs.Time(t)
 	dir := t.TempDir()
 	binary := filepath.Join(dir, "program")
 	build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", binary, ".")

@@ -119,6 +119,7 @@ func TestAPersonIsToldWhatThisIs(t *testing.T) {
 // TestTwoBuildsDifferInTheirFirstPage: that is how a hook finds out that the
 // installed copy is another version.
 func TestTwoBuildsDifferInTheirFirstPage(t *testing.T) {
+	needs.Time(t)
 	page := func(version string) string {
 		text, err := os.ReadFile(build(t, ".", version))
 		require.NoError(t, err)

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"keepalived-charm/internal/history"
+	"keepalived-charm/internal/needs"
 )
 
 // starter is a keepalived that systemd starts, by a clock of its own.
@@ -49,6 +50,7 @@ func (s *starter) start(restarts int, runs time.Duration) time.Duration {
 // TestAKeepalivedThatEndsAgainAndAgainIsHeldUp ever longer, within bounds; one that crashes
 // now and then is back at once.
 func TestAKeepalivedThatEndsAgainAndAgainIsHeldUp(t *testing.T) {
+	needs.Time(t)
 	s := newStarter(t)
 	begun, before := s.now, time.Duration(0)
 	for n := range 120 {

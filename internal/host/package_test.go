@@ -36,6 +36,7 @@ func TestOnlyAPackageThatTheCharmInstalledIsRemoved(t *testing.T) {
 // and is then brought back. Of one that was removed and not purged the settings were there
 // (/etc/default/keepalived, which its owner may have changed).
 func TestAPackageFromBeforeTheCharmIsNeverRemoved(t *testing.T) {
+	needs.Time(t)
 	for state, how := range map[string]string{
 		"installed": "", "half-configured": "", "config-files": "remove", "not-installed": "purge", "": "purge",
 	} {
@@ -58,6 +59,7 @@ func TestAPackageFromBeforeTheCharmIsNeverRemoved(t *testing.T) {
 // TestNoPackageButKeepalivedIsRemoved has Debian's apt-get decide: what was installed since
 // and needs keepalived is the machine owner's, as is a package held since.
 func TestNoPackageButKeepalivedIsRemoved(t *testing.T) {
+	needs.Time(t)
 	apt := needs.Program(t, "apt-get")
 	for claim, c := range map[string]struct {
 		state, others string
@@ -301,6 +303,7 @@ func TestAProgramThatDoesNotRunIsNamed(t *testing.T) {
 // TestWhatKeepalivedTellsIPGoesWithItsPackage: what was there before the charm stays, as
 // does all of it with a package that stays.
 func TestWhatKeepalivedTellsIPGoesWithItsPackage(t *testing.T) {
+	needs.Time(t)
 	for claim, c := range map[string]struct {
 		before map[string]string
 		state  string

@@ -57,6 +57,7 @@ const (
 
 // TestKeepalivedIsAskedAgainWhenSomethingItIsMadeOfChanged, and only then.
 func TestKeepalivedIsAskedAgainWhenSomethingItIsMadeOfChanged(t *testing.T) {
+	needs.Time(t)
 	needs.Root(t)
 	m := newMachine(t)
 	program := m.own()
@@ -97,6 +98,7 @@ func TestKeepalivedIsAskedAgainWhenSomethingItIsMadeOfChanged(t *testing.T) {
 
 // TestNothingIsRememberedOfAProgramThatMayNotRun: what cannot run is found in the next hook.
 func TestNothingIsRememberedOfAProgramThatMayNotRun(t *testing.T) {
+	needs.Time(t)
 	needs.Root(t)
 	serving := func(t *testing.T) (machine, string) {
 		m := newMachine(t)

@@ -56,7 +56,7 @@ func TestTheRealKeepalivedAcceptsEveryGoldenFile(t *testing.T) {
 			// Also with defaults of the machine's owner.
 			owned := strings.Replace(string(main), "global_defs {\n", "global_defs {\n"+ownersDefaults, 1)
 			for _, name := range names {
-				for _, main := range []string{string(main), owned} {
+				for _, main := range []string{owned, string(main)}[:needs.Of(2, 1)] {
 					fragment, err := os.ReadFile(name)
 					require.NoError(t, err)
 					said, status := d.test(t, main, string(fragment), true)
@@ -200,6 +200,7 @@ report
 // TestAReloadHasTheRealKeepalivedFollowItsTrackFile: what Plan counts on. Without an
 // inotify instance it runs on its base priority, without a watch on what it read last.
 func TestAReloadHasTheRealKeepalivedFollowItsTrackFile(t *testing.T) {
+	needs.Time(t)
 	needs.Root(t)
 	t.Parallel()
 	dir := t.TempDir()

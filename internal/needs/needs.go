@@ -33,6 +33,26 @@ func Program(t T, name string) string {
 	return path
 }
 
+// Whole tells that tests take all that they make their claims for, as make unit has them do
+// (WHOLE=1). go test by itself takes a part of what takes long.
+func Whole() bool { return os.Getenv("WHOLE") != "" }
+
+// Of is how much of something a test takes: whole in make unit, else part.
+func Of(whole, part int) int {
+	if Whole() {
+		return whole
+	}
+	return part
+}
+
+// Time is for what takes long for the one thing that it tells: make unit does it.
+func Time(t T) {
+	t.Helper()
+	if !Whole() {
+		t.Skip("takes long, WHOLE=1 does it")
+	}
+}
+
 // lacks leaves a test out, or fails it in CI (.ci/run sets CI).
 func lacks(t T, why string) {
 	t.Helper()

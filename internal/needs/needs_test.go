@@ -31,3 +31,17 @@ func TestWhatIsMissingLeavesATestOutAndFailsCI(t *testing.T) {
 	require.NotEmpty(t, needs.Program(one, "true"))
 	require.Equal(t, asked{}, *one)
 }
+
+func TestWhatTakesLongIsForMakeUnit(t *testing.T) {
+	t.Setenv("WHOLE", "")
+	one := &asked{}
+	needs.Time(one)
+	require.Equal(t, asked{skipped: "takes long, WHOLE=1 does it"}, *one)
+	require.Equal(t, 2, needs.Of(12, 2))
+
+	t.Setenv("WHOLE", "1")
+	one = &asked{}
+	needs.Time(one)
+	require.Equal(t, asked{}, *one)
+	require.Equal(t, 12, needs.Of(12, 2))
+}

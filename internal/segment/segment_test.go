@@ -311,9 +311,13 @@ func TestAProxyIsToldFromAnOwner(t *testing.T) {
 // agents on the machine.
 func TestAFloodOfAnswersMakesALookNoLonger(t *testing.T) {
 	w := wire(t)
+	var neighbours strings.Builder
 	for n := range 200 {
-		run(t, "ip", "-n", w.here, "neighbour", "add", fmt.Sprintf("10.10.74.%d", 20+n), "lladdr", fmt.Sprintf("02:00:00:00:00:%02x", n), "dev", "eth0")
+		fmt.Fprintf(&neighbours, "neighbour add 10.10.74.%d lladdr 02:00:00:00:00:%02x dev eth0\n", 20+n, n)
 	}
+	batch := filepath.Join(t.TempDir(), "neighbours")
+	require.NoError(t, os.WriteFile(batch, []byte(neighbours.String()), 0o600))
+	run(t, "ip", "-n", w.here, "-batch", batch)
 	timed := func() (conflict.Look, time.Duration) {
 		began := time.Now()
 		l := w.looked(t, question("eth0", "10.10.74.250"))
