@@ -51,7 +51,11 @@ func (l *loop) standAside(ctx context.Context) {
 		if watched, err := netip.ParseAddrPort(t.Watch); err == nil {
 			var limited context.Context
 			limited, l.lookout.watching[i] = context.WithCancel(ctx)
-			go awaitDeath(limited, watched, l.config.Links, l.lookout.asker, i, l.lookout.dead)
+			links := l.config.Links
+			if t.WatchLink != "" {
+				links = []string{t.WatchLink}
+			}
+			go awaitDeath(limited, watched, links, l.lookout.asker, i, l.lookout.dead)
 		}
 	}
 	l.closeAsker()
@@ -96,7 +100,7 @@ func (l *loop) died(i int, now time.Time) {
 // over must not be the reason that nobody takes the address over when their holder is
 // lost. Nor may it be the second one that has it: a machine that drops what comes to
 // the port is alive, and answers the question who has the address. While one of links is
-// down nobody can be seen, and this unit can hold nothing.
+// down nobody can be seen.
 func awaitDeath(ctx context.Context, target netip.AddrPort, links []string, asker *asker, instance int, dead chan<- int) {
 	answered := time.Now()
 	ticks := time.NewTicker(watchInterval)

@@ -171,12 +171,13 @@ func TestAnAddressOfThisMachinesOwnerIsNoSignOfLife(t *testing.T) {
 }
 
 // TestAUnitWithoutItsNetworkSeesNobodyDie: one whose network comes up after it booted stood
-// aside for that long, and would be a second holder.
+// aside for that long, and would be a second holder. A network of other virtual IPs (eth1 never
+// comes) does not count.
 func TestAUnitWithoutItsNetworkSeesNobodyDie(t *testing.T) {
 	needs.Root(t)
 	t.Parallel()
 	c := booting(t)
-	c.Links, c.Instances[0].Watch = []string{"eth0"}, "192.0.2.10:443"
+	c.Links, c.Instances[0].Watch, c.Instances[0].WatchLink = []string{"eth0", "eth1"}, "192.0.2.10:443", "eth0"
 	p := start(t, c)
 	p.becomes(vrrp.StepAside)
 	time.Sleep(deadAfter + time.Second)

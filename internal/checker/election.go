@@ -109,10 +109,10 @@ func (e *election) value(i int) int {
 	switch {
 	case m.out:
 		return vrrp.StepAside
+	case !m.aside.IsZero(): // before a verdict it is an operator's word
+		return vrrp.StepAside
 	case e.health.verdict == unknown:
 		return e.initial(m)
-	case !m.aside.IsZero():
-		return vrrp.StepAside
 	}
 	return e.adjustment(e.health.verdict == healthy, e.damping.heldBack(), m)
 }

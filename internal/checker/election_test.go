@@ -125,6 +125,18 @@ func TestNobodyStepsAsideWithoutAReason(t *testing.T) {
 	}
 }
 
+// TestAnOperatorsWordCountsBeforeAVerdict: a checker that has just begun obeys too.
+func TestAnOperatorsWordCountsBeforeAVerdict(t *testing.T) {
+	now := time.Now()
+	e := newElection(0)
+	e.hold(0, true)
+	require.Equal(t, unknown, e.health.verdict)
+	e.stepAside(now)
+	require.Equal(t, vrrp.StepAside, e.value(0))
+	e.expire(now.Add(asideLimit))
+	require.NotEqual(t, vrrp.StepAside, e.value(0), "once")
+}
+
 // TestElectionInvariants walks random results, moves of the addresses and times.
 func TestElectionInvariants(t *testing.T) {
 	for seed := range uint64(300) {

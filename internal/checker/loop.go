@@ -102,6 +102,7 @@ func newLoop(c healthcheck.Config, version string, owner identity, log *log.Logg
 		watched:  map[string]bool{},
 		here:     map[string]bool{},
 		parallel: parallel(c.Check),
+		scrapes:  scrapes{hook: -1},
 		lookout:  lookout{dead: make(chan int), watching: map[int]context.CancelFunc{}},
 	}
 	l.requests, l.outcomes = make(chan request, l.parallel), make(chan outcome, l.parallel)

@@ -65,6 +65,7 @@ func (d Desired) checked(r Router, booted bool) healthcheck.Instance {
 	}
 	if len(r.VirtualIPs) > 0 && (h.Aside != "" || booted) {
 		h.Watch = netip.AddrPortFrom(r.VirtualIPs[0].Addr(), uint16(d.Options.Port)).String()
+		h.WatchLink = d.chosenFor[r.VirtualIPs[0].Addr()]
 	}
 	return h
 }
@@ -82,10 +83,10 @@ func (d Desired) Obeys(m facts.Machine) (step.File, bool) {
 	c.Booted = d.Watch.Booted
 	for n := range c.Instances {
 		one := &c.Instances[n]
-		one.Aside, one.Watch = paused, ""
+		one.Aside, one.Watch, one.WatchLink = paused, "", ""
 		for _, i := range d.Watch.Instances {
 			if i.Name == one.Name {
-				one.Aside, one.Watch = i.Aside, i.Watch
+				one.Aside, one.Watch, one.WatchLink = i.Aside, i.Watch, i.WatchLink
 			}
 		}
 	}
@@ -128,7 +129,8 @@ func (d Desired) Silences(m facts.Machine) (begins, ends bool, between step.File
 			begins = begins || now.Aside != ""
 		case now.Aside != "" && was.Instances[n].Aside == "":
 			begins = true
-			was.Instances[n].Aside, was.Instances[n].Watch = now.Aside, now.Watch
+			one := &was.Instances[n]
+			one.Aside, one.Watch, one.WatchLink = now.Aside, now.Watch, now.WatchLink
 		case now.Aside == "" && was.Instances[n].Aside != "":
 			ends = true
 		}

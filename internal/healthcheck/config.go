@@ -117,6 +117,9 @@ type Instance struct {
 	// accepted or refused, a machine on one of Links that says it has the address, and
 	// advertisements of VirtualRouterID.
 	Watch string `json:"watch,omitempty"`
+	// WatchLink is the interface where Watch is; while it is down nobody can be seen there.
+	// Empty: any of Links.
+	WatchLink string `json:"watch_link,omitempty"`
 }
 
 // Duration is a time.Duration that is written as text, such as "1s" or "150ms".
@@ -254,6 +257,9 @@ func (i Instance) validate() error {
 	}
 	if _, err := netip.ParseAddrPort(i.Watch); i.Watch != "" && err != nil {
 		return fmt.Errorf("instance %q: watch %q is not ADDRESS:PORT", i.Name, i.Watch)
+	}
+	if i.WatchLink != "" && !interfaceName(i.WatchLink) {
+		return fmt.Errorf("instance %q: %q is not an interface name", i.Name, i.WatchLink)
 	}
 	for _, a := range i.Addresses {
 		if !a.IsValid() || a.IsUnspecified() || a.Zone() != "" || a.Is4In6() {

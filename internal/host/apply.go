@@ -266,7 +266,12 @@ func (h *Host) installBinary(l layout.Layout) error {
 	if err != nil {
 		return fmt.Errorf("cannot read the charm's binary: %w", err)
 	}
-	return h.write(l.Binary(), string(program), 0o755)
+	if err := h.write(l.Binary(), string(program), 0o755); err != nil {
+		return err
+	}
+	// Here nothing is in flux, and where it takes long or fails it does so once for each revision.
+	h.makeUser()
+	return nil
 }
 
 // removeState removes the application's directories, and those that it shared

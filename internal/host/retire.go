@@ -47,7 +47,8 @@ func (h *Host) Retire(config string) error {
 	for _, dir := range []string{filepath.Dir(l.DropIn()), layout.FragmentDir, layout.RunRoot} {
 		_ = os.Remove(h.path(dir)) // unless somebody else has files there
 	}
-	return errors.Join(err, h.removeUser(), systemctl("daemon-reload"))
+	// Whoever else changes users may have to be waited for, and systemd waits for little.
+	return errors.Join(err, systemctl("daemon-reload"), h.removeUser())
 }
 
 // serves tells that the unit whose an application's files are still runs this charm: the

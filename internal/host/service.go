@@ -165,7 +165,6 @@ func (h *Host) startChecker(l layout.Layout) error {
 	if err != nil {
 		return err
 	}
-	h.makeUser()
 	// One that cannot be enabled runs today.
 	enableErr := found[l.CheckerService()].enable(l.CheckerService())
 	if err := systemctl("restart", l.CheckerService()); err != nil {

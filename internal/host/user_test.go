@@ -25,10 +25,10 @@ type story struct {
 	neighbour, busy bool
 }
 
-// TestTheCheckersUserIsMadeWithItAndRemovedWithTheLastApplication: one that another charm's
+// TestTheCheckersUserIsMadeWithTheBinaryAndRemovedWithTheLastApplication: one that another charm's
 // revision or a neighbour has made is shared, and somebody else's is left alone.
 func TestTheCheckersUserIsMadeWithItAndRemovedWithTheLastApplication(t *testing.T) {
-	begin := step.Step{Action: step.Do, FollowUps: []step.FollowUp{step.RestartChecker}}
+	begin := step.Step{Action: step.InstallBinary}
 	remove := step.Step{Action: step.RemovePackage}
 	stays := func(line string) story { return story{before: root + line, while: root + line, after: root + line} }
 	similar := strings.Replace(ours, ":", "er:", 1)
