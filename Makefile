@@ -117,6 +117,10 @@ model: ## Walk every order of events for larger groups than unit does (package g
 	@MODEL=full go test -count=1 -v -timeout 60m -run TestEveryOrderOfEventsLeavesOneHolder ./internal/group | grep -vE '^=== '
 	@WALKS=$${WALKS:-100} go test -count=1 -timeout 60m ./internal/charm
 
+.PHONY: starved
+starved: ## A real keepalived and its health checker with both at a hundredth of the processors' weight, ten minutes (STARVED=10m; root)
+	@STARVED=$${STARVED:-10m} go test -count=1 -v -timeout 60m -run '^TestOnlyAStoppedKeepalivedIsStuck$$' ./internal/checker
+
 .PHONY: fuzz
 fuzz: ## Fuzz every parser for FUZZTIME each (default 30s)
 	@for package in $$(go list ./...); do \

@@ -3,6 +3,7 @@ package host
 import (
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -43,21 +44,24 @@ func (h *Host) holdUp(journal string, began history.Event) {
 	time.Sleep(patienceAfter(last, now))
 }
 
-// patienceAfter tells how long a start still waits for others in a row before it. One that
-// somebody asked systemd for, as a hook that mended the files, waits for nothing: only
-// systemd's own count.
+// patienceAfter tells how long a start still waits for others in a row before it. Those count
+// that systemd made by itself since somebody asked for one, as a hook does that mended the
+// files.
 func patienceAfter(last history.Entry, now time.Time) time.Duration {
-	pause := pauseAfter(last.Again + 1)
+	row := last.Again + 1
+	if pauseAfter(row) == 0 {
+		return 0
+	}
+	said, err := runFor(askRestarts, "", "systemctl", "show", "--property=NRestarts", "--value", keepalivedService)
+	restarts, noNumber := strconv.Atoi(strings.TrimSpace(said))
+	if err != nil || noNumber != nil {
+		return 0
+	}
+	row = min(row, restarts)
+	pause := pauseAfter(row)
 	left := min(pause, last.Latest().Add(pause).Sub(now)) // whatever became of the clock
-	if left <= 0 {
-		return 0
+	if left > 0 && pause < longestHoldUp {
+		fmt.Fprintf(os.Stderr, "keepalived has ended %d times in a row: waits %v\n", row, left.Round(10*time.Millisecond))
 	}
-	restarts, err := runFor(askRestarts, "", "systemctl", "show", "--property=NRestarts", "--value", keepalivedService)
-	if n := strings.TrimSpace(restarts); err != nil || n == "" || n == "0" {
-		return 0
-	}
-	if pause < longestHoldUp {
-		fmt.Fprintf(os.Stderr, "keepalived has ended %d times in a row: waits %v\n", last.Again+1, left.Round(10*time.Millisecond))
-	}
-	return left
+	return max(0, left)
 }
