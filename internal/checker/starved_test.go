@@ -214,7 +214,7 @@ func TestOnlyAStoppedKeepalivedIsStuck(t *testing.T) {
 	for interval, p := range pairs {
 		select {
 		case <-p.ended:
-		case <-time.After(30 * time.Second):
+		case <-time.After(2 * time.Minute):
 			require.Fail(t, "one that is stopped is not found", "interval %v", interval)
 		}
 		require.Contains(t, p.stderr.String(), ErrStuck.Error(), "interval %v", interval)
