@@ -100,12 +100,13 @@ func (o *orders) take(conn *net.UnixConn) {
 
 // pass hands an order of root's to the loop, and waits until that has taken it.
 func (o *orders) pass(conn *net.UnixConn) error {
-	if root, err := fromRoot(conn); err != nil || !root {
-		return errors.Join(errors.New("only root may give orders"), err)
-	}
+	// Who is closed upon before that reads no answer (unix(7)).
 	text, err := bufio.NewReader(io.LimitReader(conn, mostOrder)).ReadString('\n')
 	if err != nil {
 		return fmt.Errorf("cannot read the order: %w", err)
+	}
+	if root, err := fromRoot(conn); err != nil || !root {
+		return errors.Join(errors.New("only root may give orders"), err)
 	}
 	if text != HandOver+"\n" {
 		return fmt.Errorf("there is no order %q", strings.TrimSpace(text))
