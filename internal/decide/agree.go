@@ -98,12 +98,10 @@ func (d Desired) hearsDeparted(o facts.Observed, r Router) bool {
 }
 
 // heeds tells that a peer advertises which told that it takes part with what this unit runs.
-// Advertisements over IPv6 come from link-local addresses, which units do not tell of.
 func (d Desired) heeds(o facts.Observed, r Router, current vrrp.Parameters) bool {
 	return o.Machine.CheckerActive && slices.ContainsFunc(o.Machine.Check.Heard, func(h facts.Heard) bool {
-		from := h.Address.WithZone("")
 		return h.Instance == d.Name(r) && h.Speaks && !h.Foreign && slices.ContainsFunc(serving(r.Peers), func(p Peer) bool {
-			return p.Aside == group.TakesPart && p.Runs == current && (from.IsLinkLocalUnicast() || slices.Contains(p.own(), from))
+			return p.Aside == group.TakesPart && p.Runs == current && slices.Contains(p.own(), h.Address.WithZone(""))
 		})
 	})
 }

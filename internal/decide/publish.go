@@ -178,7 +178,7 @@ func (d Desired) publish(o facts.Observed) {
 // Meanwhile is what is published while a change takes longer than a hook may wait: all that
 // clients are told, and of what peers are told whom this unit knows. A unit that begins may
 // count on that, unless it would begin with what this unit runs no more and has not announced
-// to change.
+// to change, or in a router that is no more.
 func (d Desired) Meanwhile(o facts.Observed) map[juju.RelationID]juju.Databag {
 	tell := maps.Clone(d.Publish)
 	for _, r := range o.Relations {
@@ -187,7 +187,9 @@ func (d Desired) Meanwhile(o facts.Observed) map[juju.RelationID]juju.Databag {
 		}
 		knows, changes := tell[r.ID]["knows"]
 		delete(tell, r.ID)
-		if changes && !d.AnyRouter(func(r Router) bool { return r.told.Runs != r.Run && r.told.Next == nil }) {
+		if changes && !d.AnyRouter(func(r Router) bool {
+			return r.told.Runs != r.Run && r.told.Next == nil || r.told.Runs.Spread != r.Run.Spread
+		}) {
 			tell[r.ID] = juju.Databag{"knows": knows}
 		}
 	}

@@ -47,8 +47,8 @@ func (u Unit) Know(serves bool, peers []Unit) Known {
 // Unaware lists the units which do not know of this one, as far as they told, or of
 // which another tells that they serve and this one has not read it. Nobody asks that of
 // lost ones. Units that serve nothing may begin at the same time, and tell so. all tells that
-// the peers are all that there are: a number that is nobody's, which a spoilt databag names or
-// one of before a unit was removed, keeps nobody out.
+// the peers are as many as there are: a number that another of them does not know is nobody's
+// then, of a spoilt databag or of before a unit was removed, and keeps nobody out.
 func Unaware(own juju.Unit, knows Known, peers []Unit, all bool) []juju.Unit {
 	met := map[int]bool{own.Number: true}
 	var list []juju.Unit
@@ -61,7 +61,7 @@ func Unaware(own juju.Unit, knows Known, peers []Unit, all bool) []juju.Unit {
 	}
 	for _, p := range peers {
 		for number := range p.Knows {
-			if p.Serves && !p.Lost && !met[number] && (!all || listed(peers, number)) {
+			if p.Serves && !p.Lost && !met[number] && (!all || listed(peers, number) || !unheardOf(peers, number)) {
 				met[number] = true
 				list = append(list, juju.Unit{Application: own.Application, Number: number})
 			}
@@ -80,6 +80,14 @@ func Rumoured(own juju.Unit, peers []Unit) bool {
 			}
 		}
 		return false
+	})
+}
+
+// unheardOf tells that a peer that serves does not know of a unit.
+func unheardOf(peers []Unit, number int) bool {
+	return slices.ContainsFunc(peers, func(p Unit) bool {
+		_, known := p.Knows[number]
+		return p.Serves && !p.Lost && p.Knows != nil && !known
 	})
 }
 

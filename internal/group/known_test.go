@@ -19,19 +19,21 @@ func TestWhoDoesNotKnowOfAUnit(t *testing.T) {
 		want  []juju.Unit
 		all   bool
 	}{
-		"nobody, alone":                               {nil, nil, false},
-		"not who knows of it":                         {[]group.Unit{unit(0, true, false, group.Known{0: 1, 2: 3})}, nil, false},
-		"who does not":                                {[]group.Unit{unit(0, true, false, group.Known{0: 1})}, []juju.Unit{name(0)}, false},
-		"who knows of its life before":                {[]group.Unit{unit(0, true, false, group.Known{0: 1, 2: 2})}, []juju.Unit{name(0)}, false},
-		"who tells nothing of that":                   {[]group.Unit{unit(0, true, false, nil)}, []juju.Unit{name(0)}, false},
-		"who may begin at the same time":              {[]group.Unit{unit(0, false, false, group.Known{0: 0})}, []juju.Unit{name(0)}, false},
-		"not who has told nothing":                    {[]group.Unit{unit(0, false, false, nil)}, nil, false},
-		"not who is lost":                             {[]group.Unit{unit(0, true, true, group.Known{0: 1, 1: 1})}, nil, false},
-		"whom a peer knows and Juju not yet":          {[]group.Unit{unit(0, true, false, group.Known{0: 1, 1: 1, 2: 3})}, []juju.Unit{name(1)}, false},
-		"whom a peer knows and it read before":        {[]group.Unit{unit(0, true, false, group.Known{0: 1, 1: 1, 2: 3}), unit(1, false, false, nil)}, []juju.Unit{name(1)}, false},
-		"not a lost one that a peer knows":            {[]group.Unit{unit(0, true, false, group.Known{0: 1, 1: 1, 2: 3}), unit(1, true, true, nil)}, nil, false},
-		"not a number that is nobody's":               {[]group.Unit{unit(0, true, false, group.Known{0: 1, 9: 1, 2: 3})}, nil, true},
-		"all the same who serves nothing, as it read": {[]group.Unit{unit(0, true, false, group.Known{0: 1, 1: 1, 2: 3}), unit(1, false, false, nil)}, []juju.Unit{name(1)}, true},
+		"nobody, alone":                                          {nil, nil, false},
+		"not who knows of it":                                    {[]group.Unit{unit(0, true, false, group.Known{0: 1, 2: 3})}, nil, false},
+		"who does not":                                           {[]group.Unit{unit(0, true, false, group.Known{0: 1})}, []juju.Unit{name(0)}, false},
+		"who knows of its life before":                           {[]group.Unit{unit(0, true, false, group.Known{0: 1, 2: 2})}, []juju.Unit{name(0)}, false},
+		"who tells nothing of that":                              {[]group.Unit{unit(0, true, false, nil)}, []juju.Unit{name(0)}, false},
+		"who may begin at the same time":                         {[]group.Unit{unit(0, false, false, group.Known{0: 0})}, []juju.Unit{name(0)}, false},
+		"not who has told nothing":                               {[]group.Unit{unit(0, false, false, nil)}, nil, false},
+		"not who is lost":                                        {[]group.Unit{unit(0, true, true, group.Known{0: 1, 1: 1})}, nil, false},
+		"whom a peer knows and Juju not yet":                     {[]group.Unit{unit(0, true, false, group.Known{0: 1, 1: 1, 2: 3})}, []juju.Unit{name(1)}, false},
+		"whom a peer knows and it read before":                   {[]group.Unit{unit(0, true, false, group.Known{0: 1, 1: 1, 2: 3}), unit(1, false, false, nil)}, []juju.Unit{name(1)}, false},
+		"not a lost one that a peer knows":                       {[]group.Unit{unit(0, true, false, group.Known{0: 1, 1: 1, 2: 3}), unit(1, true, true, nil)}, nil, false},
+		"not a number that is nobody's":                          {[]group.Unit{unit(0, true, false, group.Known{0: 1, 1: 1, 9: 1, 2: 3}), unit(1, true, false, group.Known{0: 1, 1: 1, 2: 3})}, nil, true},
+		"whom all know that are listed, one of whom may be gone": {[]group.Unit{unit(0, true, false, group.Known{0: 1, 1: 1, 9: 1, 2: 3}), unit(1, true, false, group.Known{0: 1, 1: 1, 9: 1, 2: 3})}, []juju.Unit{name(9)}, true},
+		"whom the only one knows, who may be gone":               {[]group.Unit{unit(0, true, false, group.Known{0: 1, 9: 1, 2: 3})}, []juju.Unit{name(9)}, true},
+		"all the same who serves nothing, as it read":            {[]group.Unit{unit(0, true, false, group.Known{0: 1, 1: 1, 2: 3}), unit(1, false, false, nil)}, []juju.Unit{name(1)}, true},
 	} {
 		require.Equal(t, c.want, group.Unaware(name(2), group.Known{2: 3}, c.peers, c.all), claim)
 	}
