@@ -22,6 +22,15 @@ PACKAGES ?= ./...
 # Without --abbrev the length would depend on how many objects a clone has.
 VERSION := $(shell git describe --tags --always --dirty --abbrev=12 2>/dev/null || echo unknown)
 
+# What the charm is built with, since this Go has no known advisory that reaches it; where it
+# cannot be had, what is here.
+TOOLCHAIN := $(shell sed -n 's/^toolchain //p' go.mod)
+PINNED = $(if $(shell GOTOOLCHAIN=$(TOOLCHAIN) go version 2>/dev/null),GOTOOLCHAIN=$(TOOLCHAIN))
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
+# The database of govulncheck is a Go module, too: a later date, later reports.
+VULNDB := golang.org/x/vulndb@v0.0.0-20261105234957-e22db6528018
+CYCLONEDX := github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
+
 STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.7.0
 BUILD_FLAGS := -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION)"
 
@@ -50,9 +59,10 @@ SCENARIOS ?= $(CORE)
 .PHONY: charm
 charm: ## Pack keepalived_ARCH.charm (ARCH=arm64 ...; default this machine's, then also keepalived.charm)
 	@mkdir -p build/$(ARCH)
-	@CGO_ENABLED=0 GOFLAGS=-mod=readonly GOOS=linux GOARCH=$(patsubst ppc64el,ppc64le,$(ARCH)) GOAMD64=v1 GOARM64=v8.0 GOPPC64=power8 \
+	$(if $(PINNED),,@echo "$(TOOLCHAIN) cannot be had: built with $$(go env GOVERSION)")
+	@$(PINNED) CGO_ENABLED=0 GOFLAGS=-mod=readonly GOOS=linux GOARCH=$(patsubst ppc64el,ppc64le,$(ARCH)) GOAMD64=v1 GOARM64=v8.0 GOPPC64=power8 \
 		go build $(BUILD_FLAGS) -o build/$(ARCH)/keepalived-charm ./cmd/keepalived-charm
-	@go run ./cmd/charm-pack -arch $(ARCH) -binary build/$(ARCH)/keepalived-charm -version '$(VERSION)' -o keepalived_$(ARCH).charm
+	@$(PINNED) go run ./cmd/charm-pack -arch $(ARCH) -binary build/$(ARCH)/keepalived-charm -version '$(VERSION)' -o keepalived_$(ARCH).charm
 ifeq ($(ARCH),$(HOST_ARCH))
 	@install -m 644 keepalived_$(ARCH).charm keepalived.charm
 endif
@@ -61,8 +71,26 @@ endif
 charms: ## Pack the charm for every architecture
 	@for arch in $(ARCHS); do $(MAKE) charm ARCH=$$arch; done
 
+.PHONY: reproducible
+reproducible: ## Pack HEAD in two new clones, which must give the same bytes (CLEAN=1: compiled anew in each)
+	@tests/scripts/reproducible $(ARCH) $(CLEAN)
+
+.PHONY: release
+release: ## For a tag: archives of all architectures, SBOMs (CycloneDX) and checksums, to build/release
+	@[ -n "$(PINNED)" ] || { echo "release: $(TOOLCHAIN) cannot be had"; exit 1; }
+	@git describe --tags --exact-match >/dev/null && [ -z "$$(git status --porcelain)" ] || { echo "release: what is here is no tag, as it is"; exit 1; }
+	@$(MAKE) vuln
+	@$(MAKE) reproducible CLEAN=1
+	@$(MAKE) charms
+	@rm -rf build/release && mkdir -p build/release
+	@for arch in $(ARCHS); do \
+		cp keepalived_$$arch.charm build/release/; \
+		go run $(CYCLONEDX) bin -json -noserial -std -version '$(VERSION)' -output build/release/keepalived_$$arch.cdx.json build/$$arch/keepalived-charm; \
+	done
+	@cd build/release && sha256sum keepalived_* >SHA256SUMS && cat SHA256SUMS
+
 .PHONY: test
-test: deps keepaliveds unit lab-itself ## Unit, all scenarios on Debian 12, the most important on 13; installs what it needs (root)
+test: deps keepaliveds unit vuln reproducible lab-itself ## Unit, all scenarios on Debian 12, the most important on 13; installs what it needs (root)
 	@$(MAKE) lab-core BASE=bookworm SCENARIOS='Test.*' LABS=3 LAB_TIMEOUT=65m
 	@$(MAKE) lab-core BASE=trixie SCENARIOS='$(CORE)' LABS=3 LAB_TIMEOUT=25m
 
@@ -70,7 +98,7 @@ test: deps keepaliveds unit lab-itself ## Unit, all scenarios on Debian 12, the 
 unit unit-slow model: export WHOLE := 1
 
 .PHONY: unit
-unit: lint ## Fast checks without root: gofmt, vet, staticcheck, tests with -race, fuzz seeds, golden files
+unit: lint ## Fast checks without root: lint, tests with -race, fuzz seeds, golden files
 	@mkdir -p build
 	@{ go test -race -shuffle=on -count=1 -p 1 -v $(TIMED) && \
 		go test -race -shuffle=on -count=1 -v $$(go list ./... | grep -vxF "$$(go list $(TIMED) $(WALKING))") && \
@@ -78,6 +106,21 @@ unit: lint ## Fast checks without root: gofmt, vet, staticcheck, tests with -rac
 		>build/unit.log 2>&1 || { tests/scripts/failures build/unit.log; exit 1; }
 	@grep -E '^ok ' build/unit.log
 	$(call count,unit)
+
+.PHONY: integration
+integration: lab-test ## The same as lab-test
+
+.PHONY: format
+format: ## gofmt -w
+	@gofmt -w .
+
+.PHONY: vuln
+vuln: ## Known vulnerabilities that the charm's program reaches (govulncheck, its database from the module proxy)
+	@mkdir -p build
+	@GOBIN=$(CURDIR)/build go install $(GOVULNCHECK)
+	@cd tests && go build -o ../build/vuln ./cmd/vuln
+	@reports=$$(go mod download -json $(VULNDB) | sed -n 's/^\t"Dir": "\(.*\)",$$/\1/p')/data/osv; \
+		$(PINNED) build/vuln build/govulncheck "$$reports" ./cmd/keepalived-charm
 
 # Compiled at full speed: the tests are to be slow, not the compiler.
 .PHONY: unit-slow
