@@ -3,6 +3,7 @@ package charm_test
 import (
 	"maps"
 	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -25,15 +26,17 @@ func TestADeadUnitIsFoundByAnyAddressThatItTold(t *testing.T) {
 		change juju.Databag
 		silent []string
 		dead   bool
+		cut    bool // this machine from the network
 	}{
-		"one address":                       {juju.Databag{}, []string{"10.10.74.12"}, true},
-		"it answers":                        {juju.Databag{}, nil, false},
-		"none for unicast":                  {juju.Databag{"address": ""}, []string{"10.10.74.12"}, true},
-		"none for unicast, it answers":      {juju.Databag{"address": ""}, nil, false},
-		"one elsewhere":                     {juju.Databag{"address": "192.0.2.12"}, []string{"10.10.74.12"}, true},
-		"several, of which one answers":     {juju.Databag{"addresses": "10.10.74.12,10.10.74.112"}, []string{"10.10.74.12"}, false},
-		"several, of which all are silent":  {juju.Databag{"addresses": "10.10.74.12,10.10.74.112"}, []string{"10.10.74.12", "10.10.74.112"}, true},
-		"none on a segment of this machine": {juju.Databag{"address": "192.0.2.12", "addresses": "192.0.2.12"}, []string{"192.0.2.12"}, false},
+		"one address":                         {juju.Databag{}, []string{"10.10.74.12"}, true, false},
+		"it was this machine that is cut off": {juju.Databag{}, []string{"10.10.74.12"}, false, true},
+		"it answers":                          {juju.Databag{}, nil, false, false},
+		"none for unicast":                    {juju.Databag{"address": ""}, []string{"10.10.74.12"}, true, false},
+		"none for unicast, it answers":        {juju.Databag{"address": ""}, nil, false, false},
+		"one elsewhere":                       {juju.Databag{"address": "192.0.2.12"}, []string{"10.10.74.12"}, true, false},
+		"several, of which one answers":       {juju.Databag{"addresses": "10.10.74.12,10.10.74.112"}, []string{"10.10.74.12"}, false, false},
+		"several, of which all are silent":    {juju.Databag{"addresses": "10.10.74.12,10.10.74.112"}, []string{"10.10.74.12", "10.10.74.112"}, true, false},
+		"none on a segment of this machine":   {juju.Databag{"address": "192.0.2.12", "addresses": "192.0.2.12"}, []string{"192.0.2.12"}, false, false},
 	} {
 		t.Run(claim, func(t *testing.T) {
 			s := with(holder, func(s *charmtest.State) {
@@ -44,6 +47,8 @@ func TestADeadUnitIsFoundByAnyAddressThatItTold(t *testing.T) {
 				for _, a := range c.silent {
 					s.Host.Silent = append(s.Host.Silent, netip.MustParseAddr(a))
 				}
+				s.Host.Interfaces = slices.Clone(s.Host.Interfaces)
+				s.Host.Interfaces[1].Up = !c.cut
 			})
 			s = run(t, option(run(t, s, "cluster-relation-changed"), "router_id", 42), "config-changed", "cluster-relation-changed", "update-status")
 			require.Equal(t, !c.dead, s.Juju.Own("cluster:1")["next"] != "", s.Juju.Status.String())

@@ -63,10 +63,12 @@ func Probe(o facts.Observed) []netip.Addr {
 
 // near lists those of a peer's addresses that are on segments of this machine, where
 // silence says something: the one for unicast and all others that it told. A link-local
-// one may be on any.
+// one may be on any. Where this machine is cut off itself silence says nothing.
 func near(m facts.Machine, p Peer) []netip.Addr {
 	return slices.DeleteFunc(slices.Clone(p.own()), func(a netip.Addr) bool {
-		return !a.IsLinkLocalUnicast() && !slices.ContainsFunc(m.Interfaces, func(i facts.Interface) bool { return m.OnLink(i.Name, a) })
+		return !slices.ContainsFunc(m.Interfaces, func(i facts.Interface) bool {
+			return i.Up && i.Name != "lo" && (a.IsLinkLocalUnicast() || m.OnLink(i.Name, a))
+		})
 	})
 }
 
