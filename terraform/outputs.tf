@@ -25,6 +25,12 @@ output "provides" {
       endpoint   = "website"
       controller = null
     }
+    cos_agent = {
+      kind       = "endpoint"
+      name       = juju_application.keepalived.name
+      endpoint   = "cos-agent"
+      controller = null
+    }
   }
 }
 

@@ -35,7 +35,7 @@ func observe(ev juju.Event, j Model, m Machine) (facts.Observed, error) {
 		return obs, err
 	}
 	obs.Ingress, obs.Bound = network.Addresses(), network.Interfaces()
-	for _, name := range []string{endpoint.Website, endpoint.LoadBalancer, endpoint.Cluster} {
+	for _, name := range []string{endpoint.Website, endpoint.LoadBalancer, endpoint.CosAgent, endpoint.Cluster} {
 		relations, err := observeEndpoint(ev, j, name)
 		if err != nil {
 			return obs, err

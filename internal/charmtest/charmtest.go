@@ -110,6 +110,8 @@ func RunHook(t testing.TB, h Hook, in State) Out {
 		"JUJU_PRINCIPAL_UNIT": in.Juju.Principal.String(),
 		"JUJU_DEPARTING_UNIT": h.Departing.String(),
 		"JUJU_RELATION_ID":    string(h.relation(in.Juju)),
+		"JUJU_MODEL_NAME":     "prod",
+		"JUJU_MODEL_UUID":     "1a2b3c4d-0000-4000-8000-000000000000",
 	}
 	ev, err := juju.ParseEvent("dispatch", func(name string) string { return environment[name] }, endpoint.All())
 	if err != nil || ev.Kind == juju.Hook && ev.Hook == "" {

@@ -1,8 +1,10 @@
 package decide
 
 import (
+	"net/netip"
 	"slices"
 
+	"keepalived-charm/internal/cos"
 	"keepalived-charm/internal/facts"
 	"keepalived-charm/internal/healthcheck"
 )
@@ -51,4 +53,14 @@ func (d Desired) metrics(o facts.Observed) healthcheck.Metrics {
 		port = first
 	}
 	return healthcheck.Metrics{Port: port, Link: d.Speaks, Hook: d.Layout.HookFile()}
+}
+
+// observed is what a collector on the machine is told; empty while no metrics are served.
+func (d Desired) observed(o facts.Observed) string {
+	port := d.Watch.Metrics.Port
+	if port == 0 {
+		return ""
+	}
+	return cos.Config(cos.Topology{Model: o.Event.Model, ModelUUID: o.Event.ModelUUID, Application: d.Layout.Application},
+		netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(port)))
 }

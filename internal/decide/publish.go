@@ -155,6 +155,12 @@ func (d Desired) publish(o facts.Observed) {
 		service.Addresses = append(service.Addresses, v.Written)
 	}
 	for _, r := range o.Relations {
+		if r.Endpoint == endpoint.CosAgent {
+			if changes := endpoint.Changes(endpoint.Observed(d.observed(o)), r.Own); len(changes) > 0 {
+				d.Publish[r.ID] = changes
+			}
+			continue
+		}
 		want := clients(r, service)
 		if r.Endpoint == endpoint.Cluster {
 			want = d.member(o).Databag()

@@ -15,11 +15,12 @@ const (
 	LBSink       = "lb-sink"
 	Website      = "website"
 	LoadBalancer = "loadbalancer"
+	CosAgent     = "cos-agent"
 	Cluster      = "cluster"
 )
 
 // All lists the endpoints of metadata.yaml.
-func All() []string { return []string{JujuInfo, LBSink, Website, LoadBalancer, Cluster} }
+func All() []string { return []string{JujuInfo, LBSink, Website, LoadBalancer, CosAgent, Cluster} }
 
 // Service is what clients are told about the virtual IPs.
 type Service struct {
@@ -99,3 +100,7 @@ func Changes(want, have juju.Databag) juju.Databag {
 	}
 	return changes
 }
+
+// Observed is the databag of one unit on cos-agent (interface cos_agent); config is what
+// package cos makes, empty withdraws it.
+func Observed(config string) juju.Databag { return juju.Databag{"config": config} }

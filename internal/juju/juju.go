@@ -106,6 +106,8 @@ type Event struct {
 	Unit, Principal Unit
 	// Version is Juju's version, such as 3.5.4.
 	Version string
+	// Model and ModelUUID name the model that the unit is in.
+	Model, ModelUUID string
 	// Departing is the unit that leaves, in relation-departed.
 	Departing Unit
 }
@@ -121,7 +123,8 @@ func ParseEvent(argv0 string, getenv func(string) string, endpoints []string) (E
 		where = path.Join(path.Base(path.Dir(argv0)), path.Base(argv0))
 	}
 	dir, name := path.Split(path.Clean(where))
-	ev := Event{Name: name, Relation: RelationID(getenv("JUJU_RELATION_ID")), Version: getenv("JUJU_VERSION")}
+	ev := Event{Name: name, Relation: RelationID(getenv("JUJU_RELATION_ID")), Version: getenv("JUJU_VERSION"),
+		Model: getenv("JUJU_MODEL_NAME"), ModelUUID: getenv("JUJU_MODEL_UUID")}
 	switch path.Base(dir) {
 	case "actions":
 		ev.Kind = Action
