@@ -148,7 +148,7 @@ func TestAUnitThatDepartsChangesNothingWhateverItsCheckerConfigurationSays(t *te
 		"empty":   func(s *charmtest.State) { s.Host.Files[s.Layout().CheckerConfig()] = "" },
 		"later": func(s *charmtest.State) {
 			p := s.Layout().CheckerConfig()
-			s.Host.Files[p] = strings.Replace(s.Host.Files[p], `"version": 1`, `"version": 2`, 1)
+			s.Host.Files[p] = strings.Replace(s.Host.Files[p], `"version": 2`, `"version": 3`, 1)
 		},
 	} {
 		t.Run(claim, func(t *testing.T) {

@@ -55,7 +55,7 @@ func TestWhatTheRevisionBeforeLeftIsTakenOver(t *testing.T) {
 // left is a unit as a later revision of the charm leaves it: the formats of its record, of
 // its health checker's configuration and of the shared files are the next ones.
 func left(s charmtest.State) charmtest.State {
-	next := strings.NewReplacer(`"version": 1`, `"version": 2, "words": "unknown here"`, "# Format 2\n", "# Format 3\n")
+	next := strings.NewReplacer(`"version": 1`, `"version": 2, "words": "unknown here"`, `"version": 2`, `"version": 3, "words": "unknown here"`, "# Format 2\n", "# Format 3\n")
 	return with(s, func(s *charmtest.State) {
 		for path, text := range s.Host.Files {
 			s.Host.Files[path] = next.Replace(text)

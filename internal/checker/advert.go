@@ -3,6 +3,7 @@ package checker
 import (
 	"encoding/binary"
 	"net/netip"
+	"strings"
 	"time"
 	"unsafe"
 
@@ -17,6 +18,9 @@ type advert struct {
 	from     netip.Addr
 	id       vrrp.VirtualRouterID
 	priority vrrp.Priority
+	// version is that of VRRP, auth the fingerprint of the password (vrrp.Fingerprint).
+	version int
+	auth    string
 	// interval is what the sender says it keeps between two of them.
 	interval time.Duration
 	// addresses are what it advertises; link is the index of the interface that it came
@@ -33,8 +37,8 @@ func parseAdvert(packet []byte, six bool) (advert, bool) {
 	if len(packet) < 8 || packet[0]&0x0f != 1 || packet[1] == 0 {
 		return advert{}, false
 	}
-	a := advert{id: vrrp.VirtualRouterID(packet[1]), priority: vrrp.Priority(packet[2])}
-	switch packet[0] >> 4 {
+	a := advert{id: vrrp.VirtualRouterID(packet[1]), priority: vrrp.Priority(packet[2]), version: int(packet[0] >> 4)}
+	switch a.version {
 	case 2:
 		a.interval = time.Duration(packet[5]) * time.Second
 	case 3:
@@ -50,7 +54,27 @@ func parseAdvert(packet []byte, six bool) (advert, bool) {
 		address, _ := netip.AddrFromSlice(rest[:size])
 		a.addresses = append(a.addresses, address)
 	}
+	if a.version == 2 {
+		a.auth = authentication(packet)
+	}
 	return a, true
+}
+
+// otherAuth is no password's fingerprint.
+const otherAuth = "other"
+
+// authentication is what stands for the password of a packet of version 2 (RFC 2338 sections
+// 5.3.6 and 5.3.10); empty for a packet without.
+func authentication(packet []byte) string {
+	const none, password, size = 0, 1, 8
+	data := packet[min(len(packet), 8+4*int(packet[3])):]
+	switch {
+	case packet[4] == none:
+		return ""
+	case packet[4] == password && len(data) >= size:
+		return vrrp.Fingerprint(strings.TrimRight(string(data[:size]), "\x00"))
+	}
+	return otherAuth
 }
 
 // listener receives VRRP advertisements beside keepalived. It is a raw socket that

@@ -45,10 +45,15 @@ type course struct {
 	six, unicast bool
 	// addresses are those that advertisements of this group may carry.
 	addresses []netip.Addr
-	heard     hearing
-	holder    bool
-	moves     metrics.Moves
-	since     time.Time // it got the instance then; zero: before the checker started
+	// version and auth are those of the advertisements that keepalived takes; zero: of all.
+	version int
+	auth    string
+	heard   hearing
+	// refused is who sends what keepalived does not take.
+	refused hearing
+	holder  bool
+	moves   metrics.Moves
+	since   time.Time // it got the instance then; zero: before the checker started
 	// aside is what the unit stands aside for; empty while it takes part.
 	aside string
 	// begun tells that it is known how things stood when the checker started.
@@ -64,7 +69,7 @@ type course struct {
 func newChronicle(c healthcheck.Config) chronicle {
 	all := chronicle{near: nearby(c.Links)}
 	for _, i := range c.Instances {
-		all.instances = append(all.instances, course{name: i.Name, id: i.VirtualRouterID, addresses: i.Addresses,
+		all.instances = append(all.instances, course{name: i.Name, id: i.VirtualRouterID, addresses: i.Addresses, version: i.Version, auth: i.Auth,
 			six: len(i.Addresses) > 0 && i.Addresses[0].Is6(), unicast: i.Unicast})
 	}
 	return all
@@ -80,7 +85,7 @@ func (c *chronicle) take() []history.Entry {
 // hears tells whether anybody was heard since an instant.
 func (c *chronicle) hears(since time.Time) bool {
 	return slices.ContainsFunc(c.instances, func(k course) bool {
-		return slices.ContainsFunc(k.heard.senders, func(s sender) bool { return s.latest().After(since) })
+		return slices.ContainsFunc(slices.Concat(k.heard.senders, k.refused.senders), func(s sender) bool { return s.latest().After(since) })
 	})
 }
 
@@ -93,7 +98,7 @@ func (c *chronicle) pending() bool {
 func (c *chronicle) heard(now time.Time) []Heard {
 	var list []Heard
 	for _, k := range c.instances {
-		for _, s := range k.heard.senders {
+		for _, s := range slices.Concat(k.heard.senders, k.refused.senders) {
 			list = append(list, Heard{Instance: k.name, Address: s.address, Priority: int(s.priority),
 				Last: s.last.UTC().Truncate(time.Millisecond), Released: s.released.UTC().Truncate(time.Millisecond),
 				Foreign: s.foreign, Speaks: s.lately(now)})
@@ -108,7 +113,7 @@ func (c *chronicle) strangers(now time.Time) string {
 	var list []string
 	for _, k := range c.instances {
 		beside := k.holder || slices.ContainsFunc(k.heard.senders, func(s sender) bool { return !s.foreign && s.lately(now) })
-		for _, s := range k.heard.senders {
+		for _, s := range slices.Concat(k.heard.senders, k.refused.senders) {
 			if s.foreign && s.lately(now) {
 				list = append(list, fmt.Sprintf("%s %s %t", k.name, s.address, beside))
 			}
@@ -116,6 +121,12 @@ func (c *chronicle) strangers(now time.Time) string {
 	}
 	slices.Sort(list)
 	return strings.Join(list, ", ")
+}
+
+// takes tells whether keepalived takes an advertisement, by its version and password. A unit
+// that stands aside may do so until others have changed those: it takes all.
+func (k *course) takes(a advert) bool {
+	return k.version == 0 || k.aside != "" || a.version == k.version && a.auth == k.auth
 }
 
 // foreign tells an advertisement that no unit of this group sends: each advertises the
@@ -223,8 +234,13 @@ func (c *chronicle) advert(a advert, at time.Time) {
 		if k.id == 0 || k.id != a.id || k.six != a.from.Is6() || a.routed && !k.unicast || !c.near(a.link) {
 			continue // a virtual router of another family or segment
 		}
-		foreign := k.foreign(a)
-		k.heard.take(a, foreign, at)
+		if !k.takes(a) {
+			k.heard.forget(a.from)
+			k.refused.take(a, true, at)
+			continue
+		}
+		k.refused.forget(a.from)
+		k.heard.take(a, k.foreign(a), at)
 		if a.priority > 0 && !k.holder && k.due.IsZero() && k.other != a.from {
 			c.follow(k, a.from, at)
 		}

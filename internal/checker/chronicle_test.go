@@ -219,16 +219,20 @@ func TestAdvertisementsOfBothVersionsAreRead(t *testing.T) {
 		want   advert
 		ok     bool
 	}{
-		"version 3": {[]byte{0x31, 23, 254, 1, 0, 20, 0, 0, 10, 0, 0, 1}, advert{id: 23, priority: 254, interval: 200 * time.Millisecond,
+		"version 3": {[]byte{0x31, 23, 254, 1, 0, 20, 0, 0, 10, 0, 0, 1}, advert{id: 23, version: 3, priority: 254, interval: 200 * time.Millisecond,
 			addresses: []netip.Addr{netip.MustParseAddr("10.0.0.1")}}, true},
-		"one that ends amid its addresses": {[]byte{0x31, 23, 254, 2, 0, 20, 0, 0, 10, 0, 0, 1, 10}, advert{id: 23, priority: 254, interval: 200 * time.Millisecond,
+		"one that ends amid its addresses": {[]byte{0x31, 23, 254, 2, 0, 20, 0, 0, 10, 0, 0, 1, 10}, advert{id: 23, version: 3, priority: 254, interval: 200 * time.Millisecond,
 			addresses: []netip.Addr{netip.MustParseAddr("10.0.0.1")}}, true},
-		"12 bits of it":     {[]byte{0x31, 23, 0, 1, 0xff, 0xff, 0, 0}, advert{id: 23, interval: 40950 * time.Millisecond}, true},
-		"version 2":         {[]byte{0x21, 23, 101, 1, 0, 1, 0, 0}, advert{id: 23, priority: 101, interval: time.Second}, true},
-		"another type":      {[]byte{0x32, 23, 254, 1, 0, 20, 0, 0}, advert{}, false},
-		"another version":   {[]byte{0x41, 23, 254, 1, 0, 20, 0, 0}, advert{}, false},
-		"no virtual router": {[]byte{0x31, 0, 254, 1, 0, 20, 0, 0}, advert{}, false},
-		"too short":         {[]byte{0x31, 23, 254, 1, 0, 20, 0}, advert{}, false},
+		"12 bits of it": {[]byte{0x31, 23, 0, 1, 0xff, 0xff, 0, 0}, advert{id: 23, version: 3, interval: 40950 * time.Millisecond}, true},
+		"version 2":     {[]byte{0x21, 23, 101, 1, 0, 1, 0, 0}, advert{id: 23, version: 2, priority: 101, interval: time.Second}, true},
+		"version 2 with a password": {[]byte("\x21\x17\x65\x01\x01\x01\x00\x00\x0a\x00\x00\x01secret\x00\x00"), advert{id: 23, version: 2, auth: vrrp.Fingerprint("secret"), priority: 101, interval: time.Second,
+			addresses: []netip.Addr{netip.MustParseAddr("10.0.0.1")}}, true},
+		"version 2 with half a password":      {[]byte("\x21\x17\x65\x00\x01\x01\x00\x00secr"), advert{id: 23, version: 2, auth: otherAuth, priority: 101, interval: time.Second}, true},
+		"version 2 with an IPsec header (AH)": {[]byte("\x21\x17\x65\x00\x02\x01\x00\x00secret\x00\x00"), advert{id: 23, version: 2, auth: otherAuth, priority: 101, interval: time.Second}, true},
+		"another type":                        {[]byte{0x32, 23, 254, 1, 0, 20, 0, 0}, advert{}, false},
+		"another version":                     {[]byte{0x41, 23, 254, 1, 0, 20, 0, 0}, advert{}, false},
+		"no virtual router":                   {[]byte{0x31, 0, 254, 1, 0, 20, 0, 0}, advert{}, false},
+		"too short":                           {[]byte{0x31, 23, 254, 1, 0, 20, 0}, advert{}, false},
 	} {
 		a, ok := parseAdvert(c.packet, false)
 		require.Equal(t, c.ok, ok, claim)
@@ -245,4 +249,50 @@ func FuzzAdvertisements(f *testing.F) {
 			t.Errorf("%v", a)
 		}
 	})
+}
+
+// TestWhatKeepalivedDropsIsNotBelieved: an advertisement of another version, or with another
+// password, tells of a stranger and of nothing else. A unit that stands aside takes all: it
+// may do so until the others have changed over.
+func TestWhatKeepalivedDropsIsNotBelieved(t *testing.T) {
+	anchor := []netip.Addr{vrrp.Anchor(ours, false)}
+	mine := vrrp.Fingerprint("secret")
+	for claim, row := range map[string]struct {
+		version int
+		auth    string
+		sent    advert
+		aside   string
+		taken   bool
+	}{
+		"its version":                          {3, "", advert{version: 3}, "", true},
+		"another version":                      {3, "", advert{version: 2}, "", false},
+		"another version, by one aside":        {3, "", advert{version: 2}, "until others follow", true},
+		"its password":                         {2, mine, advert{version: 2, auth: mine}, "", true},
+		"another password":                     {2, mine, advert{version: 2, auth: vrrp.Fingerprint("other")}, "", false},
+		"another password, by one aside":       {2, mine, advert{version: 2, auth: vrrp.Fingerprint("other")}, "until others follow", true},
+		"no password":                          {2, mine, advert{version: 2}, "", false},
+		"a password where there is none":       {2, "", advert{version: 2, auth: mine}, "", false},
+		"another kind of authentication":       {2, mine, advert{version: 2, auth: otherAuth}, "", false},
+		"a configuration that says no version": {0, "", advert{version: 2, auth: mine}, "", true},
+	} {
+		s := newStage(t, false)
+		k := &s.c.instances[0]
+		k.version, k.auth, k.aside = row.version, row.auth, row.aside
+		a := row.sent
+		a.from, a.id, a.priority, a.interval, a.addresses = netip.MustParseAddr(one), ours, 254, 200*time.Millisecond, anchor
+		s.c.advert(a, s.now)
+		require.Equal(t, row.taken, k.heard.since(s.now.Add(-time.Second)), claim)
+		require.Equal(t, row.taken, k.other.IsValid(), claim)
+		require.Equal(t, row.taken, s.c.strangers(s.now) == "", claim)
+		require.Len(t, s.c.heard(s.now), 1, claim)
+		require.Equal(t, !row.taken, s.c.heard(s.now)[0].Foreign, claim)
+		s.holds(true)
+		entries := s.wait(2 * settleMove).c.take()
+		require.Equal(t, row.taken, entries[0].Peer != "", claim)
+		// One who changes over is one sender still.
+		k.version, k.auth = a.version, a.auth
+		s.c.advert(a, s.now)
+		require.Len(t, s.c.heard(s.now), 1, claim)
+		require.False(t, s.c.heard(s.now)[0].Foreign, claim)
+	}
 }

@@ -80,6 +80,11 @@ func (h *hearing) take(a advert, foreign bool, at time.Time) {
 	s.last, s.priority, s.interval, s.released = at, a.priority, a.interval, time.Time{}
 }
 
+// forget leaves a sender out.
+func (h *hearing) forget(address netip.Addr) {
+	h.senders = slices.DeleteFunc(h.senders, func(s sender) bool { return s.address == address })
+}
+
 // latest is when the sender was heard last.
 func (s sender) latest() time.Time {
 	if s.released.After(s.last) {

@@ -166,7 +166,7 @@ func TestAdvertisementsOverIPv6AreTakenWithTheirChecksum(t *testing.T) {
 	}
 	a, ok := hears(ours, vrrp.HopLimit, true)
 	require.True(t, ok)
-	require.Equal(t, advert{from: netip.IPv6Loopback(), id: ours, priority: 254, interval: 200 * time.Millisecond,
+	require.Equal(t, advert{from: netip.IPv6Loopback(), id: ours, priority: 254, version: 3, interval: 200 * time.Millisecond,
 		addresses: []netip.Addr{netip.MustParseAddr("fe80::112:23")}, link: 1}, a)
 	a, ok = hears(ours, vrrp.HopLimit-1, true)
 	require.True(t, ok)

@@ -51,7 +51,10 @@ func (d Desired) checker() healthcheck.Config {
 func (d Desired) checked(r Router, booted bool) healthcheck.Instance {
 	i := r.Instance
 	// The anchor tells who holds; the others are what a crashed daemon may leave.
-	h := healthcheck.Instance{Name: i.Name, TrackFile: i.TrackFile, VirtualRouterID: i.VirtualRouterID, Unicast: i.Mode == vrrp.Unicast, Interface: "lo", Addresses: []netip.Addr{i.Anchor}}
+	h := healthcheck.Instance{Name: i.Name, TrackFile: i.TrackFile, VirtualRouterID: i.VirtualRouterID, Version: i.Version, Unicast: i.Mode == vrrp.Unicast, Interface: "lo", Addresses: []netip.Addr{i.Anchor}}
+	if i.Version == 2 {
+		h.Auth = vrrp.Fingerprint(i.Password)
+	}
 	for _, a := range i.Addresses {
 		if a.Addr() == i.Anchor {
 			h.Interface = a.Interface

@@ -100,6 +100,11 @@ type Instance struct {
 	TrackFile string `json:"track_file"`
 	// VirtualRouterID is whose advertisements are listened for; zero: nobody's.
 	VirtualRouterID vrrp.VirtualRouterID `json:"virtual_router_id,omitempty"`
+	// Version is that of VRRP in the advertisements that keepalived takes, 2 or 3, and Auth
+	// the fingerprint of their password (vrrp.Fingerprint), empty without one. Version zero:
+	// all are taken.
+	Version int    `json:"vrrp_version,omitempty"`
+	Auth    string `json:"auth,omitempty"`
 	// Unicast tells that the peers' advertisements may come through routers; those of a
 	// multicast group never do (RFC 9568 section 5.1.1.3).
 	Unicast bool `json:"unicast,omitempty"`
@@ -250,6 +255,10 @@ func (i Instance) validate() error {
 		return fmt.Errorf("instance %q: track file %q is not an absolute path", i.Name, i.TrackFile)
 	case i.VirtualRouterID < 0 || i.VirtualRouterID > 255:
 		return fmt.Errorf("instance %q: virtual router ID %d is not within 1-255", i.Name, i.VirtualRouterID)
+	case i.Version != 0 && i.Version != 2 && i.Version != 3:
+		return fmt.Errorf("instance %q: there is no version %d of VRRP", i.Name, i.Version)
+	case i.Auth != "" && (i.Version != 2 || !plain.Word(i.Auth, 4, "") || len(i.Auth) != 4):
+		return fmt.Errorf("instance %q: %q is no fingerprint of a password of VRRP version 2", i.Name, i.Auth)
 	case !interfaceName(i.Interface):
 		return fmt.Errorf("instance %q: %q is not an interface name", i.Name, i.Interface)
 	case len(i.Addresses) == 0:

@@ -32,7 +32,7 @@ func sample() healthcheck.Config {
 }
 
 const sampleText = `{
-  "version": 1,
+  "version": 2,
   "application": "keepalived",
   "instances": [
     {
@@ -100,7 +100,10 @@ func TestEveryCheckTypeHasAValidForm(t *testing.T) {
 
 func TestParseNamesWhatIsWrong(t *testing.T) {
 	for _, c := range []struct{ old, text, message string }{
-		{`"version": 1`, `"version": 2, "colour": "red"`, `it is of version 2, this revision of the charm reads version 1`},
+		{`"version": 2`, `"version": 3, "colour": "red"`, `it is of version 3, this revision of the charm reads version 2`},
+		{`"interface": "eth0"`, `"interface": "eth0", "vrrp_version": 4`, `instance "VI_1": there is no version 4 of VRRP`},
+		{`"interface": "eth0"`, `"interface": "eth0", "vrrp_version": 3, "auth": "12ab"`, `instance "VI_1": "12ab" is no fingerprint of a password of VRRP version 2`},
+		{`"interface": "eth0"`, `"interface": "eth0", "vrrp_version": 2, "auth": "12a"`, `instance "VI_1": "12a" is no fingerprint of a password of VRRP version 2`},
 		{`"peers": true`, `"peer": true`, `json: unknown field "peer"`},
 		{"}\n", "} {}", "there is more than one JSON value"},
 		{`"keepalived",`, `"a b",`, `application "a b" is not a plain name`},
