@@ -18,10 +18,13 @@ const (
 	watchInterval = 250 * time.Millisecond
 	// watchTimeout is how long one look waits for an answer.
 	watchTimeout = 400 * time.Millisecond
-	// deadAfter is how long the virtual IP must have given no sign of life until the
-	// unit takes part again: longer than a failover among the others takes.
-	deadAfter = 2 * time.Second
 )
+
+// deadAfter is how long a virtual IP must have given no sign of life until the unit takes
+// part again.
+func deadAfter(i healthcheck.Instance) time.Duration {
+	return time.Duration(max(i.DeadAfter, healthcheck.DefaultDeadAfter))
+}
 
 // untilHook is what a unit stands aside for after a boot.
 const untilHook = "until a hook has run since the boot"
@@ -55,7 +58,7 @@ func (l *loop) standAside(ctx context.Context) {
 			if t.WatchLink != "" {
 				links = []string{t.WatchLink}
 			}
-			go awaitDeath(limited, watched, links, l.lookout.asker, i, l.lookout.dead)
+			go awaitDeath(limited, watched, links, deadAfter(t.Instance), l.lookout.asker, i, l.lookout.dead)
 		}
 	}
 	l.closeAsker()
@@ -84,7 +87,7 @@ func (l *loop) closeAsker() {
 func (l *loop) died(i int, now time.Time) {
 	l.hear(now)
 	m := &l.election.members[i]
-	if !m.out || l.chronicle.instances[i].heard.since(now.Add(-deadAfter)) {
+	if !m.out || l.chronicle.instances[i].heard.since(now.Add(-deadAfter(l.tracks[i].Instance))) {
 		return
 	}
 	l.lookout.watching[i]()
@@ -96,12 +99,12 @@ func (l *loop) died(i int, now time.Time) {
 }
 
 // awaitDeath looks at a virtual IP until ctx is done, and names its instance again and
-// again once it has been dead for deadAfter. A unit that waits for the others to change
+// again once it has been dead for so long. A unit that waits for the others to change
 // over must not be the reason that nobody takes the address over when their holder is
 // lost. Nor may it be the second one that has it: a machine that drops what comes to
 // the port is alive, and answers the question who has the address. While one of links is
 // down nobody can be seen.
-func awaitDeath(ctx context.Context, target netip.AddrPort, links []string, asker *asker, instance int, dead chan<- int) {
+func awaitDeath(ctx context.Context, target netip.AddrPort, links []string, after time.Duration, asker *asker, instance int, dead chan<- int) {
 	answered := time.Now()
 	ticks := time.NewTicker(watchInterval)
 	defer ticks.Stop()
@@ -114,7 +117,7 @@ func awaitDeath(ctx context.Context, target netip.AddrPort, links []string, aske
 		if at := asker.lastAnswer(target.Addr()); at.After(answered) {
 			answered = at
 		}
-		if time.Since(answered) >= deadAfter {
+		if time.Since(answered) >= after {
 			select {
 			case <-ctx.Done():
 			case dead <- instance:

@@ -86,7 +86,7 @@ func TestAHolderThatDropsWhatComesToThePortLives(t *testing.T) {
 			address := netip.PrefixFrom(a, a.BitLen()).String()
 			holder := otherMachine(t, p, address)
 			holder.drops()
-			time.Sleep(deadAfter + 1500*time.Millisecond)
+			time.Sleep(deadByDefault + 1500*time.Millisecond)
 			require.Equal(t, trackText(vrrp.StepAside), p.track(), "it answers who has the address")
 
 			lost := time.Now()
@@ -99,7 +99,7 @@ func TestAHolderThatDropsWhatComesToThePortLives(t *testing.T) {
 				return netlink.AddrDel(link, &netlink.Addr{IPNet: netlink.NewIPNet(a.AsSlice())})
 			})
 			p.becomes(healthyStandby)
-			require.Greater(t, time.Since(lost), deadAfter-2*watchTimeout, "not before it was silent for long enough")
+			require.Greater(t, time.Since(lost), deadByDefault-2*watchTimeout, "not before it was silent for long enough")
 		})
 	}
 }
@@ -156,7 +156,7 @@ func TestAnAddressOfThisMachinesOwnerIsNoSignOfLife(t *testing.T) {
 				return errors.Join(netlink.AddrAdd(lo, copied), netlink.LinkSetUp(lo))
 			})
 			holder := otherMachine(t, p, vip)
-			time.Sleep(deadAfter + 1500*time.Millisecond)
+			time.Sleep(deadByDefault + 1500*time.Millisecond)
 			require.Equal(t, trackText(vrrp.StepAside), p.track(), "another has it")
 			holder.inNamespace(func() error {
 				link, err := netlink.LinkByName("eth0")
@@ -180,7 +180,7 @@ func TestAUnitWithoutItsNetworkSeesNobodyDie(t *testing.T) {
 	c.Links, c.Instances[0].Watch, c.Instances[0].WatchLink = []string{"eth0", "eth1"}, "192.0.2.10:443", "eth0"
 	p := start(t, c)
 	p.becomes(vrrp.StepAside)
-	time.Sleep(deadAfter + time.Second)
+	time.Sleep(deadByDefault + time.Second)
 	require.Equal(t, trackText(vrrp.StepAside), p.track(), "there is no such interface yet")
 	holder := otherMachine(t, p, "192.0.2.10/32")
 	down := func(m *process) {
@@ -193,10 +193,10 @@ func TestAUnitWithoutItsNetworkSeesNobodyDie(t *testing.T) {
 		})
 	}
 	down(holder)
-	time.Sleep(deadAfter + time.Second)
+	time.Sleep(deadByDefault + time.Second)
 	require.Equal(t, trackText(vrrp.StepAside), p.track(), "it has no carrier")
 	holder.inNamespace(func() error { return wired("192.0.2.11/32") })
-	time.Sleep(deadAfter + time.Second)
+	time.Sleep(deadByDefault + time.Second)
 	require.Equal(t, trackText(vrrp.StepAside), p.track(), "somebody has it")
 	holder.inNamespace(func() error {
 		link, err := netlink.LinkByName("eth0")
@@ -218,7 +218,7 @@ func TestAHolderThatIsHeardLives(t *testing.T) {
 	p := start(t, c)
 	p.becomes(vrrp.StepAside)
 	holder := otherMachine(t, p).advertiser("192.0.2.1", vrrp.HopLimit)
-	for began := time.Now(); time.Since(began) < deadAfter+1500*time.Millisecond; time.Sleep(200 * time.Millisecond) {
+	for began := time.Now(); time.Since(began) < deadByDefault+1500*time.Millisecond; time.Sleep(200 * time.Millisecond) {
 		holder.says(254, 0)
 	}
 	require.Equal(t, trackText(vrrp.StepAside), p.track())

@@ -26,6 +26,8 @@ import (
 	"keepalived-charm/internal/vrrp"
 )
 
+const deadByDefault = time.Duration(healthcheck.DefaultDeadAfter)
+
 // process is a checker of its own.
 type process struct {
 	*exec.Cmd
@@ -494,7 +496,7 @@ func TestAfterABootAUnitStandsAsideWhileOthersServe(t *testing.T) {
 	p := start(t, booting(t))
 	p.becomes(vrrp.StepAside)
 	p.inNamespace(func() error { return up("lo") })
-	time.Sleep(deadAfter + 500*time.Millisecond)
+	time.Sleep(deadByDefault + 500*time.Millisecond)
 	require.Equal(t, trackText(vrrp.StepAside), p.track(), "somebody answers")
 	require.NoError(t, os.Remove(p.config.Booted))
 	require.NoError(t, p.Process.Signal(syscall.SIGTERM))
@@ -509,5 +511,5 @@ func TestAfterABootAUnitTakesPartWhenNobodyServes(t *testing.T) {
 	p := start(t, booting(t))
 	p.becomes(vrrp.StepAside)
 	p.becomes(healthyStandby)
-	require.GreaterOrEqual(t, time.Since(begun), deadAfter)
+	require.GreaterOrEqual(t, time.Since(begun), deadByDefault)
 }

@@ -92,7 +92,7 @@ func TestWhatKeepalivedDoesNotTakeIsNoSignOfLife(t *testing.T) {
 			p.becomes(vrrp.StepAside)
 			p.inNamespace(func() error { return up("lo") })
 			sender := otherMachine(t, p).advertiser("192.0.2.1", row.ttl)
-			for began := time.Now(); time.Since(began) < deadAfter+1500*time.Millisecond; time.Sleep(200 * time.Millisecond) {
+			for began := time.Now(); time.Since(began) < deadByDefault+1500*time.Millisecond; time.Sleep(200 * time.Millisecond) {
 				sender.says(254, row.wrong)
 			}
 			if row.aside {

@@ -3,6 +3,7 @@ package decide
 import (
 	"net/netip"
 	"slices"
+	"time"
 
 	"keepalived-charm/internal/facts"
 	"keepalived-charm/internal/group"
@@ -69,6 +70,10 @@ func (d Desired) checked(r Router, booted bool) healthcheck.Instance {
 	if len(r.VirtualIPs) > 0 && (h.Aside != "" || booted) {
 		h.Watch = netip.AddrPortFrom(r.VirtualIPs[0].Addr(), uint16(d.Options.Port)).String()
 		h.WatchLink = d.chosenFor[r.VirtualIPs[0].Addr()]
+		// RFC 9568 section 6.1: a failover takes three intervals and less than a fourth.
+		if slow := healthcheck.Duration(4*max(r.Run.Interval, r.Wanted.Interval) + time.Second); slow > healthcheck.DefaultDeadAfter {
+			h.DeadAfter = slow
+		}
 	}
 	return h
 }
@@ -86,10 +91,10 @@ func (d Desired) Obeys(m facts.Machine) (step.File, bool) {
 	c.Booted = d.Watch.Booted
 	for n := range c.Instances {
 		one := &c.Instances[n]
-		one.Aside, one.Watch, one.WatchLink = paused, "", ""
+		one.Aside, one.Watch, one.WatchLink, one.DeadAfter = paused, "", "", 0
 		for _, i := range d.Watch.Instances {
 			if i.Name == one.Name {
-				one.Aside, one.Watch, one.WatchLink = i.Aside, i.Watch, i.WatchLink
+				one.Aside, one.Watch, one.WatchLink, one.DeadAfter = i.Aside, i.Watch, i.WatchLink, i.DeadAfter
 			}
 		}
 	}
@@ -133,7 +138,7 @@ func (d Desired) Silences(m facts.Machine) (begins, ends bool, between step.File
 		case now.Aside != "" && was.Instances[n].Aside == "":
 			begins = true
 			one := &was.Instances[n]
-			one.Aside, one.Watch, one.WatchLink = now.Aside, now.Watch, now.WatchLink
+			one.Aside, one.Watch, one.WatchLink, one.DeadAfter = now.Aside, now.Watch, now.WatchLink, now.DeadAfter
 		case now.Aside == "" && was.Instances[n].Aside != "":
 			ends = true
 		}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -16,6 +17,7 @@ import (
 	"keepalived-charm/internal/endpoint"
 	"keepalived-charm/internal/facts"
 	"keepalived-charm/internal/group"
+	"keepalived-charm/internal/healthcheck"
 	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/keepalived"
 	"keepalived-charm/internal/vrrp"
@@ -127,6 +129,11 @@ func TestWhoCannotFollowYetStandsAside(t *testing.T) {
 	}
 	require.Equal(t, []vrrp.VirtualRouterID{23, 24}, ids)
 	require.Equal(t, group.Agreed, d.Routers[0].Aside)
+	require.Zero(t, d.Watch.Instances[0].DeadAfter)
+	o.Options.Raw["advert_interval"] = 1
+	d, err = decidetest.Desire(o)
+	require.NoError(t, err)
+	require.Equal(t, healthcheck.Duration(5*time.Second), d.Watch.Instances[0].DeadAfter, "a failover of those that advertise each second is over then")
 }
 
 // running is what a peer tells of a router.

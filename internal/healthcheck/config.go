@@ -125,7 +125,14 @@ type Instance struct {
 	// WatchLink is the interface where Watch is; while it is down nobody can be seen there.
 	// Empty: any of Links.
 	WatchLink string `json:"watch_link,omitempty"`
+	// DeadAfter is how long Watch must have given no sign of life, longer than a failover
+	// among the others takes; DefaultDeadAfter at least.
+	DeadAfter Duration `json:"dead_after,omitempty"`
 }
+
+// DefaultDeadAfter is how long a virtual IP must have given no sign of life, at least, until a
+// unit that stands aside takes part again.
+const DefaultDeadAfter = Duration(2 * time.Second)
 
 // Duration is a time.Duration that is written as text, such as "1s" or "150ms".
 type Duration time.Duration
@@ -266,6 +273,9 @@ func (i Instance) validate() error {
 	}
 	if _, err := netip.ParseAddrPort(i.Watch); i.Watch != "" && err != nil {
 		return fmt.Errorf("instance %q: watch %q is not ADDRESS:PORT", i.Name, i.Watch)
+	}
+	if i.DeadAfter < 0 {
+		return fmt.Errorf("instance %q: a virtual IP cannot be dead after %v", i.Name, time.Duration(i.DeadAfter))
 	}
 	if i.WatchLink != "" && !interfaceName(i.WatchLink) {
 		return fmt.Errorf("instance %q: %q is not an interface name", i.Name, i.WatchLink)
