@@ -25,6 +25,7 @@ func TestStatusFollows(t *testing.T) {
 	d.timed = true
 	d.firstConfiguration(t)
 	d.moves(t)
+	d.metrics(t)
 	d.strangers(t)
 	d.linkFaults(t)
 	d.controllerAway(t)
