@@ -13,6 +13,12 @@ output "application" {
 output "provides" {
   description = "Endpoints that the charm provides, for juju_integration."
   value = {
+    ha = {
+      kind       = "endpoint"
+      name       = juju_application.keepalived.name
+      endpoint   = "ha"
+      controller = null
+    }
     loadbalancer = {
       kind       = "endpoint"
       name       = juju_application.keepalived.name

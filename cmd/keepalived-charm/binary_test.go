@@ -145,7 +145,7 @@ const peers = 3
 // network, of three endpoints the relations and what the unit itself publishes there (Juju
 // changes that, too), who its peers are, and the status (Juju sets that, too).
 const (
-	mostPrograms = 11
+	mostPrograms = 12
 	mostBare     = 25
 	mostFaults   = 850
 )
@@ -256,6 +256,7 @@ func (s stage) model() {
 		"network-get":                `{"bind-addresses":[{"mac-address":"00:16:3e:00:00:01","interface-name":"eth0","addresses":[{"hostname":"","value":"10.10.74.11","cidr":"10.10.74.0/24"}]}],"egress-subnets":["10.10.74.11/32"],"ingress-addresses":["10.10.74.11"]}`,
 		"status-get":                 `{"message":"","status":"unknown","status-data":{}}`,
 		"relation-ids-website":       `["website:3"]`,
+		"relation-ids-ha":            "[]",
 		"relation-ids-loadbalancer":  `["loadbalancer:4"]`,
 		"relation-ids-cos-agent":     `[]`,
 		"relation-ids-cluster":       `["cluster:1"]`,
@@ -332,7 +333,7 @@ func TestTheBinaryAsACharm(t *testing.T) {
 	needs.Root(t)
 	s := newStage(t)
 	first := s.run("/charm/dispatch", "config-changed")
-	assert.LessOrEqual(t, first.hookTools(), 16+peers, "%s", strings.Join(first.calls, "\n"))
+	assert.LessOrEqual(t, first.hookTools(), 17+peers, "%s", strings.Join(first.calls, "\n"))
 	assert.Contains(t, s.text("etc/keepalived/charm.d/keepalived.conf"), "10.10.74.250/32")
 	assert.Contains(t, s.text("fake/bag-website:3-keepalived-0"), `"private-address":"10.10.74.250"`)
 	assert.Contains(t, s.text("fake/bag-loadbalancer:4-keepalived-0"), `"public-address":"10.10.74.250"`)

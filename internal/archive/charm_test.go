@@ -41,6 +41,7 @@ func TestTheEndpointsAreThoseOfThePythonCharmAndThePeers(t *testing.T) {
 	}
 	require.Equal(t, map[string]string{
 		"juju-info":    "requirer juju-info container",
+		"ha":           "provider hacluster container",
 		"lb-sink":      "requirer http global",
 		"loadbalancer": "provider public-address global",
 		"website":      "provider http global",

@@ -33,7 +33,7 @@ type Model interface {
 	RemoteUnits(juju.RelationID) ([]juju.Unit, error)
 	Databag(juju.RelationID, juju.Unit) (juju.Databag, error)
 	Network(endpoint string) (juju.Network, error)
-	PlannedUnits(endpoint, application string) (int, error)
+	PlannedUnits(endpoints []string, application string) (int, error)
 	Secret(uri string) (map[string]string, error)
 	Publish(juju.RelationID, juju.Databag) error
 	Status() (juju.Status, error)
@@ -67,6 +67,9 @@ type Machine interface {
 	// Unreachable returns those of the peers' addresses at which nothing answers but a
 	// proxy, which has none of the link-layer addresses told for them.
 	Unreachable(addresses []netip.Addr, macs map[netip.Addr][]string) ([]netip.Addr, error)
+	// CharmOf returns the name of the charm that a unit on this machine has; empty where that
+	// cannot be told.
+	CharmOf(juju.Unit) string
 	// Look listens and asks on the segments that the question names.
 	Look(conflict.Question) (conflict.Look, error)
 	// Remind leaves word that Juju is to run Refresh once the hook has ended.
@@ -274,6 +277,7 @@ func reach(obs facts.Observed, j Model, m Machine) (outcome, error) {
 		return outcome{shown: show.Shown(want, obs), does: show.Status(want, obs.Machine), again: obs.Machine.NotifierActive, found: show.Found(want, obs)}, nil
 	}
 	want.TellVerdict(obs)
+	want.TellClustered(obs)
 	if err := publish(want.Publish, obs, j); err != nil {
 		return outcome{}, err
 	}

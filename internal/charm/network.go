@@ -63,7 +63,7 @@ func look(obs *facts.Observed, q conflict.Question, j Model, m Machine) error {
 	}
 	obs.Look = &l
 	if obs.Planned == 0 && len(l.Heard)+len(l.Answers) > 0 {
-		obs.Planned, err = j.PlannedUnits(endpoint.JujuInfo, obs.Event.Principal.Application)
+		obs.Planned, err = j.PlannedUnits(endpoint.Principal(), obs.Event.Principal.Application)
 	}
 	return err
 }

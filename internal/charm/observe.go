@@ -1,12 +1,15 @@
 package charm
 
 import (
+	"slices"
+
 	"github.com/juju/charm/v12/hooks"
 
 	"keepalived-charm/internal/config"
 	"keepalived-charm/internal/decide"
 	"keepalived-charm/internal/endpoint"
 	"keepalived-charm/internal/facts"
+	"keepalived-charm/internal/hacluster"
 	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/layout"
 	"keepalived-charm/internal/status"
@@ -35,13 +38,19 @@ func observe(ev juju.Event, j Model, m Machine) (facts.Observed, error) {
 		return obs, err
 	}
 	obs.Ingress, obs.Bound = network.Addresses(), network.Interfaces()
-	for _, name := range []string{endpoint.Website, endpoint.LoadBalancer, endpoint.CosAgent, endpoint.Cluster} {
-		relations, err := observeEndpoint(ev, j, name)
+	for _, name := range []string{endpoint.Website, endpoint.LoadBalancer, endpoint.CosAgent, endpoint.Cluster, endpoint.HA} {
+		relations, err := observeEndpoint(ev, j, m, name)
 		if err != nil {
 			return obs, err
 		}
 		obs.Relations = append(obs.Relations, relations...)
 	}
+	if obs.LeavesPrincipal() {
+		if obs.Attached, err = attached(ev, j); err != nil {
+			return obs, err
+		}
+	}
+	obs = decide.Asked(obs)
 	return obs, complete(&obs, j, m)
 }
 
@@ -57,7 +66,7 @@ func complete(obs *facts.Observed, j Model, m Machine) error {
 	}
 	var err error
 	if decide.NeedsPlanned(*obs) {
-		if obs.Planned, err = j.PlannedUnits(endpoint.JujuInfo, obs.Event.Principal.Application); err != nil {
+		if obs.Planned, err = j.PlannedUnits(endpoint.Principal(), obs.Event.Principal.Application); err != nil {
 			return err
 		}
 	}
@@ -132,7 +141,7 @@ func observeOwn(ev juju.Event, j Model, name string, id juju.RelationID) (facts.
 	return r, err
 }
 
-func observeEndpoint(ev juju.Event, j Model, name string) ([]facts.Relation, error) {
+func observeEndpoint(ev juju.Event, j Model, m Machine, name string) ([]facts.Relation, error) {
 	ids, err := j.Relations(name)
 	if err != nil {
 		return nil, err
@@ -146,16 +155,59 @@ func observeEndpoint(ev juju.Event, j Model, name string) ([]facts.Relation, err
 		if err != nil {
 			return nil, err
 		}
-		if name == endpoint.Cluster {
-			if r.Members, err = observeUnits(ev, j, id); err != nil {
-				return nil, err
-			}
-		} else {
+		switch name {
+		case endpoint.Cluster:
+			r.Members, err = observeUnits(ev, j, id)
+		case endpoint.HA:
+			r.Request, err = observeRequest(ev, j, m, id)
+		default:
 			r.Service = facts.ReadService(r.Own)
+		}
+		if err != nil {
+			return nil, err
 		}
 		relations = append(relations, r)
 	}
 	return relations, nil
+}
+
+// observeRequest reads what the principal unit asks for: nothing before it has joined. The
+// result is nil once it leaves.
+func observeRequest(ev juju.Event, j Model, m Machine, id juju.RelationID) (*hacluster.Request, error) {
+	if ev.Hook == hooks.RelationDeparted && ev.Relation == id {
+		return nil, nil
+	}
+	units, err := j.RemoteUnits(id)
+	if err != nil || !slices.Contains(units, ev.Principal) {
+		return &hacluster.Request{}, err
+	}
+	bag, err := j.Databag(id, ev.Principal)
+	if err != nil {
+		return nil, err
+	}
+	r := hacluster.ReadFrom(m.CharmOf(ev.Principal), bag)
+	return &r, nil
+}
+
+// attached tells whether the unit has another relation to its principal unit than the one that
+// a hook takes away.
+func attached(ev juju.Event, j Model) (bool, error) {
+	for _, name := range endpoint.Principal() {
+		ids, err := j.Relations(name)
+		if err != nil {
+			return false, err
+		}
+		for _, id := range ids {
+			if id == ev.Relation {
+				continue
+			}
+			units, err := j.RemoteUnits(id)
+			if err != nil || slices.Contains(units, ev.Principal) {
+				return err == nil, err
+			}
+		}
+	}
+	return false, nil
 }
 
 func observeUnits(ev juju.Event, j Model, id juju.RelationID) (map[juju.Unit]facts.Member, error) {

@@ -16,6 +16,7 @@ import (
 	"keepalived-charm/internal/facts"
 	"keepalived-charm/internal/healthcheck"
 	"keepalived-charm/internal/history"
+	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/layout"
 	"keepalived-charm/internal/metrics"
 	"keepalived-charm/internal/status"
@@ -109,6 +110,8 @@ func (m *machine) Check(layout.Layout) (checker.Once, error) { return m.host.Onc
 func (m *machine) History(layout.Layout) ([]history.Entry, error) {
 	return slices.Clone(m.host.Journal), nil
 }
+
+func (m *machine) CharmOf(juju.Unit) string { return m.host.Principal }
 
 func (m *machine) Unreachable(asked []netip.Addr, macs map[netip.Addr][]string) ([]netip.Addr, error) {
 	if m.life.dead {

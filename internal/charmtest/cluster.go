@@ -291,7 +291,7 @@ func (c *Cluster) begin(n *Node) {
 	in.Juju.Relations[endpoint.Cluster] = map[juju.RelationID]map[juju.Unit]juju.Databag{peers: bags}
 	h := &running{}
 	name, _, _ := strings.Cut(n.Pending[0], " ")
-	hook := Hook{Name: name, Departing: departing}
+	hook := Hook{Name: name, Departing: departing, Relation: n.detach(&in, name)}
 	h.resume, h.stop = iter.Pull(func(yield func(struct{}) bool) {
 		hook.Between = func(s *State) bool {
 			n.State = s

@@ -188,15 +188,16 @@ func (v *voice) beats(other *voice) bool {
 	return other.node.address().Less(v.node.address())
 }
 
-// vips are the virtual IPs that the option names.
+// vips are the virtual IPs that the option names, and those that are asked for.
 func (c *Cluster) vips() []netip.Addr {
-	var list []netip.Addr
+	list := c.asked()
 	for _, word := range listed(c.Options["virtual_ip"]) {
 		if a, err := netip.ParseAddr(word); err == nil {
 			list = append(list, a)
 		}
 	}
-	return list
+	slices.SortFunc(list, netip.Addr.Compare)
+	return slices.Compact(list)
 }
 
 // Holders returns the units whose machines answer at a virtual IP.

@@ -76,6 +76,8 @@ type Host struct {
 	OwnerGone bool
 	// PythonUnit is another unit on the machine, of the Python charm.
 	PythonUnit juju.Unit
+	// Principal is the charm of the principal unit; empty where that cannot be told.
+	Principal string
 	// Leftovers tells that the Python charm left something in the charm's directory.
 	Leftovers bool
 	// Charm is the content of the charm's own binary.

@@ -240,7 +240,7 @@ func values(addresses []string) []map[string]string {
 	return list
 }
 
-func (m *model) PlannedUnits(_, _ string) (n int, err error) {
+func (m *model) PlannedUnits([]string, string) (n int, err error) {
 	err = m.life.call(func() error {
 		n = m.state.Planned
 		for _, bags := range m.state.Relations["cluster"] {

@@ -5,7 +5,9 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -67,12 +69,18 @@ type VirtualIP struct {
 // Invalid is an option whose value cannot be used; the operator must act.
 type Invalid struct {
 	Option, Value string
+	// Asker is the unit that asks for the value, in the place of the option; empty for the
+	// operator.
+	Asker string
 	// Must completes the sentence "must be ...".
 	Must string
 }
 
 // Error names option, value and allowed range in one sentence.
 func (e *Invalid) Error() string {
+	if e.Asker != "" {
+		return fmt.Sprintf("%s asks for virtual IP %s, must be %s", e.Asker, quote(e.Value), e.Must)
+	}
 	return fmt.Sprintf("option %s is %s, must be %s", e.Option, quote(e.Value), e.Must)
 }
 
@@ -96,7 +104,7 @@ type option struct {
 // The order is the order in which faults are reported.
 func table() []option {
 	return []option{
-		{"virtual_ip", "", text((*Options).setVirtualIPs)},
+		{optionVIPs, "", text((*Options).setVirtualIPs)},
 		{"vip_hostname", "", text((*Options).setHostname)},
 		{"port", 443, whole(1, 65535, func(o *Options, n int) { o.Port = n })},
 		{"router_id", 23, whole(1, 255, func(o *Options, n int) { o.VirtualRouterID = vrrp.VirtualRouterID(n) })},
@@ -176,6 +184,34 @@ type Given struct {
 	Fault   error
 	// Usable are those that can be used by themselves; the others have their zero value.
 	Usable Options
+	// Asker is the unit that asks for the virtual IPs; empty where they are the option's.
+	Asker string
+}
+
+// optionVIPs is the option that a principal unit may stand in for.
+const optionVIPs = "virtual_ip"
+
+// Asked are options with those in the place of the operator's that a unit asks for.
+func Asked(raw map[string]any, asker string, asks map[string]any) Given {
+	raw = Effective(raw)
+	maps.Copy(raw, asks)
+	g := Read(raw)
+	g.Asker = asker
+	if wrong, ok := g.Fault.(*Invalid); ok && wrong.Option == optionVIPs {
+		wrong.Asker = asker
+	}
+	return g
+}
+
+// WrongVirtualIPs is the refusal of the virtual IPs.
+func (g Given) WrongVirtualIPs(must string) *Invalid {
+	return &Invalid{Option: optionVIPs, Value: g.Written(optionVIPs), Asker: g.Asker, Must: must}
+}
+
+// Standard tells whether none of some options was set to another value than its default.
+func Standard(raw map[string]any, names ...string) bool {
+	all, standard := Effective(raw), Defaults()
+	return !slices.ContainsFunc(names, func(name string) bool { return fmt.Sprint(all[name]) != fmt.Sprint(standard[name]) })
 }
 
 // Read types and bounds options.

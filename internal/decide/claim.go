@@ -103,8 +103,7 @@ func (d *Desired) claimAddress(o facts.Observed, v netip.Addr, p vrrp.Parameters
 	}
 	for _, other := range o.Machine.Others {
 		if why == nil && slices.ContainsFunc(other.Instances, func(c keepalived.Instance) bool { return slices.Contains(c.Addresses, v) }) {
-			why = &config.Invalid{Option: "virtual_ip", Value: o.Options.Written("virtual_ip"),
-				Must: "a free address, " + v.String() + " belongs to " + other.Owner}
+			why = o.Options.WrongVirtualIPs("a free address, " + v.String() + " belongs to " + other.Owner)
 		}
 	}
 	return name, d.weigh(Claim{Address: v, Interface: name, Held: placed && place.Interface == name, Asks: !d.floating[v], Refusal: why})

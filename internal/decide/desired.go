@@ -137,6 +137,9 @@ type Desired struct {
 	floating map[netip.Addr]bool
 	// Intruded are settings of the machine's owner that break virtual IPs.
 	Intruded []Intrusion
+	// Lacks is why the unit has nothing to serve; nil where it is for want of option
+	// virtual_ip.
+	Lacks error
 	// Owner is the other unit of the application that serves on this machine; zero: none.
 	// Beside is this unit's principal then.
 	Owner, Beside juju.Unit
@@ -188,7 +191,7 @@ func Decide(o facts.Observed) (Desired, error) {
 		d.Options.VirtualIPs = nil // which that unit serves
 	}
 	if len(d.Options.VirtualIPs) == 0 {
-		d.Mode = Idle
+		d.Mode, d.Lacks = Idle, o.Lacks
 		d.knows, _ = acquainted(o, d.Peers, false)
 	} else {
 		if err := d.claimPassword(o); err != nil {
@@ -216,8 +219,7 @@ func Decide(o facts.Observed) (Desired, error) {
 // address away from its owner. What a peer says of its own addresses is told (alsoOwn);
 // when it answers there as well, a look at the network refuses.
 func taken(o facts.Observed, v netip.Addr, unit string) error {
-	return &config.Invalid{Option: "virtual_ip", Value: o.Options.Written("virtual_ip"),
-		Must: "a free address, " + v.String() + " is the own address of " + unit}
+	return o.Options.WrongVirtualIPs("a free address, " + v.String() + " is the own address of " + unit)
 }
 
 // LooksAgain tells that this unit has to look again soon: a peer was seen to hold

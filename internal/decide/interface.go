@@ -27,8 +27,7 @@ func (d Desired) interfaceFor(o facts.Observed, v netip.Addr, p vrrp.Parameters)
 		}
 		for _, p := range i.Addresses {
 			if why := config.NoHost(netip.PrefixFrom(v, p.Bits())); i.Name == name && why != "" && p.Contains(v) {
-				return name, &config.Invalid{Option: "virtual_ip", Value: o.Options.Written("virtual_ip"),
-					Must: "a free host address, " + v.String() + " is " + why}
+				return name, o.Options.WrongVirtualIPs("a free host address, " + v.String() + " is " + why)
 			}
 		}
 	}

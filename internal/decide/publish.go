@@ -99,7 +99,7 @@ func (d Desired) unheard(r Router) bool {
 // Tell is what a unit that can decide nothing, or not have what it decided, tells the clients
 // that it has told nothing yet: what it serves. What the options do not say of it is as others
 // were told. Those that it has told before get a virtual IP back where Juju put the unit's own
-// address.
+// address. A principal unit that asks for something else is no longer told that it has it.
 func Tell(o facts.Observed) map[juju.RelationID]juju.Databag {
 	options, served := o.Options.Usable, o.Machine.Served
 	service := endpoint.Service{Hostname: options.Hostname, Port: options.Port}
@@ -121,7 +121,7 @@ func Tell(o facts.Observed) map[juju.RelationID]juju.Databag {
 		}
 	}
 	service.Port = cmp.Or(service.Port, served.Port)
-	tell := map[juju.RelationID]juju.Databag{}
+	tell := clustered(o, served.Addresses, false)
 	if _, taken := o.Owner(); taken || len(service.Addresses) == 0 || service.Port == 0 {
 		return tell
 	}

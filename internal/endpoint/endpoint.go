@@ -12,6 +12,7 @@ import (
 // The endpoints of metadata.yaml.
 const (
 	JujuInfo     = "juju-info"
+	HA           = "ha"
 	LBSink       = "lb-sink"
 	Website      = "website"
 	LoadBalancer = "loadbalancer"
@@ -20,7 +21,11 @@ const (
 )
 
 // All lists the endpoints of metadata.yaml.
-func All() []string { return []string{JujuInfo, LBSink, Website, LoadBalancer, CosAgent, Cluster} }
+func All() []string { return []string{JujuInfo, HA, LBSink, Website, LoadBalancer, CosAgent, Cluster} }
+
+// Principal lists those of the relations to the principal unit: each brings the unit, and the
+// unit goes with the last one.
+func Principal() []string { return []string{JujuInfo, HA} }
 
 // Service is what clients are told about the virtual IPs.
 type Service struct {

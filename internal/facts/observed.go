@@ -10,6 +10,7 @@ import (
 	"keepalived-charm/internal/config"
 	"keepalived-charm/internal/conflict"
 	"keepalived-charm/internal/endpoint"
+	"keepalived-charm/internal/hacluster"
 	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/keepalived"
 	"keepalived-charm/internal/layout"
@@ -29,6 +30,12 @@ type Observed struct {
 	// Bound are the interfaces in the network space that endpoint cluster is bound
 	// to, in Juju's order; all of them when it is bound to none.
 	Bound []string
+	// Attached tells that the unit is related to its principal unit besides the relation
+	// that this hook is about; read only in hooks that take such a relation away.
+	Attached bool
+	// Lacks is why there is no virtual IP to serve, nil where it is for want of option
+	// virtual_ip: what a status says.
+	Lacks error
 	// Secret is the content of the secret that NeedsSecret names; empty when it
 	// cannot be read.
 	Secret map[string]string
@@ -55,6 +62,8 @@ type Relation struct {
 	Members map[juju.Unit]Member
 	// Service is what it told the clients of another relation.
 	Service Service
+	// Request is what the principal unit asks for on ha; nil where that unit leaves.
+	Request *hacluster.Request
 }
 
 // Machine is the state of the machine the unit lives on.

@@ -32,12 +32,13 @@ func pure() map[string][]string {
 		"internal/keepalived":  {"internal/vrrp", "templates"},
 		"internal/healthcheck": {"internal/plain", "internal/vrrp"},
 		"internal/conflict":    {"internal/vrrp"},
+		"internal/hacluster":   {"internal/healthcheck", "internal/juju", "internal/plain", "internal/vrrp"},
 		"internal/applied":     {"internal/keepalived", "internal/vrrp"},
 		"internal/layout":      {"internal/healthcheck"},
 		"internal/step":        {},
-		"internal/facts":       {"internal/applied", "internal/config", "internal/conflict", "internal/endpoint", "internal/group", "internal/healthcheck", "internal/juju", "internal/keepalived", "internal/layout", "internal/plain", "internal/step", "internal/vrrp"},
+		"internal/facts":       {"internal/applied", "internal/config", "internal/conflict", "internal/endpoint", "internal/group", "internal/hacluster", "internal/healthcheck", "internal/juju", "internal/keepalived", "internal/layout", "internal/plain", "internal/step", "internal/vrrp"},
 		"internal/status":      {"internal/config", "internal/juju", "internal/step"},
-		"internal/decide":      {"internal/applied", "internal/config", "internal/conflict", "internal/cos", "internal/endpoint", "internal/facts", "internal/group", "internal/healthcheck", "internal/juju", "internal/keepalived", "internal/layout", "internal/plain", "internal/status", "internal/step", "internal/vrrp"},
+		"internal/decide":      {"internal/applied", "internal/config", "internal/conflict", "internal/cos", "internal/endpoint", "internal/facts", "internal/group", "internal/hacluster", "internal/healthcheck", "internal/juju", "internal/keepalived", "internal/layout", "internal/plain", "internal/status", "internal/step", "internal/vrrp"},
 		"internal/render":      {"internal/applied", "internal/config", "internal/decide", "internal/facts", "internal/juju", "internal/keepalived", "internal/layout", "templates"},
 		"internal/plan":        {"internal/decide", "internal/facts", "internal/layout", "internal/status", "internal/step"},
 		"internal/show":        {"internal/conflict", "internal/decide", "internal/facts", "internal/group", "internal/healthcheck", "internal/juju", "internal/keepalived", "internal/metrics", "internal/status", "internal/vrrp"},
@@ -48,7 +49,7 @@ func pure() map[string][]string {
 // interfaces and io.EOF, crypto/x509 only ParseCertificate, sync only values worked out once.
 func allowed() []string {
 	return []string{
-		"bytes", "cmp", "crypto/sha256", "crypto/x509", "embed", "encoding/base64", "encoding/binary", "encoding/hex", "encoding/json", "encoding/pem", "errors", "fmt", "io", "maps", "math", "net/netip", "net/url", "path", "slices",
+		"bytes", "cmp", "crypto/sha256", "crypto/x509", "embed", "encoding/base64", "encoding/binary", "encoding/hex", "encoding/json", "encoding/pem", "errors", "fmt", "io", "maps", "math", "math/bits", "net/netip", "net/url", "path", "slices",
 		"strconv", "strings", "sync", "text/template", "time", "unicode", "unicode/utf8",
 		"github.com/juju/charm/v12/hooks",
 	}

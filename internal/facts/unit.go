@@ -12,6 +12,7 @@ import (
 	"keepalived-charm/internal/config"
 	"keepalived-charm/internal/endpoint"
 	"keepalived-charm/internal/group"
+	"keepalived-charm/internal/hacluster"
 	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/layout"
 )
@@ -174,6 +175,23 @@ func (o Observed) Leaving() bool {
 	return o.Departs() || breaks || !o.Related()
 }
 
+// LeavesPrincipal tells a hook that takes a relation to the principal unit away.
+func (o Observed) LeavesPrincipal() bool {
+	return (o.Event.Hook == hooks.RelationDeparted || o.Event.Hook == hooks.RelationBroken) && slices.Contains(endpoint.Principal(), o.Event.Endpoint)
+}
+
+// Request is what the principal unit asks for on ha; nil without such a relation. Of several
+// relations the first one that asks counts.
+func (o Observed) Request() *hacluster.Request {
+	var first *hacluster.Request
+	for _, r := range o.Relations {
+		if r.Request != nil && (first == nil || first.State == hacluster.Absent) {
+			first = r.Request
+		}
+	}
+	return first
+}
+
 // Departs tells a unit that is being taken out of its group, from the first hook that says
 // so. Juju lists its peer relation for as long as the group has one (3.5; runner/context/
 // contextfactory.go), with ever fewer units, also in hooks of other relations. It takes that
@@ -181,9 +199,9 @@ func (o Observed) Leaving() bool {
 func (o Observed) Departs() bool {
 	joins := o.Event.Hook == hooks.Install ||
 		o.Event.Endpoint == endpoint.Cluster && (o.Event.Hook == hooks.RelationCreated || o.Event.Hook == hooks.RelationJoined)
-	// The relation to the principal unit ends with the unit alone, and Juju may tell of that
-	// first: the others know by then, and no longer send their advertisements here.
-	now := o.Event.Hook == hooks.RelationDeparted && o.Event.Endpoint == endpoint.Cluster && o.Event.Departing == o.Event.Unit ||
-		(o.Event.Hook == hooks.RelationDeparted || o.Event.Hook == hooks.RelationBroken) && o.Event.Endpoint == endpoint.JujuInfo
+	// The last relation to the principal unit ends with the unit alone, and Juju may tell of
+	// that first: the others know by then, and no longer send their advertisements here.
+	self := o.Event.Hook == hooks.RelationDeparted && o.Event.Departing == o.Event.Unit
+	now := self && o.Event.Endpoint == endpoint.Cluster || o.LeavesPrincipal() && (self || !o.Attached)
 	return now || o.Machine.Departs && !joins
 }

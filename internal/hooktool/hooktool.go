@@ -190,23 +190,25 @@ func (Tools) Network(endpoint string) (juju.Network, error) {
 	return n, nil
 }
 
-// PlannedUnits returns how many units an application related on an endpoint has
+// PlannedUnits returns how many units an application related on some endpoint has
 // or is about to have (goal-state). A subordinate's own units are not in there:
 // Juju lists only those that share a principal unit.
-func (Tools) PlannedUnits(endpoint, application string) (int, error) {
+func (Tools) PlannedUnits(endpoints []string, application string) (int, error) {
 	var goal struct {
 		Relations map[string]map[string]any `json:"relations"`
 	}
 	if err := read(&goal, "goal-state"); err != nil {
 		return 0, fmt.Errorf("cannot read the goal state: %w", err)
 	}
-	count := 0
-	for name := range goal.Relations[endpoint] {
-		if u, err := juju.ParseUnit(name); err == nil && u.Application == application {
-			count++
+	units := map[juju.Unit]bool{}
+	for _, endpoint := range endpoints {
+		for name := range goal.Relations[endpoint] {
+			if u, err := juju.ParseUnit(name); err == nil && u.Application == application {
+				units[u] = true
+			}
 		}
 	}
-	return count, nil
+	return len(units), nil
 }
 
 // Status returns the unit's status as it is shown now; Juju sets it too.

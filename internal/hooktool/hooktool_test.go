@@ -144,6 +144,21 @@ func TestRemoteUnits(t *testing.T) {
 	require.ErrorContains(t, err, `cannot list units of relation cluster:1: cannot use "no unit" as a unit name`)
 }
 
+// TestPlannedUnitsOfSeveralEndpoints: an application that is related on two is counted once.
+func TestPlannedUnitsOfSeveralEndpoints(t *testing.T) {
+	for relations, want := range map[string]int{
+		`{"juju-info":{"haproxy/0":{},"haproxy/1":{},"haproxy":{}},"website":{"worker/0":{}}}`: 2,
+		`{"ha":{"haproxy/0":{},"haproxy/1":{},"other/2":{}}}`:                                  2,
+		`{"ha":{"haproxy/0":{}},"juju-info":{"haproxy/0":{},"haproxy/1":{}}}`:                  2,
+		`{}`: 0,
+	} {
+		one(t, "goal-state", answer{Out: `{"relations":` + relations + `}`})
+		n, err := hooktool.Tools{}.PlannedUnits([]string{"juju-info", "ha"}, "haproxy")
+		require.NoError(t, err)
+		assert.Equal(t, want, n, relations)
+	}
+}
+
 func TestDatabag(t *testing.T) {
 	calls := one(t, "relation-get", answer{Out: `{"ingress-address":"10.10.74.11","rank":"0"}`})
 	bag, err := hooktool.Tools{}.Databag("cluster:1", juju.Unit{Application: "keepalived", Number: 2})

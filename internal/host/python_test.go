@@ -86,3 +86,23 @@ func TestAUnitThatServesAlreadyCountsAsHealthyAtFirst(t *testing.T) {
 		})
 	}
 }
+
+// TestACharmIsKnownByTheFilesOfItsAgent.
+func TestACharmIsKnownByTheFilesOfItsAgent(t *testing.T) {
+	m := newMachine(t)
+	agents := t.TempDir()
+	m.Host = host.New(m.root, filepath.Join(agents, "unit-keepalived-0/charm/dispatch"))
+	unit := juju.Unit{Application: "my-api", Number: 12}
+	require.Empty(t, m.CharmOf(unit), "there are none")
+	file := filepath.Join(agents, "unit-my-api-12/charm/metadata.yaml")
+	require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o755))
+	for text, want := range map[string]string{
+		"summary: x\nname: kubernetes-control-plane\nseries: [name]\n": "kubernetes-control-plane",
+		"name: \"haproxy\"\r\n":  "haproxy",
+		"provides:\n  name: x\n": "",
+		"\x00\xff":               "",
+	} {
+		require.NoError(t, os.WriteFile(file, []byte(text), 0o644))
+		require.Equal(t, want, m.CharmOf(unit), text)
+	}
+}

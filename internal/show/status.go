@@ -152,6 +152,9 @@ func says(d decide.Desired, m facts.Machine) juju.Status {
 	switch {
 	case d.Mode == decide.Idle && d.Owner != juju.Unit{}:
 		return status.Say(status.ServedBeside, "UNIT", d.Owner.String(), "APPLICATION", d.Owner.Application, "PRINCIPAL", d.Beside.String())
+	case d.Mode == decide.Idle && d.Lacks != nil:
+		s, _ := status.Of(d.Lacks)
+		return s
 	case d.Mode == decide.Idle:
 		return status.Say(status.NothingToServe, "APPLICATION", d.Layout.Application)
 	case d.Mode != decide.Serving:

@@ -139,6 +139,9 @@ func TestEveryConditionHasItsWords(t *testing.T) {
 		"nobody heard yet": {status.Electing, -1, 1, func(c circumstances) { c.standby(0) }, "waiting: electing a holder for " + one},
 		"just started": {status.Electing, -1, 1, func(c circumstances) { c.standby(0).state.State = keepalived.Init },
 			"waiting: electing a holder for " + one},
+		"nothing asked for yet": {status.WaitsForRequest, -1, 0, func(c circumstances) {
+			c.Desired.Mode, c.Lacks = decide.Idle, status.Refusal(status.Say(status.WaitsForRequest, "PRINCIPAL", "haproxy/0"))
+		}, "waiting: waits for haproxy/0 to ask for a virtual IP: set one there, or if one is set, another value and back"},
 		"nothing to serve": {status.NothingToServe, -1, 0, func(c circumstances) { c.Desired.Mode = decide.Idle }, "blocked: Please configure virtual ips: juju config keepalived virtual_ip=ADDRESS"},
 		"a unit of the application serves here already": {status.ServedBeside, -1, 1, func(c circumstances) {
 			c.Desired.Mode, c.Desired.Owner, c.Desired.Beside = decide.Idle, juju.Unit{Application: "keepalived", Number: 3}, juju.Unit{Application: "haproxy", Number: 1}
@@ -340,7 +343,7 @@ func TestEveryConditionHasItsWords(t *testing.T) {
 		seen[c.of], seen[c.with] = true, true
 	}
 	// Set by others: errors' texts, and a step of a plan.
-	for _, c := range []status.Condition{status.CannotUse, status.LaterRecord, status.Meanwhile, status.Installs, status.InstallWaits, status.FailsToInstall, status.RemoveWaits, status.HeldPackage, status.MissingPackage, status.BrokenProgram, status.RouterTaken, status.AddressTaken, status.HolderUnheard, status.HolderDropped, status.OwnerSets, status.RouterMaybeTaken, status.AddressMaybeTaken} {
+	for _, c := range []status.Condition{status.AsksForNone, status.RequestRefused, status.TwoSources, status.CannotUse, status.LaterRecord, status.Meanwhile, status.Installs, status.InstallWaits, status.FailsToInstall, status.RemoveWaits, status.HeldPackage, status.MissingPackage, status.BrokenProgram, status.RouterTaken, status.AddressTaken, status.HolderUnheard, status.HolderDropped, status.OwnerSets, status.RouterMaybeTaken, status.AddressMaybeTaken} {
 		seen[c] = true
 	}
 	for n, w := range status.Wordings() {

@@ -31,6 +31,10 @@ const (
 	StandbyAlone
 	Electing
 	NothingToServe
+	WaitsForRequest
+	AsksForNone
+	RequestRefused
+	TwoSources
 	ServedBeside
 	CannotUse
 	LaterRecord
@@ -109,6 +113,14 @@ func Wordings() []Wording {
 		SharesNone:     {juju.Active, "VIP ready: holds none of ALL VIPs", "With spread=true: this unit takes over when a holder fails."},
 		Electing:       {juju.Waiting, "electing a holder for ADDRESSES", "The daemon has just started and heard no holder yet; it takes a second. For longer: advertisements do not arrive, see vrrp_mode."},
 		NothingToServe: {juju.Blocked, NoVirtualIP + ": juju config APPLICATION virtual_ip=ADDRESS", "There is nothing to serve."},
+		WaitsForRequest: {juju.Waiting, "waits for PRINCIPAL to ask for a virtual IP: set one there, or if one is set, another value and back",
+			"With endpoint ha, where the virtual IP is an option of the principal application: vip of haproxy, ha-cluster-vip of kubeapi-load-balancer. One that had a relation on ha before may send nothing until its request changes."},
+		AsksForNone: {juju.Waiting, "PRINCIPAL asks for no virtual IP: set one there",
+			"With endpoint ha: the request has arrived, no virtual IP is in it."},
+		RequestRefused: {juju.Blocked, "cannot serve what PRINCIPAL asks for: REASON",
+			"With endpoint ha. Virtual IPs are served, and services that run on every unit are checked; what else pacemaker would do is not done. Nothing of the request is served, what was served before goes on."},
+		TwoSources: {juju.Blocked, "virtual_ip is ADDRESSES, and PRINCIPAL asks for ASKED: make them the same, or juju config APPLICATION virtual_ip=",
+			"With endpoint ha the principal asks for the virtual IPs, and the option may be left empty. What was served before goes on."},
 		ServedBeside: {juju.Blocked, "UNIT serves APPLICATION on this machine already: place PRINCIPAL on another machine, or remove one of them",
 			"Two principals on one machine have a unit of this application each, and a machine takes part in an election once. Or UNIT is of the Python charm: refresh that application to this charm instead. This unit changes nothing here; when the other one has left, its next hook takes over."},
 		CannotUse:      {juju.Blocked, "option NAME is VALUE, must be WHAT", "The option cannot be used. The last good configuration goes on. Other blocked messages name their cause the same way."},

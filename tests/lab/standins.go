@@ -2,6 +2,7 @@ package lab
 
 import (
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -26,9 +27,12 @@ func writeStandIns(dir string) error {
 			continue
 		}
 		for name, mode := range map[string]fs.FileMode{
-			path.Join(e.Name(), "metadata.yaml"): 0o644, "manifest.yaml": 0o644, "dispatch": 0o755,
+			path.Join(e.Name(), "metadata.yaml"): 0o644, path.Join(e.Name(), "config.yaml"): 0o644, "manifest.yaml": 0o644, "dispatch": 0o755,
 		} {
 			text, err := standIns.ReadFile(path.Join("charms", name))
+			if errors.Is(err, fs.ErrNotExist) && path.Base(name) == "config.yaml" {
+				continue // it has no options
+			}
 			if err == nil {
 				err = os.MkdirAll(filepath.Join(dir, e.Name()), 0o755)
 			}

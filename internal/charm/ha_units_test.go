@@ -1,0 +1,178 @@
+package charm_test
+
+import (
+	"net/netip"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"keepalived-charm/internal/charmtest"
+	"keepalived-charm/internal/endpoint"
+)
+
+// asking is a cluster whose units' principals ask for what was recorded.
+func asking(t *testing.T, units int, name string) *charmtest.Cluster {
+	t.Helper()
+	options := clusterOptions()
+	options["virtual_ip"] = ""
+	c := charmtest.NewCluster(t, options)
+	for range units {
+		n := c.Add()
+		delete(n.Juju.Relations, endpoint.JujuInfo)
+		bothFamilies(n.State)
+		c.Ask(n, written(t, name))
+	}
+	rest(t, c)
+	return c
+}
+
+// everyOrder runs the hooks of units in several orders, one step after the other, and calls
+// look after each step.
+func everyOrder(t *testing.T, c *charmtest.Cluster, look func(c *charmtest.Cluster, order string)) {
+	t.Helper()
+	n := len(c.Nodes)
+	orders := map[string]func(step int) int{
+		"in turns": func(step int) int { return step % n }, "up": func(int) int { return 0 }, "down": func(int) int { return n - 1 },
+		"by threes": func(step int) int { return step / 3 % n },
+	}
+	for order, pick := range orders {
+		k := c.Clone(t)
+		for step := 0; slices.ContainsFunc(k.Nodes, (*charmtest.Node).Busy); step++ {
+			require.Less(t, step, 3000)
+			for m := range n {
+				if one := k.Nodes[(pick(step)+m)%n]; one.Busy() {
+					k.Step(one)
+					break
+				}
+			}
+			look(k, order)
+		}
+		rest(t, k)
+		look(k, order)
+	}
+}
+
+// oneHolder requires that nobody holds an address beside another.
+func oneHolder(t *testing.T, c *charmtest.Cluster, claim string) {
+	t.Helper()
+	for _, a := range []string{"10.10.74.250", "10.10.74.251", "10.10.74.252", "2001:db8::250"} {
+		require.LessOrEqual(t, len(c.Holders(netip.MustParseAddr(a))), 1, "%s: %s\n%s", claim, a, c)
+	}
+}
+
+// TestUnitsAreAskedInHooksOfTheirOwn: their databags differ for a while. Nobody holds beside
+// another, what was not asked to move answers all the time, and the old address is gone when
+// each has run its hook.
+func TestUnitsAreAskedInHooksOfTheirOwn(t *testing.T) {
+	for claim, c := range map[string]struct {
+		from, to            string
+		stays, ends, begins []string
+	}{
+		"grouped":              {"haproxy-01-first", "haproxy-02-second", []string{"10.10.74.250"}, nil, nil},
+		"changed":              {"haproxy-02-second", "haproxy-04-vip-changed", nil, []string{"10.10.74.250"}, []string{"10.10.74.251"}},
+		"one more":             {"haproxy-02-second", "haproxy-08-vip-third", []string{"10.10.74.250"}, nil, []string{"10.10.74.252"}},
+		"one less":             {"klb-13-two", "klb-03-vip-next", []string{"10.10.74.250"}, []string{"10.10.74.251"}, nil},
+		"another family":       {"klb-11-fresh-second", "klb-20-dual-stack", []string{"10.10.74.250"}, nil, []string{"2001:db8::250"}},
+		"all removed":          {"klb-13-two", "klb-17-all-removed", nil, []string{"10.10.74.250", "10.10.74.251"}, nil},
+		"a check comes":        {"klb-10-fresh-first", "klb-11-fresh-second", []string{"10.10.74.250"}, nil, nil},
+		"sent anew":            {"klb-11-fresh-second", "klb-40-re-related", []string{"10.10.74.250"}, nil, nil},
+		"what cannot be":       {"klb-11-fresh-second", "klb-30-dns", []string{"10.10.74.250"}, nil, nil},
+		"nothing for a moment": {"klb-11-fresh-second", "haproxy-11-re-related", []string{"10.10.74.250"}, nil, nil},
+	} {
+		for units := 2; units == 2 || units == 3 && claim == "changed"; units++ {
+			start := asking(t, units, c.from)
+			for _, n := range start.Nodes {
+				start.Ask(n, written(t, c.to))
+			}
+			everyOrder(t, start, func(k *charmtest.Cluster, order string) {
+				oneHolder(t, k, claim+" "+order)
+				for _, a := range c.stays {
+					require.Len(t, k.Holders(netip.MustParseAddr(a)), 1, "%s %s\n%s", claim, order, k)
+					require.Zero(t, k.GapsAt[netip.MustParseAddr(a)], "%s %s", claim, order)
+				}
+				if !slices.ContainsFunc(k.Nodes, (*charmtest.Node).Busy) {
+					for _, a := range c.ends {
+						require.Empty(t, k.Holders(netip.MustParseAddr(a)), "%s %s\n%s", claim, order, k)
+					}
+					for _, a := range c.begins {
+						require.Len(t, k.Holders(netip.MustParseAddr(a)), 1, "%s %s\n%s", claim, order, k)
+					}
+				}
+			})
+		}
+	}
+}
+
+// TestAUnitServesWithoutTheOthersRequest: the agent of one is away, or its principal silent.
+func TestAUnitServesWithoutTheOthersRequest(t *testing.T) {
+	vip := netip.MustParseAddr(vip)
+	for _, away := range []bool{true, false} {
+		c := asking(t, 2, "haproxy-00-no-vip-option")
+		require.Empty(t, c.Serving())
+		c.Ask(c.Nodes[1], written(t, "haproxy-01-first"))
+		if away {
+			c.Ask(c.Nodes[0], written(t, "haproxy-01-first"))
+			c.Nodes[0].Agent = false
+		}
+		rest(t, c)
+		require.Equal(t, []*charmtest.Node{c.Nodes[1]}, c.Holders(vip), "%s", c)
+		require.Equal(t, "yes", c.Nodes[1].Juju.Own(charmtest.Asks)["clustered"])
+		require.Empty(t, c.Nodes[0].Juju.Own(charmtest.Asks)["clustered"])
+		c.Nodes[0].Agent = true
+		c.Ask(c.Nodes[0], written(t, "haproxy-01-first"))
+		rest(t, c)
+		require.Len(t, c.Holders(vip), 1)
+		require.Equal(t, "yes", c.Nodes[0].Juju.Own(charmtest.Asks)["clustered"])
+		require.Zero(t, c.Gaps)
+	}
+}
+
+// TestMovingBetweenTheOptionAndTheRequest: units with virtual_ip over juju-info get a request
+// for the same, leave the option to it, and come back. Nobody notices.
+func TestMovingBetweenTheOptionAndTheRequest(t *testing.T) {
+	vip := netip.MustParseAddr(vip)
+	c := newCluster(t, 2)
+	look := func(k *charmtest.Cluster, order string) {
+		oneHolder(t, k, order)
+		require.Len(t, k.Holders(vip), 1, "%s\n%s", order, k)
+		require.Zero(t, k.GapsAt[vip], "%s\n%s", order, k)
+	}
+	all := func(do func(*charmtest.Node)) {
+		for _, n := range c.Nodes {
+			do(n)
+		}
+		everyOrder(t, c, look)
+		rest(t, c)
+		look(c, "at rest")
+	}
+	holder := c.Holders(vip)[0]
+	for range 2 {
+		all(func(n *charmtest.Node) { c.Ask(n, written(t, "haproxy-00-no-vip-option")) })
+		all(func(n *charmtest.Node) { c.Ask(n, written(t, "haproxy-01-first")) })
+		c.Set(map[string]any{"virtual_ip": ""})
+		all(func(*charmtest.Node) {})
+		all(func(n *charmtest.Node) { c.Detach(n, endpoint.JujuInfo) })
+		require.Equal(t, "active: VIP ready: holds 10.10.74.250", holder.Juju.Status.String())
+		all(func(n *charmtest.Node) { c.Attach(n) })
+		c.Set(map[string]any{"virtual_ip": vip.String()})
+		all(func(*charmtest.Node) {})
+		all(func(n *charmtest.Node) { c.Detach(n, endpoint.HA) })
+		require.Equal(t, []*charmtest.Node{holder}, c.Holders(vip))
+	}
+}
+
+// TestAPrincipalIsRemoved: its unit hands over as it goes.
+func TestAPrincipalIsRemoved(t *testing.T) {
+	vip := netip.MustParseAddr(vip)
+	c := asking(t, 2, "haproxy-02-second")
+	holder := c.Holders(vip)[0]
+	c.Detach(holder, endpoint.HA)
+	holder.Await("stop")
+	for holder.Busy() {
+		c.Step(holder)
+		oneHolder(t, c, "removed")
+		require.Len(t, c.Holders(vip), 1, "%s", c)
+	}
+	require.NotEqual(t, holder, c.Holders(vip)[0])
+}

@@ -1,0 +1,149 @@
+package decide
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+
+	"keepalived-charm/internal/config"
+	"keepalived-charm/internal/endpoint"
+	"keepalived-charm/internal/facts"
+	"keepalived-charm/internal/hacluster"
+	"keepalived-charm/internal/healthcheck"
+	"keepalived-charm/internal/juju"
+	"keepalived-charm/internal/status"
+)
+
+// Where the virtual IPs come from: option virtual_ip, or what the principal unit asks for on
+// ha. A request is options like any others: those that it stands in for, so that a unit keeps
+// the last ones that did, whoever asked for them.
+
+// Asked returns what was observed with the options that the unit is to go by. Units' requests
+// differ for minutes, as their options do.
+func Asked(o facts.Observed) facts.Observed {
+	r, own, asker := o.Request(), addresses(o.Options.Usable.VirtualIPs), o.Event.Principal.String()
+	switch {
+	case o.Departs() && len(own) == 0 && len(o.Machine.Took) > 0:
+		// The request has gone before the unit, which changes nothing any more.
+		o.Options = o.Machine.Took[0]
+	case r == nil || len(own) == 0 && !config.Standard(o.Options.Raw, "virtual_ip"):
+		// The option cannot be read, or is all there is.
+	case r.State == hacluster.Refused && len(own) > 0:
+		o.Refusal = unservable(asker, *r)
+	case r.State == hacluster.Refused:
+		return without(o, unservable(asker, *r))
+	case r.State != hacluster.Wanted && len(own) > 0:
+		// The option's are all there is.
+	case r.State == hacluster.Empty:
+		o.Lacks = status.Refusal(status.Say(status.AsksForNone, "PRINCIPAL", asker))
+	case r.State == hacluster.Absent && r.Began:
+		return without(o, status.Refusal(status.Say(status.AsksForNone, "PRINCIPAL", asker)))
+	case r.State == hacluster.Absent:
+		return without(o, status.Refusal(status.Say(status.WaitsForRequest, "PRINCIPAL", asker)))
+	case len(own) > 0 && !sameAddresses(own, asked(*r)):
+		return without(o, status.Refusal(status.Say(status.TwoSources, "ADDRESSES", status.List(own), "PRINCIPAL", asker,
+			"ASKED", status.List(asked(*r)), "APPLICATION", o.Layout().Application)))
+	default:
+		o.Options = requested(o.Options, *r, asker)
+	}
+	return o
+}
+
+func unservable(asker string, r hacluster.Request) error {
+	return status.Refusal(status.Say(status.RequestRefused, "PRINCIPAL", asker, "REASON", r.Reason))
+}
+
+// without is a unit that has no virtual IP to serve by now: one that serves goes on by the
+// options that it took last.
+func without(o facts.Observed, why error) facts.Observed {
+	o.Options = config.Asked(o.Options.Raw, "", map[string]any{"virtual_ip": ""})
+	switch {
+	case !o.Machine.Serves():
+		o.Lacks = why
+	case o.Options.Fault == nil:
+		o.Options.Fault = why
+	}
+	return o
+}
+
+// checkOptions are those that say how a service is checked.
+var checkOptions = []string{"healthcheck_type", "healthcheck_target", "healthcheck_path", "healthcheck_host", "healthcheck_status", "healthcheck_ca"}
+
+// requested are the operator's options with what a request says where they say nothing. A
+// service that is to run on every unit is the health check: pacemaker would look after it.
+func requested(g config.Given, r hacluster.Request, asker string) config.Given {
+	asks := map[string]any{}
+	if config.Standard(g.Raw, "virtual_ip") {
+		var words []string
+		for _, v := range r.VirtualIPs {
+			words = append(words, v.String())
+		}
+		asks["virtual_ip"] = strings.Join(words, ",")
+	} else {
+		asker = ""
+	}
+	if r.Interface != "" && config.Standard(g.Raw, "network_interface") {
+		asks["network_interface"] = r.Interface
+	}
+	if len(r.Services) > 0 && config.Standard(g.Raw, checkOptions...) {
+		asks["healthcheck_type"], asks["healthcheck_target"] = string(healthcheck.Unit), r.Services[0]
+	}
+	return config.Asked(g.Raw, asker, asks)
+}
+
+// asked are the addresses of a request.
+func asked(r hacluster.Request) []netip.Addr {
+	var list []netip.Addr
+	for _, v := range r.VirtualIPs {
+		list = append(list, v.Addr())
+	}
+	return list
+}
+
+// sameAddresses tells equal sets.
+func sameAddresses(a, b []netip.Addr) bool {
+	a, b = slices.SortedFunc(slices.Values(a), netip.Addr.Compare), slices.SortedFunc(slices.Values(b), netip.Addr.Compare)
+	return slices.Equal(a, b)
+}
+
+// TellClustered adds to what is published that what the principal unit asks for is in force,
+// now that the machine is as wanted: keepalived runs with all of it. That stays told while the
+// unit serves it, whatever becomes of the daemon for a moment, and is taken back when it does
+// not serve it any more.
+func (d *Desired) TellClustered(o facts.Observed) {
+	var served []netip.Addr
+	if d.Mode == Serving {
+		served = d.Addresses()
+	}
+	for id, bag := range clustered(o, served, d.runsAll(o.Machine)) {
+		d.Publish[id] = bag
+	}
+}
+
+// runsAll tells that keepalived runs with all virtual IPs.
+func (d Desired) runsAll(m facts.Machine) bool {
+	return m.Active && !d.AnyRouter(func(r Router) bool {
+		state, reported := d.State(m, r)
+		return !reported || slices.ContainsFunc(r.Addresses(), func(a netip.Addr) bool { return !slices.Contains(state.Addresses, a) })
+	})
+}
+
+// clustered is what changes of that on ha for a unit that serves addresses; runs tells that
+// keepalived does with them.
+func clustered(o facts.Observed, served []netip.Addr, runs bool) map[juju.RelationID]juju.Databag {
+	tell := map[juju.RelationID]juju.Databag{}
+	for _, r := range o.Relations {
+		if r.Endpoint != endpoint.HA {
+			continue
+		}
+		told := r.Own[hacluster.Clustered] == hacluster.Yes
+		is := r.Request != nil && r.Request.State == hacluster.Wanted && sameAddresses(asked(*r.Request), served)
+		switch {
+		case told && !is:
+			tell[r.ID] = juju.Databag{hacluster.Clustered: ""}
+		case !told && is && runs:
+			tell[r.ID] = juju.Databag{hacluster.Clustered: hacluster.Yes}
+		}
+	}
+	return tell
+}

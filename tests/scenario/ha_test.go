@@ -1,0 +1,137 @@
+package scenario_test
+
+import (
+	"encoding/json"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"keepalived-charm/tests/lab"
+)
+
+// request is what the library of a principal's charm wrote, without what Juju itself writes.
+func request(t *testing.T, recorded string) string {
+	t.Helper()
+	text, err := os.ReadFile("../../internal/hacluster/testdata/" + recorded + ".json")
+	require.NoError(t, err)
+	var r struct {
+		Bag map[string]string `json:"unit_databag"`
+	}
+	require.NoError(t, json.Unmarshal(text, &r))
+	for _, key := range []string{"egress-subnets", "ingress-address", "private-address"} {
+		delete(r.Bag, key)
+	}
+	bag, err := json.Marshal(r.Bag)
+	require.NoError(t, err)
+	return string(bag)
+}
+
+// asks has the units of haproxy write what was recorded, each in a hook of its own.
+func (d *deployment) asks(t *testing.T, recorded string) {
+	t.Helper()
+	require.NoError(t, d.SetConfig("haproxy", map[string]string{"request": request(t, recorded)}))
+	d.settled(t)
+}
+
+// clustered is what the units tell their principals.
+func (d *deployment) clustered(t *testing.T) []string {
+	t.Helper()
+	bags, err := d.Databags("keepalived", "haproxy:ha", "keepalived:ha")
+	require.NoError(t, err)
+	var all []string
+	for _, bag := range bags {
+		all = append(all, bag["clustered"])
+	}
+	return all
+}
+
+// only requires that addresses are on one machine, which holds lab.VIP, or on none.
+func (d *deployment) only(t *testing.T, holder string, addresses ...string) {
+	t.Helper()
+	for n := range 3 {
+		address := netip.AddrFrom4([4]byte{10, 10, 74, byte(250 + n)})
+		var want []string
+		if strings.Contains(strings.Join(addresses, " "), address.String()) {
+			want = []string{"juju-" + holder}
+		}
+		require.Equal(t, want, d.holders(address), address)
+	}
+}
+
+// TestHA: haproxy asks for its virtual IPs itself, by what the library of its charm writes, with
+// two machines.
+func TestHA(t *testing.T) {
+	t.Parallel()
+	d := newDeployment(t)
+	require.NoError(t, d.Deploy(d.ctx, "haproxy", "haproxy", 2, nil))
+	require.NoError(t, d.Deploy(d.ctx, "keepalived", "keepalived", 0, nil))
+	d.scenario(t, "related to haproxy:ha alone each unit waits for what its principal asks for", func(t *testing.T) {
+		require.NoError(t, d.Integrate("haproxy:ha", "keepalived:ha"))
+		d.settled(t)
+		require.Len(t, d.units(), 2)
+		d.allSay(t, "waiting", "waits for haproxy/")
+		require.Equal(t, []string{"", ""}, d.clustered(t))
+	})
+	d.scenario(t, "then one holds, and both tell that it is so", func(t *testing.T) {
+		d.asks(t, "haproxy-01-first")
+		holder := d.ready(t)
+		d.truthful(t, holder)
+		require.Equal(t, []string{"yes", "yes"}, d.clustered(t))
+	})
+	d.scenario(t, "the next hooks, which group it, change nothing", func(t *testing.T) {
+		before := d.pictures(t)
+		unnoticed(t, d.measure(t, time.Second, func() { d.asks(t, "haproxy-02-second") }))
+		require.Equal(t, before, d.pictures(t))
+	})
+	d.scenario(t, "the virtual IP leaves a unit whose service that was asked for has stopped", func(t *testing.T) {
+		holder := d.ready(t)
+		moved(t, d.measure(t, 2*time.Second, func() { d.run(t, holder, "systemctl stop haproxy") }), serviceDies)
+		s := d.shows(t, d.unitOn(t, holder), func(s lab.Said) bool { return strings.Contains(s.Message, "check fails here") })
+		require.Contains(t, s.Message, "haproxy.service is inactive")
+		d.run(t, holder, "systemctl start haproxy")
+		d.ready(t)
+	})
+	d.scenario(t, "another address takes its place, and goes for it again", func(t *testing.T) {
+		d.asks(t, "haproxy-04-vip-changed")
+		holder, err := d.WaitHolder(d.ctx, netip.MustParseAddr("10.10.74.251"))
+		require.NoError(t, err)
+		d.only(t, holder, "10.10.74.251")
+		require.Equal(t, []string{"yes", "yes"}, d.clustered(t))
+		d.asks(t, "haproxy-02-second")
+		d.only(t, d.ready(t), "10.10.74.250")
+	})
+	d.scenario(t, "one that the library cannot take back stays beside the next", func(t *testing.T) {
+		unnoticed(t, d.measure(t, time.Second, func() { d.asks(t, "haproxy-08-vip-third") }))
+		holder := d.ready(t)
+		d.only(t, holder, "10.10.74.250", "10.10.74.252")
+		d.saysExactly(t, d.unitOn(t, holder), "active: VIP ready: holds 10.10.74.252, 10.10.74.250")
+	})
+	d.scenario(t, "to juju-info and virtual_ip, and back, clients notice nothing", func(t *testing.T) {
+		holder := d.ready(t)
+		unnoticed(t, d.measure(t, 2*time.Second, func() {
+			require.NoError(t, d.Integrate("haproxy", "keepalived:juju-info"))
+			d.configure(t, "virtual_ip=10.10.74.250 10.10.74.252")
+			require.NoError(t, d.RemoveRelation("haproxy:ha", "keepalived:ha"))
+			d.settled(t)
+			require.Len(t, d.units(), 2)
+			d.configure(t, "healthcheck_type=unit", "healthcheck_target=haproxy.service")
+			require.NoError(t, d.Integrate("haproxy:ha", "keepalived:ha"))
+			d.settled(t)
+			d.configure(t, "virtual_ip=")
+			require.NoError(t, d.RemoveRelation("haproxy:juju-info", "keepalived:juju-info"))
+			d.settled(t)
+		}))
+		require.Equal(t, holder, d.ready(t))
+		d.only(t, holder, "10.10.74.250", "10.10.74.252")
+		require.Equal(t, []string{"yes", "yes"}, d.clustered(t))
+	})
+	d.scenario(t, "the holder's machine dies and the other takes over", func(t *testing.T) {
+		holder := d.ready(t)
+		moved(t, d.measure(t, 2*time.Second, func() { require.NoError(t, d.Kill(d.ctx, holder)) }), machineDies)
+		require.NotEqual(t, holder, d.waitHolder(t))
+	})
+}
