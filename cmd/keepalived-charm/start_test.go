@@ -19,7 +19,7 @@ import (
 // twice that program at most, see BenchmarkStart.
 const (
 	mostInitial     = 60_000
-	mostStartFaults = 2.2
+	mostStartFaults = 2.3
 )
 
 // initBytes is what a line of GODEBUG=inittrace=1 says of a package (runtime, debugging

@@ -73,7 +73,7 @@ func left(s charmtest.State) charmtest.State {
 func TestARecordOfALaterRevisionLeavesEverythingAsItIs(t *testing.T) {
 	s := left(withPeer(serving(t)))
 	require.Contains(t, s.Host.Files[layout.MainFile], "# Format 3\n")
-	require.Contains(t, s.Host.Files[s.Layout().CheckerConfig()], `"version": 2`)
+	require.Contains(t, s.Host.Files[s.Layout().CheckerConfig()], `"version": 3`)
 	s.Juju.Relate(endpoint.Website, "website:9", juju.Unit{Application: "other"})
 	for _, hook := range []string{"update-status", "config-changed", "upgrade-charm", "cluster-relation-changed", "website-relation-joined", charmtest.Refresh} {
 		out := charmtest.Run(t, hook, option(s, "router_id", 24))

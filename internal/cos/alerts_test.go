@@ -159,7 +159,7 @@ func TestAlerts(t *testing.T) {
 	// Faults.
 	tell("nobody holds", each(quiet(3, steps), everyone, present, story{steps: steps}.from(20, 0, 0)), "KeepalivedNoHolder")
 	tell("two hold", with(func(s story) { s.say(1, present, s.from(20, 0, 1)) }), "KeepalivedTwoHolders")
-	tell("it moves to and fro", with(func(s story) { s.say(1, gained, fmt.Sprintf("0+0x20 1+1x8 9+0x%d", s.steps-30)) }), "KeepalivedMovesOften")
+	tell("it moves back and forth", with(func(s story) { s.say(1, gained, fmt.Sprintf("0+0x20 1+1x8 9+0x%d", s.steps-30)) }), "KeepalivedMovesOften")
 	tell("a check fails at a standby of three", with(func(s story) {
 		s.say(2, sick, s.from(20, 0, 1))
 		s.say(2, healthy, s.from(20, 1, 0))
