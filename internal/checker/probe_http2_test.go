@@ -12,7 +12,6 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 
 	"keepalived-charm/internal/healthcheck"
@@ -31,6 +30,8 @@ func twoOnly(t *testing.T, strict bool, refuse func(net.Conn), handler http.Hand
 		}
 	}
 	connections = &atomic.Int32{}
+	server := http.Server{Handler: handler, Protocols: &http.Protocols{}}
+	server.Protocols.SetHTTP2(true)
 	return stall(t, func(conn net.Conn) {
 		connections.Add(1)
 		secure := tls.Server(conn, config)
@@ -43,9 +44,24 @@ func twoOnly(t *testing.T, strict bool, refuse func(net.Conn), handler http.Hand
 			secure.Close()
 			return
 		}
-		(&http2.Server{}).ServeConn(secure, &http2.ServeConnOpts{Handler: handler})
+		_ = server.Serve(&single{secure}) // until there is no other connection
 	}), connections
 }
+
+// single is a listener with one connection.
+type single struct{ conn net.Conn }
+
+func (s *single) Accept() (conn net.Conn, err error) {
+	if s.conn == nil {
+		return nil, io.EOF
+	}
+	conn, s.conn = s.conn, nil
+	return conn, nil
+}
+
+func (s *single) Close() error { return nil }
+
+func (s *single) Addr() net.Addr { return &net.TCPAddr{} }
 
 func secured(t *testing.T, at string) prober {
 	p, err := newProber(healthcheck.Config{Check: healthcheck.Check{Type: healthcheck.HTTPS, Target: at, Path: "/health?a=b", Host: "app.example", ExpectStatus: healthcheck.StatusRange{Min: 200, Max: 399}}})
