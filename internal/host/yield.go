@@ -108,21 +108,22 @@ func mayYield(c healthcheck.Config, i healthcheck.Instance, value int) bool {
 // checker may raise them meanwhile; in the end, too, it is right.
 func (h *Host) awaitSuccessor(held []yielded, limit time.Duration) error {
 	for deadline := time.Now().Add(limit); ; time.Sleep(10 * time.Millisecond) {
-		waiting := false
+		// Asked once: in a last round all are as before.
+		waiting, over := false, time.Now().After(deadline)
 		for _, y := range held {
 			if !holds(y.Instance) {
 				continue
 			}
 			waiting = true
 			value := vrrp.HolderWeight
-			if time.Now().After(deadline) {
+			if over {
 				value = y.value
 			}
 			if err := h.adjust(y.TrackFile, value); err != nil {
 				return err
 			}
 		}
-		if !waiting || time.Now().After(deadline) {
+		if !waiting || over {
 			return nil
 		}
 	}
