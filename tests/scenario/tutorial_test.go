@@ -123,8 +123,9 @@ type roles struct {
 }
 
 var (
-	unitRow  = regexp.MustCompile(`(?m)^ +(keepalived/\d+)\*? .* 10\.10\.74\.1(\d) +(.*)$`)
-	answered = regexp.MustCompile(`^juju-(\d)$`)
+	unitRow    = regexp.MustCompile(`(?m)^ +(keepalived/\d+)\*? .* (10\.10\.74\.1\d) +(.*)$`)
+	machineRow = regexp.MustCompile(`(?m)^(\d) +\w+ +(10\.10\.74\.1\d) `)
+	answered   = regexp.MustCompile(`^juju-(\d)$`)
 )
 
 // after is what one knows after a command has printed something.
@@ -134,8 +135,12 @@ func (r roles) after(printed string) roles {
 	}
 	if rows := unitRow.FindAllStringSubmatch(printed, -1); rows != nil {
 		r.units = map[string]string{}
+		machines := map[string]string{} // by address
+		for _, row := range machineRow.FindAllStringSubmatch(printed, -1) {
+			machines[row[2]] = row[1]
+		}
 		for _, row := range rows {
-			id := string(row[2][0] - 1)
+			id := machines[row[2]]
 			r.units[id] = row[1]
 			if strings.HasPrefix(row[3], "VIP ready: holds") {
 				r.holder = id
