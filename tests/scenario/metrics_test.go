@@ -107,7 +107,7 @@ func (d *deployment) metrics(t *testing.T) {
 				lost, restarts = 1, 1
 			case to:
 				gained = 1
-				require.Equal(t, 1.0, moved("keepalived_become_master_total", `cause="released"`), "keepalived handed over as it stopped")
+				require.Equal(t, 1.0, moved("keepalived_become_master_total", `cause="outranked"`), "a holder that stops waits for a successor: %v", now)
 			}
 			require.Equal(t, gained, moved("keepalived_become_master_total", ""), "machine %s", id)
 			require.Equal(t, lost, moved("keepalived_release_master_total", ""), "machine %s", id)
