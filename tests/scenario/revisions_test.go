@@ -130,8 +130,8 @@ func revisions(t *testing.T, mode string) {
 		d.truthful(t, holder)
 		for _, unit := range order {
 			d.runs(t, unit, mode, "51")
-			for _, file := range []string{"record.json", "checker.json"} {
-				require.Contains(t, d.run(t, d.machineOf(t, unit), "cat /var/lib/keepalived-charm/keepalived/"+file), `"version": 2,`)
+			for file, version := range map[string]string{"record.json": `"version": 2,`, "checker.json": `"version": 3,`} {
+				require.Contains(t, d.run(t, d.machineOf(t, unit), "cat /var/lib/keepalived-charm/keepalived/"+file), version)
 			}
 			require.Contains(t, d.run(t, d.machineOf(t, unit), "cat /etc/keepalived/keepalived.conf"), "\n# Format 3\n")
 		}
