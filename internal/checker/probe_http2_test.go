@@ -30,8 +30,6 @@ func twoOnly(t *testing.T, strict bool, refuse func(net.Conn), handler http.Hand
 		}
 	}
 	connections = &atomic.Int32{}
-	server := http.Server{Handler: handler, Protocols: &http.Protocols{}}
-	server.Protocols.SetHTTP2(true)
 	return stall(t, func(conn net.Conn) {
 		connections.Add(1)
 		secure := tls.Server(conn, config)
@@ -44,15 +42,26 @@ func twoOnly(t *testing.T, strict bool, refuse func(net.Conn), handler http.Hand
 			secure.Close()
 			return
 		}
-		_ = server.Serve(&single{secure}) // until there is no other connection
+		over := make(chan struct{})
+		server := http.Server{Handler: handler, Protocols: &http.Protocols{}, ConnState: func(_ net.Conn, s http.ConnState) {
+			if s == http.StateClosed {
+				close(over)
+			}
+		}}
+		server.Protocols.SetHTTP2(true)
+		_ = server.Serve(&single{secure, over})
 	}), connections
 }
 
-// single is a listener with one connection.
-type single struct{ conn net.Conn }
+// single is a listener with one connection, which ends with it.
+type single struct {
+	conn net.Conn
+	over chan struct{}
+}
 
 func (s *single) Accept() (conn net.Conn, err error) {
 	if s.conn == nil {
+		<-s.over
 		return nil, io.EOF
 	}
 	conn, s.conn = s.conn, nil
