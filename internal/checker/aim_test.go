@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -228,9 +229,38 @@ type ending struct {
 }
 
 func (e ending) Close() error {
+	inode := inodeOf(e.Listener)
 	err := e.Listener.Close()
 	<-e.ended
+	// A program that another test starts has it between fork and exec.
+	for end := time.Now().Add(20 * time.Second); listed(inode) && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+	}
 	return err
+}
+
+// inodeOf is the number of a listener's socket; empty once it is closed.
+func inodeOf(l net.Listener) string {
+	raw, err := l.(*net.TCPListener).SyscallConn()
+	if err != nil {
+		return ""
+	}
+	var is unix.Stat_t
+	if raw.Control(func(fd uintptr) { err = unix.Fstat(int(fd), &is) }) != nil || err != nil {
+		return ""
+	}
+	return fmt.Sprint(is.Ino)
+}
+
+// listed tells whether this thread's network has a TCP socket (proc_pid_net(5)).
+func listed(inode string) bool {
+	for _, file := range []string{"tcp", "tcp6"} {
+		text, err := os.ReadFile("/proc/thread-self/net/" + file)
+		if inode != "" && err == nil && slices.Contains(strings.Fields(string(text)), inode) {
+			return true
+		}
+	}
+	return false
 }
 
 // hung is when a check of a service that answers at once counts as hung, on however busy
