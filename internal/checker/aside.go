@@ -135,7 +135,7 @@ func awaitDeath(ctx context.Context, target netip.AddrPort, links []string, afte
 // connection or refuses it. Where this machine itself has the address by its owner, as a
 // real server of LVS has, no connection leaves it, and who has the address is only asked.
 func answers(ctx context.Context, target netip.AddrPort, asker *asker) bool {
-	if here(target.Addr()) {
+	if own, err := readAddresses(); err == nil && len(own[target.Addr()]) > 0 {
 		return !asker.can(target.Addr())
 	}
 	limited, cancel := context.WithTimeout(ctx, watchTimeout)
@@ -146,13 +146,4 @@ func answers(ctx context.Context, target netip.AddrPort, asker *asker) bool {
 		c.Close()
 	}
 	return err == nil || errors.Is(err, syscall.ECONNREFUSED)
-}
-
-// here tells that this machine has an address, on whatever interface.
-func here(address netip.Addr) bool {
-	all, err := net.InterfaceAddrs()
-	return err == nil && slices.ContainsFunc(all, func(a net.Addr) bool {
-		p, err := netip.ParsePrefix(a.String())
-		return err == nil && p.Addr() == address
-	})
 }

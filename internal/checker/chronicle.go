@@ -82,10 +82,13 @@ func (c *chronicle) take() []history.Entry {
 	return ready
 }
 
+// senders are all that were heard, also those that keepalived does not take.
+func (k course) senders() []sender { return slices.Concat(k.heard.senders, k.refused.senders) }
+
 // hears tells whether anybody was heard since an instant.
 func (c *chronicle) hears(since time.Time) bool {
 	return slices.ContainsFunc(c.instances, func(k course) bool {
-		return slices.ContainsFunc(slices.Concat(k.heard.senders, k.refused.senders), func(s sender) bool { return s.latest().After(since) })
+		return slices.ContainsFunc(k.senders(), func(s sender) bool { return s.latest().After(since) })
 	})
 }
 
@@ -98,7 +101,7 @@ func (c *chronicle) pending() bool {
 func (c *chronicle) heard(now time.Time) []Heard {
 	var list []Heard
 	for _, k := range c.instances {
-		for _, s := range slices.Concat(k.heard.senders, k.refused.senders) {
+		for _, s := range k.senders() {
 			list = append(list, Heard{Instance: k.name, Address: s.address, Priority: int(s.priority),
 				Last: s.last.UTC().Truncate(time.Millisecond), Released: s.released.UTC().Truncate(time.Millisecond),
 				Foreign: s.foreign, Speaks: s.lately(now)})
@@ -113,7 +116,7 @@ func (c *chronicle) strangers(now time.Time) string {
 	var list []string
 	for _, k := range c.instances {
 		beside := k.holder || slices.ContainsFunc(k.heard.senders, func(s sender) bool { return !s.foreign && s.lately(now) })
-		for _, s := range slices.Concat(k.heard.senders, k.refused.senders) {
+		for _, s := range k.senders() {
 			if s.foreign && s.lately(now) {
 				list = append(list, fmt.Sprintf("%s %s %t", k.name, s.address, beside))
 			}

@@ -129,6 +129,7 @@ func TestWhoCannotFollowYetStandsAside(t *testing.T) {
 	}
 	require.Equal(t, []vrrp.VirtualRouterID{23, 24}, ids)
 	require.Equal(t, group.Agreed, d.Routers[0].Aside)
+	require.Equal(t, "eth0", d.Watch.Instances[0].WatchLink, "where its own virtual IP is")
 	require.Zero(t, d.Watch.Instances[0].DeadAfter)
 	o.Options.Raw["advert_interval"] = 1
 	d, err = decidetest.Desire(o)

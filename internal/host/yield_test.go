@@ -128,6 +128,20 @@ func (m holder) daemon() func() {
 	}
 }
 
+// TestAHolderThatNobodyRelievesIsAsGoodAsBefore, at whatever moment of a look the wait ends.
+func TestAHolderThatNobodyRelievesIsAsGoodAsBefore(t *testing.T) {
+	m := newHolder(t, "50ms")
+	m.hold()
+	r, err := m.reign(m.l.CheckerConfig())
+	require.NoError(t, err)
+	require.Len(t, r.yields, 1)
+	for n := range 100 {
+		limit := time.Duration(2*n) * time.Microsecond
+		require.NoError(t, m.awaitSuccessor(r.yields, limit))
+		require.Equal(t, "204  \n", m.says(), "after %v", limit)
+	}
+}
+
 // TestAHolderYields plays the daemon: it takes the address away once the priority
 // is low, or does not.
 func TestAHolderYields(t *testing.T) {
