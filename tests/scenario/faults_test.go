@@ -170,7 +170,7 @@ systemctl stop keepalived.service $checker
 rm -r /run/keepalived-charm
 mount --bind /bin/false $program
 systemctl start keepalived.service
-umount $program
+umount --lazy $program # something may just be running it
 systemctl start $checker
 `
 
