@@ -55,9 +55,6 @@ help:
 # longest.
 CORE := TestFromDeployToSurvivingADeadMachine|TestUpgradeFromThePythonCharm|TestUpgradeOfASingleUnit|TestAgreement|TestHealthChecks|TestOptions|TestStrangers|TestStatusFollows|TestUnitsComeAndGo
 SCENARIOS ?= $(CORE)
-# What takes long and finds least for it: make lab-test runs it, make test does not.
-LONG := TestHooksKilledAtEverySystemCall|TestRandomWalk|TestChaos|TestRevisionsWithUnicast
-SKIP ?=
 
 .PHONY: charm
 charm: ## Pack keepalived_ARCH.charm (ARCH=arm64 ...; default this machine's, then also keepalived.charm)
@@ -93,8 +90,8 @@ release: ## For a tag: archives of all architectures, SBOMs (CycloneDX) and chec
 	@cd build/release && sha256sum keepalived_* >SHA256SUMS && cat SHA256SUMS
 
 .PHONY: test
-test: deps keepaliveds unit vuln reproducible lab-itself ## Unit, all scenarios but four long ones on Debian 12, the most important on 13; installs what it needs (root)
-	@$(MAKE) lab-core BASE=bookworm SCENARIOS='Test.*' SKIP='$(LONG)' LABS=3 LAB_TIMEOUT=65m
+test: deps keepaliveds unit vuln reproducible lab-itself ## Unit, all scenarios on Debian 12 (of four long ones other parts each day), the most important on 13; installs what it needs (root)
+	@LAB_PART=1 $(MAKE) lab-core BASE=bookworm SCENARIOS='Test.*' LABS=3 LAB_TIMEOUT=65m
 	@$(MAKE) lab-core BASE=trixie SCENARIOS='$(CORE)' LABS=3 LAB_TIMEOUT=25m
 
 # All that tests make their claims for; go test by itself takes a part.
@@ -141,7 +138,7 @@ unit-slow: ## The tests of unit with SLOW percent of the processors (default 25;
 	$(call count,slow)
 
 .PHONY: lint
-lint: spelling ## gofmt, vet and staticcheck over both modules, codespell over all texts
+lint: spelling ## gofmt, vet and staticcheck over charm and tests, codespell over all texts
 	@unformatted=$$(gofmt -l .); \
 		if [ -n "$$unformatted" ]; then echo "not as gofmt writes it: $$unformatted"; exit 1; fi
 	@go vet ./...
@@ -150,6 +147,7 @@ lint: spelling ## gofmt, vet and staticcheck over both modules, codespell over a
 	@$(STATICCHECK) -tags neighbour ./...
 	@cd tests && go vet ./...
 	@cd tests && $(STATICCHECK) ./...
+	@cd tests/juju35 && go list -mod=readonly -deps ./... >/dev/null
 
 .PHONY: spelling
 spelling:
@@ -217,7 +215,7 @@ lab-itself: charm
 .PHONY: lab-core
 lab-core: charm
 	@mkdir -p build
-	@failed=; { cd tests && $(LAB_RUN) -run '^($(SCENARIOS))$$' $(if $(SKIP),-skip '^($(SKIP))$$') ./scenario; } 2>&1 | tee build/lab-$(BASE).log || failed=yes; \
+	@failed=; { cd tests && $(LAB_RUN) -run '^($(SCENARIOS))$$' ./scenario; } 2>&1 | tee build/lab-$(BASE).log || failed=yes; \
 		tests/scripts/slowest build/lab-$(BASE).log | tee -a build/lab-$(BASE).log; \
 		if [ -n "$$failed" ]; then $(MAKE) sweep; tests/scripts/failures build/lab-$(BASE).log; exit 1; fi
 	$(call count,lab-$(BASE))

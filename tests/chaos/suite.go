@@ -25,8 +25,6 @@ const Patience = 900 * time.Millisecond
 type Options struct {
 	// Rows is a regular expression that picks faults by their name; empty: all.
 	Rows string
-	// Telling leaves out all but the most telling faults.
-	Telling bool
 	// Random adds faults picked at random for that long, 0-24h, with Seed.
 	Random time.Duration
 	Seed   uint64
@@ -87,7 +85,7 @@ func pick(o Options) ([]Row, error) {
 	var names []string
 	for _, f := range Faults() {
 		names = append(names, f.Name)
-		if match.MatchString(f.Name) && (f.Telling || !o.Telling) {
+		if match.MatchString(f.Name) {
 			rows = append(rows, Row{Name: f.Name, Fault: f})
 		}
 	}

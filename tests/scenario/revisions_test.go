@@ -16,14 +16,14 @@ import (
 // records this one cannot read, and back.
 func TestRevisions(t *testing.T) {
 	t.Parallel()
-	revisions(t, "multicast")
-}
-
-// TestRevisionsWithUnicast: units must go on to send their advertisements to those whose
-// words they cannot read.
-func TestRevisionsWithUnicast(t *testing.T) {
-	t.Parallel()
-	revisions(t, "unicast")
+	// With unicast units must go on to send their advertisements to those whose words they
+	// cannot read.
+	for _, mode := range some(t, 1, "multicast", "unicast") {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			revisions(t, mode)
+		})
+	}
 }
 
 // TestRevisionBefore refreshes units that serve from the commit before this one, or the one

@@ -69,11 +69,11 @@ type walkStep struct {
 // it come to rest and requires everything that must hold whatever happened.
 func TestRandomWalk(t *testing.T) {
 	t.Parallel()
-	seeds := []int64{2, 5}
-	if seed := walkNumber(t, "WALK_SEED", 0); seed != 0 {
+	seeds := some[int64](t, 1, 2, 5)
+	if seed := number(t, "WALK_SEED", 0); seed != 0 {
 		seeds = []int64{seed}
 	}
-	steps := walkNumber(t, "WALK_STEPS", walkSteps)
+	steps := number(t, "WALK_STEPS", walkSteps)
 	for _, seed := range seeds {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
 			t.Parallel()
@@ -119,7 +119,7 @@ func walk(t *testing.T, seed, steps int64) {
 }
 
 // walkNumber reads a number from the environment.
-func walkNumber(t *testing.T, name string, standard int64) int64 {
+func number(t *testing.T, name string, standard int64) int64 {
 	t.Helper()
 	text := os.Getenv(name)
 	if text == "" {
