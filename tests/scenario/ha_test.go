@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"keepalived-charm/tests/lab"
+	"keepalived-charm/tests/patience"
 )
 
 // request is what the library of a principal's charm wrote, without what Juju itself writes.
@@ -127,6 +128,35 @@ func TestHA(t *testing.T) {
 		}))
 		require.Equal(t, holder, d.ready(t))
 		d.only(t, holder, "10.10.74.250", "10.10.74.252")
+		require.Equal(t, []string{"yes", "yes"}, d.clustered(t))
+	})
+	d.scenario(t, "asked for another address while an agent is away, none has two holders, and all follow", func(t *testing.T) {
+		away := d.standbys(t, d.ready(t))[0]
+		from := time.Now()
+		d.held(t, away)
+		require.NoError(t, d.SetConfig("haproxy", map[string]string{"request": request(t, "haproxy-04-vip-changed")}))
+		time.Sleep(3 * time.Second) // for the others' hooks
+		d.hold(t, away, false)
+		d.settled(t)
+		holder, err := d.WaitHolder(d.ctx, otherVIP)
+		require.NoError(t, err)
+		d.only(t, holder, "10.10.74.251")
+		for _, address := range []netip.Addr{lab.VIP, otherVIP} {
+			require.LessOrEqual(t, d.Holders.Between(address, from, time.Now()).Shared, patience.With(sharedAtMost), address)
+		}
+		d.asks(t, "haproxy-02-second")
+		d.only(t, d.ready(t), "10.10.74.250")
+	})
+	d.scenario(t, "a third unit is not noticed, and a principal that is removed hands over", func(t *testing.T) {
+		holder := d.ready(t)
+		unnoticed(t, d.measure(t, time.Second, func() {
+			require.NoError(t, d.AddUnits(d.ctx, "haproxy", 1))
+			d.settled(t)
+		}))
+		require.Equal(t, holder, d.ready(t))
+		require.Equal(t, []string{"yes", "yes", "yes"}, d.clustered(t))
+		moved(t, d.measure(t, 0, func() { d.removeUnit(t, holder) }), handedOver)
+		d.only(t, d.ready(t), "10.10.74.250")
 		require.Equal(t, []string{"yes", "yes"}, d.clustered(t))
 	})
 	d.scenario(t, "the holder's machine dies and the other takes over", func(t *testing.T) {
