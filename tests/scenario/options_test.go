@@ -139,6 +139,10 @@ func (d *deployment) harmlessOptions(t *testing.T) {
 			"hostname": "api.example.com", "private-address": "10.10.74.250", "port": "443"})
 	})
 	d.scenario(t, "a changed port is published and checked, without a reload of keepalived", func(t *testing.T) {
+		t.Cleanup(func() {
+			d.configure(t, "port=443", "vip_hostname=")
+			d.ready(t)
+		})
 		// haproxy answers there on loopback.
 		before := d.reloads(t)
 		since := time.Now()
@@ -151,8 +155,6 @@ func (d *deployment) harmlessOptions(t *testing.T) {
 		d.updateStatus(t)
 		d.publishes(t, website, worker, map[string]string{
 			"hostname": "api.example.com", "private-address": "10.10.74.250", "port": "8080"})
-		d.configure(t, "port=443", "vip_hostname=")
-		d.ready(t)
 	})
 	for _, option := range []string{"network_interface=eth0", "healthcheck_interval=2", "all_unhealthy=drop", "healthcheck_type=none"} {
 		d.scenario(t, "clients notice nothing of "+option, func(t *testing.T) {
