@@ -25,6 +25,12 @@ output "provides" {
       endpoint   = "loadbalancer"
       controller = null
     }
+    lb_consumers = {
+      kind       = "endpoint"
+      name       = juju_application.keepalived.name
+      endpoint   = "lb-consumers"
+      controller = null
+    }
     website = {
       kind       = "endpoint"
       name       = juju_application.keepalived.name

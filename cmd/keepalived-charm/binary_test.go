@@ -145,7 +145,7 @@ const peers = 3
 // network, of three endpoints the relations and what the unit itself publishes there (Juju
 // changes that, too), who its peers are, and the status (Juju sets that, too).
 const (
-	mostPrograms = 12
+	mostPrograms = 13
 	mostBare     = 25
 	mostFaults   = 850
 )
@@ -257,6 +257,7 @@ func (s stage) model() {
 		"status-get":                 `{"message":"","status":"unknown","status-data":{}}`,
 		"relation-ids-website":       `["website:3"]`,
 		"relation-ids-ha":            "[]",
+		"relation-ids-lb-consumers":  "[]",
 		"relation-ids-loadbalancer":  `["loadbalancer:4"]`,
 		"relation-ids-cos-agent":     `[]`,
 		"relation-ids-cluster":       `["cluster:1"]`,
@@ -333,7 +334,7 @@ func TestTheBinaryAsACharm(t *testing.T) {
 	needs.Root(t)
 	s := newStage(t)
 	first := s.run("/charm/dispatch", "config-changed")
-	assert.LessOrEqual(t, first.hookTools(), 17+peers, "%s", strings.Join(first.calls, "\n"))
+	assert.LessOrEqual(t, first.hookTools(), 18+peers, "%s", strings.Join(first.calls, "\n"))
 	assert.Contains(t, s.text("etc/keepalived/charm.d/keepalived.conf"), "10.10.74.250/32")
 	assert.Contains(t, s.text("fake/bag-website:3-keepalived-0"), `"private-address":"10.10.74.250"`)
 	assert.Contains(t, s.text("fake/bag-loadbalancer:4-keepalived-0"), `"public-address":"10.10.74.250"`)

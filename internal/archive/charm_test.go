@@ -43,6 +43,7 @@ func TestTheEndpointsAreThoseOfThePythonCharmAndThePeers(t *testing.T) {
 		"juju-info":    "requirer juju-info container",
 		"ha":           "provider hacluster container",
 		"lb-sink":      "requirer http global",
+		"lb-consumers": "provider loadbalancer global",
 		"loadbalancer": "provider public-address global",
 		"website":      "provider http global",
 		"cos-agent":    "provider cos_agent global",

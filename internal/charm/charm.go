@@ -35,7 +35,13 @@ type Model interface {
 	Network(endpoint string) (juju.Network, error)
 	PlannedUnits(endpoints []string, application string) (int, error)
 	Secret(uri string) (map[string]string, error)
+	// Leader tells whether this unit leads its application; only the leader reads and writes
+	// what that publishes.
+	Leader() (bool, error)
+	RemoteApplication(juju.RelationID) (string, error)
+	ApplicationDatabag(id juju.RelationID, application string) (juju.Databag, error)
 	Publish(juju.RelationID, juju.Databag) error
+	PublishForApplication(juju.RelationID, juju.Databag) error
 	Status() (juju.Status, error)
 	SetStatus(juju.Status) error
 	SetWorkloadVersion(string) error
@@ -280,6 +286,15 @@ func reach(obs facts.Observed, j Model, m Machine) (outcome, error) {
 	want.TellClustered(obs)
 	if err := publish(want.Publish, obs, j); err != nil {
 		return outcome{}, err
+	}
+	answers := want.Answers(obs)
+	for _, r := range obs.Relations {
+		if len(answers[r.ID]) == 0 {
+			continue
+		}
+		if err := j.PublishForApplication(r.ID, answers[r.ID]); err != nil {
+			return outcome{}, err
+		}
 	}
 	if err := apply(&obs, last, j, m); err != nil {
 		return outcome{}, err

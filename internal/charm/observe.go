@@ -12,6 +12,7 @@ import (
 	"keepalived-charm/internal/hacluster"
 	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/layout"
+	"keepalived-charm/internal/loadbalancer"
 	"keepalived-charm/internal/status"
 )
 
@@ -38,7 +39,7 @@ func observe(ev juju.Event, j Model, m Machine) (facts.Observed, error) {
 		return obs, err
 	}
 	obs.Ingress, obs.Bound = network.Addresses(), network.Interfaces()
-	for _, name := range []string{endpoint.Website, endpoint.LoadBalancer, endpoint.CosAgent, endpoint.Cluster, endpoint.HA} {
+	for _, name := range []string{endpoint.Website, endpoint.LoadBalancer, endpoint.CosAgent, endpoint.Cluster, endpoint.HA, endpoint.LBConsumers} {
 		relations, err := observeEndpoint(ev, j, m, name)
 		if err != nil {
 			return obs, err
@@ -146,18 +147,27 @@ func observeEndpoint(ev juju.Event, j Model, m Machine, name string) ([]facts.Re
 	if err != nil {
 		return nil, err
 	}
+	if name == endpoint.LBConsumers && len(ids) > 0 {
+		if leads, err := j.Leader(); err != nil || !leads {
+			return nil, err
+		}
+	}
 	var relations []facts.Relation
 	for _, id := range ids {
 		if ev.Hook == hooks.RelationBroken && ev.Relation == id {
 			continue // Juju 2.9 still lists it
 		}
-		r, err := observeOwn(ev, j, name, id)
-		if err != nil {
-			return nil, err
+		r := facts.Relation{ID: id, Endpoint: name}
+		if name != endpoint.LBConsumers { // units tell nothing there
+			if r, err = observeOwn(ev, j, name, id); err != nil {
+				return nil, err
+			}
 		}
 		switch name {
 		case endpoint.Cluster:
 			r.Members, err = observeUnits(ev, j, id)
+		case endpoint.LBConsumers:
+			r.Consumer, err = observeConsumer(ev, j, id)
 		case endpoint.HA:
 			r.Request, err = observeRequest(ev, j, m, id)
 		default:
@@ -187,6 +197,20 @@ func observeRequest(ev juju.Event, j Model, m Machine, id juju.RelationID) (*hac
 	}
 	r := hacluster.ReadFrom(m.CharmOf(ev.Principal), bag)
 	return &r, nil
+}
+
+// observeConsumer reads what an application asks for, and what it was told.
+func observeConsumer(ev juju.Event, j Model, id juju.RelationID) (*facts.Consumer, error) {
+	application, err := j.RemoteApplication(id)
+	if err != nil {
+		return nil, err
+	}
+	asks, err := j.ApplicationDatabag(id, application)
+	if err != nil {
+		return nil, err
+	}
+	told, err := j.ApplicationDatabag(id, ev.Unit.Application)
+	return &facts.Consumer{Application: application, Requests: loadbalancer.Read(asks), Told: told}, err
 }
 
 // attached tells whether the unit has another relation to its principal unit than the one that

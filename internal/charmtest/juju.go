@@ -21,6 +21,10 @@ type Juju struct {
 	Options map[string]any
 	// Relations holds every databag: endpoint, relation, unit.
 	Relations map[string]map[juju.RelationID]map[juju.Unit]juju.Databag
+	// Leads tells that the unit leads its application. Consumers are the application databags of
+	// relations on lb-consumers, of the application on the other side and of this one.
+	Leads     bool
+	Consumers map[juju.RelationID]Consumer
 	// Ingress and Bind are what network-get lists; none where the network space that the
 	// endpoint is bound to has no address on this machine.
 	Ingress, Bind []string
@@ -47,11 +51,18 @@ type Juju struct {
 	Failure string
 }
 
+// Consumer is an application that asks for a load balancer.
+type Consumer struct {
+	Application string
+	Asks, Told  juju.Databag
+}
+
 // NewJuju returns a model with no relation and the defaults of config.yaml.
 func NewJuju(unit, principal juju.Unit, address string) Juju {
 	return Juju{
 		Unit: unit, Principal: principal,
 		Options:   map[string]any{"virtual_ip": "", "vip_hostname": "", "network_interface": "", "port": 443, "router_id": 23},
+		Consumers: map[juju.RelationID]Consumer{},
 		Relations: map[string]map[juju.RelationID]map[juju.Unit]juju.Databag{},
 		Ingress:   []string{address}, Bind: []string{address},
 	}
@@ -86,6 +97,10 @@ func (j Juju) ids(endpoint string) []juju.RelationID {
 
 func (j Juju) clone() Juju {
 	c := j
+	c.Consumers = map[juju.RelationID]Consumer{}
+	for id, one := range j.Consumers {
+		c.Consumers[id] = Consumer{one.Application, maps.Clone(one.Asks), maps.Clone(one.Told)}
+	}
 	c.Options, c.Results = maps.Clone(j.Options), maps.Clone(j.Results)
 	c.Ingress, c.Bind = slices.Clone(j.Ingress), slices.Clone(j.Bind)
 	c.Statuses, c.Lines = slices.Clone(j.Statuses), slices.Clone(j.Lines)
@@ -275,6 +290,59 @@ func (m *model) Publish(id juju.RelationID, changes juju.Databag) error {
 			m.pending[id] = juju.Databag{}
 		}
 		maps.Copy(m.pending[id], changes)
+		return nil
+	})
+}
+
+func (m *model) Leader() (leads bool, err error) {
+	err = m.life.call(func() error {
+		leads = m.state.Leads
+		return nil
+	})
+	return leads, err
+}
+
+func (m *model) RemoteApplication(id juju.RelationID) (name string, err error) {
+	err = m.life.call(func() error {
+		name = m.state.Consumers[id].Application
+		return nil
+	})
+	return name, err
+}
+
+func (m *model) ApplicationDatabag(id juju.RelationID, application string) (bag juju.Databag, err error) {
+	err = m.life.call(func() error {
+		one := m.state.Consumers[id]
+		switch {
+		case application == one.Application:
+			bag = maps.Clone(one.Asks)
+		case application != m.state.Unit.Application || !m.state.Leads:
+			return fmt.Errorf("cannot read the databag of %s: permission denied", application)
+		default:
+			bag = maps.Clone(one.Told)
+		}
+		return nil
+	})
+	return bag, err
+}
+
+// PublishForApplication publishes at once what Juju keeps back until the hook has ended well:
+// nothing comes after it.
+func (m *model) PublishForApplication(id juju.RelationID, changes juju.Databag) error {
+	return m.life.call(func() error {
+		one, related := m.state.Consumers[id]
+		if !related || !m.state.Leads {
+			return fmt.Errorf("cannot write the databag of the application in relation %s: permission denied", id)
+		}
+		if one.Told == nil {
+			one.Told = juju.Databag{}
+		}
+		for key, value := range changes {
+			if one.Told[key] = value; value == "" {
+				delete(one.Told, key)
+			}
+		}
+		m.state.Consumers[id] = one
 		return nil
 	})
 }

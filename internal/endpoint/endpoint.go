@@ -16,12 +16,15 @@ const (
 	LBSink       = "lb-sink"
 	Website      = "website"
 	LoadBalancer = "loadbalancer"
+	LBConsumers  = "lb-consumers"
 	CosAgent     = "cos-agent"
 	Cluster      = "cluster"
 )
 
 // All lists the endpoints of metadata.yaml.
-func All() []string { return []string{JujuInfo, HA, LBSink, Website, LoadBalancer, CosAgent, Cluster} }
+func All() []string {
+	return []string{JujuInfo, HA, LBSink, Website, LoadBalancer, LBConsumers, CosAgent, Cluster}
+}
 
 // Principal lists those of the relations to the principal unit: each brings the unit, and the
 // unit goes with the last one.

@@ -14,6 +14,7 @@ import (
 	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/keepalived"
 	"keepalived-charm/internal/layout"
+	"keepalived-charm/internal/loadbalancer"
 	"keepalived-charm/internal/step"
 	"keepalived-charm/internal/vrrp"
 )
@@ -62,8 +63,19 @@ type Relation struct {
 	Members map[juju.Unit]Member
 	// Service is what it told the clients of another relation.
 	Service Service
+	// Consumer is what an application on lb-consumers asks for; nil where this unit is not to
+	// answer, which the leader does.
+	Consumer *Consumer
 	// Request is what the principal unit asks for on ha; nil where that unit leaves.
 	Request *hacluster.Request
+}
+
+// Consumer is an application that asks for a load balancer.
+type Consumer struct {
+	Application string
+	Requests    map[string]loadbalancer.Request
+	// Told is what this application told it.
+	Told juju.Databag
 }
 
 // Machine is the state of the machine the unit lives on.

@@ -151,6 +151,40 @@ func (Tools) Databag(id juju.RelationID, unit juju.Unit) (juju.Databag, error) {
 	return bag, nil
 }
 
+// Leader tells whether this unit leads its application, for the next 30 s at least.
+func (Tools) Leader() (leads bool, err error) {
+	if err = read(&leads, "is-leader"); err != nil {
+		err = fmt.Errorf("cannot tell whether this unit leads: %w", err)
+	}
+	return leads, err
+}
+
+// RemoteApplication returns the application on the other side of a relation.
+func (Tools) RemoteApplication(id juju.RelationID) (name string, err error) {
+	if err = read(&name, "relation-list", "--app", "-r", string(id)); err != nil {
+		err = fmt.Errorf("cannot tell the application in relation %s: %w", id, err)
+	}
+	return name, err
+}
+
+// ApplicationDatabag returns what an application, our own for its leader included, publishes in
+// a relation.
+func (Tools) ApplicationDatabag(id juju.RelationID, application string) (juju.Databag, error) {
+	var bag juju.Databag
+	if err := read(&bag, "relation-get", "--app", "-r", string(id), "-", application); err != nil {
+		return nil, fmt.Errorf("cannot read databag of application %s in relation %s: %w", application, id, err)
+	}
+	return bag, nil
+}
+
+// PublishForApplication is Publish for our application's databag, which its leader has.
+func (Tools) PublishForApplication(id juju.RelationID, changes juju.Databag) error {
+	if _, err := run(mapping(changes), "relation-set", "--app", "-r", string(id), "--file", "-"); err != nil {
+		return fmt.Errorf("cannot publish for the application in relation %s: %w", id, err)
+	}
+	return nil
+}
+
 // Publish changes keys of our own databag; Juju keeps the change until the hook
 // ends well and drops it otherwise. An empty value deletes its key.
 func (Tools) Publish(id juju.RelationID, changes juju.Databag) error {

@@ -159,6 +159,30 @@ func TestPlannedUnitsOfSeveralEndpoints(t *testing.T) {
 	}
 }
 
+func TestTheLeaderAndApplications(t *testing.T) {
+	calls := one(t, "is-leader", answer{Out: "true\n"})
+	leads, err := hooktool.Tools{}.Leader()
+	require.NoError(t, err)
+	assert.True(t, leads)
+	assert.Equal(t, []string{"--format=json"}, calls()[0].Args)
+
+	calls = one(t, "relation-list", answer{Out: `"kubernetes-control-plane"`})
+	name, err := hooktool.Tools{}.RemoteApplication("lb-consumers:9")
+	require.NoError(t, err)
+	assert.Equal(t, "kubernetes-control-plane", name)
+	assert.Equal(t, []string{"--format=json", "--app", "-r", "lb-consumers:9"}, calls()[0].Args)
+
+	calls = one(t, "relation-get", answer{Out: `{"version":"1"}`})
+	bag, err := hooktool.Tools{}.ApplicationDatabag("lb-consumers:9", "vault")
+	require.NoError(t, err)
+	assert.Equal(t, juju.Databag{"version": "1"}, bag)
+	assert.Equal(t, []string{"--format=json", "--app", "-r", "lb-consumers:9", "-", "vault"}, calls()[0].Args)
+
+	calls = one(t, "relation-set", answer{})
+	require.NoError(t, hooktool.Tools{}.PublishForApplication("lb-consumers:9", juju.Databag{"version": "1"}))
+	assert.Equal(t, []string{"--app", "-r", "lb-consumers:9", "--file", "-"}, calls()[0].Args)
+}
+
 func TestDatabag(t *testing.T) {
 	calls := one(t, "relation-get", answer{Out: `{"ingress-address":"10.10.74.11","rank":"0"}`})
 	bag, err := hooktool.Tools{}.Databag("cluster:1", juju.Unit{Application: "keepalived", Number: 2})

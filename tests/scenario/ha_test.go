@@ -50,6 +50,34 @@ func (d *deployment) clustered(t *testing.T) []string {
 	return all
 }
 
+// haproxyLeads runs hook tools as the unit that leads haproxy.
+func (d *deployment) haproxyLeads(t *testing.T, script string) string {
+	t.Helper()
+	leader, err := d.Leader(d.ctx, "haproxy")
+	require.NoError(t, err)
+	out, err := d.Juju.Run(d.ctx, "exec", "--unit", leader, "--", script)
+	require.NoError(t, err)
+	return strings.TrimSpace(out)
+}
+
+// consumes writes what haproxy writes as an application that asks for a load balancer.
+func (d *deployment) consumes(t *testing.T, bag string) {
+	t.Helper()
+	d.haproxyLeads(t, "printf '%s' '"+bag+"' | relation-set --app -r $(relation-ids lb) --file -")
+	d.settled(t)
+}
+
+// answer is what haproxy is told under a key.
+func (d *deployment) answer(t *testing.T, key string) string {
+	t.Helper()
+	return d.haproxyLeads(t, "relation-get --app -r $(relation-ids lb) "+key+" keepalived")
+}
+
+// granted is the answer to a request whose hash is abc.
+func granted(address string) string {
+	return `{"address": "` + address + `", "error": null, "error_fields": {}, "error_message": null, "received_hash": "abc"}`
+}
+
 // only requires that addresses are on one machine, which holds lab.VIP, or on none.
 func (d *deployment) only(t *testing.T, holder string, addresses ...string) {
 	t.Helper()
@@ -88,6 +116,16 @@ func TestHA(t *testing.T) {
 		unnoticed(t, d.measure(t, time.Second, func() { d.asks(t, "haproxy-02-second") }))
 		require.Equal(t, before, d.pictures(t))
 	})
+	d.scenario(t, "who asks for a load balancer on the machines of the virtual IP is answered", func(t *testing.T) {
+		require.NoError(t, d.Integrate("haproxy:lb", "keepalived:lb-consumers"))
+		d.settled(t)
+		require.Equal(t, "1", d.answer(t, "version"))
+		d.consumes(t, `{"version": "1", "request_api": "{\"id\": \"1\", \"name\": \"api\", \"protocol\": \"tcp\", \"port_mapping\": {\"443\": 443}, \"sent_hash\": \"abc\"}"}`)
+		require.JSONEq(t, granted("10.10.74.250"), d.answer(t, "response_api"))
+		d.consumes(t, `{"request_garbled": "{\"port_mapping\": {\"443\": \"443\"}"}`)
+		require.Empty(t, d.answer(t, "response_garbled"))
+		d.ready(t)
+	})
 	d.scenario(t, "the virtual IP leaves a unit whose service that was asked for has stopped", func(t *testing.T) {
 		holder := d.ready(t)
 		moved(t, d.measure(t, 2*time.Second, func() { d.run(t, holder, "systemctl stop haproxy") }), serviceDies)
@@ -102,8 +140,14 @@ func TestHA(t *testing.T) {
 		require.NoError(t, err)
 		d.only(t, holder, "10.10.74.251")
 		require.Equal(t, []string{"yes", "yes"}, d.clustered(t))
+		require.JSONEq(t, granted("10.10.74.251"), d.answer(t, "response_api"))
 		d.asks(t, "haproxy-02-second")
 		d.only(t, d.ready(t), "10.10.74.250")
+		require.JSONEq(t, granted("10.10.74.250"), d.answer(t, "response_api"))
+		d.consumes(t, `{"request_api": ""}`)
+		require.Empty(t, d.answer(t, "response_api"))
+		require.NoError(t, d.RemoveRelation("haproxy:lb", "keepalived:lb-consumers"))
+		d.settled(t)
 	})
 	d.scenario(t, "one that the library cannot take back stays beside the next", func(t *testing.T) {
 		unnoticed(t, d.measure(t, time.Second, func() { d.asks(t, "haproxy-08-vip-third") }))

@@ -1,0 +1,91 @@
+package charm_test
+
+import (
+	"encoding/json"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"keepalived-charm/internal/charmtest"
+	"keepalived-charm/internal/endpoint"
+	"keepalived-charm/internal/juju"
+)
+
+const consumer = juju.RelationID("lb-consumers:9")
+
+// consumes is a unit whose application is asked for a load balancer by another, as was recorded.
+func consumes(t *testing.T, s charmtest.State, application, recorded string) charmtest.State {
+	t.Helper()
+	text, err := os.ReadFile("../loadbalancer/testdata/" + recorded + ".json")
+	require.NoError(t, err)
+	var r struct {
+		Bag juju.Databag `json:"app_databag"`
+	}
+	require.NoError(t, json.Unmarshal(text, &r))
+	s = s.Clone()
+	s.Juju.Relate(endpoint.LBConsumers, consumer, juju.Unit{Application: application})
+	s.Juju.Consumers[consumer] = charmtest.Consumer{Application: application, Asks: r.Bag}
+	return s
+}
+
+// TestTheLeaderAnswersConsumers, and nobody else may.
+func TestTheLeaderAnswersConsumers(t *testing.T) {
+	const granted = `{"address":"10.10.74.250","error":null,"error_fields":{},"error_message":null,"received_hash":"68b94e69df43de5a5c3b3a02786c697b"}`
+	const answer = "response_api-server-internal"
+	s := consumes(t, serving(t), "haproxy", "kcp-internal")
+	told := func(s charmtest.State) juju.Databag { return s.Juju.Consumers[consumer].Told }
+	require.Empty(t, told(run(t, s, "lb-consumers-relation-created", "lb-consumers-relation-changed", "update-status")))
+
+	s.Juju.Leads = true
+	s = run(t, s, "leader-elected")
+	require.Equal(t, juju.Databag{"version": "1", answer: granted}, told(s))
+	again := charmtest.Run(t, "update-status", s)
+	require.Equal(t, s.String(), again.String())
+	require.Equal(t, charmtest.Run(t, "update-status", serving(t)).Calls+4, again.Calls)
+
+	other := run(t, option(s, "virtual_ip", "10.10.74.251 10.10.74.250"), "config-changed")
+	require.NotEqual(t, granted, told(other)[answer], "the first one is another")
+	require.Equal(t, juju.Databag{"version": "1"}, told(run(t, option(s, "virtual_ip", ""), "config-changed")), "with the last virtual IP")
+	refused := run(t, option(s, "virtual_ip", "10.10.74.300"), "config-changed")
+	require.Equal(t, granted, told(refused)[answer], "what is served goes on")
+
+	delete(s.Juju.Consumers[consumer].Asks, "request_api-server-internal")
+	require.Equal(t, juju.Databag{"version": "1"}, told(run(t, s, "lb-consumers-relation-changed")), "with its request")
+}
+
+// TestALeaderBesideAnotherUnitLeavesAnswers: that one serves, on the same machine.
+func TestALeaderBesideAnotherUnitLeavesAnswers(t *testing.T) {
+	s := consumes(t, beside(t, serving(t)), "haproxy", "kcp-internal")
+	told := juju.Databag{"version": "1", "response_api-server-internal": "{}"}
+	s.Juju.Leads, s.Juju.Consumers[consumer] = true, charmtest.Consumer{Application: "haproxy", Told: told}
+	require.Equal(t, told, run(t, s, "config-changed").Juju.Consumers[consumer].Told)
+}
+
+// TestWhatAConsumerWritesStopsNothing: the unit serves on, and the version stays.
+func TestWhatAConsumerWritesStopsNothing(t *testing.T) {
+	s := consumes(t, serving(t), "haproxy", "kcp-internal")
+	s.Juju.Leads = true
+	before := run(t, s, "update-status")
+	for _, text := range []string{"", "{", "null", "[]", `{"port_mapping":{"80":"80"}}`, `{"port_mapping":[80]}`, `{"backends":7}`, strings.Repeat("x", 1<<20), "\x00\n"} {
+		s.Juju.Consumers[consumer] = charmtest.Consumer{Application: "haproxy", Asks: juju.Databag{"version": "\xff", "request_api": text}}
+		after := run(t, s, "lb-consumers-relation-changed")
+		require.Equal(t, before.Host.String(), after.Host.String())
+		require.Equal(t, before.Juju.Status, after.Juju.Status)
+		require.Equal(t, juju.Databag{"version": "1"}, after.Juju.Consumers[consumer].Told)
+	}
+}
+
+// TestConsumersElsewhereAreRefused: the virtual IPs are on other machines than theirs.
+func TestConsumersElsewhereAreRefused(t *testing.T) {
+	s := consumes(t, serving(t), "kubernetes-control-plane", "kcp-internal")
+	s.Juju.Leads = true
+	s = run(t, s, "lb-consumers-relation-changed")
+	require.Contains(t, s.Juju.Consumers[consumer].Told["response_api-server-internal"],
+		`"error":"unsupported","error_fields":{},"error_message":"keepalived forwards nothing: the virtual IPs are on the machines of haproxy, not of kubernetes-control-plane"`)
+	none := charmtest.NewState(0)
+	none.Juju.Leads = true
+	none = run(t, consumes(t, none, "haproxy", "kcp-internal"), "lb-consumers-relation-created")
+	require.Equal(t, juju.Databag{"version": "1"}, none.Juju.Consumers[consumer].Told, "the version comes first: nothing is asked for before it")
+}

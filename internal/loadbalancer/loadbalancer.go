@@ -1,0 +1,174 @@
+// Package loadbalancer reads what applications ask of a load balancer on a relation of
+// interface loadbalancer, and answers as one that forwards nothing: whoever is served runs on
+// the machines that the virtual IPs move between. It does no I/O.
+//
+// The keys are those of the library loadbalancer-interface, schema 1, in application databags.
+// A consumer's library takes any member of an answer that it does not know, and an answer with
+// neither address nor error, for a fault of its hook.
+package loadbalancer
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"keepalived-charm/internal/juju"
+)
+
+// Schema is the version of the interface that is spoken. A consumer asks for nothing before it
+// has read that.
+const Schema = "1"
+
+const (
+	keyVersion = "version"
+	asks       = "request_"
+	answers    = "response_"
+	// mostBytes bounds a request, certificates in it included.
+	mostBytes = 256 << 10
+	// mostNamed bounds how many ports an answer names.
+	mostNamed = 5
+)
+
+// Request is what is asked for, as far as it matters to who forwards nothing.
+type Request struct {
+	// Hash names this form of the request, for the answer alone; nil for none.
+	Hash *string
+	// Moved are ports that the backends would have to be reached at by another number.
+	Moved []string
+	// WrongPorts tells that no port is named, or one outside 1 to 65535.
+	WrongPorts bool
+	// Backends are those named; none for all units of the application.
+	Backends []string
+	// Address is the one to be reached at; nil for any, invalid for what is no address.
+	Address *netip.Addr
+	// Terminates asks for TLS to end here; Protocol is one of no kind that is known.
+	Terminates bool
+	Protocol   string
+}
+
+// Read understands an application databag: its requests by name. One that cannot be read is
+// left out, as nothing tells what an answer would be to.
+func Read(bag juju.Databag) map[string]Request {
+	requests := map[string]Request{}
+	for key, text := range bag {
+		if name, is := strings.CutPrefix(key, asks); is && len(text) <= mostBytes {
+			if r, err := read(text); err == nil {
+				requests[name] = r
+			}
+		}
+	}
+	return requests
+}
+
+func read(text string) (Request, error) {
+	var v struct {
+		Protocol       string         `json:"protocol"`
+		PortMapping    map[string]int `json:"port_mapping"`
+		Backends       []string       `json:"backends"`
+		TLSTermination bool           `json:"tls_termination"`
+		IngressAddress *string        `json:"ingress_address"`
+		SentHash       *string        `json:"sent_hash"`
+	}
+	d := json.NewDecoder(bytes.NewReader([]byte(text)))
+	if err := d.Decode(&v); err != nil {
+		return Request{}, err
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) || v.PortMapping == nil {
+		return Request{}, errors.New("it is no single object with ports")
+	}
+	r := Request{Hash: v.SentHash, Backends: v.Backends, Terminates: v.TLSTermination, Protocol: v.Protocol, WrongPorts: len(v.PortMapping) == 0}
+	for _, from := range slices.Sorted(maps.Keys(v.PortMapping)) {
+		to := v.PortMapping[from]
+		r.WrongPorts = r.WrongPorts || to < 1 || to > 65535
+		if fmt.Sprint(to) != from {
+			r.Moved = append(r.Moved, fmt.Sprintf("%.10s to %d", from, to))
+		}
+	}
+	if n := len(r.Moved) - mostNamed; n > 0 {
+		r.Moved = append(r.Moved[:mostNamed], fmt.Sprintf("and %d more", n))
+	}
+	if v.IngressAddress != nil && *v.IngressAddress != "" {
+		a, _ := netip.ParseAddr(*v.IngressAddress)
+		r.Address = &a
+	}
+	return r, nil
+}
+
+// Provider is who answers.
+type Provider struct {
+	// Addresses are the virtual IPs that are served, the first one first.
+	Addresses []netip.Addr
+	// Beside is the application whose units it runs beside.
+	Beside string
+}
+
+// answer is an answer, with exactly these members.
+type answer struct {
+	Address *string           `json:"address"`
+	Error   *string           `json:"error"`
+	Fields  map[string]string `json:"error_fields"`
+	Message *string           `json:"error_message"`
+	Hash    *string           `json:"received_hash"`
+}
+
+// Databag is what an application databag says to an application and its requests: nothing
+// but the version while no virtual IP is served. have is what it says now, of which keys that
+// are not wanted any more are deleted.
+func (p Provider) Databag(to string, requests map[string]Request, have juju.Databag) juju.Databag {
+	bag := juju.Databag{keyVersion: Schema}
+	for key := range have {
+		if strings.HasPrefix(key, answers) {
+			bag[key] = ""
+		}
+	}
+	if len(p.Addresses) == 0 {
+		return bag
+	}
+	for name, r := range requests {
+		text, err := json.Marshal(p.answer(to, r))
+		if err != nil {
+			panic(err) // texts always marshal
+		}
+		bag[answers+name] = string(text)
+	}
+	return bag
+}
+
+// answer grants a request or says what of it cannot be had. Preferences, such as how requests
+// are shared out or the check, ask for nothing that must be.
+func (p Provider) answer(to string, r Request) answer {
+	a := answer{Fields: map[string]string{}, Hash: r.Hash}
+	at := p.Addresses[0]
+	if r.Address != nil {
+		at = *r.Address
+	}
+	switch {
+	case to != p.Beside:
+		a.Message = text(fmt.Sprintf("keepalived forwards nothing: the virtual IPs are on the machines of %s, not of %s", p.Beside, to))
+	case len(r.Moved) > 0:
+		a.Fields["port_mapping"] = "keepalived forwards nothing: listen and backend port must be equal, not " + strings.Join(r.Moved, ", ")
+	case r.WrongPorts:
+		a.Fields["port_mapping"] = "must name ports from 1 to 65535"
+	case r.Terminates:
+		a.Fields["tls_termination"] = "keepalived forwards nothing and ends no TLS"
+	case len(r.Backends) > 0:
+		a.Fields["backends"] = "keepalived forwards nothing: all units of " + to + " serve, leave this empty"
+	case !slices.Contains(p.Addresses, at):
+		a.Fields["ingress_address"] = "must be a virtual IP of keepalived"
+	case !slices.Contains([]string{"tcp", "udp", "http", "https"}, r.Protocol):
+		a.Fields["protocol"] = "must be tcp, udp, http or https"
+	default:
+		a.Address = text(at.String())
+		return a
+	}
+	a.Error = text("unsupported")
+	return a
+}
+
+func text(s string) *string { return &s }
