@@ -34,8 +34,8 @@ CYCLONEDX := github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
 STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.7.0
 BUILD_FLAGS := -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION)"
 
-# Packages whose tests wait for processes and the network: alone, before the others take
-# all processors.
+# Packages whose tests wait for processes and the network: before the others take all
+# processors.
 TIMED := ./internal/checker ./internal/history ./internal/host ./internal/notify ./internal/segment
 # Packages that start no goroutine and walk long: without -race.
 WALKING := ./internal/charm ./internal/group
@@ -92,7 +92,7 @@ release: ## For a tag: archives of all architectures, SBOMs (CycloneDX) and chec
 .PHONY: test
 test: deps keepaliveds unit vuln reproducible lab-itself ## Unit, all scenarios on Debian 12 (of four long ones other parts each day), the most important on 13; installs what it needs (root)
 	@LAB_PART=1 $(MAKE) lab-core BASE=bookworm SCENARIOS='Test.*' LABS=3 LAB_TIMEOUT=65m
-	@$(MAKE) lab-core BASE=trixie SCENARIOS='$(CORE)' LABS=3 LAB_TIMEOUT=25m
+	@$(MAKE) lab-core BASE=trixie SCENARIOS='$(CORE)' LABS=4 LAB_TIMEOUT=25m
 
 # All that tests make their claims for; go test by itself takes a part.
 unit unit-slow model: export WHOLE := 1
@@ -100,7 +100,7 @@ unit unit-slow model: export WHOLE := 1
 .PHONY: unit
 unit: lint ## Fast checks without root: lint, tests with -race, fuzz seeds, golden files
 	@mkdir -p build
-	@{ go test -race -shuffle=on -count=1 -p 1 -v $(TIMED) && \
+	@{ go test -race -shuffle=on -count=1 -v $(TIMED) && \
 		go test -race -shuffle=on -count=1 -v $$(go list ./... | grep -vxF "$$(go list $(TIMED) $(WALKING))") && \
 		go test -shuffle=on -count=1 -v $(WALKING); } \
 		>build/unit.log 2>&1 || { tests/scripts/failures build/unit.log; exit 1; }

@@ -21,6 +21,6 @@ func TestChaos(t *testing.T) {
 			names = append(names, regexp.QuoteMeta(f.Name))
 		}
 	}
-	rows := "^(" + strings.Join(some(t, 4, names...), "|") + ")$"
+	rows := "^(" + strings.Join(some(t, 3, names...), "|") + ")$"
 	require.NoError(t, chaos.Run(d.ctx, d.Lab, chaos.Options{Rows: rows, Out: os.Stdout, Progress: os.Stderr}))
 }
