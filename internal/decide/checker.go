@@ -91,10 +91,10 @@ func (d Desired) Obeys(m facts.Machine) (step.File, bool) {
 	c.Booted = d.Watch.Booted
 	for n := range c.Instances {
 		one := &c.Instances[n]
-		one.Aside, one.Watch, one.WatchLink, one.DeadAfter = paused, "", "", 0
+		one.Wait = healthcheck.Wait{Aside: paused}
 		for _, i := range d.Watch.Instances {
 			if i.Name == one.Name {
-				one.Aside, one.Watch, one.WatchLink, one.DeadAfter = i.Aside, i.Watch, i.WatchLink, i.DeadAfter
+				one.Wait = i.Wait
 			}
 		}
 	}
@@ -137,8 +137,7 @@ func (d Desired) Silences(m facts.Machine) (begins, ends bool, between step.File
 			begins = begins || now.Aside != ""
 		case now.Aside != "" && was.Instances[n].Aside == "":
 			begins = true
-			one := &was.Instances[n]
-			one.Aside, one.Watch, one.WatchLink, one.DeadAfter = now.Aside, now.Watch, now.WatchLink, now.DeadAfter
+			was.Instances[n].Wait = now.Wait
 		case now.Aside == "" && was.Instances[n].Aside != "":
 			ends = true
 		}

@@ -113,6 +113,11 @@ type Instance struct {
 	// Addresses are the virtual IPs; the unit holds the instance while the first
 	// is on Interface.
 	Addresses []netip.Addr `json:"addresses"`
+	Wait
+}
+
+// Wait is what an instance stands aside for, and what ends that.
+type Wait struct {
 	// Aside, when not empty, keeps the unit out of the instance's election and says
 	// for what: a word for people and for telling one occasion from another. The unit
 	// takes part again by itself when Watch has given no sign of life for a while;

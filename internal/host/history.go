@@ -118,7 +118,7 @@ func (h *Host) readChecker(config string) (healthcheck.Config, error) {
 	fragment, _ := os.ReadFile(h.path(l.Fragment())) // nor will keepalived read it
 	for _, i := range keepalived.Instances(string(fragment)) {
 		c.Instances = append(c.Instances, healthcheck.Instance{Name: i.Name, TrackFile: h.path(l.TrackFileOf(i.Name)), Interface: i.Interface, Addresses: i.Addresses,
-			Aside: "what this unit does is not known"})
+			Wait: healthcheck.Wait{Aside: "what this unit does is not known"}})
 		c.Links = append(c.Links, i.Interface)
 	}
 	for _, place := range keepalived.Places(string(fragment)) {

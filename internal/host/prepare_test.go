@@ -30,7 +30,7 @@ func TestAStartRightAfterABootIsMarked(t *testing.T) {
 	c := healthcheck.Config{
 		Application: "keepalived",
 		Instances: []healthcheck.Instance{{Name: "charm_keepalived", TrackFile: filepath.Join(run, "priority"), Interface: "lo",
-			Addresses: []netip.Addr{netip.MustParseAddr("169.254.23.112")}, Watch: "10.10.74.250:443"}},
+			Addresses: []netip.Addr{netip.MustParseAddr("169.254.23.112")}, Wait: healthcheck.Wait{Watch: "10.10.74.250:443"}}},
 		Check:  healthcheck.Check{Type: healthcheck.None},
 		Booted: filepath.Join(run, "booted"),
 	}
@@ -85,7 +85,7 @@ func TestOnAFullRunNoUnitTakesPartThatMustStandAside(t *testing.T) {
 		require.NoError(t, netlink.AddrAdd(lo, single(stale)))
 		dir := filepath.Join(run, fmt.Sprint(len(claim)))
 		config := healthcheck.Config{Application: "keepalived", Links: []string{"lo"}, Check: healthcheck.Check{Type: healthcheck.None},
-			Instances: []healthcheck.Instance{{Name: "charm_keepalived", TrackFile: filepath.Join(dir, "priority"), Interface: "lo", Addresses: []netip.Addr{stale}, Aside: c.aside}}}
+			Instances: []healthcheck.Instance{{Name: "charm_keepalived", TrackFile: filepath.Join(dir, "priority"), Interface: "lo", Addresses: []netip.Addr{stale}, Wait: healthcheck.Wait{Aside: c.aside}}}}
 		if c.booted != "" {
 			config.Booted, config.Instances[0].Watch = filepath.Join(dir, c.booted), "10.10.74.250:443"
 		}
@@ -125,7 +125,7 @@ func TestWhereNothingCanBeMadeNoUnitTakesPartThatMustStandAside(t *testing.T) {
 		run, _ := fullRun(t)
 		require.NoError(t, unix.Mount("tmpfs", run, "tmpfs", 0, options))
 		config := healthcheck.Config{Application: "keepalived", Links: []string{"lo"}, Check: healthcheck.Check{Type: healthcheck.None}, Instances: []healthcheck.Instance{{
-			Name: "charm_keepalived", Interface: "lo", TrackFile: filepath.Join(run, "keepalived", "priority"), Addresses: []netip.Addr{netip.MustParseAddr("10.10.74.250")}, Aside: "paused"}}}
+			Name: "charm_keepalived", Interface: "lo", TrackFile: filepath.Join(run, "keepalived", "priority"), Addresses: []netip.Addr{netip.MustParseAddr("10.10.74.250")}, Wait: healthcheck.Wait{Aside: "paused"}}}}
 		text, err := config.Marshal()
 		require.NoError(t, err)
 		file := filepath.Join(t.TempDir(), "checker.json")
@@ -236,7 +236,7 @@ func TestTheSecondStartAfterABootIsAsCareful(t *testing.T) {
 	run, free := fullRun(t)
 	config := healthcheck.Config{Application: "keepalived", Links: []string{"lo"}, Check: healthcheck.Check{Type: healthcheck.None}, Booted: filepath.Join(run, "booted")}
 	for n := range 2 {
-		config.Instances = append(config.Instances, healthcheck.Instance{Name: fmt.Sprint("charm_keepalived_", n), Interface: "lo", Watch: "10.10.74.250:443",
+		config.Instances = append(config.Instances, healthcheck.Instance{Name: fmt.Sprint("charm_keepalived_", n), Interface: "lo", Wait: healthcheck.Wait{Watch: "10.10.74.250:443"},
 			TrackFile: filepath.Join(run, fmt.Sprint("priority-", n)), Addresses: []netip.Addr{netip.MustParseAddr(fmt.Sprint("10.10.74.25", n))}})
 	}
 	text, err := config.Marshal()
