@@ -12,8 +12,7 @@ import (
 // agent unpacked beside this one's; empty where there are none that can be read.
 func (h *Host) CharmOf(u juju.Unit) string {
 	own := filepath.Dir(filepath.Dir(h.self)) // as in left
-	tag := "unit-" + strings.ReplaceAll(u.String(), "/", "-")
-	text, err := os.ReadFile(filepath.Join(filepath.Dir(own), tag, "charm", "metadata.yaml"))
+	text, err := os.ReadFile(filepath.Join(filepath.Dir(own), agentOf(u.String()), "charm", "metadata.yaml"))
 	if err != nil {
 		return ""
 	}

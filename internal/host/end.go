@@ -19,8 +19,13 @@ func (h *Host) mark(name string) string { return filepath.Join(filepath.Dir(h.se
 // agent.Dir) nothing can be told.
 func (h *Host) left(unit string) bool {
 	own := filepath.Dir(filepath.Dir(h.self)) // AGENTS/unit-APPLICATION-NUMBER/charm/dispatch
-	agents, tag := filepath.Dir(own), "unit-"+strings.ReplaceAll(strings.TrimSpace(unit), "/", "-")
-	return unit != "" && strings.HasPrefix(filepath.Base(own), "unit-") && errors.Is(missing(filepath.Join(agents, tag)), fs.ErrNotExist)
+	return unit != "" && strings.HasPrefix(filepath.Base(own), "unit-") && errors.Is(missing(filepath.Join(filepath.Dir(own), agentOf(unit))), fs.ErrNotExist)
+}
+
+// agentOf is the name of the directory that a unit's agent has among those of the machine
+// (names.UnitTag), the unit as a file has it.
+func agentOf(unit string) string {
+	return "unit-" + strings.ReplaceAll(strings.TrimSpace(unit), "/", "-")
 }
 
 func (h *Host) writeMark(name string) error {

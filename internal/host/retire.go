@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"keepalived-charm/internal/keepalived"
 	"keepalived-charm/internal/layout"
@@ -58,6 +57,5 @@ func (h *Host) serves(l layout.Layout) bool {
 	if err != nil {
 		return false
 	}
-	tag := "unit-" + strings.ReplaceAll(strings.TrimSpace(string(unit)), "/", "-")
-	return !errors.Is(missing(h.path(filepath.Join("/var/lib/juju/agents", tag, "charm/dispatch"))), fs.ErrNotExist)
+	return !errors.Is(missing(h.path(filepath.Join("/var/lib/juju/agents", agentOf(string(unit)), "charm/dispatch"))), fs.ErrNotExist)
 }
