@@ -63,6 +63,28 @@ func TestALeaderBesideAnotherUnitLeavesAnswers(t *testing.T) {
 	require.Equal(t, told, run(t, s, "config-changed").Juju.Consumers[consumer].Told)
 }
 
+// TestALeaderThatServesNothingLeavesAnswersWhileOthersServe: its machine's base is upgraded, or
+// its principal has asked for nothing yet.
+func TestALeaderThatServesNothingLeavesAnswersWhileOthersServe(t *testing.T) {
+	told := juju.Databag{"version": "1", "response_api-server-internal": "{}"}
+	answers := func(s charmtest.State, hook string) juju.Databag {
+		s = consumes(t, s, "haproxy", "kcp-internal")
+		s.Juju.Leads, s.Juju.Consumers[consumer] = true, charmtest.Consumer{Application: "haproxy", Told: told}
+		return run(t, s, hook).Juju.Consumers[consumer].Told
+	}
+	for claim, in := range map[string]struct {
+		hook string
+		charmtest.State
+	}{
+		"an upgrade of its machine": {"update-status", run(t, serving(t), "pre-series-upgrade")},
+		"its principal comes later": {"config-changed", alone(t)},
+	} {
+		require.Equal(t, told, answers(withPeer(in.State), in.hook), claim)
+		require.Equal(t, juju.Databag{"version": "1"}, answers(in.State, in.hook), claim+", without peers")
+	}
+	require.Equal(t, juju.Databag{"version": "1"}, answers(option(withPeer(serving(t)), "virtual_ip", ""), "config-changed"), "nothing is asked for")
+}
+
 // TestWhatAConsumerWritesStopsNothing: the unit serves on, and the version stays.
 func TestWhatAConsumerWritesStopsNothing(t *testing.T) {
 	s := consumes(t, serving(t), "haproxy", "kcp-internal")

@@ -3,20 +3,21 @@ package decide
 import (
 	"keepalived-charm/internal/endpoint"
 	"keepalived-charm/internal/facts"
+	"keepalived-charm/internal/hacluster"
 	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/loadbalancer"
 )
 
 // Answers are the changes of what this application tells those on lb-consumers, by its leader.
-// The units of a group all serve the same, whichever of them leads. Where another unit of the
-// application serves on the leader's machine, of another principal, they stay as they are.
+// The units of a group all serve the same, whichever of them leads. Where the leader serves
+// nothing, they stay as they are while others may: they end with what is asked for.
 func (d Desired) Answers(o facts.Observed) map[juju.RelationID]juju.Databag {
 	p := loadbalancer.Provider{Beside: o.Event.Principal.Application}
 	if d.Mode == Serving {
 		p.Addresses = d.Addresses()
 	}
 	changes := map[juju.RelationID]juju.Databag{}
-	if d.Owner != (juju.Unit{}) {
+	if d.Owner != (juju.Unit{}) || d.Mode != Serving && len(d.Peers) > 0 && !(d.Mode == Idle && asksForNone(o)) {
 		return changes
 	}
 	for _, r := range o.Relations {
@@ -28,4 +29,10 @@ func (d Desired) Answers(o facts.Observed) map[juju.RelationID]juju.Databag {
 		}
 	}
 	return changes
+}
+
+// asksForNone tells that a unit without a virtual IP is to have none, and waits for nothing.
+func asksForNone(o facts.Observed) bool {
+	r := o.Request()
+	return r == nil || r.State == hacluster.Empty || r.State == hacluster.Absent && r.Began
 }
