@@ -63,6 +63,17 @@ func TestALeaderBesideAnotherUnitLeavesAnswers(t *testing.T) {
 	require.Equal(t, told, run(t, s, "config-changed").Juju.Consumers[consumer].Told)
 }
 
+// TestBackendsMayBeNamed: the units' own machines.
+func TestBackendsMayBeNamed(t *testing.T) {
+	s := consumes(t, withPeer(serving(t)), "haproxy", "kcp-internal")
+	s.Juju.Leads = true
+	for backends, granted := range map[string]bool{`["10.10.74.11","10.10.74.12"]`: true, `["10.10.74.13"]`: false} {
+		s.Juju.Consumers[consumer] = charmtest.Consumer{Application: "haproxy", Asks: juju.Databag{"request_api": `{"protocol":"tcp","port_mapping":{"80":80},"backends":` + backends + `}`}}
+		told := run(t, s, "lb-consumers-relation-changed").Juju.Consumers[consumer].Told["response_api"]
+		require.Equal(t, granted, strings.Contains(told, `"address":"10.10.74.250"`), told)
+	}
+}
+
 // TestALeaderThatServesNothingLeavesAnswersWhileOthersServe: its machine's base is upgraded, or
 // its principal has asked for nothing yet.
 func TestALeaderThatServesNothingLeavesAnswersWhileOthersServe(t *testing.T) {

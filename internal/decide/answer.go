@@ -1,6 +1,8 @@
 package decide
 
 import (
+	"slices"
+
 	"keepalived-charm/internal/endpoint"
 	"keepalived-charm/internal/facts"
 	"keepalived-charm/internal/hacluster"
@@ -14,7 +16,10 @@ import (
 func (d Desired) Answers(o facts.Observed) map[juju.RelationID]juju.Databag {
 	p := loadbalancer.Provider{Beside: o.Event.Principal.Application}
 	if d.Mode == Serving {
-		p.Addresses = d.Addresses()
+		p.Addresses, p.Machines = d.Addresses(), slices.Clone(d.own)
+		for _, peer := range d.Peers {
+			p.Machines = append(p.Machines, peer.Addresses...)
+		}
 	}
 	changes := map[juju.RelationID]juju.Databag{}
 	if d.Owner != (juju.Unit{}) || d.Mode != Serving && len(d.Peers) > 0 && !(d.Mode == Idle && asksForNone(o)) {

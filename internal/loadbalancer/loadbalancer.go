@@ -104,8 +104,10 @@ func read(text string) (Request, error) {
 type Provider struct {
 	// Addresses are the virtual IPs that are served, the first one first.
 	Addresses []netip.Addr
-	// Beside is the application whose units it runs beside.
-	Beside string
+	// Beside is the application whose units it runs beside, Machines are the addresses of
+	// theirs.
+	Beside   string
+	Machines []netip.Addr
 }
 
 // answer is an answer, with exactly these members.
@@ -157,8 +159,8 @@ func (p Provider) answer(to string, r Request) answer {
 		a.Fields["port_mapping"] = "must name ports from 1 to 65535"
 	case r.Terminates:
 		a.Fields["tls_termination"] = "keepalived forwards nothing and ends no TLS"
-	case len(r.Backends) > 0:
-		a.Fields["backends"] = "keepalived forwards nothing: all units of " + to + " serve, leave this empty"
+	case slices.ContainsFunc(r.Backends, p.foreign):
+		a.Fields["backends"] = "keepalived forwards nothing: must be addresses of units of " + to + ", or empty"
 	case !slices.Contains(p.Addresses, at):
 		a.Fields["ingress_address"] = "must be a virtual IP of keepalived"
 	case !slices.Contains([]string{"tcp", "udp", "http", "https"}, r.Protocol):
@@ -169,6 +171,12 @@ func (p Provider) answer(to string, r Request) answer {
 	}
 	a.Error = text("unsupported")
 	return a
+}
+
+// foreign tells that a backend is no machine that a virtual IP may be on.
+func (p Provider) foreign(backend string) bool {
+	a, err := netip.ParseAddr(backend)
+	return err != nil || !slices.Contains(p.Machines, a)
 }
 
 func text(s string) *string { return &s }

@@ -123,6 +123,18 @@ func TestWhatNoConsumerAsks(t *testing.T) {
 		require.True(t, takes(text, "h"), text)
 		return text
 	}
+	backends := func(list string) string {
+		p := beside("web")
+		p.Machines = []netip.Addr{netip.MustParseAddr("10.10.74.11"), netip.MustParseAddr("2001:db8::11")}
+		bag := juju.Databag{"request_x": `{"protocol":"tcp","port_mapping":{"80":80},"backends":[` + list + `],"sent_hash":"h"}`}
+		text := p.Databag("web", loadbalancer.Read(bag), nil)["response_x"]
+		require.True(t, takes(text, "h"), text)
+		return text
+	}
+	require.Contains(t, backends(`"10.10.74.11","2001:DB8::11"`), `"error":null`, "its own machines")
+	for _, list := range []string{`"10.10.74.11","10.10.74.99"`, `"web-0.example.com"`, `""`} {
+		require.Contains(t, backends(list), `{"backends":"keepalived forwards nothing: must be addresses of units of web, or empty"}`, list)
+	}
 	for claim, mapping := range map[string]string{"no port": "", "port 0": `"0":0`, "negative": `"-1":-1`, "too large": `"65536":65536`, "one of two": `"80":80,"70000":70000`} {
 		require.Contains(t, answer(mapping, ""), `{"port_mapping":"must name ports from 1 to 65535"}`, claim)
 	}
