@@ -96,17 +96,18 @@ func TestALeaderThatServesNothingLeavesAnswersWhileOthersServe(t *testing.T) {
 	require.Equal(t, juju.Databag{"version": "1"}, answers(option(withPeer(serving(t)), "virtual_ip", ""), "config-changed"), "nothing is asked for")
 }
 
-// TestWhatAConsumerWritesStopsNothing: the unit serves on, and the version stays.
+// TestWhatAConsumerWritesStopsNothing: the unit serves on, and what it told stays.
 func TestWhatAConsumerWritesStopsNothing(t *testing.T) {
 	s := consumes(t, serving(t), "haproxy", "kcp-internal")
 	s.Juju.Leads = true
 	before := run(t, s, "update-status")
 	for _, text := range []string{"", "{", "null", "[]", `{"port_mapping":{"80":"80"}}`, `{"port_mapping":[80]}`, `{"backends":7}`, strings.Repeat("x", 1<<20), "\x00\n"} {
-		s.Juju.Consumers[consumer] = charmtest.Consumer{Application: "haproxy", Asks: juju.Databag{"version": "\xff", "request_api": text}}
+		told := juju.Databag{"version": "1", "response_api": "as before"}
+		s.Juju.Consumers[consumer] = charmtest.Consumer{Application: "haproxy", Asks: juju.Databag{"version": "\xff", "request_api": text}, Told: told}
 		after := run(t, s, "lb-consumers-relation-changed")
 		require.Equal(t, before.Host.String(), after.Host.String())
 		require.Equal(t, before.Juju.Status, after.Juju.Status)
-		require.Equal(t, juju.Databag{"version": "1"}, after.Juju.Consumers[consumer].Told)
+		require.Equal(t, told, after.Juju.Consumers[consumer].Told)
 	}
 }
 

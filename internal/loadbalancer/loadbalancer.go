@@ -37,6 +37,8 @@ const (
 
 // Request is what is asked for, as far as it matters to who forwards nothing.
 type Request struct {
+	// Unread: it cannot be read, so that nothing tells what an answer would be to.
+	Unread bool
 	// Hash names this form of the request, for the answer alone; nil for none.
 	Hash *string
 	// Moved are ports that the backends would have to be reached at by another number.
@@ -52,15 +54,14 @@ type Request struct {
 	Protocol   string
 }
 
-// Read understands an application databag: its requests by name. One that cannot be read is
-// left out, as nothing tells what an answer would be to.
+// Read understands an application databag: its requests by name.
 func Read(bag juju.Databag) map[string]Request {
 	requests := map[string]Request{}
 	for key, text := range bag {
-		if name, is := strings.CutPrefix(key, asks); is && len(text) <= mostBytes {
-			if r, err := read(text); err == nil {
-				requests[name] = r
-			}
+		if name, is := strings.CutPrefix(key, asks); is {
+			r, err := read(text)
+			r.Unread = err != nil
+			requests[name] = r
 		}
 	}
 	return requests
@@ -74,6 +75,9 @@ func read(text string) (Request, error) {
 		TLSTermination bool           `json:"tls_termination"`
 		IngressAddress *string        `json:"ingress_address"`
 		SentHash       *string        `json:"sent_hash"`
+	}
+	if len(text) > mostBytes {
+		return Request{}, fmt.Errorf("it has more than %d bytes", mostBytes)
 	}
 	d := json.NewDecoder(bytes.NewReader([]byte(text)))
 	if err := d.Decode(&v); err != nil {
@@ -133,6 +137,10 @@ func (p Provider) Databag(to string, requests map[string]Request, have juju.Data
 		return bag
 	}
 	for name, r := range requests {
+		if r.Unread {
+			delete(bag, answers+name) // as it was answered before, if it was
+			continue
+		}
 		text, err := json.Marshal(p.answer(to, r))
 		if err != nil {
 			panic(err) // texts always marshal
