@@ -91,8 +91,8 @@ release: ## For a tag: archives of all architectures, SBOMs (CycloneDX) and chec
 
 .PHONY: test
 test: deps keepaliveds unit vuln reproducible lab-itself ## Unit, all scenarios on Debian 12 (of four long ones other parts each day), the most important on 13; installs what it needs (root)
-	@LAB_PART=1 WALK_STEPS=4 $(MAKE) lab-core BASE=bookworm SCENARIOS='Test.*' LABS=3 LAB_TIMEOUT=65m
-	@$(MAKE) lab-core BASE=trixie SCENARIOS='$(CORE)' LABS=3 LAB_TIMEOUT=25m
+	@LAB_PART=1 WALK_STEPS=4 $(MAKE) lab-core BASE=bookworm SCENARIOS='Test.*' LABS=3 LAB_TIMEOUT=70m
+	@$(MAKE) lab-core BASE=trixie SCENARIOS='$(CORE)' LABS=3 LAB_TIMEOUT=35m
 
 # All that tests make their claims for; go test by itself takes a part.
 unit unit-slow model: export WHOLE := 1
