@@ -1,8 +1,7 @@
 package charm_test
 
 import (
-	"encoding/json"
-	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -16,17 +15,11 @@ import (
 const consumer = juju.RelationID("lb-consumers:9")
 
 // consumes is a unit whose application is asked for a load balancer by another, as was recorded.
-func consumes(t *testing.T, s charmtest.State, application, recorded string) charmtest.State {
+func consumes(t *testing.T, s charmtest.State, application, name string) charmtest.State {
 	t.Helper()
-	text, err := os.ReadFile("../loadbalancer/testdata/" + recorded + ".json")
-	require.NoError(t, err)
-	var r struct {
-		Bag juju.Databag `json:"app_databag"`
-	}
-	require.NoError(t, json.Unmarshal(text, &r))
 	s = s.Clone()
 	s.Juju.Relate(endpoint.LBConsumers, consumer, juju.Unit{Application: application})
-	s.Juju.Consumers[consumer] = charmtest.Consumer{Application: application, Asks: r.Bag}
+	s.Juju.Consumers[consumer] = charmtest.Consumer{Application: application, Asks: databagIn(t, filepath.Join("../loadbalancer/testdata", name+".json"), "app_databag")}
 	return s
 }
 

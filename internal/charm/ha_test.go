@@ -20,13 +20,19 @@ import (
 // written is a databag that a principal's own library wrote.
 func written(t testing.TB, name string) juju.Databag {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join("../hacluster/testdata", name+".json"))
+	return databagIn(t, filepath.Join("../hacluster/testdata", name+".json"), "unit_databag")
+}
+
+// databagIn reads a databag from a file that was recorded.
+func databagIn(t testing.TB, file, databag string) juju.Databag {
+	t.Helper()
+	text, err := os.ReadFile(file)
 	require.NoError(t, err)
-	var r struct {
-		Bag juju.Databag `json:"unit_databag"`
-	}
-	require.NoError(t, json.Unmarshal(text, &r))
-	return r.Bag
+	var members map[string]json.RawMessage
+	require.NoError(t, json.Unmarshal(text, &members))
+	var bag juju.Databag
+	require.NoError(t, json.Unmarshal(members[databag], &bag))
+	return bag
 }
 
 // back is what haproxy's library writes when option vip is set back to a former value.

@@ -8,11 +8,8 @@
 package loadbalancer
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"net/netip"
 	"slices"
@@ -49,9 +46,10 @@ type Request struct {
 	Backends []string
 	// Address is the one to be reached at; nil for any, invalid for what is no address.
 	Address *netip.Addr
-	// Terminates asks for TLS to end here; Protocol is one of no kind that is known.
+	// Terminates asks for TLS to end at the load balancer.
 	Terminates bool
-	Protocol   string
+	// Protocol is as it was named, known or not.
+	Protocol string
 }
 
 // Read understands an application databag: its requests by name.
@@ -59,15 +57,13 @@ func Read(bag juju.Databag) map[string]Request {
 	requests := map[string]Request{}
 	for key, text := range bag {
 		if name, is := strings.CutPrefix(key, asks); is {
-			r, err := read(text)
-			r.Unread = err != nil
-			requests[name] = r
+			requests[name] = read(text)
 		}
 	}
 	return requests
 }
 
-func read(text string) (Request, error) {
+func read(text string) Request {
 	var v struct {
 		Protocol       string         `json:"protocol"`
 		PortMapping    map[string]int `json:"port_mapping"`
@@ -76,15 +72,8 @@ func read(text string) (Request, error) {
 		IngressAddress *string        `json:"ingress_address"`
 		SentHash       *string        `json:"sent_hash"`
 	}
-	if len(text) > mostBytes {
-		return Request{}, fmt.Errorf("it has more than %d bytes", mostBytes)
-	}
-	d := json.NewDecoder(bytes.NewReader([]byte(text)))
-	if err := d.Decode(&v); err != nil {
-		return Request{}, err
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) || v.PortMapping == nil {
-		return Request{}, errors.New("it is no single object with ports")
+	if len(text) > mostBytes || json.Unmarshal([]byte(text), &v) != nil || v.PortMapping == nil {
+		return Request{Unread: true}
 	}
 	r := Request{Hash: v.SentHash, Backends: v.Backends, Terminates: v.TLSTermination, Protocol: v.Protocol, WrongPorts: len(v.PortMapping) == 0}
 	for _, from := range slices.Sorted(maps.Keys(v.PortMapping)) {
@@ -101,7 +90,7 @@ func read(text string) (Request, error) {
 		a, _ := netip.ParseAddr(*v.IngressAddress)
 		r.Address = &a
 	}
-	return r, nil
+	return r
 }
 
 // Provider is who answers.

@@ -34,6 +34,8 @@ func TestRevisionBefore(t *testing.T) {
 	named := os.Getenv("LAB_BEFORE")
 	before, commit, err := d.Before(d.ctx, cmp.Or(named, "HEAD~1"))
 	if named == "" && errors.Is(err, lab.ErrNoCommit) {
+		// A clone of depth 1 or an archive of the sources can build no other revision, and the
+		// neighbour of TestRevisions stands for it.
 		t.Skip("a checkout without history has no commit before this one: ", err)
 	}
 	require.NoError(t, err)
