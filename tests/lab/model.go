@@ -311,8 +311,8 @@ func (l *Lab) UpgradeMachine(ctx context.Context, id, base string) error {
 	l.mu.Unlock()
 	if base == "" {
 		err := l.juju("upgrade-machine", id, "complete")
-		// The client reads what was told of an upgrade from its lock, which the machine's agent
-		// may have removed before the client sees that it ended.
+		// With the upgrade the controller stops the watcher of its messages (machinemanager,
+		// GetUpgradeSeriesMessages), and the client does not take every error of that for the end.
 		if err != nil && strings.HasSuffix(strings.TrimSpace(err.Error()), " post-series-upgrade completed\nERROR not found") {
 			return nil
 		}
