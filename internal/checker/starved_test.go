@@ -91,7 +91,7 @@ ip link add eth0 type veth peer name eth1
 ip link set eth1 up
 ip link set eth0 up
 ip address add 192.0.2.1/24 dev eth0
-sh -c 'echo $$ >"$2/cgroup.procs"; exec "$3" --dont-fork --vrrp --log-console --use-file "$0" --pid "$1/pid" --vrrp_pid "$1/vrrp" >"$1/log" 2>&1' "$1" "$5" "$3" "$6" &
+sh -ec 'echo $$ >"$2/cgroup.procs"; "$3" --dont-fork --vrrp --log-console --use-file "$0" --pid "$1/pid" --vrrp_pid "$1/vrrp" >"$1/log" 2>&1 &' "$1" "$5" "$3" "$6"
 mkdir "$5/place"
 mount --bind "$3" "$5/place"
 mount -t tmpfs none /sys/fs/cgroup
