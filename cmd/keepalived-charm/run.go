@@ -152,7 +152,7 @@ func service(mode string, args []string) error {
 	case mode == "rescue":
 		switch os.Getenv("EXIT_STATUS") { // systemd.exec(5)
 		case strconv.Itoa(checker.StuckStatus):
-			return host.Rescue()
+			return host.New("/", "").Rescue()
 		case strconv.Itoa(checker.OrphanedStatus):
 			return host.New("/", "").Orphaned(*config)
 		case strconv.Itoa(checker.LackingStatus):

@@ -82,11 +82,11 @@ func (h *Host) apply(l layout.Layout, s step.Step) error {
 	case step.HandOver:
 		return h.handOver(l)
 	case step.Restart:
-		return systemctl("restart", keepalivedService)
+		return h.systemctl("restart", keepalivedService)
 	case step.Await:
 		return h.awaitElection(l, startPatience)
 	case step.StopKeepalived:
-		return stop(keepalivedService)
+		return h.stop(keepalivedService)
 	case step.StopChecker:
 		return h.stopChecker(l)
 	case step.StopNotifier:
@@ -150,7 +150,7 @@ func (h *Host) forget(l layout.Layout, list []step.FollowUp) error {
 func (h *Host) followUp(l layout.Layout, f step.FollowUp) error {
 	switch f {
 	case step.DaemonReload:
-		return systemctl("daemon-reload")
+		return h.systemctl("daemon-reload")
 	case step.ApplySysctl:
 		return h.applySysctl()
 	case step.Reload:
@@ -210,7 +210,7 @@ func (h *Host) prepare(l layout.Layout) error {
 		switch {
 		case i.Aside != "":
 			adjustment = vrrp.StepAside
-		case holds(i) && isActive(keepalivedService):
+		case holds(i) && h.isActive(keepalivedService):
 			adjustment = c.Policy.Adjustment(true, true)
 		}
 		if err := makeTrackFile(h.path(i.TrackFile), adjustment); err != nil {

@@ -14,6 +14,7 @@ import (
 
 // TestTheNoteOfAnEndOutlivesTheRemovalOfEverythingElse and is in the way of no other unit.
 func TestTheNoteOfAnEndOutlivesTheRemovalOfEverythingElse(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	require.False(t, m.observe().Stopped)
 	before := m.files()
@@ -35,6 +36,7 @@ func TestTheNoteOfAnEndOutlivesTheRemovalOfEverythingElse(t *testing.T) {
 
 // TestAUnitIsGoneWithItsAgent, whether a hook of it has run or not.
 func TestAUnitIsGoneWithItsAgent(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	agents := t.TempDir()
 	m.put(m.l.Owner(), "keepalived/1\n")

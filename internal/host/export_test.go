@@ -7,7 +7,7 @@ func Limit(program string, args ...string) time.Duration { return limit(program,
 
 // RunFor starts a program and ends it when it takes longer than that.
 func RunFor(longest time.Duration, program string, args ...string) (string, error) {
-	return runFor(longest, "", program, args...)
+	return New("/", "").runFor(longest, "", program, args...)
 }
 
 // ErrSilent is what AskSystemd returns of a systemd that takes longer than it may.

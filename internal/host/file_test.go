@@ -18,6 +18,7 @@ func file(path, content string) []step.File {
 }
 
 func TestFilesAreWrittenAsAWholeAndNoWiderThanNeeded(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	for path, mode := range map[string]os.FileMode{
 		layout.MainFile: 0o640, m.l.Fragment(): 0o640, m.l.CheckerConfig(): 0o640, m.l.Record(): 0o600,
@@ -39,6 +40,7 @@ func TestFilesAreWrittenAsAWholeAndNoWiderThanNeeded(t *testing.T) {
 
 // TestOnlyRootEntersWhatIsAnApplications, whichever file is the first in it.
 func TestOnlyRootEntersWhatIsAnApplications(t *testing.T) {
+	t.Parallel()
 	for claim, first := range map[string]func(m machine){
 		"a mark":   func(m machine) { m.apply(step.Step{Action: step.Owe, FollowUps: []step.FollowUp{step.Reload}}) },
 		"a record": func(m machine) { m.apply(step.Step{Action: step.Write, Files: file(m.l.Record(), "{}")}) },
@@ -57,6 +59,7 @@ func TestOnlyRootEntersWhatIsAnApplications(t *testing.T) {
 }
 
 func TestAConfigurationFromBeforeTheCharmStaysTheVerySameFile(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	const text = "# somebody's\n"
 	m.put(layout.MainFile, text)
@@ -86,6 +89,7 @@ func TestAConfigurationFromBeforeTheCharmStaysTheVerySameFile(t *testing.T) {
 }
 
 func TestWhatAKilledWriteLeftIsSwept(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	dir := filepath.Dir(m.l.Fragment())
 	for _, name := range []string{".keepalived.conf4711", ".keepalived.conf.swp", "keepalived.conf4711"} {

@@ -41,18 +41,18 @@ func (h *Host) holdUp(journal string, began history.Event) {
 	if !again {
 		return
 	}
-	time.Sleep(patienceAfter(last, now))
+	time.Sleep(h.patienceAfter(last, now))
 }
 
 // patienceAfter tells how long a start still waits for others in a row before it. Those count
 // that systemd made by itself since somebody asked for one, as a hook does that mended the
 // files.
-func patienceAfter(last history.Entry, now time.Time) time.Duration {
+func (h *Host) patienceAfter(last history.Entry, now time.Time) time.Duration {
 	row := last.Again + 1
 	if pauseAfter(row) == 0 {
 		return 0
 	}
-	said, err := runFor(askRestarts, "", "systemctl", "show", "--property=NRestarts", "--value", keepalivedService)
+	said, err := h.runFor(askRestarts, "", "systemctl", "show", "--property=NRestarts", "--value", keepalivedService)
 	restarts, noNumber := strconv.Atoi(strings.TrimSpace(said))
 	if err != nil || noNumber != nil {
 		return 0

@@ -15,6 +15,7 @@ import (
 
 // starter is a keepalived that systemd starts, by a clock of its own.
 type starter struct {
+	*Host
 	t        *testing.T
 	programs string // what the fake systemctl says
 	journal  string
@@ -23,11 +24,11 @@ type starter struct {
 
 func newStarter(t *testing.T) *starter {
 	t.Helper()
-	dir := t.TempDir()
+	root := t.TempDir()
+	dir := filepath.Join(root, "usr/bin")
+	require.NoError(t, os.MkdirAll(dir, 0o755))
 	require.NoError(t, os.Symlink(os.Getenv("HOST_TEST_FAKES"), filepath.Join(dir, "systemctl")))
-	t.Setenv("PATH", dir)
-	t.Setenv("FAKE_PROGRAMS", dir)
-	return &starter{t: t, programs: dir, journal: filepath.Join(t.TempDir(), "history", history.CharmFile), now: time.Now()}
+	return &starter{t: t, Host: New(root, ""), programs: dir, journal: filepath.Join(t.TempDir(), "history", history.CharmFile), now: time.Now()}
 }
 
 // start tells how long the preparation of a start waits, which systemd makes by itself for
@@ -37,7 +38,7 @@ func (s *starter) start(restarts int, runs time.Duration) time.Duration {
 	require.NoError(s.t, os.WriteFile(filepath.Join(s.programs, "restarts"), []byte(strconv.Itoa(restarts)), 0o600))
 	waits := time.Duration(0)
 	if last, again := history.Repeated(s.journal, history.Entry{Time: s.now, Event: history.KeepalivedStarts}); again {
-		waits = patienceAfter(last, s.now)
+		waits = s.patienceAfter(last, s.now)
 	}
 	s.now = s.now.Add(waits)
 	require.NoError(s.t, history.Note(s.journal, history.Entry{Time: s.now, Event: history.KeepalivedStarts}))
@@ -84,7 +85,7 @@ func TestASecondApplicationOnTheMachineWaitsForNothingMore(t *testing.T) {
 	s := newStarter(t)
 	require.NoError(t, os.WriteFile(filepath.Join(s.programs, "restarts"), []byte("99"), 0o600))
 	last := history.Entry{Event: history.KeepalivedStarts, Time: s.now.Add(-time.Minute), Again: 100, Last: s.now}
-	require.Equal(t, longestHoldUp, patienceAfter(last, s.now))
-	require.Zero(t, patienceAfter(last, s.now.Add(longestHoldUp)))
-	require.Equal(t, longestHoldUp, patienceAfter(last, s.now.Add(-time.Hour)), "a clock that was set back")
+	require.Equal(t, longestHoldUp, s.patienceAfter(last, s.now))
+	require.Zero(t, s.patienceAfter(last, s.now.Add(longestHoldUp)))
+	require.Equal(t, longestHoldUp, s.patienceAfter(last, s.now.Add(-time.Hour)), "a clock that was set back")
 }

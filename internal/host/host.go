@@ -48,12 +48,23 @@ func (h *Host) path(elements ...string) string {
 	return filepath.Join(append([]string{h.root}, elements...)...)
 }
 
+// executable returns what starts a program of the machine: its name, or below a root where it
+// lies there.
+func (h *Host) executable(name string) string {
+	if h.root == "/" || filepath.IsAbs(name) {
+		return name
+	}
+	return h.path("usr/bin", name)
+}
+
 // run starts a program with a plain environment; what it printed ends the error.
-func run(program string, args ...string) (string, error) { return runIn("", program, args...) }
+func (h *Host) run(program string, args ...string) (string, error) {
+	return h.runIn("", program, args...)
+}
 
 // runIn is run in a directory.
-func runIn(dir, program string, args ...string) (string, error) {
-	return runFor(limit(program, args...), dir, program, args...)
+func (h *Host) runIn(dir, program string, args ...string) (string, error) {
+	return h.runFor(limit(program, args...), dir, program, args...)
 }
 
 func lastLine(s string) string {

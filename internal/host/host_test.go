@@ -22,6 +22,7 @@ import (
 )
 
 func TestAnEmptyMachine(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	seen := m.observe()
 	assert.Equal(t, "2.2.7", seen.Version)
@@ -42,6 +43,7 @@ func TestAnEmptyMachine(t *testing.T) {
 }
 
 func TestARefusedConfigurationLeavesTheLiveFilesUntouched(t *testing.T) {
+	t.Parallel()
 	for claim, c := range map[string]struct{ refusal, status, want string }{
 		"with a status and words":  {"(FILE: Line 3) Unknown keyword 'x'\nmore", "5", "(/etc/keepalived/keepalived.conf: Line 3) Unknown keyword 'x'"},
 		"with a status and silent": {"", "5", "exit status 5"},
@@ -65,6 +67,7 @@ func TestARefusedConfigurationLeavesTheLiveFilesUntouched(t *testing.T) {
 }
 
 func TestWhatKeepalivedRemarksOnAConfigurationThatItPassesIsNoRefusal(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	m.put(layout.MainFile, "include "+layout.FragmentDir+"/*.conf\n")
 	m.set(t, "refusal", "(FILE) Note: something")
@@ -74,6 +77,7 @@ func TestWhatKeepalivedRemarksOnAConfigurationThatItPassesIsNoRefusal(t *testing
 // TestTheTestMakesTheTrackFilesThatItNames: from 2.2.8 on keepalived refuses a track file
 // whose directory is missing, as on a machine that has served nothing since its boot.
 func TestTheTestMakesTheTrackFilesThatItNames(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	tracked := func(l layout.Layout) string { return "track_file x {\n    file \"" + l.TrackFile() + "\"\n}\n" }
 	other := layout.Layout{Application: "other"}
@@ -95,6 +99,7 @@ func TestTheTestMakesTheTrackFilesThatItNames(t *testing.T) {
 }
 
 func TestWhatKeepalivedSaysOfAConfigurationFromBeforeTheCharmRefusesNothing(t *testing.T) {
+	t.Parallel()
 	for place, ours := range map[string]string{layout.MainFile: "", layout.ForeignFile: "include " + layout.FragmentDir + "/*.conf\n"} {
 		m := newMachine(t)
 		m.put(place, "odd script\n")
@@ -126,8 +131,11 @@ func (m machine) testsOurs(owners, place string) {
 // TestScriptsOfTheOwnersUsersRefuseNothing: keepalived 2.2.7 ends its test by SIGTERM where
 // one has a user other than root.
 func TestScriptsOfTheOwnersUsersRefuseNothing(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
-	fake, ends := filepath.Join(t.TempDir(), "keepalived"), m.programs.path("keepalived")
+	ends := m.programs.path("keepalived")
+	m.programs.dir = t.TempDir()
+	fake := m.programs.path("keepalived")
 	require.NoError(t, os.Rename(ends, fake))
 	// A shell that is started with a signal ignored goes on ignoring it; a Go program does not.
 	require.NoError(t, os.WriteFile(ends, []byte("#!/bin/sh\nkill -TERM $$\nexec "+fake+" \"$@\"\n"), 0o755))
@@ -136,6 +144,7 @@ func TestScriptsOfTheOwnersUsersRefuseNothing(t *testing.T) {
 }
 
 func TestTheTestSeesTheWholeConfigurationToCome(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	other := layout.Layout{Application: "other"}
 	m.put(layout.MainFile, "old main\n")
@@ -158,6 +167,7 @@ func TestTheTestSeesTheWholeConfigurationToCome(t *testing.T) {
 }
 
 func TestAKeepalivedThatCannotBeRunIsAFaultNotARefusal(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	require.NoError(t, os.Remove(m.programs.path("keepalived")))
 	err := m.Apply(m.l, step.Step{Action: step.Test, Files: file(m.l.Fragment(), "x")})
@@ -168,6 +178,7 @@ func TestAKeepalivedThatCannotBeRunIsAFaultNotARefusal(t *testing.T) {
 }
 
 func TestWhatIsOwedOutlivesTheHookAndIsPaidOnce(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	m.apply(step.Step{Action: step.Owe, FollowUps: []step.FollowUp{step.Reload, step.DaemonReload}})
 	want := []step.FollowUp{step.DaemonReload, step.Reload}
@@ -185,6 +196,7 @@ func TestWhatIsOwedOutlivesTheHookAndIsPaidOnce(t *testing.T) {
 }
 
 func TestAServiceThatIsStillStartingIsStartedAnew(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	m.set(t, "keepalived.service", "activating 12")
 	m.apply(step.Step{Action: step.Do, FollowUps: []step.FollowUp{step.Reload}})
@@ -193,6 +205,7 @@ func TestAServiceThatIsStillStartingIsStartedAnew(t *testing.T) {
 
 // TestAMaskedServiceThatRunsReadsItsConfiguration though systemd refuses every job for it.
 func TestAMaskedServiceThatRunsReadsItsConfiguration(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	m.start(t.TempDir())
 	reload := step.Step{Action: step.Do, FollowUps: []step.FollowUp{step.Reload}}
@@ -211,6 +224,7 @@ func TestAMaskedServiceThatRunsReadsItsConfiguration(t *testing.T) {
 
 // TestAServiceThatCannotBeEnabledServesToday, and what is left to do is still owed.
 func TestAServiceThatCannotBeEnabledServesToday(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	m.set(t, "keepalived.service.file", "disabled")
 	require.True(t, m.observe().Disabled)
@@ -224,6 +238,7 @@ func TestAServiceThatCannotBeEnabledServesToday(t *testing.T) {
 
 // TestWhatIsEnabledIsNotEnabledAgain: it would have systemd read all units.
 func TestWhatIsEnabledIsNotEnabledAgain(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	m.put(m.l.YieldUnit(), "[Service]\n")
 	services := []string{"keepalived.service", m.l.CheckerService(), m.l.YieldService(), m.l.NotifierUnit()}
@@ -244,6 +259,7 @@ func TestWhatIsEnabledIsNotEnabledAgain(t *testing.T) {
 }
 
 func TestAReloadMakesTheTrackFileFirstAndKeepsItsValue(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	m.put(m.l.CheckerConfig(), checkerConfig(t, m.l.TrackFile()))
 	reload := step.Step{Action: step.Do, FollowUps: []step.FollowUp{step.Reload}}
@@ -263,6 +279,7 @@ func TestAReloadMakesTheTrackFileFirstAndKeepsItsValue(t *testing.T) {
 // TestAReloadMakesThePlacesOfNeighboursTrackFiles: their fragments are read as well,
 // whatever became of their hooks. The files would hide a boot.
 func TestAReloadMakesThePlacesOfNeighboursTrackFiles(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	other := layout.Layout{Application: "other"}
 	m.put(other.Fragment(), "x")
@@ -276,6 +293,7 @@ func TestAReloadMakesThePlacesOfNeighboursTrackFiles(t *testing.T) {
 }
 
 func TestFollowUpsCallSystemd(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	for f, want := range map[step.FollowUp][]string{
 		step.DaemonReload: {"systemctl daemon-reload"},
@@ -312,6 +330,7 @@ func TestFollowUpsCallSystemd(t *testing.T) {
 // TestANotifierThatDoesNotStartEndsNoHook: systemd takes an inotify instance for each file that
 // it waits for, and fails the job where root has none left (systemd, path.c, path_enter_waiting).
 func TestANotifierThatDoesNotStartEndsNoHook(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	m.apply(step.Step{Action: step.Owe, FollowUps: []step.FollowUp{step.StartNotifier}})
 	m.set(t, "failing", m.l.NotifierUnit())
@@ -322,6 +341,7 @@ func TestANotifierThatDoesNotStartEndsNoHook(t *testing.T) {
 
 // TestAHealthCheckerThatCannotBeEnabledRunsToday, and what is left to do is still owed.
 func TestAHealthCheckerThatCannotBeEnabledRunsToday(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	m.put(m.l.YieldUnit(), "[Service]\n")
 	m.set(t, "failing", "enable")
@@ -332,6 +352,7 @@ func TestAHealthCheckerThatCannotBeEnabledRunsToday(t *testing.T) {
 // TestSettingsOfBeforeThatCannotBeReadEndNoHook: nobody knows them any more, and what follows
 // matters more.
 func TestSettingsOfBeforeThatCannotBeReadEndNoHook(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	const setting = "/proc/sys/net/ipv4/ip_nonlocal_bind"
 	m.put(setting, "0\n")
@@ -344,6 +365,7 @@ func TestSettingsOfBeforeThatCannotBeReadEndNoHook(t *testing.T) {
 }
 
 func TestKernelSettingsComeAndGo(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	const v4, v6 = "/proc/sys/net/ipv4/ip_nonlocal_bind", "/proc/sys/net/ipv6/ip_nonlocal_bind"
 	m.put(v4, "0\n")
@@ -371,6 +393,7 @@ func TestKernelSettingsComeAndGo(t *testing.T) {
 
 // TestThePythonCharmsSettingsGoAsWell: its file was there before, and is no owner's.
 func TestThePythonCharmsSettingsGoAsWell(t *testing.T) {
+	t.Parallel()
 	const setting = "/proc/sys/net/ipv4/ip_nonlocal_bind"
 	ours := step.File{Path: layout.SysctlFile, Content: "# Written by the Juju charm keepalived\nnet.ipv4.ip_nonlocal_bind = 1\n"}
 	for claim, c := range map[string]struct {
@@ -397,6 +420,7 @@ func TestThePythonCharmsSettingsGoAsWell(t *testing.T) {
 }
 
 func TestTheBinaryIsCopiedAndComparedByContent(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	require.False(t, m.observe().BinaryCurrent)
 	m.apply(step.Step{Action: step.InstallBinary})
@@ -412,6 +436,7 @@ func TestTheBinaryIsCopiedAndComparedByContent(t *testing.T) {
 
 // TestAFileOfTheOwnersBesideTheFragmentsIsNoApplication: keepalived reads it all the same.
 func TestAFileOfTheOwnersBesideTheFragmentsIsNoApplication(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	m.put(layout.MainFile, "include "+layout.FragmentDir+"/*.conf\n")
 	m.put(m.l.Fragment(), "ours\n")
@@ -439,6 +464,7 @@ func TestAFileOfTheOwnersBesideTheFragmentsIsNoApplication(t *testing.T) {
 
 // TestAConfigurationFromBeforeTheCharmIsOneBesideAnOwnersFile too.
 func TestAConfigurationFromBeforeTheCharmIsOneBesideAnOwnersFile(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	m.put(layout.MainFile, "include /etc/keepalived/more\n")
 	m.put("/etc/keepalived/more", "vrrp_instance X {\n}\n")
@@ -447,6 +473,7 @@ func TestAConfigurationFromBeforeTheCharmIsOneBesideAnOwnersFile(t *testing.T) {
 }
 
 func TestNeighboursAreListedWithTheirFragments(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	m.put(m.l.Fragment(), "ours\n")
 	m.put(layout.Layout{Application: "lb-two"}.Fragment(), "theirs\n")
@@ -457,6 +484,7 @@ func TestNeighboursAreListedWithTheirFragments(t *testing.T) {
 }
 
 func TestRemovalLeavesWhatOthersUse(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	other := layout.Layout{Application: "other"}
 	for _, l := range []layout.Layout{m.l, other} {
@@ -474,6 +502,7 @@ func TestRemovalLeavesWhatOthersUse(t *testing.T) {
 // TestTheDaemonIsAskedForItsState also covers the moment when the report's file is
 // there but half written.
 func TestTheDaemonIsAskedForItsState(t *testing.T) {
+	t.Parallel()
 	needs.Root(t)
 	m := newMachine(t)
 	tmp := t.TempDir()
@@ -491,6 +520,7 @@ func TestTheDaemonIsAskedForItsState(t *testing.T) {
 
 // TestADaemonThatHeedsNoTMPDIRIsAskedToo is about keepalived before 2.2.7.
 func TestADaemonThatHeedsNoTMPDIRIsAskedToo(t *testing.T) {
+	t.Parallel()
 	needs.Root(t)
 	m := newMachine(t)
 	root := t.TempDir()
@@ -505,6 +535,7 @@ func TestADaemonThatHeedsNoTMPDIRIsAskedToo(t *testing.T) {
 }
 
 func TestAReportThatIsALinkIsRefused(t *testing.T) {
+	t.Parallel()
 	needs.Root(t)
 	m := newMachine(t)
 	tmp := t.TempDir()
@@ -521,6 +552,7 @@ func TestAReportThatIsALinkIsRefused(t *testing.T) {
 // TestADirectoryInTheWayOfTheReportIsMovedAside: before 2.2.7 the report is always in
 // /tmp, where anybody can put one.
 func TestADirectoryInTheWayOfTheReportIsMovedAside(t *testing.T) {
+	t.Parallel()
 	needs.Root(t)
 	m := newMachine(t)
 	tmp := t.TempDir()
@@ -535,6 +567,7 @@ func TestADirectoryInTheWayOfTheReportIsMovedAside(t *testing.T) {
 }
 
 func TestADaemonWithoutReportsIsNotSignalled(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	m.start(t.TempDir())
 	m.set(t, "signum", "")
@@ -547,6 +580,7 @@ func TestADaemonWithoutReportsIsNotSignalled(t *testing.T) {
 }
 
 func TestAnOldVerdictIsNone(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	now := time.Now().UTC().Format(time.RFC3339Nano)
 	for text, want := range map[string]facts.CheckResult{
@@ -563,6 +597,7 @@ func TestAnOldVerdictIsNone(t *testing.T) {
 }
 
 func TestServicesThatAreAboutToRunCount(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	for state, want := range map[string]bool{"active": true, "reloading": true, "activating": true, "inactive": false, "failed": false, "deactivating": true} {
 		m.set(t, m.l.CheckerService(), state+" 0")
@@ -576,6 +611,7 @@ func TestServicesThatAreAboutToRunCount(t *testing.T) {
 // TestTheOwnersLastLineDoesNotGoOnInTheCharmsPart: a definition that does (\) would have
 // keepalived read none of it, and pass the test.
 func TestTheOwnersLastLineDoesNotGoOnInTheCharmsPart(t *testing.T) {
+	t.Parallel()
 	needs.Root(t)
 	real := needs.Program(t, "keepalived")
 	main, err := keepalived.Main{Fragments: layout.FragmentDir, Foreign: layout.ForeignFile}.Render()

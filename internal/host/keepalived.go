@@ -36,7 +36,7 @@ func (h *Host) test(l layout.Layout, files []step.File) error {
 	if err != nil {
 		return err
 	}
-	said, err := configTest(h.path(main))
+	said, err := h.configTest(h.path(main))
 	exit := (*exec.ExitError)(nil)
 	if err != nil && !errors.As(err, &exit) {
 		return fmt.Errorf("cannot test the configuration: %w", err)
@@ -55,7 +55,7 @@ func (h *Host) test(l layout.Layout, files []step.File) error {
 		if err := h.write(alone, "include "+kept+"\n", 0o600); err != nil {
 			return err
 		}
-		before, failed := configTest(h.path(alone))
+		before, failed := h.configTest(h.path(alone))
 		said = slices.DeleteFunc(said, func(line string) bool { return slices.Contains(before, line) })
 		if failed != nil && len(said) == 0 {
 			return nil
@@ -73,13 +73,13 @@ func (h *Host) test(l layout.Layout, files []step.File) error {
 const trackFiles = "run"
 
 // configTest returns what keepalived says about a configuration, by line.
-func configTest(path string) ([]string, error) {
-	test := []string{"keepalived", "--config-test", "--use-file", path}
-	out, err := run(test[0], test[1:]...)
+func (h *Host) configTest(path string) ([]string, error) {
+	test := []string{"--config-test", "--use-file", path}
+	out, err := h.run("keepalived", test...)
 	if terminated(err) {
 		// 2.2.5 to 2.2.7 end their own test by SIGTERM before the verdict where a script of
 		// the machine's owner has a user other than root.
-		out, err = run("/bin/sh", append([]string{"-c", `trap "" TERM; exec "$@"`, "sh"}, test...)...)
+		out, err = h.run("/bin/sh", append([]string{"-c", `trap "" TERM; exec "$@"`, "sh", h.executable("keepalived")}, test...)...)
 	}
 	var said []string
 	for line := range strings.Lines(out) {

@@ -14,6 +14,7 @@ import (
 
 // TestWhatAMasterLacksIsPutBackWithoutAHook, but for what is pinned.
 func TestWhatAMasterLacksIsPutBackWithoutAHook(t *testing.T) {
+	t.Parallel()
 	lo, eth0 := inNamespace(t)
 	m := newMachine(t)
 	vip := netip.MustParseAddr("10.10.74.250")

@@ -11,6 +11,7 @@ import (
 // TestKeepalivedStartsByTheFilesOfALaterRevision: its binary is installed, and makes the
 // track files.
 func TestKeepalivedStartsByTheFilesOfALaterRevision(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	m.put(m.l.CheckerConfig(), `{"version": 99, "words": "unknown here"}`)
 	m.apply(step.Step{Action: step.Do, FollowUps: []step.FollowUp{step.Reload}})

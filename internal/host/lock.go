@@ -81,7 +81,7 @@ func (l lock) taken() bool {
 func (h *Host) apt(deadline time.Time, args ...string) (string, error) {
 	args = append([]string{"-q", "-y", "-o", "DPkg::Lock::Timeout=0"}, args...)
 	for told := ""; ; {
-		out, err := runFor(time.Until(deadline.Add(aptLimit)), "", "apt-get", args...)
+		out, err := h.runFor(time.Until(deadline.Add(aptLimit)), "", "apt-get", args...)
 		if err == nil {
 			return out, nil
 		}

@@ -27,9 +27,9 @@ func TestWhoHasALockIsReadFromWhatAptSays(t *testing.T) {
 }
 
 func TestALockThatIsNotReleasedEndsTheWait(t *testing.T) {
-	dir := t.TempDir()
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "apt-get"), []byte("#!/bin/sh\necho 'E: Could not get lock /nonexistent. It is held by process 812 (apt-get)'\nexit 100\n"), 0o755))
-	t.Setenv("PATH", dir)
-	_, err := New("/", "").apt(time.Now().Add(time.Second), "update")
+	root := t.TempDir()
+	require.NoError(t, os.MkdirAll(filepath.Join(root, "usr/bin"), 0o755))
+	require.NoError(t, os.WriteFile(filepath.Join(root, "usr/bin/apt-get"), []byte("#!/bin/sh\necho 'E: Could not get lock /nonexistent. It is held by process 812 (apt-get)'\nexit 100\n"), 0o755))
+	_, err := New(root, "").apt(time.Now().Add(time.Second), "update")
 	require.EqualError(t, err, "apt-get (pid 812) does not release /nonexistent")
 }

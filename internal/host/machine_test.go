@@ -22,6 +22,7 @@ import (
 )
 
 func TestSettingsThatDriftedAreSeenAndPutBack(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	m.put(layout.SysctlFile, "# Written by the Juju charm keepalived\nnet.ipv4.ip_nonlocal_bind = 1\nnet.ipv6.ip_nonlocal_bind = 1\n")
 	m.put("/proc/sys/net/ipv4/ip_nonlocal_bind", "1\n")
@@ -36,6 +37,7 @@ func TestSettingsThatDriftedAreSeenAndPutBack(t *testing.T) {
 }
 
 func TestReadOnlySettingsAreTold(t *testing.T) {
+	t.Parallel()
 	needs.Root(t)
 	m := newMachine(t)
 	m.put(layout.SysctlFile, "# Written by the Juju charm keepalived\nnet.ipv4.ip_nonlocal_bind = 1\n")
@@ -53,6 +55,7 @@ func TestReadOnlySettingsAreTold(t *testing.T) {
 }
 
 func TestWhatTheOwnersConfigurationIncludesIsRead(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	m.put(layout.MainFile, "include more.d/*.conf\ninclude /etc/other.conf\ninclude keepalived.conf\ninclude charm.d/*.conf\ninclude missing\n")
 	m.put("/etc/keepalived/more.d/a.conf", "include b\n")
@@ -70,6 +73,7 @@ func TestWhatTheOwnersConfigurationIncludesIsRead(t *testing.T) {
 // TestTrackFilesAreComparedWithWhatTheDaemonReports asks a daemon that runs on its
 // base priority.
 func TestTrackFilesAreComparedWithWhatTheDaemonReports(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	m.start(t.TempDir())
 	m.serves(200*time.Millisecond, "eth0")
@@ -85,6 +89,7 @@ func TestTrackFilesAreComparedWithWhatTheDaemonReports(t *testing.T) {
 
 // TestADaemonThatWatchesNoTrackFileIsFound, whatever it knows of it.
 func TestADaemonThatWatchesNoTrackFileIsFound(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	m.set(t, "unwatched", "yes")
 	m.start(t.TempDir())
@@ -103,6 +108,7 @@ func TestADaemonThatWatchesNoTrackFileIsFound(t *testing.T) {
 
 // TestWhatRootHasNoneLeftOfIsNamed: seen in a user namespace, which has limits of its own.
 func TestWhatRootHasNoneLeftOfIsNamed(t *testing.T) {
+	t.Parallel()
 	needs.Root(t)
 	const inside = "HOST_TEST_LACKS"
 	if kind := os.Getenv(inside); kind != "" {
@@ -123,6 +129,7 @@ func TestWhatRootHasNoneLeftOfIsNamed(t *testing.T) {
 
 // TestAddressesAreTakenOutOfThePacketFilterOfKeepalived: those, and nothing else.
 func TestAddressesAreTakenOutOfThePacketFilterOfKeepalived(t *testing.T) {
+	t.Parallel()
 	needs.Root(t)
 	runtime.LockOSThread() // the thread ends with the test
 	require.NoError(t, unix.Unshare(unix.CLONE_NEWNET))
@@ -155,6 +162,7 @@ func TestAddressesAreTakenOutOfThePacketFilterOfKeepalived(t *testing.T) {
 // TestAFilterThatMayNotBeChangedKeepsNothingElseFromBeingDone: a set that is constant once a
 // rule uses it.
 func TestAFilterThatMayNotBeChangedKeepsNothingElseFromBeingDone(t *testing.T) {
+	t.Parallel()
 	needs.Root(t)
 	runtime.LockOSThread() // the thread ends with the test
 	require.NoError(t, unix.Unshare(unix.CLONE_NEWNET))
@@ -182,6 +190,7 @@ func TestAFilterThatMayNotBeChangedKeepsNothingElseFromBeingDone(t *testing.T) {
 // TestAddressesThatAMaskedKeepalivedLeftAreTakenAway, those of one that runs, or that
 // systemd is about to start, are not.
 func TestAddressesThatAMaskedKeepalivedLeftAreTakenAway(t *testing.T) {
+	t.Parallel()
 	_, eth0 := inNamespace(t)
 	vip, own := "10.10.74.250/32", "10.10.74.11/24"
 	m := newMachine(t)

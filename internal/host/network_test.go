@@ -22,6 +22,7 @@ import (
 // TestCopiesOfOthersStay: on an interface without ARP an address is the charm's only
 // where it puts addresses there.
 func TestCopiesOfOthersStay(t *testing.T) {
+	t.Parallel()
 	_, eth0 := inNamespace(t)
 	silent := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "kube-ipvs0"}}
 	require.NoError(t, netlink.LinkAdd(silent))
@@ -59,6 +60,7 @@ func TestCopiesOfOthersStay(t *testing.T) {
 
 // TestWhatAnInterfaceIsPartOfIsSeen, and where the kernel takes no IPv6 address.
 func TestWhatAnInterfaceIsPartOfIsSeen(t *testing.T) {
+	t.Parallel()
 	_, eth0 := inNamespace(t)
 	require.NoError(t, netlink.LinkAdd(&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "br0"}}))
 	require.NoError(t, netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "eth1", MasterIndex: eth0.Attrs().Index}, PeerName: "far"}))
@@ -72,6 +74,7 @@ func TestWhatAnInterfaceIsPartOfIsSeen(t *testing.T) {
 }
 
 func TestOnlyAMasterGetsBackWhatWasLost(t *testing.T) {
+	t.Parallel()
 	_, eth0 := inNamespace(t)
 	m := newMachine(t)
 	m.serves(200*time.Millisecond, "eth0", netip.MustParseAddr("10.10.74.250"))
@@ -122,6 +125,7 @@ func (m machine) holds(vips ...netip.Addr) {
 }
 
 func TestWhatTheKernelRefusesKeepsNoOtherAddressAway(t *testing.T) {
+	t.Parallel()
 	_, eth0 := inNamespace(t)
 	refuses(t, "eth0")
 	m := newMachine(t)
@@ -136,6 +140,7 @@ func TestWhatTheKernelRefusesKeepsNoOtherAddressAway(t *testing.T) {
 // TestAnIPv6AddressComesBackAsKeepalivedPutsItOn: deprecated, so that the machine takes it for
 // the source of nothing, unless it has a subnet.
 func TestAnIPv6AddressComesBackAsKeepalivedPutsItOn(t *testing.T) {
+	t.Parallel()
 	_, eth0 := inNamespace(t)
 	m := newMachine(t)
 	vip := netip.MustParseAddr("2001:db8::250")
@@ -151,6 +156,7 @@ func TestAnIPv6AddressComesBackAsKeepalivedPutsItOn(t *testing.T) {
 // TestAnAddressThatWentAlongIsGone: of two addresses of a subnet the kernel takes the second
 // away with the first.
 func TestAnAddressThatWentAlongIsGone(t *testing.T) {
+	t.Parallel()
 	_, eth0 := inNamespace(t)
 	require.NoError(t, os.WriteFile("/proc/sys/net/ipv4/conf/all/promote_secondaries", []byte("0"), 0))
 	require.NoError(t, os.WriteFile("/proc/sys/net/ipv4/conf/eth0/promote_secondaries", []byte("0"), 0))
@@ -179,6 +185,7 @@ func TestAnAddressThatWentAlongIsGone(t *testing.T) {
 // TestTheInterfaceOfTheDefaultRoute is that of packets that leave, if there are several ways
 // one of them.
 func TestTheInterfaceOfTheDefaultRoute(t *testing.T) {
+	t.Parallel()
 	_, eth0 := inNamespace(t)
 	for _, a := range []string{"10.10.74.11/24", "2001:db8::11/64"} {
 		address, err := netlink.ParseAddr(a)

@@ -43,7 +43,7 @@ var addressProtocols = []string{
 // installPackage installs keepalived. Stale package lists are refreshed as far as
 // possible; without a network a package in a local archive or cache is enough.
 func (h *Host) installPackage() error {
-	state, err := packaged()
+	state, err := h.packaged()
 	if err != nil {
 		return err
 	}
@@ -81,7 +81,7 @@ func (h *Host) installPackage() error {
 	if err := h.remove(installingMark); err != nil {
 		return err
 	}
-	if out, err := run("keepalived", "--version"); err != nil && !h.mended() {
+	if out, err := h.run("keepalived", "--version"); err != nil && !h.mended() {
 		return status.ProgramFails(cmp.Or(lastLine(out), err.Error()))
 	}
 	return nil
@@ -91,16 +91,16 @@ func (h *Host) installPackage() error {
 // back. Only that file is brought: to install the package again would start keepalived
 // again, which may serve.
 func (h *Host) mended() bool {
-	if _, err := exec.LookPath("keepalived"); err != nil || missing(h.path(configOpts)) == nil {
+	if _, err := exec.LookPath(h.executable("keepalived")); err != nil || missing(h.path(configOpts)) == nil {
 		return false
 	}
-	if _, err := run("keepalived", "--version"); err == nil {
+	if _, err := h.run("keepalived", "--version"); err == nil {
 		return false // it needs no such file, or is well
 	}
 	if h.bringBack(configOpts) != nil {
 		return false
 	}
-	_, err := run("keepalived", "--version")
+	_, err := h.run("keepalived", "--version")
 	return err == nil
 }
 
@@ -111,7 +111,7 @@ func (h *Host) bringBack(path string) error {
 		return fmt.Errorf("cannot restore %s: %w", path, err)
 	}
 	defer os.RemoveAll(dir)
-	if _, err := runIn(dir, "apt-get", "-q", "download", "keepalived"); err != nil {
+	if _, err := h.runIn(dir, "apt-get", "-q", "download", "keepalived"); err != nil {
 		return fmt.Errorf("cannot restore %s: %w", path, err)
 	}
 	archives, err := filepath.Glob(filepath.Join(dir, "*.deb"))
@@ -119,7 +119,7 @@ func (h *Host) bringBack(path string) error {
 		return fmt.Errorf("cannot restore %s: apt-get brings no package", path)
 	}
 	content := filepath.Join(dir, "content")
-	if _, err := run("dpkg-deb", "--extract", archives[0], content); err != nil {
+	if _, err := h.run("dpkg-deb", "--extract", archives[0], content); err != nil {
 		return fmt.Errorf("cannot restore %s: %w", path, err)
 	}
 	text, err := os.ReadFile(filepath.Join(content, path))
@@ -156,7 +156,7 @@ func (h *Host) install(deadline time.Time) error {
 	if _, err := h.mendingApt(deadline, args...); err != nil {
 		return err
 	}
-	if _, err := exec.LookPath("keepalived"); err == nil {
+	if _, err := exec.LookPath(h.executable("keepalived")); err == nil {
 		return nil
 	}
 	_, err := h.mendingApt(deadline, append([]string{"--reinstall"}, args...)...)
@@ -186,8 +186,8 @@ func held(err error) bool { return strings.Contains(err.Error(), "E: Held packag
 // packaged asks dpkg for the package's state, empty without one: after a removal it may
 // still know its configuration. One that is half installed counts: it is an owner's who
 // upgrades it just now, or is marked already.
-func packaged() (string, error) {
-	out, err := run("dpkg-query", "--show", "--showformat=${db:Status-Status}", "keepalived")
+func (h *Host) packaged() (string, error) {
+	out, err := h.run("dpkg-query", "--show", "--showformat=${db:Status-Status}", "keepalived")
 	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && exit.ExitCode() == 1 {
 		return "", nil // it has never heard of it, dpkg-query(1)
 	}
@@ -207,7 +207,7 @@ func (h *Host) mendingApt(deadline time.Time, args ...string) (string, error) {
 	if out, err := h.apt(deadline, args...); err == nil {
 		return out, nil
 	}
-	_, _ = runFor(time.Until(deadline.Add(aptLimit)), "", "dpkg", "--force-confold", "--configure", "--pending") // apt-get says what is still wrong
+	_, _ = h.runFor(time.Until(deadline.Add(aptLimit)), "", "dpkg", "--force-confold", "--configure", "--pending") // apt-get says what is still wrong
 	return h.apt(deadline, args...)
 }
 

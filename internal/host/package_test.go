@@ -16,6 +16,7 @@ import (
 )
 
 func TestOnlyAPackageThatTheCharmInstalledIsRemoved(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	m.put(m.l.Binary(), "x")
 	m.apply(step.Step{Action: step.RemovePackage})
@@ -36,6 +37,7 @@ func TestOnlyAPackageThatTheCharmInstalledIsRemoved(t *testing.T) {
 // and is then brought back. Of one that was removed and not purged the settings were there
 // (/etc/default/keepalived, which its owner may have changed).
 func TestAPackageFromBeforeTheCharmIsNeverRemoved(t *testing.T) {
+	t.Parallel()
 	needs.Time(t)
 	for state, how := range map[string]string{
 		"installed": "", "half-configured": "", "config-files": "remove", "not-installed": "purge", "": "purge",
@@ -112,6 +114,7 @@ func installed(name, want, more string) string {
 }
 
 func TestWithoutDpkgsWordNothingIsInstalled(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	require.NoError(t, os.Remove(m.programs.path("dpkg-query")))
 	require.ErrorContains(t, m.Apply(m.l, step.Step{Action: step.InstallPackage}), "cannot ask for the package: dpkg-query --show: ")
@@ -119,6 +122,7 @@ func TestWithoutDpkgsWordNothingIsInstalled(t *testing.T) {
 }
 
 func TestThePackageStaysForAnApplicationThatServesNothingJustNow(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	other := layout.Layout{Application: "lb-two"}
 	m.apply(step.Step{Action: step.InstallPackage})
@@ -135,6 +139,7 @@ func TestThePackageStaysForAnApplicationThatServesNothingJustNow(t *testing.T) {
 }
 
 func TestStalePackageListsDoNotMatterAMissingPackageDoes(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	m.set(t, "apt-fails", "update")
 	m.apply(step.Step{Action: step.InstallPackage})
@@ -146,6 +151,7 @@ func TestStalePackageListsDoNotMatterAMissingPackageDoes(t *testing.T) {
 // TestWhatAptRefusesIsTheOperatorsToMend, and leaves no trace: what is installed by hand
 // then is the machine owner's.
 func TestWhatAptRefusesIsTheOperatorsToMend(t *testing.T) {
+	t.Parallel()
 	for said, want := range map[string]string{
 		"E: Held packages were changed and -y was used without --allow-change-held-packages.": "keepalived is held and cannot be installed: apt-mark unhold keepalived",
 		"E: Unable to locate package keepalived":                                              "keepalived cannot be installed: Unable to locate package keepalived: see apt-get install keepalived",
@@ -173,6 +179,7 @@ func TestWhatAptRefusesIsTheOperatorsToMend(t *testing.T) {
 
 // TestAMissingPackageMayBeThereOnceTheListsAre is a fault, which Juju retries.
 func TestAMissingPackageMayBeThereOnceTheListsAre(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	require.NoError(t, os.Remove(m.programs.path("apt-get")))
 	require.NoError(t, os.WriteFile(m.programs.path("apt-get"), []byte("#!/bin/sh\necho E: Unable to locate package keepalived\nexit 100\n"), 0o755))
@@ -184,6 +191,7 @@ func TestAMissingPackageMayBeThereOnceTheListsAre(t *testing.T) {
 
 // TestWhoHasALockIsWaitedForAndNamed at every step that needs apt.
 func TestWhoHasALockIsWaitedForAndNamed(t *testing.T) {
+	t.Parallel()
 	for word, action := range map[string]step.Action{"update": step.InstallPackage, "install": step.InstallPackage, "purge": step.RemovePackage} {
 		t.Run(word, func(t *testing.T) {
 			m := newMachine(t)
@@ -233,6 +241,7 @@ func TestTheMachinesOwnAptIsWaitedFor(t *testing.T) {
 }
 
 func TestAnInterruptedInstallationIsFinished(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	m.set(t, "apt-fails", "install")
 	require.Error(t, m.Apply(m.l, step.Step{Action: step.InstallPackage}))
@@ -251,6 +260,7 @@ const (
 // TestADeletedFileThatTheProgramNeedsIsBroughtBack, and nothing else: what runs is not
 // started again, as by an installation.
 func TestADeletedFileThatTheProgramNeedsIsBroughtBack(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	m.set(t, "package", "installed")
 	m.set(t, "needs", m.in(configOpts))
@@ -270,6 +280,7 @@ func TestADeletedFileThatTheProgramNeedsIsBroughtBack(t *testing.T) {
 // TestADeletedFileIsMissingAfterAnInstallationToo: dpkg remembers it from a package that
 // was removed, and keeps it deleted.
 func TestADeletedFileIsMissingAfterAnInstallationToo(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	m.set(t, "package", "config-files")
 	m.set(t, "needs", m.in(configOpts))
@@ -280,6 +291,7 @@ func TestADeletedFileIsMissingAfterAnInstallationToo(t *testing.T) {
 
 // TestAProgramThatDoesNotRunIsNamed: another installation changes nothing about it.
 func TestAProgramThatDoesNotRunIsNamed(t *testing.T) {
+	t.Parallel()
 	for claim, damage := range map[string]func(m machine){
 		"something else is missing": func(m machine) { m.set(t, "needs", m.in("/usr/lib/libnl-3.so.200")) },
 		"the file cannot be had":    func(m machine) { m.set(t, "apt-fails", "download") },
@@ -303,6 +315,7 @@ func TestAProgramThatDoesNotRunIsNamed(t *testing.T) {
 // TestWhatKeepalivedTellsIPGoesWithItsPackage: what was there before the charm stays, as
 // does all of it with a package that stays.
 func TestWhatKeepalivedTellsIPGoesWithItsPackage(t *testing.T) {
+	t.Parallel()
 	needs.Time(t)
 	for claim, c := range map[string]struct {
 		before map[string]string

@@ -50,10 +50,10 @@ func limit(program string, args ...string) time.Duration {
 
 // runFor starts a program in a directory, with a plain environment, and ends it when it
 // takes longer than that. What it printed ends the error.
-func runFor(longest time.Duration, dir, program string, args ...string) (string, error) {
+func (h *Host) runFor(longest time.Duration, dir, program string, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), longest)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, program, args...)
+	cmd := exec.CommandContext(ctx, h.executable(program), args...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = endLimit
 	cmd.Dir = dir

@@ -126,6 +126,7 @@ func TestWhatCannotBePinnedIsLeftToTheChange(t *testing.T) {
 
 // TestWhatTheOwnerHasOnTheLoopbackDeviceIsNotUnpinned, and what an earlier hook pinned is.
 func TestWhatTheOwnerHasOnTheLoopbackDeviceIsNotUnpinned(t *testing.T) {
+	t.Parallel()
 	lo, eth0 := inNamespace(t)
 	m := newMachine(t)
 	owners, vip := netip.MustParseAddr("10.10.74.250"), netip.MustParseAddr("10.10.74.251")
@@ -147,6 +148,7 @@ func TestWhatTheOwnerHasOnTheLoopbackDeviceIsNotUnpinned(t *testing.T) {
 // TestNothingStaysPinnedInAHookThatFails, though the change that it was pinned for is made: what
 // fails in one hook may fail in all that come.
 func TestNothingStaysPinnedInAHookThatFails(t *testing.T) {
+	t.Parallel()
 	lo, eth0 := inNamespace(t)
 	m := newMachine(t)
 	vip := netip.MustParseAddr("10.10.74.250")
@@ -163,6 +165,7 @@ func TestNothingStaysPinnedInAHookThatFails(t *testing.T) {
 
 // TestAClockThatIsPutBackKeepsNothingPinned, with an interval for which one hook does not wait.
 func TestAClockThatIsPutBackKeepsNothingPinned(t *testing.T) {
+	t.Parallel()
 	lo, eth0 := inNamespace(t)
 	m := newMachine(t)
 	vip := netip.MustParseAddr("10.10.74.250")
@@ -180,6 +183,7 @@ func TestAClockThatIsPutBackKeepsNothingPinned(t *testing.T) {
 // TestNobodyWaitsForAnInstanceThatIsGone: a unit that serves nothing any more has handed over,
 // and two machines answer until it has unpinned.
 func TestNobodyWaitsForAnInstanceThatIsGone(t *testing.T) {
+	t.Parallel()
 	lo, _ := inNamespace(t)
 	m := newMachine(t)
 	m.apply(step.Step{Action: step.Pin, Addresses: []netip.Addr{netip.MustParseAddr("10.10.74.250")}})
@@ -192,6 +196,7 @@ func TestNobodyWaitsForAnInstanceThatIsGone(t *testing.T) {
 // TestNothingStaysPinnedForAChangeThatIsNotMade: the next holder would be the second one. What
 // is nowhere else waits for its instance.
 func TestNothingStaysPinnedForAChangeThatIsNotMade(t *testing.T) {
+	t.Parallel()
 	lo, eth0 := inNamespace(t)
 	m := newMachine(t)
 	both, pinned := netip.MustParseAddr("10.10.74.250"), netip.MustParseAddr("10.10.74.251")

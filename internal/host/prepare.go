@@ -87,9 +87,9 @@ func virtualAddresses(c healthcheck.Config) []netip.Addr {
 }
 
 // Rescue kills a keepalived that does nothing any more; systemd does what follows.
-func Rescue() error {
+func (h *Host) Rescue() error {
 	// Stopped and frozen processes die of nothing else.
-	if err := systemctl("kill", "--signal=KILL", keepalivedService); err != nil {
+	if err := h.systemctl("kill", "--signal=KILL", keepalivedService); err != nil {
 		return err
 	}
 	// What systemd runs next would stay frozen in a frozen control group, and systemd

@@ -55,9 +55,9 @@ func (h *Host) program(l layout.Layout, daemon service) program {
 	if p, ok := h.recall(l, files); ok {
 		return p
 	}
-	p := program{Version: version()}
+	p := program{Version: h.version()}
 	if daemon.pid > 0 {
-		p.Report = reportSignal()
+		p.Report = h.reportSignal()
 	}
 	// What changed meanwhile was not asked, and what failed once may do the next time. Where
 	// nothing is kept yet, nothing is.
@@ -90,7 +90,7 @@ func reports(s syscall.Signal) bool { return s >= 34 && s <= 64 }
 // its options, and the libraries that the daemon has loaded, by their names, whatever lies
 // there now. It is empty where the daemon is another program or does not run.
 func (h *Host) madeOf(pid int) []fileState {
-	path, err := exec.LookPath("keepalived")
+	path, err := exec.LookPath(h.executable("keepalived"))
 	if err != nil || pid <= 0 {
 		return nil
 	}
@@ -143,8 +143,8 @@ func stateOf(path string) fileState {
 }
 
 // version asks keepalived; empty when it cannot be run.
-func version() string {
-	out, err := run("keepalived", "--version")
+func (h *Host) version() string {
+	out, err := h.run("keepalived", "--version")
 	if err != nil {
 		return ""
 	}
@@ -157,8 +157,8 @@ func version() string {
 }
 
 // reportSignal asks keepalived; 0 when it was built without JSON: the signal would kill it.
-func reportSignal() syscall.Signal {
-	out, err := run("keepalived", "--signum=JSON")
+func (h *Host) reportSignal() syscall.Signal {
+	out, err := h.run("keepalived", "--signum=JSON")
 	number, convErr := strconv.Atoi(strings.TrimSpace(out))
 	if err != nil || convErr != nil || !reports(syscall.Signal(number)) {
 		return 0

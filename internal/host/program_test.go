@@ -57,6 +57,7 @@ const (
 
 // TestKeepalivedIsAskedAgainWhenSomethingItIsMadeOfChanged, and only then.
 func TestKeepalivedIsAskedAgainWhenSomethingItIsMadeOfChanged(t *testing.T) {
+	t.Parallel()
 	needs.Time(t)
 	needs.Root(t)
 	m := newMachine(t)
@@ -98,6 +99,7 @@ func TestKeepalivedIsAskedAgainWhenSomethingItIsMadeOfChanged(t *testing.T) {
 
 // TestNothingIsRememberedOfAProgramThatMayNotRun: what cannot run is found in the next hook.
 func TestNothingIsRememberedOfAProgramThatMayNotRun(t *testing.T) {
+	t.Parallel()
 	needs.Time(t)
 	needs.Root(t)
 	serving := func(t *testing.T) (machine, string) {

@@ -17,6 +17,7 @@ import (
 // TestAChangeThatCannotBeWrittenBeginsNot: a disk that takes the record and not what keepalived
 // reads would leave a holder half way, with the others aside.
 func TestAChangeThatCannotBeWrittenBeginsNot(t *testing.T) {
+	t.Parallel()
 	needs.Root(t)
 	runtime.LockOSThread() // the thread ends with the test
 	require.NoError(t, unix.Unshare(unix.CLONE_NEWNS))

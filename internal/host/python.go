@@ -78,8 +78,8 @@ func startsWith(path, text string) bool {
 }
 
 // isActive tells whether a service runs.
-func isActive(name string) bool {
-	_, err := run("systemctl", "is-active", "--quiet", name)
+func (h *Host) isActive(name string) bool {
+	_, err := h.run("systemctl", "is-active", "--quiet", name)
 	return err == nil
 }
 

@@ -16,6 +16,7 @@ import (
 )
 
 func TestOnlyWhatThePythonCharmLeftIsRemoved(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	unit := t.TempDir()
 	dir := filepath.Join(unit, "charm")
@@ -42,6 +43,7 @@ func TestOnlyWhatThePythonCharmLeftIsRemoved(t *testing.T) {
 
 // TestAnotherUnitOfThePythonCharmIsKnownByItsFiles, which refreshing it to this charm removes.
 func TestAnotherUnitOfThePythonCharmIsKnownByItsFiles(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	agents := t.TempDir()
 	put := func(path string) {
@@ -65,6 +67,7 @@ func TestAnotherUnitOfThePythonCharmIsKnownByItsFiles(t *testing.T) {
 // TestAUnitThatServesAlreadyCountsAsHealthyAtFirst: keepalived reloads before the
 // health checker has written its first verdict.
 func TestAUnitThatServesAlreadyCountsAsHealthyAtFirst(t *testing.T) {
+	t.Parallel()
 	for claim, c := range map[string]struct {
 		address, failing, want string
 	}{
@@ -89,6 +92,7 @@ func TestAUnitThatServesAlreadyCountsAsHealthyAtFirst(t *testing.T) {
 
 // TestACharmIsKnownByTheFilesOfItsAgent.
 func TestACharmIsKnownByTheFilesOfItsAgent(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	agents := t.TempDir()
 	m.Host = host.New(m.root, filepath.Join(agents, "unit-keepalived-0/charm/dispatch"))

@@ -25,13 +25,13 @@ func (h *Host) Retire(config string) error {
 	l := layout.Layout{Application: c.Application}
 	main, err := os.ReadFile(h.path(layout.MainFile))
 	if err != nil || !keepalived.IsPython(string(main)) || h.serves(l) {
-		return errors.Join(err, systemctl("start", "--no-block", l.CheckerService()))
+		return errors.Join(err, h.systemctl("start", "--no-block", l.CheckerService()))
 	}
 	if others, err := h.neighbours(l); err != nil || len(others) > 0 {
 		return err
 	}
 	// First those that wait: they must not see what follows.
-	err = systemctl("stop", "--no-block", l.NotifierUnit(), l.NotifierService(), l.YieldService())
+	err = h.systemctl("stop", "--no-block", l.NotifierUnit(), l.NotifierService(), l.YieldService())
 	const wants = "/etc/systemd/system/"
 	for _, file := range append(l.NotifierFiles(), l.DropIn(), l.CheckerUnit(), l.YieldUnit(), l.Fragment(),
 		wants+"multi-user.target.wants/"+l.CheckerService(), wants+"multi-user.target.wants/"+l.YieldService(),
@@ -47,7 +47,7 @@ func (h *Host) Retire(config string) error {
 		_ = os.Remove(h.path(dir)) // unless somebody else has files there
 	}
 	// Whoever else changes users may have to be waited for, and systemd waits for little.
-	return errors.Join(err, systemctl("daemon-reload"), h.removeUser())
+	return errors.Join(err, h.systemctl("daemon-reload"), h.removeUser())
 }
 
 // serves tells that the unit whose an application's files are still runs this charm: the

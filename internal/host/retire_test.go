@@ -13,6 +13,7 @@ import (
 )
 
 func TestWhatIsLeftGoesWhereThePythonCharmHasReplacedThisOne(t *testing.T) {
+	t.Parallel()
 	const python = "vrrp_script chk_svc_port {\n}\nvrrp_instance VI_1 {\n}\n"
 	const dispatch = "/var/lib/juju/agents/unit-keepalived-0/charm/dispatch"
 	c := healthcheck.Config{

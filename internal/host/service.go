@@ -50,7 +50,7 @@ func (h *Host) show(names ...string) (map[string]service, error) {
 	if errors.Is(err, errSilent) {
 		return nil, fmt.Errorf("cannot ask systemd for its services: %w", err)
 	}
-	out, err := run("systemctl", append([]string{"show", "--property=Id,ActiveState,MainPID,UnitFileState"}, names...)...)
+	out, err := h.run("systemctl", append([]string{"show", "--property=Id,ActiveState,MainPID,UnitFileState"}, names...)...)
 	if err != nil {
 		return nil, fmt.Errorf("cannot ask systemd for its services: %w", err)
 	}
@@ -84,8 +84,8 @@ func parseServices(out string) map[string]service {
 	return found
 }
 
-func systemctl(args ...string) error {
-	if _, err := run("systemctl", args...); err != nil {
+func (h *Host) systemctl(args ...string) error {
+	if _, err := h.run("systemctl", args...); err != nil {
 		return fmt.Errorf("cannot %s: %w", strings.Join(args, " "), err)
 	}
 	return nil
@@ -106,22 +106,22 @@ func (h *Host) reloadOrStart(name string) error {
 		return hangUp(now.pid)
 	}
 	// One that cannot be enabled does not start at boot; today it can serve all the same.
-	enableErr := now.enable(name)
-	forgive(name)
+	enableErr := h.enable(now, name)
+	h.forgive(name)
 	job := "reload-or-restart"
 	if now.state == "activating" {
 		job = "restart"
 	}
-	return errors.Join(systemctl(job, name), enableErr)
+	return errors.Join(h.systemctl(job, name), enableErr)
 }
 
 // enable has systemd start a service at boot. systemd reads all its units anew for that,
 // and asks after scripts of System V: seconds on a busy machine, in which nothing serves.
-func (s service) enable(name string) error {
+func (h *Host) enable(s service, name string) error {
 	if s.file == "enabled" {
 		return nil
 	}
-	return systemctl("enable", "--quiet", name)
+	return h.systemctl("enable", "--quiet", name)
 }
 
 // hangUp has a daemon read its configuration.
@@ -133,24 +133,26 @@ func hangUp(pid int) error {
 }
 
 // stop ends services and waits until they have ended.
-func stop(names ...string) error {
-	if err := systemctl(append([]string{"stop"}, names...)...); err != nil {
+func (h *Host) stop(names ...string) error {
+	if err := h.systemctl(append([]string{"stop"}, names...)...); err != nil {
 		return err
 	}
-	forgive(names...)
+	h.forgive(names...)
 	return nil
 }
 
 // forgive has systemd forget how services failed: it would list them for good, also
 // when their unit files are gone. What it does not know has not failed.
-func forgive(names ...string) { _ = systemctl(append([]string{"reset-failed"}, names...)...) }
+func (h *Host) forgive(names ...string) {
+	_ = h.systemctl(append([]string{"reset-failed"}, names...)...)
+}
 
 // disable ends a service for good.
-func disable(name string) error {
-	if err := systemctl("disable", "--quiet", "--now", name); err != nil {
+func (h *Host) disable(name string) error {
+	if err := h.systemctl("disable", "--quiet", "--now", name); err != nil {
 		return err
 	}
-	forgive(name)
+	h.forgive(name)
 	return nil
 }
 
@@ -166,15 +168,15 @@ func (h *Host) startChecker(l layout.Layout) error {
 		return err
 	}
 	// One that cannot be enabled runs today.
-	enableErr := found[l.CheckerService()].enable(l.CheckerService())
-	if err := systemctl("restart", l.CheckerService()); err != nil {
+	enableErr := h.enable(found[l.CheckerService()], l.CheckerService())
+	if err := h.systemctl("restart", l.CheckerService()); err != nil {
 		return errors.Join(err, enableErr)
 	}
 	if _, err := os.Stat(h.path(l.YieldUnit())); err != nil {
 		return enableErr
 	}
-	enableErr = errors.Join(enableErr, found[l.YieldService()].enable(l.YieldService()))
-	return errors.Join(systemctl("start", "--no-block", l.YieldService()), enableErr)
+	enableErr = errors.Join(enableErr, h.enable(found[l.YieldService()], l.YieldService()))
+	return errors.Join(h.systemctl("start", "--no-block", l.YieldService()), enableErr)
 }
 
 // startNotifier has systemd wait for news, today and after a boot.
@@ -183,8 +185,8 @@ func (h *Host) startNotifier(l layout.Layout) error {
 	if err != nil {
 		return err
 	}
-	enableErr := found[l.NotifierUnit()].enable(l.NotifierUnit())
-	return errors.Join(systemctl("restart", l.NotifierUnit()), enableErr)
+	enableErr := h.enable(found[l.NotifierUnit()], l.NotifierUnit())
+	return errors.Join(h.systemctl("restart", l.NotifierUnit()), enableErr)
 }
 
 // stopChecker ends the health checker for good, once others hold what this unit
@@ -192,25 +194,25 @@ func (h *Host) startNotifier(l layout.Layout) error {
 // missing.
 func (h *Host) stopChecker(l layout.Layout) error {
 	if _, err := os.Stat(h.path(l.YieldUnit())); err == nil {
-		if err := disable(l.YieldService()); err != nil {
+		if err := h.disable(l.YieldService()); err != nil {
 			return err
 		}
 	}
 	if _, err := os.Stat(h.path(l.CheckerUnit())); err != nil {
-		return stop(l.CheckerService())
+		return h.stop(l.CheckerService())
 	}
-	return disable(l.CheckerService())
+	return h.disable(l.CheckerService())
 }
 
 // stopNotifier ends the wait for news and what it may just do: nothing that waits
 // for this hook may outlive it.
 func (h *Host) stopNotifier(l layout.Layout) error {
 	if _, err := os.Stat(h.path(l.NotifierFiles()[0])); err == nil {
-		if err := systemctl("disable", "--quiet", l.NotifierUnit()); err != nil {
+		if err := h.systemctl("disable", "--quiet", l.NotifierUnit()); err != nil {
 			return err
 		}
 	}
-	if err := stop(l.NotifierUnit(), l.NotifierService()); err != nil {
+	if err := h.stop(l.NotifierUnit(), l.NotifierService()); err != nil {
 		return err
 	}
 	for _, file := range l.Pending() {

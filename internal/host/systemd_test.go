@@ -28,6 +28,7 @@ func (m machine) systemd(s systemdtest.Systemd) {
 
 // TestSystemdIsAskedWithoutAProgram, and says what systemctl shows.
 func TestSystemdIsAskedWithoutAProgram(t *testing.T) {
+	t.Parallel()
 	needs.Root(t)
 	const units = "/org/freedesktop/systemd1/unit/"
 	for claim, c := range map[string]struct {
@@ -67,6 +68,7 @@ func TestSystemdIsAskedWithoutAProgram(t *testing.T) {
 
 // TestSystemctlIsAskedWhereSystemdDoesNotLetAskItself: it may find another way, and has words.
 func TestSystemctlIsAskedWhereSystemdDoesNotLetAskItself(t *testing.T) {
+	t.Parallel()
 	needs.Root(t)
 	for claim, arrange := range map[string]func(m machine, socket string){
 		"there is no socket": func(machine, string) {},
@@ -98,6 +100,7 @@ func TestSystemctlIsAskedWhereSystemdDoesNotLetAskItself(t *testing.T) {
 }
 
 func TestASystemdThatDoesNotAnswerIsNotWaitedForForever(t *testing.T) {
+	t.Parallel()
 	needs.Root(t)
 	for claim, s := range map[string]systemdtest.Systemd{
 		"to whom is there":     {Hung: true},

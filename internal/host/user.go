@@ -20,7 +20,7 @@ func (h *Host) makeUser() {
 	}
 	if err == nil {
 		// Its group is that of users without files, as adduser(8) has it.
-		_, err = run("useradd", "--system", "--gid", "nogroup", "--comment", checker.UserComment, "--home-dir", checker.UserHome,
+		_, err = h.run("useradd", "--system", "--gid", "nogroup", "--comment", checker.UserComment, "--home-dir", checker.UserHome,
 			"--no-create-home", "--shell", "/usr/sbin/nologin", checker.User)
 	}
 	if err != nil {
@@ -41,7 +41,7 @@ func (h *Host) removeUser() error {
 	if _, _, ours := checker.Account(string(passwd)); !ours {
 		return nil
 	}
-	if _, err := run("userdel", checker.User); err != nil {
+	if _, err := h.run("userdel", checker.User); err != nil {
 		fmt.Fprintf(os.Stderr, "the user %s stays: %v\n", checker.User, err)
 	}
 	return nil

@@ -28,6 +28,7 @@ type story struct {
 // TestTheCheckersUserIsMadeWithTheBinaryAndRemovedWithTheLastApplication: one that another charm's
 // revision or a neighbour has made is shared, and somebody else's is left alone.
 func TestTheCheckersUserIsMadeWithItAndRemovedWithTheLastApplication(t *testing.T) {
+	t.Parallel()
 	begin := step.Step{Action: step.InstallBinary}
 	remove := step.Step{Action: step.RemovePackage}
 	stays := func(line string) story { return story{before: root + line, while: root + line, after: root + line} }

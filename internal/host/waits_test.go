@@ -25,6 +25,7 @@ func TestAProgramThatDoesNotEndIsEnded(t *testing.T) {
 
 // TestWhatAHookWaitsForIsAsLongAsDocumented, in parts and in all.
 func TestWhatAHookWaitsForIsAsLongAsDocumented(t *testing.T) {
+	t.Parallel()
 	text, err := os.ReadFile("../../docs/reference/waits.md")
 	require.NoError(t, err)
 	doc := string(text)

@@ -1,7 +1,7 @@
 // Programs is systemctl, keepalived, apt-get, dpkg, dpkg-deb, dpkg-query and others for the
 // tests of package host, by the name of the link that starts it: the tests' own binary would
-// take ten times as long to start. What the programs say and did lies in files of the
-// directory FAKE_PROGRAMS.
+// take ten times as long to start. What the programs say and did lies in files beside the link,
+// which is in usr/bin of a machine's root.
 package main
 
 import (
@@ -31,7 +31,7 @@ func main() {
 		holder(os.Args[1])
 		return
 	}
-	dir := os.Getenv("FAKE_PROGRAMS")
+	dir := beside()
 	f, err := os.OpenFile(filepath.Join(dir, "calls"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		panic(err)
@@ -58,12 +58,15 @@ func main() {
 	os.Exit(s.apt(os.Args[1:]))
 }
 
+// beside is where the link lies that started the program.
+func beside() string { return filepath.Dir(os.Args[0]) }
+
 // daemon writes a report when it gets that signal: like keepalived it
 // has the file there before the text. In a root of its own it heeds no TMPDIR, as
 // before 2.2.7.
 func daemon(number int) {
 	dir := os.Getenv("TMPDIR")
-	asked, err := os.OpenFile(filepath.Join(os.Getenv("FAKE_PROGRAMS"), "asked"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	asked, err := os.OpenFile(filepath.Join(beside(), "asked"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		panic(err)
 	}
@@ -78,7 +81,7 @@ func daemon(number int) {
 		panic(err)
 	}
 	watch := func() {
-		if (programs{os.Getenv("FAKE_PROGRAMS")}).says("unwatched") == "" {
+		if (programs{beside()}).says("unwatched") == "" {
 			_, _ = syscall.InotifyAddWatch(inotify, os.Getenv("FAKE_TRACKS"), syscall.IN_CLOSE_WRITE) // there may be none yet
 		}
 	}
@@ -87,7 +90,7 @@ func daemon(number int) {
 	fmt.Println("ready")
 	for s := range signals {
 		if s == syscall.SIGHUP {
-			if err := os.WriteFile(filepath.Join(os.Getenv("FAKE_PROGRAMS"), "read"), []byte("again"), 0o600); err != nil {
+			if err := os.WriteFile(filepath.Join(beside(), "read"), []byte("again"), 0o600); err != nil {
 				panic(err)
 			}
 			continue
@@ -97,7 +100,7 @@ func daemon(number int) {
 		}
 		watch()
 		name := filepath.Join(dir, "keepalived.json")
-		report := programs{os.Getenv("FAKE_PROGRAMS")}.says("report")
+		report := programs{beside()}.says("report")
 		if report == "" {
 			report = `[{"data":{"iname":"charm_keepalived","state":2,"vips":["10.10.74.250 dev eth0 scope global set"]}}]`
 		}
@@ -292,7 +295,7 @@ func (p programs) apt(args []string) int {
 
 // passwd is the machine's file, with its lines.
 func passwd() (file string, lines []string) {
-	file = os.Getenv("FAKE_PASSWD")
+	file = filepath.Join(beside(), "../../etc/passwd")
 	text, err := os.ReadFile(file)
 	if err != nil {
 		panic(err)
