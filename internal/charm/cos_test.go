@@ -41,6 +41,12 @@ func TestACollectorIsToldWhereTheMetricsAre(t *testing.T) {
 	require.Equal(t, s.Juju.Own("cos-agent:5"), run(t, s, "cos-agent-relation-joined", "update-status").Juju.Own("cos-agent:5"))
 	moved := run(t, with(s, func(s *charmtest.State) { s.Host.Ports = []int{9165} }), "update-status")
 	require.Equal(t, []string{"127.0.0.1:9166"}, targets(t, moved), "the hook that takes another port tells it")
+	full := with(s, func(s *charmtest.State) {
+		for port := 9165; port <= 9180; port++ {
+			s.Host.Ports = append(s.Host.Ports, port)
+		}
+	})
+	require.Nil(t, targets(t, run(t, full, "update-status")), "where all ports are taken, who has them is not scraped in this unit's name")
 	require.Nil(t, targets(t, run(t, option(s, "metrics_port", 0), "config-changed")))
 	require.Equal(t, []string{"127.0.0.1:9165"}, targets(t, run(t, option(s, "metrics_port", -1), "config-changed")), "a refused value changes nothing")
 	none := run(t, collector(charmtest.NewState(0)), "install", "config-changed", "cos-agent-relation-created")

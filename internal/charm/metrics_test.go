@@ -58,7 +58,10 @@ func TestThePortOfTheMetrics(t *testing.T) {
 	}
 	none := run(t, with(s, taken(full...)), "update-status")
 	require.Equal(t, 9165, served(t, none.Host, "keepalived").Port, "where all are taken the health checker goes on to try")
-	require.Equal(t, s.Juju.Status, none.Juju.Status, "and nothing else is different")
+	said := s.Juju.Status
+	said.Message += "; serves no metrics, ports 9165-9180 of 127.0.0.1 are taken: ss -ltnp shows by whom, option metrics_port names others"
+	require.Equal(t, said, none.Juju.Status, "and juju status says so")
+	require.Equal(t, s.Juju.Status, run(t, with(none, taken()), "update-status").Juju.Status)
 }
 
 // TestTwoApplicationsOnAMachineHaveTwoPorts.

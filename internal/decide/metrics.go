@@ -20,10 +20,7 @@ func Ports(o facts.Observed) []int {
 	if first == 0 || o.Options.Fault != nil || !NeedsModel(o) {
 		return nil
 	}
-	var ports []int
-	for port := first; port < first+manyPorts && port <= 65535; port++ {
-		ports = append(ports, port)
-	}
+	ports := portsFrom(first)
 	m := o.Machine
 	// One that has just started has not told yet.
 	serves := m.Checker != nil && (m.Check.Metrics == m.Checker.Metrics.Port || m.Check.Silent && m.CheckerActive)
@@ -31,6 +28,25 @@ func Ports(o facts.Observed) []int {
 		return nil
 	}
 	return ports
+}
+
+// portsFrom are the ports that are tried where an option names the first.
+func portsFrom(first int) []int {
+	var ports []int
+	for port := first; port < first+manyPorts && port <= 65535; port++ {
+		ports = append(ports, port)
+	}
+	return ports
+}
+
+// NoPort tells that others have all ports, first to last, at which the unit may serve metrics.
+func (d Desired) NoPort(m facts.Machine) (first, last int, none bool) {
+	if d.Options.MetricsPort == 0 {
+		return 0, 0, false
+	}
+	ports := portsFrom(d.Options.MetricsPort)
+	free := slices.ContainsFunc(ports, func(port int) bool { return !slices.Contains(m.Taken, port) })
+	return ports[0], ports[len(ports)-1], !free
 }
 
 // metrics says where metrics are served: where they are, else at the first free port. Where
@@ -55,10 +71,11 @@ func (d Desired) metrics(o facts.Observed) healthcheck.Metrics {
 	return healthcheck.Metrics{Port: port, Link: d.Speaks, Hook: d.Layout.HookFile()}
 }
 
-// observed is what a collector on the machine is told; empty while no metrics are served.
+// observed is what a collector on the machine is told; empty while no metrics are served: what
+// it would find is somebody else's.
 func (d Desired) observed(o facts.Observed) string {
 	port := d.Watch.Metrics.Port
-	if port == 0 {
+	if _, _, none := d.NoPort(o.Machine); none || port == 0 {
 		return ""
 	}
 	return cos.Config(cos.Topology{Model: o.Event.Model, ModelUUID: o.Event.ModelUUID, Application: d.Layout.Application},

@@ -1,6 +1,7 @@
 package show
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -84,6 +85,15 @@ func late(d decide.Desired, m facts.Machine) string {
 		return "" // the role tells what is lacking
 	}
 	return scarce(status.LateWatchless, m).Message
+}
+
+// unserved tells that a unit has no port for its metrics.
+func unserved(d decide.Desired, m facts.Machine) string {
+	first, last, none := d.NoPort(m)
+	if !none {
+		return ""
+	}
+	return status.Say(status.NoMetrics, "FIRST", fmt.Sprint(first), "LAST", fmt.Sprint(last)).Message
 }
 
 // unfilter is the command that ends what keepalived's packet filter drops.

@@ -180,7 +180,7 @@ func says(d decide.Desired, m facts.Machine) juju.Status {
 	if m.Masked {
 		s.Message += status.Say(status.AlsoMasked, "COMMAND", unmask(m)).Message
 	}
-	s.Message += moving(d) + d.Conflicts() + strings.Join(besides(d, m), "") + misplaced(d, m) + unplaced(d, m) + late(d, m)
+	s.Message += moving(d) + d.Conflicts() + strings.Join(besides(d, m), "") + misplaced(d, m) + unplaced(d, m) + late(d, m) + unserved(d, m)
 	if !dropsOut(d, m, d.Routers[0]) {
 		s.Message += failing(d, m.Check)
 	}

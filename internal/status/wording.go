@@ -98,6 +98,7 @@ const (
 	SettingLost
 	LateWatchless
 	LateStatus
+	NoMetrics
 	WrongInterface
 	NoSubnet
 )
@@ -189,6 +190,7 @@ func Wordings() []Wording {
 		SettingLost:          {"", "; SETTING is off and cannot be set here, a service cannot bind a virtual IP that another machine holds", "Such as in a container. It is shown while the check fails, which may be why."},
 		LateWatchless:        {"", "; changes between hooks show late, all LIMIT inotify KIND are in use: sysctl -w fs.inotify.max_user_KIND=MORE", "systemd cannot wait for news of a move, so juju status is as old as the last hook. The virtual IPs move all the same. Every hook tries again."},
 		LateStatus:           {"", "; changes between hooks show late: systemctl status NOTIFIER", "The same, for a reason that systemd knows."},
+		NoMetrics:            {"", "; serves no metrics, ports FIRST-LAST of 127.0.0.1 are taken: ss -ltnp shows by whom, option metrics_port names others", "Collectors are told nothing of this unit meanwhile, as they would find somebody else's metrics there. The health checker tries again, every 30 seconds at last, and all else works."},
 		WrongInterface:       {"", "; ADDRESS is in the subnet of OTHER, not of INTERFACE: see network_interface", "Machines in that subnet are not told when it moves."},
 		NoSubnet:             {"", "; no interface has the subnet of ADDRESS: is it right?", "Nobody finds it but by a route to these machines. Where that is meant so, give it a prefix length, such as /32, or set network_interface."},
 	}
