@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"keepalived-charm/internal/checker"
 	"keepalived-charm/internal/healthcheck"
 	"keepalived-charm/internal/layout"
 )
@@ -52,9 +53,15 @@ func TestWhatIsLeftGoesWhereThePythonCharmHasReplacedThisOne(t *testing.T) {
 					m.put(path, text)
 				}
 			}
+			m.put("/etc/passwd", checker.User+":x:999:65534:"+checker.UserComment+":"+checker.UserHome+":/usr/sbin/nologin\n")
 			m.set(t, "calls", "")
 			require.NoError(t, m.Retire(m.l.CheckerConfig()))
-			require.Equal(t, row.on, slices.Contains(m.calls(), "systemctl start --no-block "+m.l.CheckerService()))
+			calls := m.calls()
+			require.Equal(t, row.on, slices.Contains(calls, "systemctl start --no-block "+m.l.CheckerService()))
+			if row.goes {
+				require.Equal(t, []string{"systemctl daemon-reload", "userdel keepalived-charm"}, calls[len(calls)-2:],
+					"systemd knows of nothing any more, however long the user takes")
+			}
 			for path, text := range stays {
 				require.Equal(t, text, m.text(path))
 			}
