@@ -163,7 +163,7 @@ model: ## Walk every order of events for larger groups than unit does (package g
 
 .PHONY: starved
 starved: ## A real keepalived and its health checker with both at a hundredth of the processors' weight, ten minutes (STARVED=10m; root)
-	@STARVED=$${STARVED:-10m} go test -count=1 -v -timeout 60m -run '^TestOnlyAStoppedKeepalivedIsStuck$$' ./internal/checker
+	@WHOLE=1 STARVED=$${STARVED:-10m} go test -count=1 -v -timeout 60m -run '^TestOnlyAStoppedKeepalivedIsStuck$$' ./internal/checker
 
 .PHONY: fuzz
 fuzz: ## Fuzz every parser for FUZZTIME each (default 30s)

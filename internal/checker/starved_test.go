@@ -162,6 +162,7 @@ func delay(t *testing.T, place string) (sum time.Duration) {
 // busy at a hundred times its weight and the checker's for STARVED, 3 s unless it is set; one
 // that is stopped is, at whatever interval.
 func TestOnlyAStoppedKeepalivedIsStuck(t *testing.T) {
+	needs.Time(t) // of all other tests too: it takes the processors
 	needs.Root(t)
 	span := 3 * time.Second
 	if text := os.Getenv("STARVED"); text != "" {

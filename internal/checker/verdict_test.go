@@ -93,6 +93,7 @@ func (l *loop) until(t *testing.T, v verdict, limit time.Duration) {
 // unhealthy within the bound that the manual names, and one that works again healthy;
 // systemd sees a sign of life all along.
 func TestEveryVerdictComesInTime(t *testing.T) {
+	t.Parallel()
 	for _, c := range corners() {
 		t.Run(fmt.Sprintf("interval=%v timeout=%v fall=%d rise=%d", time.Duration(c.Interval), time.Duration(c.Timeout), c.Fall, c.Rise), func(t *testing.T) {
 			l := newTestLoopOf(t, c)
