@@ -28,21 +28,26 @@ const (
 	unit = of + ", juju_unit"
 )
 
+// now is what series were within 45 seconds. A machine that dies takes its collector with it, so
+// that nobody says that its series end: without this Prometheus would take them for alive for
+// five minutes, and a dead holder for one of two.
+func now(series string) string { return "last_over_time(" + series + "[45s])" }
+
 // allPaused leaves an alert out while operators paused every unit, paused while one is,
 // itself for the unit that is.
-const (
-	allPaused = " unless on (" + of + ") (min by (" + of + ") (keepalived_paused{JUJU}) == 1)"
-	paused    = " unless on (" + of + ") (max by (" + of + ") (keepalived_paused{JUJU}) == 1)"
+var (
+	allPaused = " unless on (" + of + ") (min by (" + of + ") (" + now("keepalived_paused{JUJU}") + ") == 1)"
+	paused    = " unless on (" + of + ") (max by (" + of + ") (" + now("keepalived_paused{JUJU}") + ") == 1)"
 	itself    = " unless on (" + unit + ") (keepalived_paused{JUJU} == 1)"
 )
 
 // Alerts lists the alert rules.
 func Alerts() []Alert {
 	return []Alert{
-		{"KeepalivedNoHolder", "sum by (" + of + ", vip) (keepalived_vip_present{JUJU}) == 0" + allPaused, "30s", "critical",
+		{"KeepalivedNoHolder", "sum by (" + of + ", vip) (" + now("keepalived_vip_present{JUJU}") + ") == 0" + allPaused, "30s", "critical",
 			"No unit of {{ $labels.juju_application }} has {{ $labels.vip }}",
 			"Clients do not reach the virtual IP. With all_unhealthy=drop it is meant so while every check fails. See juju status {{ $labels.juju_application }}, and on a unit: juju run {{ $labels.juju_application }}/leader status"},
-		{"KeepalivedTwoHolders", "sum by (" + of + ", vip) (keepalived_vip_present{JUJU}) > 1", "1m", "critical",
+		{"KeepalivedTwoHolders", "sum by (" + of + ", vip) (" + now("keepalived_vip_present{JUJU}") + ") > 1", "1m", "critical",
 			"{{ $value }} units of {{ $labels.juju_application }} have {{ $labels.vip }}",
 			"The units do not hear each other: IP protocol 112 has to pass between the machines. juju run {{ $labels.juju_application }}/leader check-network"},
 		{"KeepalivedMovesOften", "sum by (" + of + ", iname) (increase(keepalived_become_master_total{JUJU}[15m])) > 4", "0s", "warning",
@@ -51,12 +56,12 @@ func Alerts() []Alert {
 		{"KeepalivedCheckFails", `keepalived_healthcheck_verdict{JUJU,verdict="sick"} == 1` + itself, "5m", "warning",
 			"The service at {{ $labels.juju_unit }} fails its check",
 			"The unit takes over from nobody whose service works. juju run {{ $labels.juju_unit }} run-checks"},
-		{"KeepalivedChecksFailEverywhere", "max by (" + of + `) (keepalived_healthcheck_verdict{JUJU,verdict="healthy"}) == 0` + allPaused, "1m", "critical",
+		{"KeepalivedChecksFailEverywhere", "max by (" + of + ") (" + now(`keepalived_healthcheck_verdict{JUJU,verdict="healthy"}`) + ") == 0" + allPaused, "1m", "critical",
 			"The service of {{ $labels.juju_application }} fails its check on every unit",
 			"Either all services are down, or the check looks in the wrong place (options healthcheck_* and port). juju run {{ $labels.juju_application }}/leader run-checks"},
 		{"KeepalivedNoStandby",
-			"sum by (" + of + ") (max by (" + unit + `) (keepalived_vrrp_role{JUJU,role=~"holder|standby"})` +
-				" * on (" + unit + `) keepalived_healthcheck_verdict{JUJU,verdict="healthy"}) < 2` +
+			"sum by (" + of + ") (max by (" + unit + ") (" + now(`keepalived_vrrp_role{JUJU,role=~"holder|standby"}`) + ")" +
+				" * on (" + unit + ") " + now(`keepalived_healthcheck_verdict{JUJU,verdict="healthy"}`) + ") < 2" +
 				" and on (" + of + ") count by (" + of + ") (count by (" + unit + ") (present_over_time(keepalived_up{JUJU}[1d]))) > 1" + paused,
 			"10m", "warning",
 			"No healthy standby of {{ $labels.juju_application }} could take over",

@@ -76,10 +76,12 @@ func quiet(units, steps int) story {
 	return s
 }
 
-// gone takes a unit's machine away: nobody scrapes it any more.
+// gone takes a unit's machine away, with the collector on it: nobody says that the series end,
+// and Prometheus takes the last samples for five minutes more.
 func (s story) gone(unit, step int) {
 	for _, series := range all() {
-		s.stale(unit, series, step)
+		first, _, _ := strings.Cut(s.series[s.name(unit, series)], "+")
+		s.say(unit, series, fmt.Sprintf("%s+0x%d _x%d", first, step-1, s.steps-step))
 	}
 }
 
@@ -174,6 +176,16 @@ func TestAlerts(t *testing.T) {
 		s.gone(0, 20)
 		return s
 	}(), "KeepalivedNoStandby")
+	tell("the holder's machine dies, and nobody takes over: it is known within two minutes", func() story {
+		s := quiet(3, 24)
+		s.gone(0, 20)
+		return s
+	}(), "KeepalivedNoHolder")
+	tell("the last machine with a healthy service dies", with(func(s story) {
+		each(s, []int{1, 2}, sick, s.from(5, 0, 1))
+		each(s, []int{1, 2}, healthy, s.from(5, 1, 0))
+		s.gone(0, 20)
+	}), "KeepalivedNoHolder", "KeepalivedCheckFails", "KeepalivedCheckFails", "KeepalivedChecksFailEverywhere", "KeepalivedNoStandby")
 	tell("both standbys of three are lost", with(func(s story) { s.gone(1, 20); s.gone(2, 30) }), "KeepalivedNoStandby")
 	tell("a change is stuck", with(func(s story) {
 		each(s, everyone, moving, s.from(20, 0, 1))
