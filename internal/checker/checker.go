@@ -4,6 +4,19 @@
 // track_file with weight 1: the value is added to the base priority, a value
 // below -253 puts the instance in FAULT).
 //
+// One loop (loop.go) joins its parts, of which most do no I/O and can be read alone:
+//
+//	probe     one check of the service: probe.go and probe_*.go, aim.go, sockdiag.go
+//	verdict   what the checks mean: judge.go, round.go, health.go, damping.go, hint.go
+//	election  what the verdict and the holders mean for a track file: election.go, aside.go,
+//	          source.go, tracks.go, inplace.go
+//	watch     what the machine does: addresses.go, links.go, and keepalived: daemon.go, lacking.go,
+//	          replaced.go
+//	hear      what others send and answer: advert.go, hearing.go, asker.go
+//	journal   what happened and why: chronicle.go, causes.go, journal.go
+//	tell      what hooks and collectors may know: report.go, status.go, news.go, scrape.go
+//	obey      what root orders: orders.go
+//
 // It fails safe: a checker that is killed, hung or starved leaves the files as
 // they are, so it neither pins nor drops an address; one that starts keeps the
 // files' verdict until it has reached its own.
