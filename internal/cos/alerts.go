@@ -41,10 +41,14 @@ var (
 	itself    = " unless on (" + unit + ") (keepalived_paused{JUJU} == 1)"
 )
 
+// unseen leaves an alert out while a unit serves no metrics and another one hears a holder: it is
+// the silent unit that holds.
+var unseen = " unless on (" + of + ") (min by (" + of + ") (" + now("up{JUJU}") + ") == 0 and on (" + of + ") max by (" + of + ") (" + now("keepalived_vrrp_holder_seen{JUJU}") + ") == 1)"
+
 // Alerts lists the alert rules.
 func Alerts() []Alert {
 	return []Alert{
-		{"KeepalivedNoHolder", "sum by (" + of + ", vip) (" + now("keepalived_vip_present{JUJU}") + ") == 0" + allPaused, "30s", "critical",
+		{"KeepalivedNoHolder", "sum by (" + of + ", vip) (" + now("keepalived_vip_present{JUJU}") + ") == 0" + unseen + allPaused, "30s", "critical",
 			"No unit of {{ $labels.juju_application }} has {{ $labels.vip }}",
 			"Clients do not reach the virtual IP. With all_unhealthy=drop it is meant so while every check fails. See juju status {{ $labels.juju_application }}, and on a unit: juju run {{ $labels.juju_application }}/leader status"},
 		{"KeepalivedTwoHolders", "sum by (" + of + ", vip) (" + now("keepalived_vip_present{JUJU}") + ") > 1", "1m", "critical",

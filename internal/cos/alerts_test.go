@@ -51,12 +51,13 @@ const (
 	upHere  = `keepalived_up{%s}`
 	pausedM = `keepalived_paused{%s}`
 	restart = `keepalived_restarts_total{%s}`
+	seen    = `keepalived_vrrp_holder_seen{%s,iname="charm_keepalived"}`
 	gained  = `keepalived_become_master_total{%s,iname="charm_keepalived",cause="released"}`
 	scraped = `up{%s,job="keepalived_metrics"}`
 )
 
 func all() []string {
-	return []string{present, holder, standby, healthy, sick, moving, waiting, finding, upHere, pausedM, restart, gained, scraped}
+	return []string{present, holder, standby, healthy, sick, moving, waiting, finding, upHere, pausedM, seen, restart, gained, scraped}
 }
 
 // quiet is the story of units that do well; the first holds.
@@ -66,7 +67,7 @@ func quiet(units, steps int) story {
 		for _, series := range all() {
 			s.say(u, series, s.always(0))
 		}
-		for _, series := range []string{standby, healthy, upHere, scraped} {
+		for _, series := range []string{standby, healthy, upHere, scraped, seen} {
 			s.say(u, series, s.always(1))
 		}
 	}
@@ -197,12 +198,18 @@ func TestAlerts(t *testing.T) {
 		s.say(1, standby, s.from(20, 1, 0))
 	}), "KeepalivedDown")
 	tell("keepalived ends again and again", with(func(s story) { s.say(1, restart, fmt.Sprintf("0+0x20 1+1x10 11+0x%d", s.steps-32)) }), "KeepalivedRestarts")
-	tell("the health checker is down", with(func(s story) {
+	silent := func(s story, unit int) {
 		for _, series := range all() {
-			s.stale(1, series, 20)
+			s.stale(unit, series, 20)
 		}
-		s.say(1, scraped, s.from(20, 1, 0))
-	}), "KeepalivedMetricsGone")
+		s.say(unit, scraped, s.from(20, 1, 0))
+	}
+	tell("a standby's health checker is down", with(func(s story) { silent(s, 1) }), "KeepalivedMetricsGone")
+	tell("the holder's health checker is down, and the others hear it hold", with(func(s story) { silent(s, 0) }), "KeepalivedMetricsGone")
+	tell("the holder's health checker is down, and nobody holds", with(func(s story) {
+		silent(s, 0)
+		each(s, []int{1, 2}, seen, s.from(25, 1, 0))
+	}), "KeepalivedMetricsGone", "KeepalivedNoHolder")
 	tell("a unit is paused and forgotten", func() story {
 		s := quiet(3, 200)
 		s.paused(1, 10, 190)
