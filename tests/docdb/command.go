@@ -67,6 +67,7 @@ const (
 	anywhere      place = iota // nothing, or it takes mu itself
 	outside                    // the turn and mu, and to be in no transaction
 	either                     // the turn and mu, in a transaction or not
+	waiting                    // as either in a transaction, as anywhere out of one
 	inTransaction              // a transaction
 )
 
@@ -81,7 +82,7 @@ var commands = map[string]command{
 	"buildInfo":         {decoded(buildInfo), anywhere},
 	"startSession":      {decoded(startSession), anywhere},
 	"endSessions":       {decoded(acknowledge), anywhere},
-	"getMore":           {decoded(getMore), anywhere},
+	"getMore":           {decoded(getMore), waiting},
 	"killCursors":       {decoded(killCursors), anywhere},
 	"commitTransaction": {decoded(commitTransaction), inTransaction},
 	"abortTransaction":  {decoded(abortTransaction), inTransaction},
@@ -142,7 +143,7 @@ func (op *operation) run() (bson.D, error) {
 		return op.server.inTransaction(op, e, known.run)
 	case e.within() || known.place == inTransaction:
 		return nil, unsupported("place, in or out of a transaction, of command", op.name)
-	case known.place == anywhere:
+	case known.place == anywhere || known.place == waiting:
 		return known.run(op)
 	}
 	return op.server.alone(op, known.run)

@@ -107,15 +107,22 @@ type getMoreCommand struct {
 }
 
 // getMore returns the next batch of a cursor. On a change stream without events it waits for
-// one, for maxTimeMS milliseconds (1 s unless it says, a minute at most).
+// one, for maxTimeMS milliseconds (1 s unless it says, a minute at most), but not in a
+// transaction.
 func getMore(op *operation, args getMoreCommand) (bson.D, error) {
+	if op.changes != nil {
+		reply, _, err := op.server.readCursor(args, true)
+		return reply, err
+	}
 	if args.MaxTimeMS <= 0 {
 		args.MaxTimeMS = 1000
 	}
 	late := time.NewTimer(time.Duration(min(args.MaxTimeMS, 60_000)) * time.Millisecond)
 	defer late.Stop()
 	for last := false; ; {
+		op.server.mu.Lock()
 		reply, more, err := op.server.readCursor(args, last)
+		op.server.mu.Unlock()
 		if reply != nil || err != nil {
 			return reply, err
 		}
@@ -130,10 +137,8 @@ func getMore(op *operation, args getMoreCommand) (bson.D, error) {
 }
 
 // readCursor is the reply to getMore. It is nil for a change stream without events, unless even
-// that is to be told; more is then closed when there may be some.
+// that is to be told; more is then closed when there may be some. The caller has mu.
 func (s *Server) readCursor(args getMoreCommand, tellNone bool) (reply bson.D, more <-chan struct{}, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	c := s.cursors[args.Cursor]
 	switch {
 	case c == nil:

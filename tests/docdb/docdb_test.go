@@ -135,7 +135,11 @@ func TestWhatIsUnknownIsNamedAndReported(t *testing.T) {
 		{"a change stream of one collection", stream(c, lookup), c},
 		{"a change stream without documents", stream(1, doc()), "fullDocument"},
 		{"an option of a change stream", stream(1, append(doc("startAtOperationTime", 1), lookup...)), "startAtOperationTime"},
-		{"a stage of a change stream", stream(1, lookup, doc("$project", doc())), "$project"},
+		{"a stage of a change stream", stream(1, lookup, doc("$group", doc("_id", "$ns"))), "$group"},
+		{"a projection of a change stream to nothing", stream(1, lookup, doc("$project", doc())), "$project"},
+		{"a projection of a change stream by expression", stream(1, lookup, doc("$project", doc("n", "$ns"))), "n"},
+		{"a projection of a change stream without tokens", stream(1, lookup, doc("$project", doc("_id", 0))), "_id"},
+		{"a stage after the projection of a change stream", stream(1, lookup, doc("$project", doc("ns", 1)), doc("$match", doc("ns", 1))), "$project"},
 		{"a resume token of somebody else", stream(1, append(doc("resumeAfter", doc("_data", "82")), lookup...)), "82"},
 		{"count in a transaction", doc("count", c, "autocommit", false, "txnNumber", 1, "lsid", doc("id", 1)), "count"},
 	} {

@@ -81,6 +81,7 @@ func resumeToken(number int64) bson.D {
 type stream struct {
 	database string
 	matches  predicate
+	project  func(bson.D) bson.D
 	next     int64 // number of the event to read next
 }
 
@@ -105,16 +106,26 @@ func (s *Server) openStream(database string, stages []bson.D) (*stream, error) {
 			return nil, err
 		}
 	}
-	filter := bson.D{}
-	for _, stage := range stages[1:] {
-		match, ok := stage[0].Value.(bson.D)
-		if stage[0].Name != "$match" || !ok {
+	filter, fields := bson.D{}, bson.D{}
+	for i, stage := range stages[1:] {
+		spec, ok := stage[0].Value.(bson.D)
+		switch {
+		case ok && stage[0].Name == "$match":
+			filter = append(filter, spec...)
+		case ok && stage[0].Name == "$project" && len(spec) > 0 && i == len(stages)-2:
+			fields = spec
+		default:
 			return nil, unsupported("stage of a change stream", stage[0].Name)
 		}
-		filter = append(filter, match...)
+	}
+	if id, ok := get(fields, "_id"); ok && !isTrue(id) {
+		return nil, badValue("an event of a change stream cannot be without _id, its resume token")
 	}
 	var err error
 	if st.matches, err = compileFilter(filter); err != nil {
+		return nil, err
+	}
+	if st.project, err = compileProjection(fields); err != nil {
 		return nil, err
 	}
 	return st, st.lost(&s.events)
@@ -149,7 +160,7 @@ func (st *stream) read(l *eventLog, size int) (batch, error) {
 		e := l.events[st.next-l.first()]
 		st.next++
 		if e.database == st.database && st.matches(e.document) {
-			if err := b.add(e.document); err != nil {
+			if err := b.add(st.project(e.document)); err != nil {
 				return b, err
 			}
 		}

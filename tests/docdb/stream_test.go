@@ -27,8 +27,9 @@ type streamReply struct {
 	} `bson:"cursor"`
 }
 
-// watch opens a change stream that leaves out collection "ignored"; a token resumes another.
-func watch(t *testing.T, db *database, token bson.D) *watcher {
+// watch opens a change stream that leaves out collection "ignored"; a token resumes another, and
+// more stages follow.
+func watch(t *testing.T, db *database, token bson.D, more ...any) *watcher {
 	t.Helper()
 	options := doc("fullDocument", "updateLookup")
 	if token != nil {
@@ -38,7 +39,7 @@ func watch(t *testing.T, db *database, token bson.D) *watcher {
 		"ns.coll", doc("$not", doc("$in", list("ignored"))))
 	var reply streamReply
 	w := &watcher{db: db.client(t)}
-	require.NoError(t, w.db.Run(doc("aggregate", 1, "pipeline", list(doc("$changeStream", options), doc("$match", match)),
+	require.NoError(t, w.db.Run(doc("aggregate", 1, "pipeline", append(list(doc("$changeStream", options), doc("$match", match)), more...),
 		"cursor", doc("batchSize", 10), "readConcern", doc("level", "majority")), &reply))
 	w.cursor, w.token = reply.Cursor.ID, reply.Cursor.PostBatchResumeToken
 	return w
@@ -100,6 +101,25 @@ func TestEventsTellWhatHappened(t *testing.T) {
 		if want.updated != nil {
 			assert.Equal(t, doc("updatedFields", want.updated, "removedFields", want.gone), e["updateDescription"])
 		}
+	}
+}
+
+// TestEventsHaveTheFieldsThatAreAskedFor: Juju 3.6 asks for a part of each document
+// (state/watcher/txnwatcher.go).
+func TestEventsHaveTheFieldsThatAreAskedFor(t *testing.T) {
+	db := startSound(t)
+	w := watch(t, db, nil, doc("$project", doc("operationType", 1, "documentKey", 1, "txnNumber", 1, "fullDocument._id", 1, "fullDocument.txn-revno", 1)))
+	c := db.client(t).C("c")
+	require.NoError(t, c.Insert(doc("_id", "a", "x", 1, "txn-revno", int64(1))))
+	require.NoError(t, c.RemoveId("a"))
+	events := w.all(t, 2)
+	for i, want := range []bson.M{
+		{"operationType": "insert", "documentKey": doc("_id", "a"), "fullDocument": doc("_id", "a", "txn-revno", int64(1))},
+		{"operationType": "delete", "documentKey": doc("_id", "a")},
+	} {
+		require.NotEmpty(t, events[i]["_id"], "the token to resume after it")
+		delete(events[i], "_id")
+		assert.Equal(t, want, events[i])
 	}
 }
 

@@ -65,6 +65,34 @@ func TestTransactionsOfManyClientsLoseNothing(t *testing.T) {
 	assert.Len(t, ids(t, db.client(t)), 1+clients*rounds)
 }
 
+// TestATransactionReadsOnWithItsOwnNumber: mgo says so since 3.0.5, which Juju 3.6 has.
+func TestATransactionReadsOnWithItsOwnNumber(t *testing.T) {
+	db := startSound(t)
+	client := db.client(t)
+	require.NoError(t, client.C("c").Insert(doc("_id", 1), doc("_id", 2), doc("_id", 3)))
+	session := doc("id", bson.Binary{Kind: 4, Data: make([]byte, 16)})
+	within := func(command bson.D) bson.D {
+		return append(command, doc("lsid", session, "txnNumber", int64(1), "autocommit", false)...)
+	}
+	var found struct {
+		Cursor struct {
+			ID         int64    `bson:"id"`
+			FirstBatch []bson.D `bson:"firstBatch"`
+			NextBatch  []bson.D `bson:"nextBatch"`
+		} `bson:"cursor"`
+	}
+	require.NoError(t, client.Run(within(doc("find", "c", "batchSize", 2, "startTransaction", true)), &found))
+	require.Len(t, found.Cursor.FirstBatch, 2)
+	more := within(doc("getMore", found.Cursor.ID, "collection", "c"))
+	require.NoError(t, client.Run(more, &found))
+	assert.Equal(t, []bson.D{doc("_id", 3)}, found.Cursor.NextBatch)
+	assert.Zero(t, found.Cursor.ID, "that was all")
+	require.NoError(t, client.Session.DB("admin").Run(within(doc("commitTransaction", 1)), nil))
+	err := client.Run(more, nil)
+	require.Error(t, err)
+	assert.Equal(t, 251, err.(*mgo.QueryError).Code, "NoSuchTransaction")
+}
+
 func TestReadersSeeTransactionsWholeOrNotAtAll(t *testing.T) {
 	db := startSound(t)
 	done := make(chan struct{})
