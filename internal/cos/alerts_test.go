@@ -188,6 +188,11 @@ func TestAlerts(t *testing.T) {
 		s.gone(0, 20)
 	}), "KeepalivedNoHolder", "KeepalivedCheckFails", "KeepalivedCheckFails", "KeepalivedChecksFailEverywhere", "KeepalivedNoStandby")
 	tell("both standbys of three are lost", with(func(s story) { s.gone(1, 20); s.gone(2, 30) }), "KeepalivedNoStandby")
+	tell("all machines are lost", with(func(s story) {
+		for _, u := range everyone {
+			s.gone(u, 20)
+		}
+	}), "KeepalivedSilent")
 	tell("a change is stuck", with(func(s story) {
 		each(s, everyone, moving, s.from(20, 0, 1))
 		s.say(1, waiting, s.from(20, 0, 1))
