@@ -39,6 +39,10 @@ func TestAPackageRemovedByHandComesBack(t *testing.T) {
 		"held": {func(h *charmtest.Host, on bool) { h.Held = on }, "blocked: keepalived is held and cannot be installed: apt-mark unhold keepalived"},
 		"in no archive": {func(h *charmtest.Host, on bool) { h.Gone = on },
 			"blocked: keepalived cannot be installed: Unable to locate package keepalived: see apt-get install keepalived"},
+		"useless in the charm": {func(h *charmtest.Host, on bool) {
+			h.Useless = map[bool]string{true: "keepalived is for arm64, this machine is amd64"}[on]
+		},
+			"blocked: the charm's own packages cannot be installed: keepalived is for arm64, this machine is amd64: see docs/how-to/offline.md"},
 	} {
 		t.Run(claim, func(t *testing.T) {
 			out := charmtest.Run(t, "update-status", with(removed, func(s *charmtest.State) { c.set(&s.Host, true) }))

@@ -217,6 +217,8 @@ func (h *Host) removeBelow(dir string) {
 // installPackage does nothing where apt refuses; the package enables its service.
 func (h *Host) installPackage(amid bool) error {
 	switch {
+	case h.Useless != "":
+		return status.BadPackages(h.Useless)
 	case h.Held:
 		return status.PackageHeld()
 	case h.Gone:

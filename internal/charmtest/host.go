@@ -37,6 +37,9 @@ type Host struct {
 	// Held tells that apt is to leave the package as it is, Gone that no archive has it,
 	// Offline that none can be reached.
 	Held, Gone, Offline bool
+	// Useless says why the packages that came with the charm cannot be used; empty where they
+	// can, or none came.
+	Useless string
 	// Broken tells that the program is there and does not run, and nothing mends it.
 	Broken bool
 	// Masked tells that systemd is forbidden to start keepalived, Disabled that it does not

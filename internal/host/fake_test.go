@@ -87,7 +87,9 @@ type machine struct {
 	programs
 	t    *testing.T
 	root string
-	l    layout.Layout
+	// charm is the charm's program, in its directory.
+	charm string
+	l     layout.Layout
 }
 
 func newMachine(t *testing.T) machine {
@@ -98,9 +100,9 @@ func newMachine(t *testing.T) machine {
 	for _, name := range []string{"systemctl", "keepalived", "apt-get", "dpkg", "dpkg-deb", "dpkg-query", "daemon", "holder", "useradd", "userdel"} {
 		require.NoError(t, os.Symlink(fakes, m.programs.path(name)))
 	}
-	charm := filepath.Join(t.TempDir(), "charm")
-	require.NoError(t, os.WriteFile(charm, []byte("charm 1"), 0o755))
-	m.Host = host.New(m.root, charm)
+	m.charm = filepath.Join(t.TempDir(), "charm")
+	require.NoError(t, os.WriteFile(m.charm, []byte("charm 1"), 0o755))
+	m.Host = host.New(m.root, m.charm)
 	return m
 }
 

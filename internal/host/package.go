@@ -40,15 +40,23 @@ var addressProtocols = []string{
 	"/etc/iproute2",
 }
 
-// installPackage installs keepalived. Stale package lists are refreshed as far as
-// possible; without a network a package in a local archive or cache is enough.
+// installPackage installs keepalived, as it came with the charm if it did. Stale package lists
+// are refreshed as far as possible; without a network a package in a local archive or cache is
+// enough.
 func (h *Host) installPackage() error {
+	brought, err := h.brought()
+	if reason := unusable(""); errors.As(err, &reason) {
+		return status.BadPackages(string(reason))
+	}
+	if err != nil {
+		return err
+	}
 	state, err := h.packaged()
 	if err != nil {
 		return err
 	}
 	before := state != "" && state != settingsOnly
-	if before && missing(h.path(installingMark)) != nil && h.mended() {
+	if before && missing(h.path(installingMark)) != nil && h.mended(brought) {
 		return nil
 	}
 	marks := []string{installedMark, installingMark}
@@ -65,10 +73,8 @@ func (h *Host) installPackage() error {
 			return err
 		}
 	}
-	began := time.Now()
-	_, updateErr := h.apt(began.Add(listsPatience), "update")
-	if err := h.install(began.Add(installPatience)); err != nil {
-		if refusal := refused(err, updateErr); refusal != nil {
+	if err, updateErr := h.bring(brought, time.Now()); err != nil {
+		if refusal := refused(err, updateErr, brought); refusal != nil {
 			for _, mark := range fresh { // nothing was begun
 				if err := h.remove(mark); err != nil {
 					return err
@@ -81,7 +87,7 @@ func (h *Host) installPackage() error {
 	if err := h.remove(installingMark); err != nil {
 		return err
 	}
-	if out, err := h.run("keepalived", "--version"); err != nil && !h.mended() {
+	if out, err := h.run("keepalived", "--version"); err != nil && !h.mended(brought) {
 		return status.ProgramFails(cmp.Or(lastLine(out), err.Error()))
 	}
 	return nil
@@ -90,14 +96,14 @@ func (h *Host) installPackage() error {
 // mended tells whether the program works after all once a file that somebody deleted is
 // back. Only that file is brought: to install the package again would start keepalived
 // again, which may serve.
-func (h *Host) mended() bool {
+func (h *Host) mended(brought packages) bool {
 	if _, err := exec.LookPath(h.executable("keepalived")); err != nil || missing(h.path(configOpts)) == nil {
 		return false
 	}
 	if _, err := h.run("keepalived", "--version"); err == nil {
 		return false // it needs no such file, or is well
 	}
-	if h.bringBack(configOpts) != nil {
+	if h.bringBack(configOpts, brought) != nil {
 		return false
 	}
 	_, err := h.run("keepalived", "--version")
@@ -105,21 +111,25 @@ func (h *Host) mended() bool {
 }
 
 // bringBack brings a file back as the package has it, of the version that can be had.
-func (h *Host) bringBack(path string) error {
+func (h *Host) bringBack(path string, brought packages) error {
 	dir, err := os.MkdirTemp("", "keepalived-package-")
 	if err != nil {
 		return fmt.Errorf("cannot restore %s: %w", path, err)
 	}
 	defer os.RemoveAll(dir)
-	if _, err := h.runIn(dir, "apt-get", "-q", "download", "keepalived"); err != nil {
-		return fmt.Errorf("cannot restore %s: %w", path, err)
-	}
-	archives, err := filepath.Glob(filepath.Join(dir, "*.deb"))
-	if err != nil || len(archives) == 0 {
-		return fmt.Errorf("cannot restore %s: apt-get brings no package", path)
+	archive := brought.keepalived
+	if archive == "" {
+		if _, err := h.runIn(dir, "apt-get", "-q", "download", "keepalived"); err != nil {
+			return fmt.Errorf("cannot restore %s: %w", path, err)
+		}
+		archives, err := filepath.Glob(filepath.Join(dir, "*.deb"))
+		if err != nil || len(archives) == 0 {
+			return fmt.Errorf("cannot restore %s: apt-get brings no package", path)
+		}
+		archive = archives[0]
 	}
 	content := filepath.Join(dir, "content")
-	if _, err := h.run("dpkg-deb", "--extract", archives[0], content); err != nil {
+	if _, err := h.run("dpkg-deb", "--extract", archive, content); err != nil {
 		return fmt.Errorf("cannot restore %s: %w", path, err)
 	}
 	text, err := os.ReadFile(filepath.Join(content, path))
@@ -145,37 +155,6 @@ func (h *Host) removeProtocols(without []string) error {
 		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTEMPTY) {
 			return fmt.Errorf("cannot remove %s: %w", path, err)
 		}
-	}
-	return nil
-}
-
-// install installs the package, and once more where somebody took its program away: for
-// apt it is installed then.
-func (h *Host) install(deadline time.Time) error {
-	args := []string{"-o", "Dpkg::Options::=--force-confold", "--no-install-recommends", "install", "keepalived"}
-	if _, err := h.mendingApt(deadline, args...); err != nil {
-		return err
-	}
-	if _, err := exec.LookPath(h.executable("keepalived")); err == nil {
-		return nil
-	}
-	_, err := h.mendingApt(deadline, append([]string{"--reinstall"}, args...)...)
-	return err
-}
-
-// refused turns what apt-get says into what only the machine's owner can end: a package
-// that is held, or that no archive has. It is nil for anything that may end by itself,
-// such as lists that could not be brought up to date.
-func refused(err, updateErr error) error {
-	if held(err) {
-		return status.PackageHeld()
-	}
-	_, said, _ := strings.Cut(lastLine(err.Error()), "E: ")
-	said = strings.TrimSuffix(said, ".")
-	none := strings.HasPrefix(said, "Unable to locate package ") || strings.HasSuffix(said, " has no installation candidate") ||
-		strings.HasSuffix(said, "held broken packages")
-	if none && updateErr == nil {
-		return status.NoPackage(said)
 	}
 	return nil
 }

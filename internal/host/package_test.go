@@ -77,34 +77,49 @@ func TestNoPackageButKeepalivedIsRemoved(t *testing.T) {
 		t.Run(claim, func(t *testing.T) {
 			m := newMachine(t)
 			m.apply(step.Step{Action: step.InstallPackage})
-			require.NoError(t, os.Remove(m.programs.path("apt-get")))
-			require.NoError(t, os.Symlink(apt, m.programs.path("apt-get")))
-			dir := t.TempDir()
 			known := ""
 			if c.state != "" { // apt knows the package
 				known = installed("keepalived", c.state, "")
 			}
-			for _, d := range []string{"lists/partial", "cache/archives/partial", "log", "etc"} {
-				require.NoError(t, os.MkdirAll(filepath.Join(dir, d), 0o755))
-			}
-			for name, text := range map[string]string{
-				"status": known + c.others, "extended_states": "",
-				"dpkg": "#!/bin/sh\necho \"$@\" >>" + dir + "/removed\n",
-				"apt.conf": fmt.Sprintf("Dir::State %q;\nDir::State::lists \"lists\";\nDir::State::status %q;\nDir::Cache %q;\nDir::Etc %q;\nDir::Log %q;\nDir::Bin::dpkg %q;\n"+
-					"APT::Architecture \"amd64\";\nAPT::Architectures \"amd64\";\nAPT::Sandbox::User \"root\";\nDPkg::Use-Pty \"false\";\n"+
-					"#clear DPkg::Pre-Install-Pkgs;\n#clear DPkg::Post-Invoke;\n#clear APT::Update::Post-Invoke;\n",
-					dir, dir+"/status", dir+"/cache", dir+"/etc", dir+"/log", dir+"/dpkg"),
-			} {
-				require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o755))
-			}
-			t.Setenv("APT_CONFIG", filepath.Join(dir, "apt.conf"))
+			dir := m.realApt(apt, known+c.others, "")
 			m.apply(step.Step{Action: step.RemovePackage})
-			did, _ := os.ReadFile(filepath.Join(dir, "removed")) // there is none where nothing was removed
-			require.Equal(t, c.removed, strings.Contains(string(did), "keepalived"), "%s", did)
-			require.NotContains(t, string(did), "neutron-l3-agent")
+			did := dpkgDid(dir)
+			require.Equal(t, c.removed, strings.Contains(did, "keepalived"), "%s", did)
+			require.NotContains(t, did, "neutron-l3-agent")
 			require.NoDirExists(t, m.in(layout.StateRoot))
 		})
 	}
+}
+
+// realApt has Debian's apt-get decide, below a directory: from dpkg's list of what is installed,
+// and an archive's list of packages. What dpkg would do is noted, see dpkgDid.
+func (m machine) realApt(apt, status, archive string) (dir string) {
+	m.t.Helper()
+	dir = m.t.TempDir()
+	require.NoError(m.t, os.Remove(m.programs.path("apt-get")))
+	require.NoError(m.t, os.Symlink(apt, m.programs.path("apt-get")))
+	for _, d := range []string{"lists/partial", "cache/archives/partial", "log", "etc", "repo"} {
+		require.NoError(m.t, os.MkdirAll(filepath.Join(dir, d), 0o755))
+	}
+	for name, text := range map[string]string{
+		"status": status, "extended_states": "", "repo/Packages": archive,
+		"etc/sources.list": "deb [trusted=yes] file:" + dir + "/repo ./\n",
+		"dpkg":             "#!/bin/sh\necho \"$@\" >>" + dir + "/did\n",
+		"apt.conf": fmt.Sprintf("Dir::State %q;\nDir::State::lists \"lists\";\nDir::State::status %q;\nDir::Cache %q;\nDir::Etc %q;\nDir::Log %q;\nDir::Bin::dpkg %q;\n"+
+			"APT::Architecture \"amd64\";\nAPT::Architectures \"amd64\";\nAPT::Sandbox::User \"root\";\nDPkg::Use-Pty \"false\";\n"+
+			"#clear DPkg::Pre-Install-Pkgs;\n#clear DPkg::Post-Invoke;\n#clear APT::Update::Post-Invoke;\n",
+			dir, dir+"/status", dir+"/cache", dir+"/etc", dir+"/log", dir+"/dpkg"),
+	} {
+		require.NoError(m.t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o755))
+	}
+	m.t.Setenv("APT_CONFIG", filepath.Join(dir, "apt.conf"))
+	return dir
+}
+
+// dpkgDid is what dpkg was asked to do.
+func dpkgDid(dir string) string {
+	did, _ := os.ReadFile(filepath.Join(dir, "did")) // there is none where nothing was to be done
+	return string(did)
 }
 
 // installed is a package in dpkg's list of those that are.
@@ -210,34 +225,38 @@ func TestWhoHasALockIsWaitedForAndNamed(t *testing.T) {
 	}
 }
 
-// TestTheMachinesOwnAptIsWaitedFor has Debian's apt-get work below a directory that has
-// an archive without keepalived.
+// TestTheMachinesOwnAptIsWaitedFor has Debian's apt-get ask for each lock that it needs, which
+// unattended-upgrades has in turn.
 func TestTheMachinesOwnAptIsWaitedFor(t *testing.T) {
-	apt := needs.Program(t, "apt-get")
-	m := newMachine(t)
-	require.NoError(t, os.Remove(m.programs.path("apt-get")))
-	require.NoError(t, os.Symlink(apt, m.programs.path("apt-get")))
-	dir := t.TempDir()
-	for _, d := range []string{"lists/partial", "cache/archives/partial", "repo"} {
-		require.NoError(t, os.MkdirAll(filepath.Join(dir, d), 0o755))
+	needs.Time(t)
+	apt, deb := needs.Program(t, "apt-get"), needs.Program(t, "dpkg-deb")
+	keepalived := debian(t, deb, "keepalived", "1:2.2.7-1", "")
+	for _, file := range []string{"lists/lock", "lock-frontend", "lock", "cache/archives/lock"} {
+		t.Run(file, func(t *testing.T) {
+			m := newMachine(t)
+			dir := m.realApt(apt, "", "")
+			if file != "lists/lock" { // no lists are asked for what is there
+				require.NoError(t, os.Remove(m.programs.path("dpkg-deb")))
+				require.NoError(t, os.Symlink(deb, m.programs.path("dpkg-deb")))
+				m.bring(keepalived)
+			}
+			require.NoError(t, os.WriteFile(filepath.Join(dir, file), nil, 0o640))
+			pid, release := m.hold(filepath.Join(dir, file))
+			var told []string
+			m.Tell(func(holder string) {
+				told = append(told, holder)
+				release()
+			})
+			err := m.Apply(m.l, step.Step{Action: step.InstallPackage})
+			require.Equal(t, []string{fmt.Sprintf("holder (pid %d)", pid), ""}, told, "%v", err)
+			if file == "lists/lock" {
+				require.EqualError(t, err, "keepalived cannot be installed: Unable to locate package keepalived: see apt-get install keepalived")
+				return
+			}
+			require.NoError(t, err)
+			require.Contains(t, dpkgDid(dir), "keepalived")
+		})
 	}
-	for name, text := range map[string]string{
-		"status": "", "repo/Packages": "", "sources": "deb [trusted=yes] file:" + dir + "/repo ./\n",
-		"apt.conf": fmt.Sprintf("Dir::State %q;\nDir::State::lists \"lists\";\nDir::State::status %q;\nDir::Cache %q;\nDir::Etc::sourcelist %q;\n"+
-			"Dir::Etc::sourceparts \"/dev/null\";\nAPT::Sandbox::User \"root\";\n", dir, dir+"/status", dir+"/cache", dir+"/sources"),
-	} {
-		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644))
-	}
-	t.Setenv("APT_CONFIG", filepath.Join(dir, "apt.conf"))
-	pid, release := m.hold(filepath.Join(dir, "lists/lock"))
-	var told []string
-	m.Tell(func(holder string) {
-		told = append(told, holder)
-		release()
-	})
-	err := m.Apply(m.l, step.Step{Action: step.InstallPackage})
-	require.Equal(t, []string{fmt.Sprintf("holder (pid %d)", pid), ""}, told, "%v", err)
-	require.EqualError(t, err, "keepalived cannot be installed: Unable to locate package keepalived: see apt-get install keepalived")
 }
 
 func TestAnInterruptedInstallationIsFinished(t *testing.T) {

@@ -36,6 +36,9 @@ const (
 	InstallingMark = StateRoot + "/installing-package"
 	// SilentFile remembers which addresses did not answer last.
 	SilentFile = RunRoot + "/silent"
+	// Packages is the directory of the charm's own in which an operator brings keepalived's
+	// packages, for machines without an archive.
+	Packages = "packages"
 	// DepartMark and EndMark are the files that say that the unit departs from its group, and
 	// that it has ended. They lie in the charm's own directory, which Juju makes for one unit
 	// and removes with it: so they outlive the hook remove, leave nothing on the machine, and

@@ -80,6 +80,11 @@ func NoPackage(reason string) *Blocked {
 	return &Blocked{Message: Say(MissingPackage, "REASON", reason).Message}
 }
 
+// BadPackages is the refusal of the packages that came with the charm.
+func BadPackages(reason string) *Blocked {
+	return &Blocked{Message: Say(UselessPackages, "REASON", reason).Message}
+}
+
 // ProgramFails is the refusal of a package whose program does not run.
 func ProgramFails(reason string) *Blocked {
 	return &Blocked{Message: Say(BrokenProgram, "REASON", reason).Message}

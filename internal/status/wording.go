@@ -44,6 +44,7 @@ const (
 	RemoveWaits
 	HeldPackage
 	MissingPackage
+	UselessPackages
 	BrokenProgram
 	Masked
 	Paused
@@ -132,15 +133,17 @@ func Wordings() []Wording {
 		RemoveWaits:    {juju.Maintenance, "removing keepalived, waits for HOLDER to end", "The same, for two minutes."},
 		HeldPackage:    {juju.Blocked, "keepalived is held and cannot be installed: apt-mark unhold keepalived", "It was removed by hand, and apt is to leave it so. Every hook tries again."},
 		MissingPackage: {juju.Blocked, "keepalived cannot be installed: REASON: see apt-get install keepalived", "What apt says: no archive of the machine has it, or not what it needs. Every hook tries again."},
-		BrokenProgram:  {juju.Blocked, "keepalived is installed and does not run: REASON: see keepalived --version", "Something that it needs is missing or damaged. What runs goes on. apt-get -o Dpkg::Options::=--force-confmiss --reinstall install keepalived brings deleted files of the package back. Every hook tries again."},
-		Masked:         {juju.Blocked, "keepalived.service is masked, no VIP can be held here: COMMAND", "Somebody forbade systemd to start it. The other units hold the virtual IPs. The next hook after COMMAND starts it."},
-		Paused:         {juju.Maintenance, "paused, takes no VIP: juju run UNIT resume", "An operator ran the action pause."},
-		Released:       {juju.Maintenance, "VIP handed over, serving nothing", "The unit is being removed or its machine upgraded."},
-		LinkDown:       {juju.Waiting, "interface INTERFACE is down, no VIP can be held here: ip link show INTERFACE", "The other units hold the virtual IPs. The unit takes part again by itself."},
-		NoAddress:      {juju.Waiting, "interface INTERFACE has no KIND address, no VIP can be held here: ip address show INTERFACE", "Such as after a DHCP lease ended. The other units hold the virtual IPs. The unit takes part again by itself."},
-		NotRunning:     {juju.Waiting, "keepalived is not running: journalctl -u keepalived", "It could not be started, or a drop-in of the machine's owner keeps it from that (systemctl cat keepalived); every hook tries again."},
-		NotReporting:   {juju.Waiting, "keepalived does not run this unit's VRRP instance: see journalctl -u keepalived", "The daemon runs and does not answer, or with another configuration, such as by a drop-in of the machine's owner (systemctl cat keepalived)."},
-		DaemonFault:    {juju.Waiting, "keepalived is in the FAULT state: journalctl -u keepalived", "The daemon cannot take part; its journal says why. The other units hold the virtual IPs."},
+		UselessPackages: {juju.Blocked, "the charm's own packages cannot be installed: REASON: see docs/how-to/offline.md",
+			"What an operator put into the charm file, for machines [without an archive](../how-to/offline.md), has no keepalived for this machine, or not all that it needs. Nothing of it was installed. Refresh to a charm file with the right packages, or with none."},
+		BrokenProgram: {juju.Blocked, "keepalived is installed and does not run: REASON: see keepalived --version", "Something that it needs is missing or damaged. What runs goes on. apt-get -o Dpkg::Options::=--force-confmiss --reinstall install keepalived brings deleted files of the package back. Every hook tries again."},
+		Masked:        {juju.Blocked, "keepalived.service is masked, no VIP can be held here: COMMAND", "Somebody forbade systemd to start it. The other units hold the virtual IPs. The next hook after COMMAND starts it."},
+		Paused:        {juju.Maintenance, "paused, takes no VIP: juju run UNIT resume", "An operator ran the action pause."},
+		Released:      {juju.Maintenance, "VIP handed over, serving nothing", "The unit is being removed or its machine upgraded."},
+		LinkDown:      {juju.Waiting, "interface INTERFACE is down, no VIP can be held here: ip link show INTERFACE", "The other units hold the virtual IPs. The unit takes part again by itself."},
+		NoAddress:     {juju.Waiting, "interface INTERFACE has no KIND address, no VIP can be held here: ip address show INTERFACE", "Such as after a DHCP lease ended. The other units hold the virtual IPs. The unit takes part again by itself."},
+		NotRunning:    {juju.Waiting, "keepalived is not running: journalctl -u keepalived", "It could not be started, or a drop-in of the machine's owner keeps it from that (systemctl cat keepalived); every hook tries again."},
+		NotReporting:  {juju.Waiting, "keepalived does not run this unit's VRRP instance: see journalctl -u keepalived", "The daemon runs and does not answer, or with another configuration, such as by a drop-in of the machine's owner (systemctl cat keepalived)."},
+		DaemonFault:   {juju.Waiting, "keepalived is in the FAULT state: journalctl -u keepalived", "The daemon cannot take part; its journal says why. The other units hold the virtual IPs."},
 		IgnoresWatchless: {juju.Waiting, "keepalived does not follow the health check, all LIMIT inotify KIND are in use: sysctl -w fs.inotify.max_user_KIND=MORE",
 			"It never read what the health checker writes, or reads it at a reload alone, so between hooks nothing moves the virtual IPs, neither a dead service nor the actions. Every pass has it read anew, which helps as soon as the machine's limit is raised (and noted in /etc/sysctl.d), or who uses so many ends. The charm leaves the limit alone: it is the whole machine's."},
 		IgnoresCheck: {juju.Waiting, "keepalived does not follow the health check: journalctl -u keepalived",

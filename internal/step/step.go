@@ -38,7 +38,8 @@ const (
 	Depart Action = "depart"
 	End    Action = "end"
 	Begin  Action = "begin"
-	// InstallPackage gets keepalived from the machine's package archive.
+	// InstallPackage gets keepalived from the packages that came with the charm, or else from
+	// the machine's archive of packages.
 	InstallPackage Action = "install keepalived"
 	// Owe remembers Step.FollowUps before the files change.
 	Owe Action = "owe"

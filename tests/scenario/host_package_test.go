@@ -1,8 +1,11 @@
 package scenario_test
 
 import (
+	"archive/zip"
 	"context"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -24,6 +27,7 @@ func TestKeepalivedOfTheMachinesOwner(t *testing.T) {
 	d.packageRemoved(t)
 	d.packageHeld(t)
 	d.busyApt(t)
+	d.noArchive(t)
 }
 
 // readyAgain waits until a unit serves, or may.
@@ -110,6 +114,58 @@ func (d *deployment) packageHeld(t *testing.T) {
 		d.says(t, unit, "keepalived is held and cannot be installed: apt-mark unhold keepalived")
 		d.run(t, id, "apt-mark unhold keepalived")
 		d.updateStatus(t)
+		d.readyAgain(t, unit)
+		require.Equal(t, holder, d.waitHolder(t))
+	})
+}
+
+// withPackages writes the charm's file with packages that a machine's own archive has, as
+// docs/how-to/offline.md says.
+func (d *deployment) withPackages(t *testing.T, file, id string, packages ...string) {
+	t.Helper()
+	m, err := d.Machine(id)
+	require.NoError(t, err)
+	before, err := zip.OpenReader(filepath.Join(d.Juju.Charms, "keepalived.charm"))
+	require.NoError(t, err)
+	defer before.Close()
+	out, err := os.Create(filepath.Join(d.Juju.Charms, file))
+	require.NoError(t, err)
+	defer out.Close()
+	archive := zip.NewWriter(out)
+	for _, f := range before.File {
+		require.NoError(t, archive.Copy(f))
+	}
+	for _, name := range packages {
+		path := strings.TrimSpace(d.run(t, id, "ls /opt/apt-repo/"+name+"_*.deb"))
+		text, err := m.ReadFile(d.ctx, path)
+		require.NoError(t, err)
+		w, err := archive.Create("packages/" + filepath.Base(path))
+		require.NoError(t, err)
+		_, err = w.Write(text)
+		require.NoError(t, err)
+	}
+	require.NoError(t, archive.Close())
+}
+
+func (d *deployment) noArchive(t *testing.T) {
+	d.scenario(t, "on a machine without an archive the charm's own packages are installed, once all that is needed is there", func(t *testing.T) {
+		holder := d.ready(t)
+		id := d.standbys(t, holder)[0]
+		unit := d.unitOn(t, id)
+		d.held(t, id)
+		const lacked = "libnl-genl-3-200"
+		d.withPackages(t, "some.charm", id, "keepalived")
+		d.withPackages(t, "all.charm", id, "keepalived", lacked)
+		d.run(t, id, "DEBIAN_FRONTEND=noninteractive apt-get --quiet --yes remove keepalived "+lacked+` >&2
+rm /etc/apt/sources.list; rm -rf /var/lib/apt/lists/*_*`)
+		d.hold(t, id, false)
+		d.updateStatus(t)
+		d.says(t, unit, "keepalived cannot be installed: ")
+		d.juju(t, "refresh keepalived --path ./some.charm")
+		d.settled(t)
+		d.says(t, unit, "the charm's own packages cannot be installed: "+lacked+" (>= ")
+		d.juju(t, "refresh keepalived --path ./all.charm")
+		d.settled(t)
 		d.readyAgain(t, unit)
 		require.Equal(t, holder, d.waitHolder(t))
 	})

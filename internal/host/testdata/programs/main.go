@@ -36,19 +36,29 @@ func main() {
 	if err != nil {
 		panic(err)
 	}
-	fmt.Fprintln(f, program, strings.Join(os.Args[1:], " "))
+	for n, a := range os.Args { // what a link in a directory that is gone by then leads to
+		if file, err := os.Readlink(a); n > 0 && err == nil {
+			a = file
+		}
+		fmt.Fprint(f, map[bool]string{true: program, false: " " + a}[n == 0])
+	}
+	fmt.Fprintln(f)
 	s := programs{dir}
 	switch program {
 	case "systemctl":
 		os.Exit(s.systemctl(os.Args[1:]))
 	case "keepalived":
 		os.Exit(s.keepalived(os.Args[1:]))
-	case "dpkg-query": // only the package's state is asked of it
-		os.Exit(s.dpkgQuery())
-	case "dpkg": // only --configure is asked of it
+	case "dpkg-query": // only states are asked of it
+		os.Exit(s.dpkgQuery(os.Args[1:]))
+	case "dpkg": // only --configure and --print-architecture are asked of it
+		if os.Args[1] == "--print-architecture" {
+			fmt.Println("amd64")
+			return
+		}
 		_ = os.Remove(s.path("interrupted"))
 		return
-	case "dpkg-deb": // only --extract is asked of it
+	case "dpkg-deb": // only --field and --extract are asked of it
 		os.Exit(s.dpkgDeb(os.Args[1:]))
 	case "useradd":
 		os.Exit(s.useradd(os.Args[1:]))
@@ -230,8 +240,12 @@ func (p programs) keepalived(args []string) int {
 	return 0
 }
 
-func (p programs) dpkgQuery() int {
+func (p programs) dpkgQuery(args []string) int {
 	state := p.says("package")
+	if args[len(args)-1] != "keepalived" {
+		fmt.Print("installed libc6\nconfig-files libsnmp40\n")
+		return 0
+	}
 	if state == "" {
 		fmt.Fprintln(os.Stderr, "dpkg-query: no packages found matching keepalived")
 		return 1
@@ -240,9 +254,18 @@ func (p programs) dpkgQuery() int {
 	return 0
 }
 
-// dpkgDeb extracts the one package that there is.
+// dpkgDeb shows the control file that a package begins with, or extracts the one package that
+// there is.
 func (p programs) dpkgDeb(args []string) int {
 	text, err := os.ReadFile(args[1])
+	if args[0] == "--field" {
+		if err != nil || !strings.HasPrefix(string(text), "Package: ") {
+			fmt.Fprintf(os.Stderr, "dpkg-deb: error: '%s' is not a Debian format archive\n", args[1])
+			return 2
+		}
+		fmt.Print(string(text))
+		return 0
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "dpkg-deb: error: failed to read archive")
 		return 2
