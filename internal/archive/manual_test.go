@@ -68,7 +68,7 @@ func TestTheManualHasEveryEndpoint(t *testing.T) {
 	text, err := os.ReadFile(root + "/docs/reference/endpoints.md")
 	require.NoError(t, err)
 	var rows []string
-	for _, m := range regexp.MustCompile("(?m)^\\| (`[a-z-]+` \\([a-z, ]+\\)) \\| ([a-z_-]+) \\|").FindAllStringSubmatch(string(text), -1) {
+	for _, m := range regexp.MustCompile("(?m)^\\| (`[a-z-]+` \\([a-z0-9, ]+\\)) \\| ([a-z_-]+) \\|").FindAllStringSubmatch(string(text), -1) {
 		rows = append(rows, m[1]+" "+m[2])
 	}
 	var want []string
@@ -77,6 +77,9 @@ func TestTheManualHasEveryEndpoint(t *testing.T) {
 			role := map[charm.RelationRole]string{charm.RoleRequirer: "requires", charm.RoleProvider: "provides", charm.RolePeer: "peers"}[r.Role]
 			if r.Scope == charm.ScopeContainer {
 				role += ", container"
+			}
+			if r.Limit > 0 {
+				role += fmt.Sprint(", limit ", r.Limit)
 			}
 			want = append(want, fmt.Sprintf("`%s` (%s) %s", name, role, r.Interface))
 		}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"keepalived-charm/internal/docstest"
 	"keepalived-charm/internal/juju"
 )
 
@@ -283,6 +284,7 @@ func (m *model) Publish(id juju.RelationID, changes juju.Databag) error {
 		if m.state.bags(id) == nil {
 			return fmt.Errorf("invalid value %q for option -r: relation not found", id)
 		}
+		m.publishes(id, changes)
 		if m.pending == nil {
 			m.pending = map[juju.RelationID]juju.Databag{}
 		}
@@ -292,6 +294,29 @@ func (m *model) Publish(id juju.RelationID, changes juju.Databag) error {
 		maps.Copy(m.pending[id], changes)
 		return nil
 	})
+}
+
+// undocumented tells why the manual does not have a key, which is given as endpoint and key with a
+// space between; it is empty for one that it has.
+var undocumented = remembered(func(name string) string {
+	endpoint, key, _ := strings.Cut(name, " ")
+	switch keys, err := docstest.Published(); {
+	case err != nil:
+		return err.Error()
+	case !slices.ContainsFunc(keys, func(k docstest.Key) bool { return k.Means(endpoint, key) }):
+		return fmt.Sprintf("the manual has no key %s of endpoint %s", key, endpoint)
+	}
+	return ""
+})
+
+// publishes fails the test for a key that the manual does not have.
+func (m *model) publishes(id juju.RelationID, bag juju.Databag) {
+	endpoint, _, _ := strings.Cut(string(id), ":")
+	for key := range bag {
+		if why := undocumented(endpoint + " " + key); why != "" {
+			m.t.Error(why)
+		}
+	}
 }
 
 func (m *model) Leader() (leads bool, err error) {
@@ -334,6 +359,7 @@ func (m *model) PublishForApplication(id juju.RelationID, changes juju.Databag) 
 		if !related || !m.state.Leads {
 			return fmt.Errorf("cannot write the databag of the application in relation %s: permission denied", id)
 		}
+		m.publishes(id, changes)
 		if one.Told == nil {
 			one.Told = juju.Databag{}
 		}
