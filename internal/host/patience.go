@@ -42,6 +42,8 @@ func limit(program string, args ...string) time.Duration {
 		return jobLimit
 	case program == "systemctl" && slices.Contains(readings, args[0]):
 		return unitLimit
+	case program == "dpkg-deb" && args[0] == "--field", program == "dpkg" && args[0] == "--print-architecture":
+		return quickLimit
 	case slices.Contains([]string{"apt-get", "dpkg", "dpkg-deb"}, program):
 		return aptLimit
 	}
