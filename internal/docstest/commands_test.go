@@ -17,8 +17,8 @@ import (
 
 // jujuCommands are the commands of Juju's client that the documentation names (Juju 2.9 to 4).
 var jujuCommands = []string{
-	"add-unit", "bind", "config", "deploy", "grant-secret", "integrate", "refresh", "relate",
-	"remove-application", "remove-relation", "remove-unit", "run", "run-action", "show-status-log",
+	"add-unit", "bind", "config", "debug-log", "deploy", "grant-secret", "integrate", "refresh", "relate",
+	"remove-application", "remove-relation", "remove-unit", "resolved", "run", "run-action", "show-status-log",
 	"show-unit", "spaces", "ssh", "status", "upgrade-machine", "attach-resource", "add-secret",
 }
 
