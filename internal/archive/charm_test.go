@@ -32,6 +32,7 @@ func TestTheEndpointsAreThoseOfThePythonCharmAndThePeers(t *testing.T) {
 	require.Equal(t, "keepalived", meta.Name)
 	require.True(t, meta.Subordinate)
 	require.Empty(t, meta.Series, "a series would make the charm format 1")
+	require.Empty(t, meta.Resources, "juju refresh --path from a charm without one is refused")
 	got := map[string]string{}
 	for name, r := range meta.CombinedRelations() {
 		if name != "cos-agent" { // which no revision had without it

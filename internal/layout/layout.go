@@ -37,7 +37,9 @@ const (
 	// SilentFile remembers which addresses did not answer last.
 	SilentFile = RunRoot + "/silent"
 	// Packages is the directory of the charm's own in which an operator brings keepalived's
-	// packages, for machines without an archive.
+	// packages, for machines without an archive. They are no resource of Juju's: juju refresh --path
+	// from a revision without that, as the Python charm, is refused unless it names a file for it
+	// (juju 3.5.4, cmd/juju/application/utils/utils.go, shouldUpgradeResourceLocalCharm).
 	Packages = "packages"
 	// DepartMark and EndMark are the files that say that the unit departs from its group, and
 	// that it has ended. They lie in the charm's own directory, which Juju makes for one unit
