@@ -40,6 +40,9 @@ type Record struct {
 	Addresses map[netip.Addr]Place
 	// Peers are where advertisements go in unicast mode; none with multicast.
 	Peers []netip.Addr
+	// Left are units that are no peers any more and may take part still, by number, with when
+	// they left, in seconds since 1970.
+	Left map[int]int64
 	// Python tells that this was read from the Python charm's file: nothing of it is
 	// this charm's yet. A record that was written never says so.
 	Python bool
@@ -133,6 +136,7 @@ type file struct {
 	Routers   []router                 `json:"routers"`
 	Addresses map[netip.Addr]placement `json:"addresses"`
 	Peers     []netip.Addr             `json:"peers,omitempty"`
+	Left      map[int]int64            `json:"left,omitempty"`
 }
 
 type router struct {
@@ -159,7 +163,7 @@ type placement struct {
 // Encode returns the text of the file: the same for equal records. It refuses what
 // Decode would refuse.
 func (r Record) Encode() (string, error) {
-	f := file{Version: Version, Options: r.Options, Moving: r.Moving, Routers: []router{}, Addresses: map[netip.Addr]placement{}, Peers: r.Peers}
+	f := file{Version: Version, Options: r.Options, Moving: r.Moving, Routers: []router{}, Addresses: map[netip.Addr]placement{}, Peers: r.Peers, Left: r.Left}
 	for _, number := range slices.Sorted(maps.Keys(r.Routers)) {
 		one := r.Routers[number]
 		p := one.Parameters
@@ -209,7 +213,7 @@ func Decode(text string) (Record, error) {
 
 // record checks everything that a text can say and a record cannot.
 func (f file) record() (Record, error) {
-	r := Record{Options: f.Options, Moving: f.Moving, Peers: f.Peers, Routers: map[int]Router{}, Addresses: map[netip.Addr]Place{}}
+	r := Record{Options: f.Options, Moving: f.Moving, Peers: f.Peers, Left: f.Left, Routers: map[int]Router{}, Addresses: map[netip.Addr]Place{}}
 	for _, one := range f.Routers {
 		p, err := one.parameters()
 		if err != nil {

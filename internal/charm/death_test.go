@@ -2,6 +2,7 @@ package charm_test
 
 import (
 	"fmt"
+	"net/netip"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -265,4 +266,36 @@ func TestASecondApplicationSharesTheDaemon(t *testing.T) {
 	require.Empty(t, second.Stale())
 	second = run(t, second, "stop", "remove")
 	require.Equal(t, before.Host.String(), second.Host.String())
+}
+
+// TestAVirtualIPThatWasTakenAwayIsNoDeadHolder: a unit that stands aside, or has booted, goes by
+// what it heard last, and the first virtual IP of then may be gone while the others are served.
+func TestAVirtualIPThatWasTakenAwayIsNoDeadHolder(t *testing.T) {
+	const second = "10.10.74.251"
+	for claim, off := range map[string]bool{"an agent is away": false, "a machine is off": true} {
+		for _, change := range []map[string]any{{"router_id": 42}, {"vrrp_mode": "unicast"}} {
+			t.Run(fmt.Sprint(claim, change), func(t *testing.T) {
+				c := deployed(t, 2, map[string]any{"virtual_ip": vip + " " + second})
+				holder, standby := c.Nodes[0], c.Nodes[1]
+				require.Equal(t, []*charmtest.Node{holder}, c.Serving())
+				if off {
+					c.PowerOff(standby)
+				}
+				c.Set(change)
+				work(c, holder, standby)
+				standby.Agent = false
+				c.Pass(3)
+				holder.Await("update-status")
+				work(c, holder)
+				c.Set(map[string]any{"virtual_ip": second})
+				work(c, holder)
+				if off {
+					c.PowerOn(standby)
+				}
+				c.Pass(3)
+				c.Pass(3)
+				require.Len(t, c.Holders(netip.MustParseAddr(second)), 1, "%s", c)
+			})
+		}
+	}
 }

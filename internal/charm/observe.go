@@ -1,7 +1,10 @@
 package charm
 
 import (
+	"cmp"
+	"maps"
 	"slices"
+	"time"
 
 	"github.com/juju/charm/v12/hooks"
 
@@ -40,7 +43,7 @@ func observe(ev juju.Event, j Model, m Machine) (facts.Observed, error) {
 	}
 	obs.Ingress, obs.Bound = network.Addresses(), network.Interfaces()
 	for _, name := range []string{endpoint.Website, endpoint.LoadBalancer, endpoint.CosAgent, endpoint.Cluster, endpoint.HA, endpoint.LBConsumers} {
-		relations, err := observeEndpoint(ev, j, m, name)
+		relations, err := observeEndpoint(ev, j, m, name, obs.Machine.Applied.Left)
 		if err != nil {
 			return obs, err
 		}
@@ -142,7 +145,7 @@ func observeOwn(ev juju.Event, j Model, name string, id juju.RelationID) (facts.
 	return r, err
 }
 
-func observeEndpoint(ev juju.Event, j Model, m Machine, name string) ([]facts.Relation, error) {
+func observeEndpoint(ev juju.Event, j Model, m Machine, name string, left map[int]int64) ([]facts.Relation, error) {
 	ids, err := j.Relations(name)
 	if err != nil {
 		return nil, err
@@ -165,7 +168,7 @@ func observeEndpoint(ev juju.Event, j Model, m Machine, name string) ([]facts.Re
 		}
 		switch name {
 		case endpoint.Cluster:
-			r.Members, err = observeUnits(ev, j, id)
+			r.Members, err = observeUnits(ev, j, id, lefts(ev, id, left, m.Now()))
 		case endpoint.LBConsumers:
 			r.Consumer, err = observeConsumer(ev, j, id)
 		case endpoint.HA:
@@ -179,6 +182,26 @@ func observeEndpoint(ev juju.Event, j Model, m Machine, name string) ([]facts.Re
 		relations = append(relations, r)
 	}
 	return relations, nil
+}
+
+// lingerMost bounds how long a unit that is no peer any more counts as one. Who removes a unit
+// by force may leave its machine as it is, and no word of it ever comes.
+const lingerMost = time.Hour
+
+// lefts are the units, by number, that Juju lists no more, with when it took them off the list,
+// in seconds since 1970. It does so when a unit is to be removed, and that one's own hooks may
+// wait, for its agent or for another charm's hook on its machine.
+func lefts(ev juju.Event, id juju.RelationID, before map[int]int64, now time.Time) map[int]int64 {
+	left := maps.Clone(before)
+	maps.DeleteFunc(left, func(_ int, since int64) bool { return now.Sub(time.Unix(since, 0)).Abs() > lingerMost })
+	if ev.Hook != hooks.RelationDeparted || ev.Relation != id || ev.Departing == ev.Unit || ev.Departing.Application != ev.Unit.Application {
+		return left
+	}
+	if left == nil {
+		left = map[int]int64{}
+	}
+	left[ev.Departing.Number] = cmp.Or(left[ev.Departing.Number], now.Unix())
+	return left
 }
 
 // observeRequest reads what the principal unit asks for: nothing before it has joined. The
@@ -234,21 +257,40 @@ func attached(ev juju.Event, j Model) (bool, error) {
 	return false, nil
 }
 
-func observeUnits(ev juju.Event, j Model, id juju.RelationID) (map[juju.Unit]facts.Member, error) {
+// observeUnits reads what the other units told. Of those that have left it takes who may take part
+// still: what they told can be read for as long as there is the relation (Juju 3.5.4,
+// state/relationunit.go, ReadSettings), and where it cannot they are gone.
+func observeUnits(ev juju.Event, j Model, id juju.RelationID, left map[int]int64) (map[juju.Unit]facts.Member, error) {
 	units, err := j.RemoteUnits(id)
 	if err != nil {
 		return nil, err
 	}
 	members := map[juju.Unit]facts.Member{}
-	for _, u := range units {
-		if u == ev.Departing {
-			continue
+	units = slices.DeleteFunc(units, func(u juju.Unit) bool { return u == ev.Departing })
+	listed := len(units)
+	for number := range left {
+		if u := (juju.Unit{Application: ev.Unit.Application, Number: number}); !slices.Contains(units, u) {
+			units = append(units, u)
+		}
+	}
+	for n, u := range units {
+		since := int64(0)
+		if n >= listed {
+			since = left[u.Number]
 		}
 		bag, err := j.Databag(id, u)
-		if err != nil {
+		switch {
+		case err == nil:
+		case since != 0:
+			j.Log(err.Error())
+			continue
+		default:
 			return nil, err
 		}
-		members[u] = facts.ReadMember(bag)
+		if m := facts.ReadMember(bag); since == 0 || m.Lingers() {
+			m.Left = since
+			members[u] = m
+		}
 	}
 	return members, nil
 }

@@ -52,6 +52,8 @@ type Node struct {
 	Member bool
 	// Up tells that the machine has power, Agent that its unit agent runs hooks.
 	Up, Agent bool
+	// Leaving tells that the unit is being removed, which its own hooks may tell late.
+	Leaving bool
 	// Sick tells that the check of the service fails.
 	Sick bool
 	// Pending are the hooks to come; the first one may be running. The unit that a hook of
@@ -132,7 +134,7 @@ func (c *Cluster) Add() *Node {
 		Pending: []string{"install", "config-changed", "start"}}
 	n.bag = maps.Clone(s.Juju.Own(peers))
 	for _, other := range c.Nodes {
-		if other.Member {
+		if other.Member && !other.Leaving {
 			n.Await(about(joined, other))
 			other.Await(about(joined, n))
 		}
@@ -145,18 +147,42 @@ func (c *Cluster) Add() *Node {
 func (c *Cluster) Remove(n *Node) {
 	c.PowerOff(n)
 	n.Member = false
+	c.departs(n)
+}
+
+// Leave removes a unit as juju remove-unit does: the others are told at once, its own hooks
+// come when they can.
+func (c *Cluster) Leave(n *Node) {
+	c.departs(n)
+	for _, other := range c.Nodes {
+		n.drop(about(joined, other), about(changed, other))
+		if _, listed := n.seen[other.number]; listed {
+			n.Pending = append(n.Pending, about(departed, other))
+		}
+	}
+	n.Pending = append(n.Pending, "cluster-relation-broken", "stop")
+	n.Leaving = true
+}
+
+// departs takes a unit off the others' lists.
+func (c *Cluster) departs(n *Node) {
 	for _, other := range c.Nodes {
 		if _, listed := other.seen[n.number]; listed && other != n {
 			other.Await(about(departed, n))
 		}
-		first := 0
-		if other.hook != nil {
-			first = 1
-		}
-		for i := len(other.Pending) - 1; i >= first; i-- {
-			if p := other.Pending[i]; p == about(joined, n) || p == about(changed, n) {
-				other.Pending = slices.Delete(other.Pending, i, i+1)
-			}
+		other.drop(about(joined, n), about(changed, n))
+	}
+}
+
+// drop takes hooks back that have not begun.
+func (n *Node) drop(hooks ...string) {
+	first := 0
+	if n.hook != nil {
+		first = 1
+	}
+	for i := len(n.Pending) - 1; i >= first; i-- {
+		if slices.Contains(hooks, n.Pending[i]) {
+			n.Pending = slices.Delete(n.Pending, i, i+1)
 		}
 	}
 }
@@ -187,7 +213,7 @@ func (c *Cluster) Set(options map[string]any) {
 
 // Await adds a hook unless it is pending already.
 func (n *Node) Await(hook string) {
-	if n.Member && !slices.Contains(n.Pending, hook) || n.hook != nil && n.Pending[0] == hook && !slices.Contains(n.Pending[1:], hook) {
+	if n.Member && !n.Leaving && !slices.Contains(n.Pending, hook) || n.hook != nil && n.Pending[0] == hook && !slices.Contains(n.Pending[1:], hook) {
 		n.Pending = append(n.Pending, hook)
 	}
 }
@@ -216,7 +242,11 @@ func (c *Cluster) meet(n *Node, hook string) (departing juju.Unit) {
 		case other.Juju.Unit.String() != unit:
 		case name == departed:
 			delete(n.seen, other.number)
-			departing = other.Juju.Unit
+			if departing = other.Juju.Unit; n.Leaving {
+				departing = n.Juju.Unit
+			}
+		case other.Leaving || !other.Member:
+			// It is on nobody's list any more.
 		default:
 			n.seen[other.number] = nil
 		}
@@ -250,10 +280,16 @@ func (c *Cluster) Step(n *Node) (ended bool) {
 	if err != nil {
 		c.t.Fatalf("hook %s of unit %d ended with a fault: %v\n%s", n.Pending[0], n.number, err, c)
 	}
+	ended = n.Leaving && n.Pending[0] == "stop"
 	n.Pending = n.Pending[1:]
 	if bag := n.Juju.Own(peers); !maps.Equal(bag, n.bag) {
 		n.bag = maps.Clone(bag)
-		c.news(n)
+		if !n.Leaving { // whose news Juju tells nobody
+			c.news(n)
+		}
+	}
+	if ended {
+		n.Member, n.Pending = false, nil
 	}
 	c.elect()
 	return true
@@ -269,6 +305,7 @@ func (c *Cluster) begin(n *Node) {
 	}
 	departing := c.meet(n, n.Pending[0])
 	bags := map[juju.Unit]juju.Databag{in.Juju.Unit: n.bag}
+	in.Juju.Left = map[juju.Unit]juju.Databag{}
 	in.Juju.Planned = 0
 	in.Host.Silent = nil
 	in.Host.Network = c.network(n)
@@ -276,16 +313,17 @@ func (c *Cluster) begin(n *Node) {
 		if other.Member {
 			in.Juju.Planned++
 		}
+		if other != n && (!other.Up || c.cut[pair(n, other)]) {
+			in.Host.Silent = append(in.Host.Silent, other.address())
+		}
 		read, listed := n.seen[other.number]
 		if !listed {
+			in.Juju.Left[other.Juju.Unit] = other.bag
 			continue
 		}
 		bags[other.Juju.Unit] = read.bag
 		if read.accent != nil && n.accent == nil {
 			bags[other.Juju.Unit] = read.accent(maps.Clone(read.bag))
-		}
-		if !other.Up || c.cut[pair(n, other)] {
-			in.Host.Silent = append(in.Host.Silent, other.address())
 		}
 	}
 	in.Juju.Relations[endpoint.Cluster] = map[juju.RelationID]map[juju.Unit]juju.Databag{peers: bags}

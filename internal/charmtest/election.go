@@ -217,14 +217,15 @@ func (c *Cluster) Serving() []*Node {
 }
 
 // Pass lets time pass. Instances that stand aside take part again when nobody has
-// answered at their first virtual IP for long enough.
+// answered at any of their virtual IPs for long enough.
 func (c *Cluster) Pass(seconds float64) {
 	c.now += seconds
 	c.elect()
 	for _, n := range c.Nodes {
 		for _, i := range n.config().Instances {
 			watched, err := netip.ParseAddrPort(i.Watch)
-			if err == nil && !c.served[watched.Addr()] && c.now-c.heard[watched.Addr()] >= deadAfter {
+			lives := func(a netip.Addr) bool { return c.served[a] || c.now-c.heard[a] < deadAfter }
+			if err == nil && !lives(watched.Addr()) && !slices.ContainsFunc(i.Addresses[1:], lives) {
 				n.again[i.Name] = n.checker().Starts
 			}
 		}

@@ -22,6 +22,8 @@ type Juju struct {
 	Options map[string]any
 	// Relations holds every databag: endpoint, relation, unit.
 	Relations map[string]map[juju.RelationID]map[juju.Unit]juju.Databag
+	// Left is what units told on the peer relation that are listed no more.
+	Left map[juju.Unit]juju.Databag
 	// Leads tells that the unit leads its application. Consumers are the application databags of
 	// relations on lb-consumers, of the application on the other side and of this one.
 	Leads     bool
@@ -102,7 +104,7 @@ func (j Juju) clone() Juju {
 	for id, one := range j.Consumers {
 		c.Consumers[id] = Consumer{one.Application, maps.Clone(one.Asks), maps.Clone(one.Told)}
 	}
-	c.Options, c.Results = maps.Clone(j.Options), maps.Clone(j.Results)
+	c.Options, c.Results, c.Left = maps.Clone(j.Options), maps.Clone(j.Results), maps.Clone(j.Left)
 	c.Ingress, c.Bind = slices.Clone(j.Ingress), slices.Clone(j.Bind)
 	c.Statuses, c.Lines = slices.Clone(j.Statuses), slices.Clone(j.Lines)
 	c.Relations = map[string]map[juju.RelationID]map[juju.Unit]juju.Databag{}
@@ -220,6 +222,9 @@ func (m *model) RemoteUnits(id juju.RelationID) (units []juju.Unit, err error) {
 func (m *model) Databag(id juju.RelationID, unit juju.Unit) (bag juju.Databag, err error) {
 	err = m.life.call(func() error {
 		have, ok := m.state.bags(id)[unit]
+		if left, told := m.state.Left[unit]; !ok && told {
+			have, ok = left, true
+		}
 		if !ok {
 			return fmt.Errorf("cannot read settings for unit %q in relation %q: settings not found", unit, id)
 		}

@@ -58,7 +58,7 @@ func (l *loop) standAside(ctx context.Context) {
 			if t.WatchLink != "" {
 				links = []string{t.WatchLink}
 			}
-			go awaitDeath(limited, watched, links, deadAfter(t.Instance), l.lookout.asker, i, l.lookout.dead)
+			go awaitDeath(limited, targets(watched, t.Instance), links, deadAfter(t.Instance), l.lookout.asker, i, l.lookout.dead)
 		}
 	}
 	l.closeAsker()
@@ -98,24 +98,49 @@ func (l *loop) died(i int, now time.Time) {
 	l.log.Printf("instance %s takes part again: nobody answers at %s", l.tracks[i].Name, l.tracks[i].Watch)
 }
 
+// targets are where to look for signs of life of an instance: at the virtual IP that is
+// watched, and then at its others, as that one may have been taken away.
+func targets(watched netip.AddrPort, i healthcheck.Instance) []netip.AddrPort {
+	list := []netip.AddrPort{watched}
+	for _, a := range i.Addresses[min(1, len(i.Addresses)):] { // the first one is the anchor
+		if a != watched.Addr() {
+			list = append(list, netip.AddrPortFrom(a, watched.Port()))
+		}
+	}
+	return list
+}
+
 // awaitDeath looks at a virtual IP until ctx is done, and names its instance again and
-// again once it has been dead for so long. A unit that waits for the others to change
+// again once it has been dead for so long. The instance's others are looked at once it has
+// given no sign for half of that time; one that does is the one to look at from then on. A unit that waits for the others to change
 // over must not be the reason that nobody takes the address over when their holder is
 // lost. Nor may it be the second one that has it: a machine that drops what comes to
 // the port is alive, and answers the question who has the address. While one of links is
 // down nobody can be seen.
-func awaitDeath(ctx context.Context, target netip.AddrPort, links []string, after time.Duration, asker *asker, instance int, dead chan<- int) {
+func awaitDeath(ctx context.Context, targets []netip.AddrPort, links []string, after time.Duration, asker *asker, instance int, dead chan<- int) {
 	answered := time.Now()
 	ticks := time.NewTicker(watchInterval)
 	defer ticks.Stop()
 	for {
-		asker.ask(target.Addr())
+		look := targets[:1]
+		if time.Since(answered) >= after/2 {
+			look = targets
+		}
+		for _, t := range look {
+			asker.ask(t.Addr())
+		}
 		down := slices.ContainsFunc(links, func(name string) bool { return !linkUp(name) })
-		if down || answers(ctx, target, asker) {
+		alive := answers(ctx, look, asker)
+		if down || alive >= 0 {
 			answered = time.Now()
 		}
-		if at := asker.lastAnswer(target.Addr()); at.After(answered) {
-			answered = at
+		for n, t := range look {
+			if at := asker.lastAnswer(t.Addr()); at.After(answered) {
+				answered, alive = at, n
+			}
+		}
+		if alive > 0 {
+			targets[0], targets[alive] = targets[alive], targets[0]
 		}
 		if time.Since(answered) >= after {
 			select {
@@ -131,19 +156,38 @@ func awaitDeath(ctx context.Context, target netip.AddrPort, links []string, afte
 	}
 }
 
-// answers tells whether some machine answers at a virtual IP: it accepts the
+// answers finds a virtual IP at which some machine answers, -1 for none: it accepts the
 // connection or refuses it. Where this machine itself has the address by its owner, as a
 // real server of LVS has, no connection leaves it, and who has the address is only asked.
-func answers(ctx context.Context, target netip.AddrPort, asker *asker) bool {
-	if own, err := readAddresses(); err == nil && len(own[target.Addr()]) > 0 {
-		return !asker.can(target.Addr())
-	}
+func answers(ctx context.Context, targets []netip.AddrPort, asker *asker) int {
+	own, err := readAddresses()
 	limited, cancel := context.WithTimeout(ctx, watchTimeout)
 	defer cancel()
-	var d net.Dialer
-	c, err := d.DialContext(limited, "tcp", target.String())
-	if err == nil {
-		c.Close()
+	answered := make(chan int, len(targets))
+	for n, t := range targets {
+		if err == nil && len(own[t.Addr()]) > 0 {
+			if asker.can(t.Addr()) {
+				n = -1
+			}
+			answered <- n
+			continue
+		}
+		go func() {
+			var d net.Dialer
+			c, err := d.DialContext(limited, "tcp", t.String())
+			if err == nil {
+				c.Close()
+			}
+			if err != nil && !errors.Is(err, syscall.ECONNREFUSED) {
+				n = -1
+			}
+			answered <- n
+		}()
 	}
-	return err == nil || errors.Is(err, syscall.ECONNREFUSED)
+	for range targets {
+		if n := <-answered; n >= 0 {
+			return n
+		}
+	}
+	return -1
 }

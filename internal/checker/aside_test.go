@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -75,12 +76,16 @@ func (p *process) drops() {
 // that is no TCP looks like a death at the port only.
 func TestAHolderThatDropsWhatComesToThePortLives(t *testing.T) {
 	needs.Root(t)
-	for claim, vip := range map[string]string{"IPv4": "192.0.2.10", "IPv6": "fd00:2::10", "in no subnet of this machine": "198.51.100.10", "IPv6 in no subnet": "fd00:3::10"} {
+	for claim, vip := range map[string]string{"IPv4": "192.0.2.10", "IPv6": "fd00:2::10", "in no subnet of this machine": "198.51.100.10", "IPv6 in no subnet": "fd00:3::10",
+		"one that has another of its virtual IPs": "192.0.2.11"} {
 		t.Run(claim, func(t *testing.T) {
 			t.Parallel()
 			c := localConfig(t)
 			a := netip.MustParseAddr(vip)
 			c.Links, c.Instances[0].Aside, c.Instances[0].Watch = []string{"eth0"}, "for the test", netip.AddrPortFrom(a, 443).String()
+			if slices.Contains(c.Instances[0].Addresses, a) {
+				c.Instances[0].Watch = "192.0.2.10:443"
+			}
 			p := start(t, c)
 			p.becomes(vrrp.StepAside)
 			address := netip.PrefixFrom(a, a.BitLen()).String()
@@ -142,6 +147,9 @@ func TestAnAddressOfThisMachinesOwnerIsNoSignOfLife(t *testing.T) {
 			t.Parallel()
 			c, a := localConfig(t), netip.MustParsePrefix(vip).Addr()
 			c.Links, c.Instances[0].Aside, c.Instances[0].Watch = []string{"eth0"}, "for the test", netip.AddrPortFrom(a, 443).String()
+			if slices.Contains(c.Instances[0].Addresses, a) {
+				c.Instances[0].Watch = "192.0.2.10:443"
+			}
 			p := start(t, c)
 			p.becomes(vrrp.StepAside)
 			p.inNamespace(func() error {
@@ -195,7 +203,7 @@ func TestAUnitWithoutItsNetworkSeesNobodyDie(t *testing.T) {
 	down(holder)
 	time.Sleep(deadByDefault + time.Second)
 	require.Equal(t, trackText(vrrp.StepAside), p.track(), "it has no carrier")
-	holder.inNamespace(func() error { return wired("192.0.2.11/32") })
+	holder.inNamespace(func() error { return wired("192.0.2.12/32") })
 	time.Sleep(deadByDefault + time.Second)
 	require.Equal(t, trackText(vrrp.StepAside), p.track(), "somebody has it")
 	holder.inNamespace(func() error {

@@ -103,6 +103,8 @@ type Desired struct {
 	ends, gathers bool
 	// first are the parameters of the first of several.
 	first vrrp.Parameters
+	// lingers tells that some peer is one that Juju lists no more: no hook tells when it has left.
+	lingers bool
 	// leaving tells a unit whose peers are being taken away.
 	leaving bool
 	// Paused tells that an operator keeps this unit out of the election.
@@ -197,7 +199,7 @@ func Decide(o facts.Observed) (Desired, error) {
 		if err := d.claimPassword(o); err != nil {
 			return d, err
 		}
-		d.former, d.leaving = formerly(o), o.Leaving()
+		d.former, d.leaving, d.lingers = formerly(o), o.Leaving(), slices.ContainsFunc(d.Peers, func(p Peer) bool { return p.left })
 		d.knows, d.unaware = acquainted(o, d.Peers, true)
 		if d.Routers, err = d.share(o, d.decide(o, 0)); err != nil {
 			return d, err
@@ -225,5 +227,5 @@ func taken(o facts.Observed, v netip.Addr, unit string) error {
 // LooksAgain tells that this unit has to look again soon: a peer was seen to hold
 // virtual IPs beside it, or the daemon or the unit waits for what nobody tells of.
 func (d Desired) LooksAgain(m facts.Machine) bool {
-	return d.shares() || m.Scarce.Limit > 0 || d.AnyRouter(func(r Router) bool { return r.Soon })
+	return d.shares() || d.lingers || m.Scarce.Limit > 0 || d.AnyRouter(func(r Router) bool { return r.Soon })
 }

@@ -24,13 +24,16 @@ type Peer struct {
 	Member endpoint.Member
 	group.Word
 	// lost tells that nothing answers at any of its addresses.
-	lost    bool
+	lost bool
+	// left tells that Juju lists it no more.
+	left    bool
 	Healthy *bool
 }
 
 // Peers returns the other units of the group: those that share the peer relation
 // and whose principal unit belongs to the same application. One that serves and whose
-// principal unit cannot be read may be one of them: it cannot be read at all. There is
+// principal unit cannot be read may be one of them: it cannot be read at all. One that Juju
+// lists no more is a peer for as long as it may take part, unless it is lost. There is
 // none without a peer relation, which may be missing right after an upgrade.
 func Peers(o facts.Observed) []Peer {
 	var peers []Peer
@@ -47,8 +50,11 @@ func Peers(o facts.Observed) []Peer {
 				continue
 			}
 			p := Peer{Unit: u, Rank: natural(u), Addresses: m.Addresses, Address: m.Address, lists: m.Lists,
-				Member: m, Word: m.Word, Healthy: m.Healthy}
+				Member: m, Word: m.Word, Healthy: m.Healthy, left: told.Left != 0}
 			p.lost = silent(o.Machine, p)
+			if p.left && (p.lost || o.Departs()) {
+				continue
+			}
 			if m.Rank >= 0 {
 				p.Rank = vrrp.Rank(m.Rank % vrrp.Ranks)
 			}

@@ -49,7 +49,7 @@ func Probe(o facts.Observed) []netip.Addr {
 	if err != nil || d.Mode != Serving {
 		return nil
 	}
-	if !d.AnyRouter(Router.doubts) {
+	if !d.lingers && !d.AnyRouter(Router.doubts) {
 		return nil
 	}
 	var list []netip.Addr

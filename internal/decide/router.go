@@ -95,7 +95,9 @@ func (r Router) doubts() bool {
 // word is what this unit tells its peers of it.
 func (r Router) word(paused bool) group.Word {
 	w := group.Word{Serves: true, Runs: r.Run, Next: r.Next, Round: r.Round, Aside: r.Aside}
-	if w.Aside == group.TakesPart && paused {
+	if r.State == group.Departing {
+		w.Aside = group.Leaving // also of one that holds until it stops
+	} else if w.Aside == group.TakesPart && paused {
 		w.Aside = group.Paused
 	}
 	if r.Number > 0 {

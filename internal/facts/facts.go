@@ -14,6 +14,7 @@ import (
 	"keepalived-charm/internal/applied"
 	"keepalived-charm/internal/config"
 	"keepalived-charm/internal/endpoint"
+	"keepalived-charm/internal/group"
 	"keepalived-charm/internal/healthcheck"
 	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/keepalived"
@@ -220,6 +221,15 @@ type Member struct {
 	// tells of it, invalid for none.
 	Silent  bool
 	Ingress netip.Addr
+	// Left is when Juju took it off the list of peers, in seconds since 1970; zero for a peer.
+	Left int64
+}
+
+// Lingers tells that a unit which is no peer any more may take part still: it tells when it
+// begins to leave, which may be long after Juju has told the others.
+func (m Member) Lingers() bool {
+	words := append(slices.Collect(maps.Values(m.More)), m.Word)
+	return slices.ContainsFunc(words, func(w group.Word) bool { return w.Serves && w.Aside != group.Leaving })
 }
 
 // Service is what clients were told of a service; zero for nothing.

@@ -35,6 +35,23 @@ func (o Observed) Loses() bool {
 	return o.Event.Hook == hooks.RelationDeparted && o.Event.Endpoint == endpoint.Cluster && o.Event.Departing != o.Event.Unit
 }
 
+// Left are the units that are no peers any more and may take part still, with when they left.
+func (o Observed) Left() map[int]int64 {
+	var left map[int]int64
+	for _, r := range o.Relations {
+		for u, m := range r.Members {
+			if m.Left == 0 {
+				continue
+			}
+			if left == nil {
+				left = map[int]int64{}
+			}
+			left[u.Number] = m.Left
+		}
+	}
+	return left
+}
+
 // HoldsAll tells that the machine has every router's address.
 func (m Machine) HoldsAll() bool {
 	for _, r := range m.Applied.Routers {

@@ -26,7 +26,7 @@
 //	Aside       no             the announcement  its holder runs what it announced, or has withdrawn it
 //	Returning   no             differs           what the others run is known, and run
 //	Mixed       yes            Python's          no unit of the Python charm is left
-//	Departing   if it holds    what it told      it is gone; it changes nothing any more
+//	Departing   if it holds    that it leaves    it is gone; it changes nothing any more
 //
 // A unit that stands aside goes by what the holder does, whatever its own options say
 // meanwhile. When it finds the virtual IP dead (nobody answers at it, says he has it, or
@@ -47,9 +47,10 @@
 // that takes part has told so before, and each of the others has told that it read that:
 // none changes over without it.
 //
-// A unit that is being taken out of the group is no peer any more before it has stopped.
-// It goes on to hold and else stands aside at once (Departing); who is left alone changes
-// nothing in the hook that tells of it, nor while it hears that one hold.
+// A unit that is being taken out of the group goes on to hold and else stands aside at once
+// (Departing), and says so in its first hook that tells of it. Juju tells the others at once,
+// who have it for a peer until they read that; who is left alone changes nothing in the hook
+// that tells of it, nor while it hears that one hold.
 //
 // What remains: a hook acts on what it read when it began. When the holder is lost, or a
 // lost unit comes back, between the two, there may be two holders until the hooks have

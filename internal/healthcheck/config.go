@@ -125,7 +125,7 @@ type Wait struct {
 	Aside string `json:"aside,omitempty"`
 	// Watch is ADDRESS:PORT of a virtual IP. Signs of life are a connection that is
 	// accepted or refused, a machine on one of Links that says it has the address, and
-	// advertisements of VirtualRouterID.
+	// advertisements of VirtualRouterID. Where there are none the other Addresses count.
 	Watch string `json:"watch,omitempty"`
 	// WatchLink is the interface where Watch is; while it is down nobody can be seen there.
 	// Empty: any of Links.

@@ -13,7 +13,7 @@ import (
 // record is what this unit is about to run. Options that it has yet to change over to,
 // with the others, may still turn out not to do: those of before stay beside them.
 func record(d decide.Desired, o facts.Observed) applied.Record {
-	r := applied.Record{Options: config.Effective(o.Options.Raw), Routers: map[int]applied.Router{}, Addresses: map[netip.Addr]applied.Place{}}
+	r := applied.Record{Options: config.Effective(o.Options.Raw), Routers: map[int]applied.Router{}, Addresses: map[netip.Addr]applied.Place{}, Left: o.Left()}
 	if before := o.Machine.Applied.Options; before != nil && d.AnyRouter(func(r decide.Router) bool { return r.Moving }) &&
 		!applied.Same(before, r.Options) {
 		r.Options, r.Moving = before, r.Options
