@@ -108,7 +108,7 @@ func build(ctx context.Context, progress io.Writer) (Programs, error) {
 		programs     []string
 	}{
 		{"Juju's agent, controller and client", "juju35", []string{"jujud", "controller", "juju"}},
-		{"the lab's programs", ".", []string{"lab-probe", "lab-killer"}},
+		{"the lab's programs", ".", []string{"lab-probe", "lab-killer", "lab-collector"}},
 	} {
 		if err := p.buildModule(ctx, filepath.Join(root, m.module), m.programs, sayer(progress, m.what)); err != nil {
 			return Programs{}, fmt.Errorf("cannot build %s: %w", m.what, err)

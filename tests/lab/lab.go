@@ -168,9 +168,9 @@ func (l *Lab) AddMachines(ctx context.Context, count int) ([]string, error) {
 
 // boot boots a machine that sees the directory of the controller's socket.
 func (l *Lab) boot(ctx context.Context, id, socket string) (*machine.Machine, error) {
-	m, err := l.Net.NewMachine(ctx, "juju-"+id,
+	m, err := l.Net.NewMachine(ctx, "juju-"+id, append(prometheusBind(),
 		machine.Bind{Host: socket, Machine: agentRun},
-		machine.Bind{Host: l.programs.Dir, Machine: agentPrograms, ReadOnly: true})
+		machine.Bind{Host: l.programs.Dir, Machine: agentPrograms, ReadOnly: true})...)
 	if err != nil {
 		return nil, err
 	}

@@ -14,6 +14,8 @@ import (
 const (
 	agentRun      = "/opt/juju-lab/run"
 	agentPrograms = "/opt/juju-lab/bin"
+	// agentPrometheus is Debian's Prometheus, for lab-collector.
+	agentPrometheus = "/opt/juju-lab/prometheus"
 )
 
 // jujudService is the systemd unit that runs a machine's agent, and in it the agents of the

@@ -79,6 +79,23 @@ func (t *Timeline) HoldersAt(addr netip.Addr, at time.Time) []string {
 	return slices.Sorted(maps.Keys(holders))
 }
 
+// Gains are the times at which a machine began to hold an address, after one time and up to
+// another.
+func (t *Timeline) Gains(machine string, addr netip.Addr, from, to time.Time) []time.Time {
+	var gains []time.Time
+	held := false
+	for _, c := range t.of(addr) {
+		if c.Machine != machine {
+			continue
+		}
+		if c.Holds && !held && c.At.After(from) && !c.At.After(to) {
+			gains = append(gains, c.At)
+		}
+		held = c.Holds
+	}
+	return gains
+}
+
 // HeldBy lists the addresses a machine held at a time, sorted.
 func (t *Timeline) HeldBy(machine string, at time.Time) []netip.Addr {
 	t.mu.Lock()

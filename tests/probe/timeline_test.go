@@ -100,3 +100,13 @@ func TestUnsettledIsWhenOneMachineWasAloneAgain(t *testing.T) {
 	require.Zero(t, line.Unsettled(vip, ms(0), ms(10)), "one all along")
 	require.Zero(t, line.Unsettled(vip, ms(70), ms(80)), "what came before does not count")
 }
+
+func TestGains(t *testing.T) {
+	var line probe.Timeline
+	for _, c := range []probe.Change{on("a", 0), off("a", 300), on("b", 310), on("a", 500), on("a", 510), off("a", 520), on("a", 900)} {
+		line.Note(c)
+	}
+	require.Equal(t, []time.Time{ms(500)}, line.Gains("a", vip, ms(0), ms(800)))
+	require.Equal(t, []time.Time{ms(0), ms(500), ms(900)}, line.Gains("a", vip, ms(-1), ms(900)))
+	require.Empty(t, line.Gains("c", vip, ms(0), ms(1000)))
+}

@@ -24,12 +24,18 @@ func TestStatusFollows(t *testing.T) {
 	d := deploy(t, nil)
 	d.timed = true
 	d.firstConfiguration(t)
-	d.moves(t)
+	p := d.collect(t)
+	p.maintenance(t)
+	d.moves(t, p)
 	d.metrics(t)
 	d.strangers(t)
 	d.linkFaults(t)
 	d.controllerAway(t)
 	d.flapping(t)
+	p.truth(t)
+	p.alerts(t)
+	p.dashboard(t)
+	p.lastingFaults(t)
 	d.withoutNotifications(t)
 }
 
@@ -162,9 +168,12 @@ func (d *deployment) firstConfiguration(t *testing.T) {
 	})
 }
 
-func (d *deployment) moves(t *testing.T) {
+func (d *deployment) moves(t *testing.T, p *prometheus) {
 	d.scenario(t, "a holder's dead machine is shown by the others", func(t *testing.T) {
 		dead := d.calm(t)
+		client, err := d.Probe(d.ctx, lab.VIP)
+		require.NoError(t, err)
+		time.Sleep(2 * time.Second) // a piece of the time before, for the drawing
 		since := time.Now()
 		require.NoError(t, d.Kill(d.ctx, dead))
 		holder, moved := d.otherHolder(t, dead)
@@ -174,6 +183,9 @@ func (d *deployment) moves(t *testing.T) {
 		since = time.Now()
 		d.heal(t, dead)
 		d.follows(t, since, d.roles(t, holder))
+		p.report, err = client.Stop()
+		require.NoError(t, err)
+		require.NotEmpty(t, p.report.Gaps)
 	})
 	d.scenario(t, "a dead service is shown where it is, and its holder everywhere", func(t *testing.T) {
 		sick := d.calm(t)
