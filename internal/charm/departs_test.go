@@ -68,6 +68,32 @@ func TestAUnitThatDepartsChangesNothingAnyMore(t *testing.T) {
 	}
 }
 
+// TestAUnitThatDepartsAmidTheUpgradeFromThePythonCharmSpeaksAsThatToTheEnd: once the relation
+// to the principal unit has gone Juju counts no unit any more, and units of that charm serve on.
+func TestAUnitThatDepartsAmidTheUpgradeFromThePythonCharmSpeaksAsThatToTheEnd(t *testing.T) {
+	own, other, website := "cluster-relation-departed", "juju-info-relation-departed", "website-relation-departed"
+	for holds, aside := range map[bool]string{true: "", false: "while this unit leaves"} {
+		for _, last := range [][]string{
+			{other, "juju-info-relation-broken", website, own, "cluster-relation-broken"},
+			{own, other, "juju-info-relation-broken", "cluster-relation-broken", website},
+			{"cluster-relation-broken", other, "juju-info-relation-broken"},
+		} {
+			s := with(python(0), func(s *charmtest.State) { s.Host.Holds = holds })
+			s.Juju.Relate(endpoint.Cluster, "cluster:1")
+			s.Juju.Relate(endpoint.Website, "website:1")
+			s = run(t, s, "upgrade-charm", "config-changed")
+			s.Juju.Planned = 0
+			for _, hook := range last {
+				out := charmtest.RunHook(t, charmtest.Hook{Name: hook, Departing: unit(0)}, s)
+				require.NoError(t, out.Err)
+				s = out.State
+				speaksAsPython(t, s, fmt.Sprint(hook, " of ", last))
+				require.Equal(t, aside, waits(t, s), "%s of %s", hook, last)
+			}
+		}
+	}
+}
+
 // TestTheEndOfTheRelationToThePrincipalIsADeparture: Juju may tell of that first, when others
 // have heard already that the unit departs. In unicast mode they send it no advertisements
 // any more: a standby that went on would take the virtual IPs beside them.

@@ -80,13 +80,15 @@ func (d Desired) midway(o facts.Observed, r Router) bool {
 
 // departs tells a unit that is being taken out of a group of several, as it may be where
 // nothing tells; it begins nothing that it does not run. The peer relation of one that comes
-// from the Python charm is yet to come.
+// from the Python charm may be yet to come.
 func departs(o facts.Observed, current vrrp.Parameters) bool {
-	several := o.Event.Hook == hooks.RelationBroken && o.Event.Endpoint == endpoint.Cluster
+	breaks := o.Event.Hook == hooks.RelationBroken && o.Event.Endpoint == endpoint.Cluster
+	several := breaks
 	if c := o.Machine.Checker; c != nil {
 		several = c.Peers
 	}
-	return o.Leaving() && (current.Constant() || current == vrrp.Parameters{}) && (several || o.Departs())
+	comes := !breaks && !current.Constant() && current != vrrp.Parameters{}
+	return o.Departs() || o.Leaving() && several && !comes
 }
 
 // hearsDeparted tells that a unit advertises which this one listed as a peer and which is
