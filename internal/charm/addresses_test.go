@@ -111,6 +111,37 @@ func TestAVirtualIPFollowsItsNetwork(t *testing.T) {
 	}
 }
 
+// TestAVirtualIPStaysWhenItsNetworkMovesToWhereItCannotBe, with a finding: no option asked for
+// that, so there are none to go back to.
+func TestAVirtualIPStaysWhenItsNetworkMovesToWhereItCannotBe(t *testing.T) {
+	for vips, c := range map[string]struct {
+		bridge     facts.Interface
+		stays, why string
+	}{
+		vip + " 2001:db8::250": {facts.Interface{NoIPv6: true, Addresses: []netip.Prefix{netip.MustParsePrefix("10.10.74.11/24")}}, "2001:db8::250/128",
+			"virtual IP 2001:db8::250 cannot be on interface br0, where IPv6 is disabled: sysctl net.ipv6.conf.br0.disable_ipv6=0"},
+		vip + " 10.10.74.248": {facts.Interface{Addresses: []netip.Prefix{netip.MustParsePrefix("10.10.74.249/29")}}, "10.10.74.248/32",
+			"10.10.74.248 is the network address of 10.10.74.248/29"},
+	} {
+		s := charmtest.NewState(0)
+		s.Host.DefaultInterface6, s.Juju.Options["virtual_ip"] = "eth0", vips
+		s.Host.Interfaces[1].Addresses = append(s.Host.Interfaces[1].Addresses, netip.MustParsePrefix("2001:db8::11/64"))
+		s = run(t, s, "install", "config-changed", "start")
+		c.bridge.Name, c.bridge.Kind, c.bridge.Up = "br0", "bridge", true
+		s.Host.Interfaces[1].Master, s.Host.Interfaces[1].Addresses = "br0", nil
+		s.Host.DefaultInterface4, s.Host.DefaultInterface6 = "br0", "br0"
+		s = run(t, plus(s, c.bridge), "update-status")
+		require.Contains(t, s.Juju.Status.Message, c.why+"; meanwhile VIP ready")
+		require.Contains(t, s.Host.Keepalived.Loaded, vip+"/32 dev br0\n", vips)
+		require.Contains(t, s.Host.Keepalived.Loaded, c.stays+" dev eth0\n", vips)
+		require.Empty(t, charmtest.Run(t, "update-status", s).Steps, vips)
+		s.Juju.Parameters = map[string]any{"force": true}
+		s = run(t, s, "actions/pause")
+		require.Empty(t, s.Juju.Failure, vips)
+		require.Contains(t, s.Host.Files, s.Layout().Paused(), vips)
+	}
+}
+
 func TestTheInterfaceOfTheDefaultRouteStaysWhenOneOfTheSubnetComes(t *testing.T) {
 	const far = "10.10.76.250"
 	s := plus(holdingThese(t, far), interfaceWith("eth1", "10.10.76.11/24"))

@@ -12,26 +12,36 @@ import (
 	"keepalived-charm/internal/vrrp"
 )
 
-// interfaceFor chooses the interface of a virtual IP, in whose subnets it must be an
-// address that a host can have. With the error comes the interface that it speaks against;
-// empty for none.
+// interfaceFor chooses the interface of a virtual IP. With the error comes the interface that
+// it speaks against; empty for none. Where one cannot have it that no change of options asks
+// for, it stays on the one in use.
 func (d Desired) interfaceFor(o facts.Observed, v netip.Addr, p vrrp.Parameters) (string, error) {
 	name, err := d.chosen(o, v, p)
 	if err != nil {
 		return name, err
 	}
+	err = unsuited(o, v, name)
+	if inUse, used := o.Machine.PlaceOf(v); err != nil && used && d.Routers[0].Was.Interface == p.Interface {
+		name = inUse.Interface
+	}
+	return name, err
+}
+
+// unsuited tells why an interface cannot have a virtual IP, which must be an address that a
+// host can have in its subnets.
+func unsuited(o facts.Observed, v netip.Addr, name string) error {
 	for _, i := range o.Machine.Interfaces {
 		if i.Name == name && i.NoIPv6 && v.Is6() {
-			return name, &status.Blocked{Message: "virtual IP " + v.String() + " cannot be on interface " + name +
+			return &status.Blocked{Message: "virtual IP " + v.String() + " cannot be on interface " + name +
 				", where IPv6 is disabled: sysctl net.ipv6.conf." + strings.ReplaceAll(name, ".", "/") + ".disable_ipv6=0"}
 		}
 		for _, p := range i.Addresses {
 			if why := config.NoHost(netip.PrefixFrom(v, p.Bits())); i.Name == name && why != "" && p.Contains(v) {
-				return name, o.Options.WrongVirtualIPs("a free host address, " + v.String() + " is " + why)
+				return o.Options.WrongVirtualIPs("a free host address, " + v.String() + " is " + why)
 			}
 		}
 	}
-	return name, nil
+	return nil
 }
 
 // chosen is the interface of a virtual IP: the one that the units agreed on; else the one
