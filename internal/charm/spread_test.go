@@ -2,6 +2,7 @@ package charm_test
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"os"
@@ -155,6 +156,44 @@ func settledSpread(t *testing.T, c *charmtest.Cluster, claim string) {
 	}
 	for _, v := range []string{"250", "252"} {
 		require.Len(t, c.Holders(netip.MustParseAddr("10.10.74."+v)), 1, "%s: %s\n%s", claim, v, c)
+	}
+}
+
+// TestAPeersWordMovesNoVirtualIPThatTheOthersHaveInARouter: its holder would go on, and two
+// would hold it.
+func TestAPeersWordMovesNoVirtualIPThatTheOthersHaveInARouter(t *testing.T) {
+	vips := []string{"10.10.74.250", "10.10.74.251", "10.10.74.252"}
+	for _, c := range []struct {
+		units int
+		says  juju.Databag
+	}{
+		{3, juju.Databag{"vips": "10.10.74.251,10.10.74.250,10.10.74.252"}},
+		{2, juju.Databag{"vips": "10.10.74.251,10.10.74.250,10.10.74.252"}},
+		{3, juju.Databag{"vips-1": "10.10.74.251,10.10.74.252"}},
+		{2, juju.Databag{"vips-1": "10.10.74.251,10.10.74.252"}},
+		{3, juju.Databag{"vips": "10.10.74.251", "vips-1": "10.10.74.250"}},
+		{3, juju.Databag{"vips": "10.10.74.253", "vips-2": ""}},
+	} {
+		t.Run(fmt.Sprint(c), func(t *testing.T) {
+			k := spreadOut(t, c.units, threeVIPs)
+			want := holders(t, k, vips...)
+			k.Speak(k.Nodes[c.units-1], func(b juju.Databag) juju.Databag {
+				b = maps.Clone(b)
+				maps.Copy(b, c.says)
+				return b
+			})
+			for range 4 {
+				for _, n := range k.Nodes {
+					n.Await("update-status")
+					for n.Busy() {
+						k.Step(n)
+						require.Equal(t, want, holders(t, k, vips...), "%s", k)
+					}
+				}
+				k.Pass(1)
+				require.Equal(t, want, holders(t, k, vips...), "%s", k)
+			}
+		})
 	}
 }
 

@@ -99,6 +99,39 @@ func TestAPlaceThatAPeerUsesIsKept(t *testing.T) {
 	require.Equal(t, []string{"charm_keepalived 23 10.10.74.250", "charm_keepalived_2 25 10.10.74.252"}, routers(t, o))
 }
 
+// TestARouterIsThatOfWhomMostTell, and of one virtual IP of a family: units that run hooks for
+// two changes of the list at once may give it two, or a new virtual IP two routers.
+func TestARouterIsThatOfWhomMostTell(t *testing.T) {
+	const a, b, c, d = "10.10.74.250", "10.10.74.251", "10.10.74.252", "10.10.74.253"
+	two := decidetest.Record(t, spreading(a+" "+b, applied.Record{}))
+	for claim, s := range map[string]struct {
+		vips string
+		runs applied.Record
+		told []map[int]string // by each peer, beside what all tell of the first router
+		want []string
+	}{
+		"two peers, against one":            {a + " " + b, applied.Record{}, []map[int]string{{1: b}, {2: b}, {2: b}}, []string{"charm_keepalived 23 " + a, "charm_keepalived_2 25 " + b}},
+		"this unit among them":              {a + " " + b, two, []map[int]string{{1: b}, {2: b}}, []string{"charm_keepalived 23 " + a, "charm_keepalived_1 24 " + b}},
+		"as many: the lower number":         {a + " " + b, two, []map[int]string{{2: b}}, []string{"charm_keepalived 23 " + a, "charm_keepalived_1 24 " + b}},
+		"as many, and this one moves":       {a + " " + c + " " + b, decidetest.Record(t, spreading(a+" "+c+" "+b, applied.Record{})), []map[int]string{{1: b}}, []string{"charm_keepalived 23 " + a, "charm_keepalived_1 24 " + b, "charm_keepalived_3 26 " + c}},
+		"another has it: the lower one's":   {a + " " + b + " " + d, two, []map[int]string{{1: d}}, []string{"charm_keepalived 23 " + a, "charm_keepalived_1 24 " + b, "charm_keepalived_2 25 " + d}},
+		"whose other one is listed no more": {a + " " + d, applied.Record{}, []map[int]string{{1: b}, {1: b}, {1: d}}, []string{"charm_keepalived 23 " + a, "charm_keepalived_1 24 " + d}},
+		"of two in one word neither":        {a + " " + b + " " + d, applied.Record{}, []map[int]string{{1: b + "," + d}, {3: d}}, []string{"charm_keepalived 23 " + a, "charm_keepalived_2 25 " + b, "charm_keepalived_3 26 " + d}},
+	} {
+		t.Run(claim, func(t *testing.T) {
+			o := spreading(s.vips, s.runs)
+			for n, told := range s.told {
+				peer := endpoint.Member{Principal: juju.Unit{Application: "haproxy", Number: n + 1}, Rank: n + 1, Word: running(t, 23, true, a), More: map[int]group.Word{}}
+				for number, vips := range told {
+					peer.More[number] = running(t, 23+number, false, vips)
+				}
+				o.Relations[2].Members[juju.Unit{Application: "keepalived", Number: n + 1}] = facts.ReadMember(peer.Databag())
+			}
+			require.Equal(t, s.want, routers(t, o))
+		})
+	}
+}
+
 // TestWhoJoinsRoutersTakesThoseThatThereAre: their numbers may have holes.
 func TestWhoJoinsRoutersTakesThoseThatThereAre(t *testing.T) {
 	three := decidetest.Record(t, spreading("10.10.74.250 10.10.74.251 10.10.74.252", applied.Record{}))
