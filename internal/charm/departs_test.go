@@ -3,6 +3,7 @@ package charm_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -12,6 +13,7 @@ import (
 	"keepalived-charm/internal/endpoint"
 	"keepalived-charm/internal/group"
 	"keepalived-charm/internal/healthcheck"
+	"keepalived-charm/internal/juju"
 )
 
 // TestAUnitThatDepartsChangesNothingAnyMore: in its last hooks it knows of no other, and
@@ -154,6 +156,41 @@ func TestAUnitThatIsTakenIntoAGroupAgainDepartsNoMore(t *testing.T) {
 		delete(s.Juju.Relations[endpoint.Cluster]["cluster:1"], unit(1))
 		s = run(t, s, hook, "config-changed")
 		require.Contains(t, s.Host.Keepalived.Loaded, "virtual_router_id 51\n", hook)
+	}
+}
+
+// TestAUnitThatMovesToItsOtherRelationDoesNotDepart, though Juju tells of the end of the old one
+// before its principal unit has joined the new one: the standby takes over later.
+func TestAUnitThatMovesToItsOtherRelationDoesNotDepart(t *testing.T) {
+	for _, from := range []string{endpoint.HA, endpoint.JujuInfo} {
+		c := charmtest.NewCluster(t, clusterOptions())
+		join := func(n *charmtest.Node, name string) {
+			if name == endpoint.HA {
+				c.Ask(n, written(t, "haproxy-01-first"))
+				return
+			}
+			n.Juju.Relate(name, "juju-info:9", n.Juju.Principal)
+			n.Await("juju-info-relation-joined")
+		}
+		to := map[string]string{endpoint.HA: endpoint.JujuInfo, endpoint.JujuInfo: endpoint.HA}[from]
+		for range 2 {
+			delete(c.Add().Juju.Relations, endpoint.JujuInfo)
+			join(c.Nodes[len(c.Nodes)-1], from)
+		}
+		rest(t, c)
+		for _, n := range c.Nodes {
+			n.Juju.Relate(to, map[string]juju.RelationID{endpoint.HA: charmtest.Asks, endpoint.JujuInfo: "juju-info:9"}[to])
+			c.Detach(n, from)
+		}
+		rest(t, c)
+		for _, n := range c.Nodes {
+			require.True(t, n.Host.Departs, "to %s", to)
+			join(n, to)
+		}
+		rest(t, c)
+		require.Empty(t, waits(t, *c.Nodes[0].State)+waits(t, *c.Nodes[1].State), "to %s", to)
+		c.PowerOff(c.Holders(netip.MustParseAddr(vip))[0])
+		require.Len(t, c.Holders(netip.MustParseAddr(vip)), 1, "to %s", to)
 	}
 }
 

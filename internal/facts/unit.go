@@ -212,10 +212,14 @@ func (o Observed) Request() *hacluster.Request {
 // Departs tells a unit that is being taken out of its group, from the first hook that says
 // so. Juju lists its peer relation for as long as the group has one (3.5; runner/context/
 // contextfactory.go), with ever fewer units, also in hooks of other relations. It takes that
-// back for no unit; who comes into a group is in it again.
+// back for no unit; who comes into a group is in it again. A relation to the principal unit
+// that goes on tells that the unit stays: Juju runs its hooks and those of one that ends in
+// any order, and for a unit that dies none but departed and broken (worker/uniter/relation/
+// resolver.go).
 func (o Observed) Departs() bool {
-	joins := o.Event.Hook == hooks.Install ||
-		o.Event.Endpoint == endpoint.Cluster && (o.Event.Hook == hooks.RelationCreated || o.Event.Hook == hooks.RelationJoined)
+	comes := o.Event.Hook == hooks.RelationCreated || o.Event.Hook == hooks.RelationJoined
+	joins := o.Event.Hook == hooks.Install || o.Event.Endpoint == endpoint.Cluster && comes ||
+		slices.Contains(endpoint.Principal(), o.Event.Endpoint) && (comes || o.Event.Hook == hooks.RelationChanged)
 	// The last relation to the principal unit ends with the unit alone, and Juju may tell of
 	// that first: the others know by then, and no longer send their advertisements here.
 	self := o.Event.Hook == hooks.RelationDeparted && o.Event.Departing == o.Event.Unit
