@@ -79,7 +79,7 @@ type Machine interface {
 	// Look listens and asks on the segments that the question names.
 	Look(conflict.Question) (conflict.Look, error)
 	// Remind leaves word that Juju is to run Refresh once the hook has ended.
-	Remind(layout.Layout) error
+	Remind(layout.Layout)
 	// NoteVersion notes the version that Juju was told for Observe to return, if it can.
 	NoteVersion(l layout.Layout, version string)
 	// Taken returns those of some ports of the loopback device that others have: who listens
@@ -148,9 +148,7 @@ func passAndShow(obs facts.Observed, j Model, m Machine) error {
 // show sets the status, and has Juju run Refresh where the unit has to look again.
 func (o outcome) show(ev juju.Event, j Model, m Machine) error {
 	if o.again {
-		if err := m.Remind(layout.Layout{Application: ev.Unit.Application}); err != nil {
-			return err
-		}
+		m.Remind(layout.Layout{Application: ev.Unit.Application})
 	}
 	if o.found.Version != 0 {
 		m.Report(layout.Layout{Application: ev.Unit.Application}, o.found)

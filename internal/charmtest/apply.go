@@ -43,12 +43,8 @@ func (m *machine) Observe(l layout.Layout) (facts.Machine, error) {
 	return m.host.observe(l), nil
 }
 
-func (m *machine) Remind(layout.Layout) error {
-	if m.life.dead {
-		return errDied
-	}
-	m.host.Reminded = true
-	return nil
+func (m *machine) Remind(layout.Layout) {
+	m.host.Reminded = m.host.Reminded || !m.life.dead
 }
 
 func (m *machine) NoteVersion(l layout.Layout, version string) {

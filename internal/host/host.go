@@ -143,9 +143,12 @@ func (h *Host) observeElection(l layout.Layout, daemon service, program program,
 	return nil
 }
 
-// Remind leaves the notifier a file of news.
-func (h *Host) Remind(l layout.Layout) error {
-	return h.write(l.Pending()[1], "", 0o600)
+// Remind leaves the notifier a file of news. Where there is no place for it the next
+// update-status looks.
+func (h *Host) Remind(l layout.Layout) {
+	if err := h.write(l.Pending()[1], "", 0o600); err != nil {
+		fmt.Fprintf(os.Stderr, "the unit looks again in update-status only: %v\n", err)
+	}
 }
 
 // NoteVersion notes the version that Juju was told, at a unit that serves: elsewhere there

@@ -630,3 +630,13 @@ func TestTheOwnersLastLineDoesNotGoOnInTheCharmsPart(t *testing.T) {
 		require.ErrorContains(t, m.Apply(m.l, with(string(fragment)+"nonsense\n")), "nonsense", "%q", last)
 	}
 }
+
+// TestAReminderThatCannotBeLeftFailsNoHook: /run has no room, or takes nothing (a file is in the
+// way); what the hook did and told stands.
+func TestAReminderThatCannotBeLeftFailsNoHook(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	m.put(layout.RunRoot, "")
+	m.Remind(m.l)
+	require.Equal(t, []string{layout.RunRoot}, m.files())
+}
