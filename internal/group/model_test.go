@@ -46,10 +46,11 @@ type said struct {
 type peer struct {
 	// member tells that Juju lists it, read that the agent remembers what it told.
 	member, read bool
-	// news tells that its joined or changed hook is to come, departs its departed hook.
-	news, departs bool
-	told          said
-	later         bool
+	// news tells that its joined or changed hook is to come, departs its departed hook, left
+	// that this came while the unit served: it is a peer until it tells that it leaves.
+	news, departs, left bool
+	told                said
+	later               bool
 }
 
 // machine is one unit with its machine.
@@ -79,6 +80,7 @@ type machine struct {
 	stale, fixed bool // its hook read the world before a fault; that one's successor has begun
 	old          bool // it has told nothing since its boot
 	missed       bool // somebody was elected since its hook began
+	departing    bool // its hook knows that it leaves
 }
 
 // topic is what a hook is about: no peer, or one that has news or departs.
@@ -252,17 +254,20 @@ func (m *model) ask(w world, n int, loses bool) question {
 	q := question{n: n, told: u.told, runs: u.runs, stands: u.stands, reign: u.reign, fresh: u.fresh, holds: u.holds, leaves: u.leaves, later: u.later,
 		loses: loses, wanted: w.wanted, planned: 1}
 	for k, p := range w.units[:m.units] {
-		q.hears = q.hears || k != n && p.holds && p.leaves && u.runs > 0 && m.hear(w, n, k)
 		if k == n {
 			continue
 		}
-		told := u.peers[k].told
-		q.heeds = q.heeds || p.holds && u.runs > 0 && m.hear(w, n, k) && u.peers[k].member && told.serves && told.runs == u.runs && told.aside == 0
+		known := u.peers[k]
+		if !known.member && known.left && p.leaves && p.up && p.told.serves && p.told.aside != m.text(group.Leaving.Text()) {
+			known = peer{member: true, told: p.told, later: p.later} // read anew in each hook
+		}
+		q.hears = q.hears || p.holds && p.leaves && !known.member && u.runs > 0 && m.hear(w, n, k)
+		q.heeds = q.heeds || p.holds && u.runs > 0 && m.hear(w, n, k) && known.member && known.told.serves && known.told.runs == u.runs && known.told.aside == 0
 		if p.there {
 			q.planned++
 		}
-		if u.peers[k].member && !u.leaves {
-			q.peers[k], q.lost[k] = peer{member: true, told: u.peers[k].told, later: u.peers[k].later}, p.there && !p.up
+		if known.member && !u.leaves {
+			q.peers[k], q.lost[k] = peer{member: true, told: known.told, later: known.later}, p.there && !p.up
 		}
 	}
 	return q
@@ -541,7 +546,6 @@ func (m *model) events(w world) []event {
 		if w.leaves > 0 && !u.leaves {
 			next := w
 			next.leaves--
-			next.broken()
 			next.units[n].leaves, next.units[n].due = true, true
 			for k := range next.units {
 				if p := &next.units[k].peers[n]; next.units[k].there {
@@ -619,14 +623,26 @@ func (m *model) act(w *world, n int) {
 		u.step++
 		return
 	}
-	if u.told != u.decided && !u.leaves {
-		u.told = u.decided
-		w.news(n)
+	if told := m.telling(*u); u.told != told {
+		if u.told = told; u.leaves {
+			w.hooks(n) // Juju tells nobody, who has it for a peer looks again
+		} else {
+			w.news(n)
+		}
 	}
 	u.step, u.about, u.decided, u.pin, u.old, u.missed = 0, topic{}, said{}, false, false, false
 	if u.fixed {
 		u.stale, u.fixed = false, false
 	}
+}
+
+// telling is what a unit tells as its hook ends.
+func (m *model) telling(u machine) said {
+	told := u.decided
+	if u.departing && told.serves {
+		told.aside = m.text(group.Leaving.Text()) // also one that holds until it stops
+	}
+	return told
 }
 
 // stepStands tells that the next step is the agent's: who is to be silent is so before its
@@ -637,7 +653,7 @@ func (u *machine) stepStands() bool { return (u.decided.aside != 0) == (u.step =
 func (m *model) skip(w *world, n int) {
 	for u := &w.units[n]; u.step > 0; {
 		switch {
-		case u.step == 3 && u.told != u.decided && !u.leaves,
+		case u.step == 3 && u.told != m.telling(*u),
 			u.step < 3 && u.stepStands() && (u.stands != u.decided.aside || u.fresh),
 			u.step < 3 && !u.stepStands() && u.runs != u.decided.runs:
 			return
@@ -670,16 +686,13 @@ func (m *model) begin(w world, n int) (list []event, ok bool) {
 		p := &u.peers[about.peer]
 		switch {
 		case about.departs:
-			p.member, p.departs = false, false
+			p.member, p.departs, p.left = false, false, w.wanted > 0
 		case about.news:
-			p.member, p.read, p.news = true, false, false
-		}
-		if !u.leaves && !about.departs && m.early(w, n) {
-			continue // a unit that leaves knows it before the others do
+			p.member, p.read, p.news, p.left = true, false, false, false
 		}
 		now.read(n)
 		a := m.decide(m.ask(now, n, about.departs))
-		u.decided, u.pin, u.step = a.said, a.pin, 1
+		u.decided, u.pin, u.step, u.departing = a.said, a.pin, 1, u.leaves
 		if w.kills+w.deaths > 0 {
 			u.about = about // it may run again
 		}
@@ -698,16 +711,6 @@ func (m *model) begin(w world, n int) (list []event, ok bool) {
 		}
 	}
 	return list, len(list) > 0
-}
-
-// early tells that some unit leaves, does not know it yet, and is no peer any more.
-func (m *model) early(w world, n int) bool {
-	for k, p := range w.units[:m.units] {
-		if p.leaves && p.up && p.agent && (p.due || p.step > 0) && !w.units[n].peers[k].member {
-			return true
-		}
-	}
-	return false
 }
 
 // stand has the agent keep a unit out, or let it in.
