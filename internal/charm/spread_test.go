@@ -197,6 +197,43 @@ func TestAPeersWordMovesNoVirtualIPThatTheOthersHaveInARouter(t *testing.T) {
 	}
 }
 
+// TestHalvesThatChangedApartGatherOnOneUnit: each half holds all virtual IPs, and does not hear
+// the other where that runs another mode. Who gathers them for one router waits for the others
+// to let go, which have heard nobody take theirs.
+func TestHalvesThatChangedApartGatherOnOneUnit(t *testing.T) {
+	t.Parallel()
+	for from, to := range map[string]string{"unicast": "multicast", "multicast": "unicast"} {
+		t.Run(from, func(t *testing.T) {
+			c := deployed(t, 4, map[string]any{"virtual_ip": threeVIPs, "spread": true, "vrrp_mode": from})
+			split := func(apart bool) {
+				for _, a := range c.Nodes[:2] {
+					for _, b := range c.Nodes[2:] {
+						c.Partition(a, b, apart)
+						b.Agent = !apart
+					}
+				}
+			}
+			split(true)
+			c.Pass(3)
+			c.Set(map[string]any{"vrrp_mode": to})
+			for range 3 {
+				work(c, c.Nodes[:2]...)
+				c.Pass(3)
+				c.Nodes[0].Await("update-status")
+				c.Nodes[1].Await("update-status")
+			}
+			split(false)
+			c.Set(map[string]any{"spread": false})
+			gaps := c.Gaps
+			rest(t, c)
+			agreed(t, c, from)
+			require.Len(t, c.Serving(), 1)
+			require.NotContains(t, holders(t, c, strings.Fields(threeVIPs)...), -1)
+			require.Equal(t, gaps, c.Gaps)
+		})
+	}
+}
+
 func TestSpreadMovesOnlyWhatChanges(t *testing.T) {
 	t.Parallel()
 	vips := []string{"10.10.74.250", "10.10.74.251", "10.10.74.252"}

@@ -8,6 +8,7 @@ import (
 	"keepalived-charm/internal/endpoint"
 	"keepalived-charm/internal/facts"
 	"keepalived-charm/internal/group"
+	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/vrrp"
 )
 
@@ -59,7 +60,7 @@ func (d *Desired) share(o facts.Observed, one Router) ([]Router, error) {
 		r := one
 		if k > 0 {
 			r = d.decide(o, k)
-			r.Aside = cmp.Or(d.out(one, r.Holds), r.Aside)
+			r.Aside = cmp.Or(d.out(one, r), r.Aside)
 		}
 		r.VirtualIPs, r.Turns = numbers[k], d.TurnsOf(k)
 		if k > 0 && d.givesUp(r) {
@@ -123,15 +124,23 @@ func (d Desired) unsettled(first Router) bool {
 }
 
 // out tells what this unit stands aside for in every router but the first.
-func (d Desired) out(first Router, holds bool) group.Aside {
+func (d Desired) out(first, r Router) group.Aside {
 	// A unit that came back to units that have one router for all virtual IPs.
 	if slices.ContainsFunc(serving(d.Peers), func(p Peer) bool { return p.Aside == group.TakesPart && !p.Unread() && !p.Runs.Spread }) {
 		return group.Agreed
 	}
-	if d.ends && !d.gathers && !holds {
+	if d.ends && !d.gathers && (!r.Holds || r.gathered(first.Aside.Announcement().Holder)) {
 		return first.Aside
 	}
 	return group.TakesPart
+}
+
+// gathered tells that the unit which gathers all routers has this one too, where this unit
+// does not hear it: neither would ever let go.
+func (r Router) gathered(by juju.Unit) bool {
+	return slices.ContainsFunc(serving(r.Peers), func(p Peer) bool {
+		return p.Unit == by && p.Aside == group.TakesPart && !p.Unread() && !r.Run.Understands(p.Runs)
+	})
 }
 
 // Turns is the order in which units take a router over. First comes its home: homes go
