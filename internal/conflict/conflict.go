@@ -162,6 +162,8 @@ const (
 	Dropped
 	// Arrives: they arrive, so it is this unit's that do not arrive at the peer.
 	Arrives
+	// Apart: the two run different parameters, so neither takes the other's.
+	Apart
 )
 
 // Finding is one thing that is wrong.

@@ -132,7 +132,11 @@ func (v View) addresses(l Look, known map[string][]Peer) []Finding {
 		case told[peer]:
 		case both:
 			told[peer] = true
-			findings = append(findings, Finding{Kind: TwoHolders, Host: a.By, Peer: peer, Address: a.Address, Path: v.path(l, known, peer)})
+			path := v.path(l, known, peer)
+			if v.apart(peer) {
+				path = Apart
+			}
+			findings = append(findings, Finding{Kind: TwoHolders, Host: a.By, Peer: peer, Address: a.Address, Path: path})
 		case !slices.Contains(v.Held, a.Address) && !slices.Contains(v.Followed, a.Address) && v.expects(peer) && v.path(l, known, peer) != Arrives:
 			told[peer] = true
 			findings = append(findings, Finding{Kind: HolderUnheard, Host: a.By, Peer: peer, Address: a.Address, Path: v.path(l, known, peer)})
@@ -164,6 +168,11 @@ func (v View) path(l Look, known map[string][]Peer, peer string) Path {
 		p = Dropped
 	}
 	return p
+}
+
+// apart tells that a peer runs what this unit does not understand.
+func (v View) apart(peer string) bool {
+	return slices.ContainsFunc(v.Peers, func(p Peer) bool { return p.Name == peer && p.Runs != nil && !v.Runs.Understands(*p.Runs) })
 }
 
 // expects tells that a peer's advertisements were to be heard: by multicast, of the

@@ -133,6 +133,7 @@ func TestAHolderThatIsNotHeardIsToldWithTheReason(t *testing.T) {
 		"two hold, nothing arrives":                  {master, look(answered(vip, peer)), conflict.TwoHolders, conflict.Lost, false},
 		"two hold, dropped here":                     {master, look(answered(vip, peer), dropped), conflict.TwoHolders, conflict.Dropped, false},
 		"two hold, ours do not arrive there":         {master, look(answered(vip, peer), advertised(peer, 23)), conflict.TwoHolders, conflict.Arrives, false},
+		"two hold, each with parameters of its own":  {func(v *conflict.View) { master(v); v.Peers[0].Runs.Mode = vrrp.Unicast }, look(answered(vip, peer), advertised(peer, 23)), conflict.TwoHolders, conflict.Apart, false},
 		"it has just let go":                         {master, look(early), 0, 0, true},
 	} {
 		t.Run(claim, func(t *testing.T) {

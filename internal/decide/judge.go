@@ -218,7 +218,7 @@ func (d Desired) Conflicts() string {
 	}
 	c := map[conflict.Kind]status.Condition{conflict.RouterTaken: status.AlsoRouter, conflict.AddressTaken: status.AlsoAddress}[d.Found[0].Kind]
 	if d.Found[0].Kind == conflict.TwoHolders {
-		c = map[conflict.Path]status.Condition{conflict.Lost: status.AlsoHolds, conflict.Dropped: status.AlsoHoldsDropped, conflict.Arrives: status.AlsoHoldsDeaf}[d.Found[0].Path]
+		c = map[conflict.Path]status.Condition{conflict.Lost: status.AlsoHolds, conflict.Dropped: status.AlsoHoldsDropped, conflict.Arrives: status.AlsoHoldsDeaf, conflict.Apart: status.AlsoHoldsApart}[d.Found[0].Path]
 	}
 	message := d.Word(c, d.Found[0], d.Addresses()).Message
 	if more := len(d.Found) - 1; more > 0 {

@@ -190,6 +190,8 @@ func describe(d decide.Desired, f conflict.Finding, v conflict.View) string {
 		c = status.AlsoHoldsDropped
 	case f.Kind == conflict.TwoHolders && f.Path == conflict.Arrives:
 		c = status.AlsoHoldsDeaf
+	case f.Kind == conflict.TwoHolders && f.Path == conflict.Apart:
+		c = status.AlsoHoldsApart
 	}
 	text := strings.TrimPrefix(d.Word(c, f, d.Addresses()).Message, "; ")
 	if f.Kind == conflict.RouterTaken && f.Merges(v.Runs) {

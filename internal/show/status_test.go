@@ -313,6 +313,8 @@ func TestEveryConditionHasItsWords(t *testing.T) {
 			"active: VIP ready: holds " + one + "; keepalived/1 holds " + one + " too, this machine's packet filter drops its advertisements: allow IP protocol 112, see nft list ruleset"},
 		"a second holder that is deaf": {status.HoldsAll, status.AlsoHoldsDeaf, 1, func(c circumstances) { c.second(conflict.Arrives) },
 			"active: VIP ready: holds " + one + "; keepalived/1 holds " + one + " too, advertisements arrive here but not there: allow IP protocol 112 on that machine"},
+		"a second holder with other parameters": {status.HoldsAll, status.AlsoHoldsApart, 1, func(c circumstances) { c.second(conflict.Apart) },
+			"active: VIP ready: holds " + one + "; keepalived/1 holds " + one + " too, with other VRRP parameters: one lets go once both agents have run their hooks"},
 		"several conflicts": {status.HoldsAll, status.MoreConflicts, 1, func(c circumstances) {
 			c.second(conflict.Arrives)
 			c.second(conflict.Arrives)

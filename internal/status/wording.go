@@ -91,6 +91,7 @@ const (
 	AlsoHolds
 	AlsoHoldsDropped
 	AlsoHoldsDeaf
+	AlsoHoldsApart
 	MoreConflicts
 	AlsoFiltered
 	AlsoOwn
@@ -185,6 +186,7 @@ func Wordings() []Wording {
 		AlsoHolds:            {"", "; UNIT holds ADDRESS too, its advertisements do not arrive here: allow IP protocol 112 between the machines", "Two units hold, because they do not hear each other."},
 		AlsoHoldsDropped:     {"", "; UNIT holds ADDRESS too, this machine's packet filter drops its advertisements: allow IP protocol 112, see nft list ruleset", "The same; the advertisements reach this machine."},
 		AlsoHoldsDeaf:        {"", "; UNIT holds ADDRESS too, advertisements arrive here but not there: allow IP protocol 112 on that machine", "Two units hold; the other one does not hear this one."},
+		AlsoHoldsApart:       {"", "; UNIT holds ADDRESS too, with other VRRP parameters: one lets go once both agents have run their hooks", "Two units hold; the options changed while they were cut off from each other."},
 		MoreConflicts:        {"", "; COUNT more: juju run UNIT check-network", "The action lists all that is wrong on the network."},
 		AlsoFiltered:         {"", "; keepalived's packet filter drops what is sent to ADDRESSES: COMMAND", "A VRRP instance with vrrp_strict or no_accept left that in the kernel. Every pass takes the virtual IPs out of it; this shows when that did not work."},
 		AlsoOwn:              {"", "; UNIT says that ADDRESS is its own address: is it?", "Juju's list of a machine's addresses may be old. If the address is that machine's own, choose another virtual IP."},
