@@ -164,12 +164,12 @@ func read(bag juju.Databag) (Request, error) {
 		return r, nil
 	}
 	r.State = Wanted
-	slices.SortStableFunc(named, func(a, b string) int { return k.deletedLast(a) - k.deletedLast(b) })
-	for _, name := range named {
+	seen := map[netip.Addr]bool{}
+	for _, name := range k.deletedLast(named) {
 		v := address[name]
 		// Charms that rename their resources ask for an address twice.
-		if !slices.ContainsFunc(r.VirtualIPs, func(other VirtualIP) bool { return other.Addr() == v.Addr() }) {
-			r.VirtualIPs = append(r.VirtualIPs, v)
+		if !seen[v.Addr()] {
+			r.VirtualIPs, seen[v.Addr()] = append(r.VirtualIPs, v), true
 		}
 	}
 	return r, nil
@@ -199,10 +199,14 @@ func (k content) refuseConstraints() error {
 func (k content) cloned() (map[string]bool, error) {
 	all := map[string]bool{}
 	for _, clone := range slices.Sorted(maps.Keys(k.clones)) {
-		of := k.clones[clone]
-		members := []string{of}
-		if list, group := k.groups[of]; group {
-			members = strings.Fields(list)
+		members := strings.Fields(k.clones[clone])
+		if len(members) > 1 {
+			members = members[:1] // crm's attributes of the clone follow
+		}
+		if len(members) > 0 {
+			if list, group := k.groups[members[0]]; group {
+				members = strings.Fields(list)
+			}
 		}
 		for _, name := range members {
 			if _, address := addressAgents[k.resources[name]]; address {
@@ -216,11 +220,20 @@ func (k content) cloned() (map[string]bool, error) {
 
 // deletedLast sorts: what was asked to be deleted before, and is there all the same, comes
 // after what was not.
-func (k content) deletedLast(name string) int {
-	if slices.Contains(k.deleted, name) {
-		return 1
+func (k content) deletedLast(names []string) []string {
+	deleted := make(map[string]bool, len(k.deleted))
+	for _, name := range k.deleted {
+		deleted[name] = true
 	}
-	return 0
+	var first, last []string
+	for _, name := range names {
+		if deleted[name] {
+			last = append(last, name)
+		} else {
+			first = append(first, name)
+		}
+	}
+	return append(first, last...)
 }
 
 // show is a name as a status bears it: one short line, whatever somebody wrote.

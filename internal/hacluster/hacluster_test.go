@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -129,6 +130,8 @@ func TestRequests(t *testing.T) {
 		"a unit with its type, and one with a dot": {with("systemd:a.socket", `{"cl_b": "res_b"}`, `{}`), "[10.10.74.250] on \"\", [a.socket]"},
 		"an init script with a dot":                {with("lsb:rc.local", `{"cl_b": "res_b"}`, `{}`), "[10.10.74.250] on \"\", [rc.local.service]"},
 		"a clone of a group":                       {with("systemd:b", `{"cl_g": "g"}`, `{"g": "res_b res_gone"}`), "[10.10.74.250] on \"\", [b.service]"},
+		"a clone with attributes":                  {with("lsb:haproxy", `{"cl_b": "res_b meta interleave=true"}`, `{}`), "[10.10.74.250] on \"\", [haproxy.service]"},
+		"a clone of nothing":                       {asking(juju.Databag{"json_clones": `{"cl_b": " "}`}), one},
 		"a clone and a group of what is gone":      {asking(juju.Databag{"json_clones": `{"cl_x": "res_x"}`, "json_groups": `{"g": "res_x res_a_vip"}`}), one},
 		"a tombstone of what is there again":       {asking(juju.Databag{"json_delete_resources": `["res_a_vip", "res_z"]`}), one},
 		"services as an object":                    {asking(juju.Databag{"json_init_services": `{"res_a": "a"}`}), one},
@@ -159,6 +162,26 @@ func TestRequests(t *testing.T) {
 			require.Equal(t, c.want, said(hacluster.Read(c.bag)))
 		})
 	}
+}
+
+// TestManyResourcesWithManyTombstonesTakeNoLongerThanEither: each is as long as is read, in
+// every hook.
+func TestManyResourcesWithManyTombstonesTakeNoLongerThanEither(t *testing.T) {
+	var resources, params []string
+	for n := range 8000 {
+		resources = append(resources, fmt.Sprintf(`"%05d":"ocf:heartbeat:IPaddr2"`, n))
+		params = append(params, fmt.Sprintf(`"%05d":"ip=10.%d.%d.1"`, n, n/250, n%250))
+	}
+	many := juju.Databag{"json_resources": "{" + strings.Join(resources, ",") + "}", "json_resource_params": "{" + strings.Join(params, ",") + "}"}
+	took := func(bag juju.Databag) time.Duration {
+		began := time.Now()
+		require.Equal(t, hacluster.Wanted, hacluster.Read(bag).State)
+		return time.Since(began)
+	}
+	deleted := "[" + strings.Repeat(`"x",`, 130000) + `"x"]`
+	either := took(many) + took(asking(juju.Databag{"json_delete_resources": deleted}))
+	many["json_delete_resources"] = deleted
+	require.Less(t, took(many), 10*either)
 }
 
 // TestASpoiltKeyIsAReason: whatever becomes of a key, the request says which one it is, in one
