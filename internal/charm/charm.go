@@ -224,6 +224,9 @@ func pass(obs facts.Observed, j Model, m Machine) (outcome, error) {
 				return outcome{}, err
 			}
 		}
+		if err := answer(decide.Answered(obs), obs, j); err != nil {
+			return outcome{}, err
+		}
 		return outcome{shown: refusal, does: refusal, found: show.Refused(obs)}, nil
 	}
 	return end, err
@@ -285,14 +288,8 @@ func reach(obs facts.Observed, j Model, m Machine) (outcome, error) {
 	if err := publish(want.Publish, obs, j); err != nil {
 		return outcome{}, err
 	}
-	answers := want.Answers(obs)
-	for _, r := range obs.Relations {
-		if len(answers[r.ID]) == 0 {
-			continue
-		}
-		if err := j.PublishForApplication(r.ID, answers[r.ID]); err != nil {
-			return outcome{}, err
-		}
+	if err := answer(want.Answers(obs), obs, j); err != nil {
+		return outcome{}, err
 	}
 	if err := apply(&obs, last, j, m); err != nil {
 		return outcome{}, err
@@ -303,13 +300,23 @@ func reach(obs facts.Observed, j Model, m Machine) (outcome, error) {
 	return outcome{shown: show.Shown(want, obs), does: show.Status(want, obs.Machine), again: want.LooksAgain(obs.Machine) && obs.Machine.NotifierActive, found: show.Found(want, obs)}, nil
 }
 
-// publish writes what changes on the relations, in their order.
+// publish writes what changes on the relations for this unit.
 func publish(changes map[juju.RelationID]juju.Databag, obs facts.Observed, j Model) error {
+	return write(changes, obs, j.Publish)
+}
+
+// answer writes what changes on them for the application.
+func answer(changes map[juju.RelationID]juju.Databag, obs facts.Observed, j Model) error {
+	return write(changes, obs, j.PublishForApplication)
+}
+
+// write goes by the order of the relations.
+func write(changes map[juju.RelationID]juju.Databag, obs facts.Observed, publish func(juju.RelationID, juju.Databag) error) error {
 	for _, r := range obs.Relations {
 		if len(changes[r.ID]) == 0 {
 			continue
 		}
-		if err := j.Publish(r.ID, changes[r.ID]); err != nil {
+		if err := publish(r.ID, changes[r.ID]); err != nil {
 			return err
 		}
 	}

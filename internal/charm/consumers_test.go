@@ -48,12 +48,29 @@ func TestTheLeaderAnswersConsumers(t *testing.T) {
 	require.Equal(t, juju.Databag{"version": "1"}, told(run(t, s, "lb-consumers-relation-changed")), "with its request")
 }
 
-// TestALeaderBesideAnotherUnitLeavesAnswers: that one serves, on the same machine.
-func TestALeaderBesideAnotherUnitLeavesAnswers(t *testing.T) {
-	s := consumes(t, beside(t, serving(t)), "haproxy", "kcp-internal")
+// TestALeaderThatCannotTellWhatIsServedLeavesAnswers, but tells the version that is waited for
+// and takes back what is no longer asked for: another unit of its application serves on its
+// machine, its principal has asked for nothing yet, or its options are refused.
+func TestALeaderThatCannotTellWhatIsServedLeavesAnswers(t *testing.T) {
 	told := juju.Databag{"version": "1", "response_api-server-internal": "{}"}
-	s.Juju.Leads, s.Juju.Consumers[consumer] = true, charmtest.Consumer{Application: "haproxy", Told: told}
-	require.Equal(t, told, run(t, s, "config-changed").Juju.Consumers[consumer].Told)
+	own := charmtest.NewState(0)
+	own.Juju.Options["virtual_ip"] = "10.10.74.11"
+	for claim, s := range map[string]charmtest.State{
+		"beside another": beside(t, serving(t)), "nothing asked for": withPeer(alone(t)), "refused": run(t, withPeer(own), "install", "config-changed", "start"),
+	} {
+		s = consumes(t, s, "haproxy", "kcp-internal")
+		s.Juju.Leads = true
+		one := s.Juju.Consumers[consumer]
+		after := func(c charmtest.Consumer) juju.Databag {
+			s.Juju.Consumers[consumer] = c
+			return run(t, s, "lb-consumers-relation-changed").Juju.Consumers[consumer].Told
+		}
+		require.Equal(t, juju.Databag{"version": "1"}, after(one), claim)
+		one.Told = told
+		require.Equal(t, told, after(one), claim)
+		one.Asks = juju.Databag{"version": "1"}
+		require.Equal(t, juju.Databag{"version": "1"}, after(one), claim)
+	}
 }
 
 // TestBackendsMayBeNamed: the units' own machines.
@@ -73,7 +90,7 @@ func TestALeaderThatServesNothingLeavesAnswersWhileOthersServe(t *testing.T) {
 	told := juju.Databag{"version": "1", "response_api-server-internal": "{}"}
 	answers := func(s charmtest.State, hook string) juju.Databag {
 		s = consumes(t, s, "haproxy", "kcp-internal")
-		s.Juju.Leads, s.Juju.Consumers[consumer] = true, charmtest.Consumer{Application: "haproxy", Told: told}
+		s.Juju.Leads, s.Juju.Consumers[consumer] = true, charmtest.Consumer{Application: "haproxy", Asks: s.Juju.Consumers[consumer].Asks, Told: told}
 		return run(t, s, hook).Juju.Consumers[consumer].Told
 	}
 	for claim, in := range map[string]struct {

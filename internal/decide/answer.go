@@ -14,6 +14,9 @@ import (
 // The units of a group all serve the same, whichever of them leads. Where the leader serves
 // nothing, they stay as they are while others may: they end with what is asked for.
 func (d Desired) Answers(o facts.Observed) map[juju.RelationID]juju.Databag {
+	if d.Owner != (juju.Unit{}) || d.Mode != Serving && len(d.Peers) > 0 && !(d.Mode == Idle && asksForNone(o)) {
+		return Answered(o)
+	}
 	p := loadbalancer.Provider{Beside: o.Event.Principal.Application}
 	if d.Mode == Serving {
 		p.Addresses, p.Machines = d.Addresses(), slices.Clone(d.own)
@@ -21,15 +24,22 @@ func (d Desired) Answers(o facts.Observed) map[juju.RelationID]juju.Databag {
 			p.Machines = append(p.Machines, peer.Addresses...)
 		}
 	}
+	return answers(o, func(c facts.Consumer) juju.Databag { return p.Databag(c.Application, c.Requests, c.Told) })
+}
+
+// Answered are the changes by a leader that cannot tell what is served: who asks has to see a
+// version first.
+func Answered(o facts.Observed) map[juju.RelationID]juju.Databag {
+	return answers(o, func(c facts.Consumer) juju.Databag { return loadbalancer.Kept(c.Requests, c.Told) })
+}
+
+func answers(o facts.Observed, say func(facts.Consumer) juju.Databag) map[juju.RelationID]juju.Databag {
 	changes := map[juju.RelationID]juju.Databag{}
-	if d.Owner != (juju.Unit{}) || d.Mode != Serving && len(d.Peers) > 0 && !(d.Mode == Idle && asksForNone(o)) {
-		return changes
-	}
 	for _, r := range o.Relations {
-		if r.Endpoint != endpoint.LBConsumers || r.Consumer == nil {
+		if r.Consumer == nil {
 			continue
 		}
-		if c := endpoint.Changes(p.Databag(r.Consumer.Application, r.Consumer.Requests, r.Consumer.Told), r.Consumer.Told); len(c) > 0 {
+		if c := endpoint.Changes(say(*r.Consumer), r.Consumer.Told); len(c) > 0 {
 			changes[r.ID] = c
 		}
 	}

@@ -139,6 +139,20 @@ func (p Provider) Databag(to string, requests map[string]Request, have juju.Data
 	return bag
 }
 
+// Kept is what an application databag says while nobody can tell what is served: the version,
+// and of what it says now all that was asked for and still is.
+func Kept(requests map[string]Request, have juju.Databag) juju.Databag {
+	bag := juju.Databag{keyVersion: Schema}
+	for key := range have {
+		if name, is := strings.CutPrefix(key, answers); is {
+			if _, asked := requests[name]; !asked {
+				bag[key] = ""
+			}
+		}
+	}
+	return bag
+}
+
 // answer grants a request or says what of it cannot be had. Preferences, such as how requests
 // are shared out or the check, ask for nothing that must be.
 func (p Provider) answer(to string, r Request) answer {
