@@ -251,6 +251,25 @@ func TestOptionsThatAreSetGoBeforeTheRequest(t *testing.T) {
 	}
 }
 
+// TestClusteredIsToldOnlyOfWhatKeepalivedRanWith, and no longer than the unit serves it.
+func TestClusteredIsToldOnlyOfWhatKeepalivedRanWith(t *testing.T) {
+	told := func(s charmtest.State) string { return s.Juju.Own(charmtest.Asks)["clustered"] }
+	s := run(t, alone(t).Asked(written(t, "haproxy-02-second")), "ha-relation-changed")
+	require.Equal(t, "yes", told(s))
+	dead := with(s, func(s *charmtest.State) {
+		s.Host.Masked, s.Host.Keepalived.Running, s.Host.Keepalived.Loaded = true, false, ""
+	})
+	require.Equal(t, "yes", told(run(t, dead, "update-status")), "it ran with that one")
+	dead = run(t, dead.Asked(written(t, "haproxy-04-vip-changed")), "ha-relation-changed")
+	require.Empty(t, told(dead), "it never ran with that one")
+	require.Empty(t, told(run(t, dead, "update-status")))
+	dead.Host.Masked = false
+	require.Equal(t, "yes", told(run(t, dead, "update-status")))
+	upgraded := run(t, s, "pre-series-upgrade")
+	require.Empty(t, told(upgraded))
+	require.Equal(t, "yes", told(run(t, upgraded, "post-series-upgrade")))
+}
+
 // TestTheUnitGoesWithItsLastRelationToThePrincipal, and not with another one.
 func TestTheUnitGoesWithItsLastRelationToThePrincipal(t *testing.T) {
 	for _, hook := range []string{"ha-relation-departed", "ha-relation-broken"} {

@@ -118,19 +118,21 @@ func retreat(obs facts.Observed, refusal error, j Model, m Machine) (facts.Obser
 	return obs, false, nil
 }
 
-// observeTold reads what this unit tells its peers, for one that takes it back. Where Juju
-// cannot be asked the virtual IPs are handed over all the same.
+// observeTold reads what this unit tells its peers and its principal unit, for one that takes it
+// back. Where Juju cannot be asked the virtual IPs are handed over all the same.
 func observeTold(ev juju.Event, j Model) []facts.Relation {
-	ids, err := j.Relations(endpoint.Cluster)
 	var relations []facts.Relation
-	for n := 0; n < len(ids) && err == nil; n++ {
-		var r facts.Relation
-		if r, err = observeOwn(ev, j, endpoint.Cluster, ids[n]); err == nil {
-			relations = append(relations, r)
+	for _, name := range []string{endpoint.Cluster, endpoint.HA} {
+		ids, err := j.Relations(name)
+		for n := 0; n < len(ids) && err == nil; n++ {
+			var r facts.Relation
+			if r, err = observeOwn(ev, j, name, ids[n]); err == nil {
+				relations = append(relations, r)
+			}
 		}
-	}
-	if err != nil {
-		j.Log(err.Error())
+		if err != nil {
+			j.Log(err.Error())
+		}
 	}
 	return relations
 }

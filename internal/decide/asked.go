@@ -106,31 +106,53 @@ func sameAddresses(a, b []netip.Addr) bool {
 	return slices.Equal(a, b)
 }
 
-// TellClustered adds to what is published that what the principal unit asks for is in force,
-// now that the machine is as wanted: keepalived runs with all of it. That stays told while the
-// unit serves it, whatever becomes of the daemon for a moment, and is taken back when it does
-// not serve it any more.
+// force is whether keepalived runs with virtual IPs.
+type force int
+
+const (
+	unknown force = iota // it does not answer: what was told of them stands
+	lacks
+	runs
+)
+
+// TellClustered adds to what is published that what the principal unit asks for is in force:
+// keepalived runs with all of it. That stays told while the unit serves it, whatever becomes of
+// the daemon for a moment, and is taken back when it does not serve it any more.
 func (d *Desired) TellClustered(o facts.Observed) {
 	var served []netip.Addr
 	if d.Mode == Serving {
 		served = d.Addresses()
 	}
-	for id, bag := range clustered(o, served, d.runsAll(o.Machine)) {
+	for id, bag := range clustered(o, served, d.inForce(o.Machine)) {
 		d.Publish[id] = bag
 	}
 }
 
-// runsAll tells that keepalived runs with all virtual IPs.
-func (d Desired) runsAll(m facts.Machine) bool {
-	return m.Active && !d.AnyRouter(func(r Router) bool {
+// inForce tells whether keepalived runs with all virtual IPs. What was told was of others where
+// the unit went by others before this hook.
+func (d Desired) inForce(m facts.Machine) force {
+	var running []netip.Addr
+	silent := !m.Active
+	for _, r := range d.Routers {
 		state, reported := d.State(m, r)
-		return !reported || slices.ContainsFunc(r.Addresses(), func(a netip.Addr) bool { return !slices.Contains(state.Addresses, a) })
-	})
+		silent = silent || !reported
+		running = append(running, state.Addresses...)
+	}
+	has := func(v config.VirtualIP) bool { return slices.Contains(running, v.Addr()) }
+	all := !slices.ContainsFunc(d.Options.VirtualIPs, func(v config.VirtualIP) bool { return !has(v) })
+	asked := !slices.ContainsFunc(d.Options.VirtualIPs, func(v config.VirtualIP) bool { return !d.asked[v.Prefix] })
+	switch {
+	case silent && asked:
+		return unknown
+	case silent || !all:
+		return lacks
+	}
+	return runs
 }
 
-// clustered is what changes of that on ha for a unit that serves addresses; runs tells that
-// keepalived does with them.
-func clustered(o facts.Observed, served []netip.Addr, runs bool) map[juju.RelationID]juju.Databag {
+// clustered is what changes of that on ha for a unit that serves addresses, as far as
+// keepalived runs with them.
+func clustered(o facts.Observed, served []netip.Addr, in force) map[juju.RelationID]juju.Databag {
 	tell := map[juju.RelationID]juju.Databag{}
 	for _, r := range o.Relations {
 		if r.Endpoint != endpoint.HA {
@@ -139,9 +161,9 @@ func clustered(o facts.Observed, served []netip.Addr, runs bool) map[juju.Relati
 		told := r.Own[hacluster.Clustered] == hacluster.Yes
 		is := r.Request != nil && r.Request.State == hacluster.Wanted && sameAddresses(asked(*r.Request), served)
 		switch {
-		case told && !is:
+		case told && (!is || in == lacks):
 			tell[r.ID] = juju.Databag{hacluster.Clustered: ""}
-		case !told && is && runs:
+		case !told && is && in == runs:
 			tell[r.ID] = juju.Databag{hacluster.Clustered: hacluster.Yes}
 		}
 	}

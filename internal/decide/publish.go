@@ -121,7 +121,7 @@ func Tell(o facts.Observed) map[juju.RelationID]juju.Databag {
 		}
 	}
 	service.Port = cmp.Or(service.Port, served.Port)
-	tell := clustered(o, served.Addresses, false)
+	tell := clustered(o, served.Addresses, unknown)
 	if _, taken := o.Owner(); taken || len(service.Addresses) == 0 || service.Port == 0 {
 		return tell
 	}
