@@ -216,10 +216,11 @@ func TestWhatIsAskedForIsJudgedAsTheOptionIs(t *testing.T) {
 		return juju.Databag{"json_resources": `{"res_vip": "ocf:heartbeat:IPaddr2"}`, "json_resource_params": `{"res_vip": "params ip=` + address + `"}`}
 	}
 	for address, want := range map[string]string{
-		"10.10.74.11":    `blocked: haproxy/0 asks for virtual IP "10.10.74.11", must be a free address, 10.10.74.11 is the own address of keepalived/0`,
-		"10.10.74.255":   `blocked: haproxy/0 asks for virtual IP "10.10.74.255", must be a free host address, 10.10.74.255 is the broadcast address of 10.10.74.0/24`,
-		"127.0.0.1":      `blocked: haproxy/0 asks for virtual IP "127.0.0.1", must be an address that one machine can hold, 127.0.0.1 is a loopback address`,
-		"10.10.74.250/0": `blocked: cannot serve what haproxy/0 asks for: res_vip has no netmask: cidr_netmask is 0`,
+		"10.10.74.11":             `blocked: haproxy/0 asks for virtual IP "10.10.74.11", must be a free address, 10.10.74.11 is the own address of keepalived/0`,
+		"10.10.74.255":            `blocked: haproxy/0 asks for virtual IP "10.10.74.255", must be a free host address, 10.10.74.255 is the broadcast address of 10.10.74.0/24`,
+		"127.0.0.1":               `blocked: haproxy/0 asks for virtual IP "127.0.0.1", must be an address that one machine can hold, 127.0.0.1 is a loopback address`,
+		"10.10.74.250 nic=ens192": `blocked: haproxy/0 asks for interface "ens192", must be an interface of this machine (eth0)`,
+		"10.10.74.250/0":          `blocked: cannot serve what haproxy/0 asks for: res_vip has no netmask: cidr_netmask is 0`,
 	} {
 		out := run(t, s.Asked(bag(address)), "ha-relation-changed")
 		require.Equal(t, want, out.Juju.Status.String())

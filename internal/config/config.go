@@ -79,7 +79,11 @@ type Invalid struct {
 // Error names option, value and allowed range in one sentence.
 func (e *Invalid) Error() string {
 	if e.Asker != "" {
-		return fmt.Sprintf("%s asks for virtual IP %s, must be %s", e.Asker, quote(e.Value), e.Must)
+		what := "interface"
+		if e.Option == optionVIPs {
+			what = "virtual IP"
+		}
+		return fmt.Sprintf("%s asks for %s %s, must be %s", e.Asker, what, quote(e.Value), e.Must)
 	}
 	return fmt.Sprintf("option %s is %s, must be %s", e.Option, quote(e.Value), e.Must)
 }

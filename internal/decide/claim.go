@@ -121,7 +121,7 @@ func (d *Desired) claimLink(o facts.Observed, p vrrp.Parameters, name string) er
 	case p.Interface == "" && p.Mode != vrrp.Unicast:
 		return nil
 	case p.Interface != "" && must != "":
-		c.Refusal = &config.Invalid{Option: "network_interface", Value: p.Interface, Must: must}
+		c.Refusal = wrongInterface(o, p.Interface, must)
 	case p.Mode == vrrp.Unicast && !source(m, name, six).IsValid():
 		c.Held, c.Refusal = now.Mode == vrrp.Unicast && !moves, muteness(name, six)
 	case !moves || d.begins:

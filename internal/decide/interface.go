@@ -44,6 +44,15 @@ func unsuited(o facts.Observed, v netip.Addr, name string) error {
 	return nil
 }
 
+// wrongInterface refuses an interface that the operator names, or the principal unit.
+func wrongInterface(o facts.Observed, name, must string) *config.Invalid {
+	wrong := &config.Invalid{Option: "network_interface", Value: name, Must: must}
+	if r := o.Request(); r != nil && r.Interface == name {
+		wrong.Asker = o.Event.Principal.String()
+	}
+	return wrong
+}
+
 // chosen is the interface of a virtual IP: the one that the units agreed on; else the one
 // in use, as long as it is there, or the bridge or bond that it became a port of; else the one
 // that suits best. The one in use stays whatever else comes and goes, as units that put an
@@ -55,7 +64,7 @@ func (d Desired) chosen(o facts.Observed, v netip.Addr, p vrrp.Parameters) (stri
 	}
 	inUse, used := m.PlaceOf(v)
 	if name := d.Options.Interface; name != "" && name != inUse.Interface && !m.Exists(name) {
-		return "", &config.Invalid{Option: "network_interface", Value: name, Must: "an interface of this machine" + names(m)}
+		return "", wrongInterface(o, name, "an interface of this machine"+names(m))
 	}
 	if name := p.Interface; name != "" {
 		return name, nil
