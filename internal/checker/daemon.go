@@ -20,6 +20,8 @@ const (
 	// that does nothing counts as stuck: one that never reads our track file, as it
 	// runs with another configuration, is none.
 	daemonActive = 4
+	// daemonSlack is how much later than its advertisement interval keepalived may work.
+	daemonSlack = 50 * time.Millisecond
 )
 
 // StuckStatus is the exit status of a checker that found keepalived stuck. It may
@@ -49,15 +51,19 @@ func DaemonGroups() []string {
 // on its machine while another one takes them over, and nothing else would end that.
 type daemonWatch struct {
 	groups []string
-	proc   string    // where the kernel tells of processes
-	at     time.Time // of the next look
-	looked time.Time // the last look
-	usage  string    // processor time so far, as the kernel writes it
-	active int       // looks in a row that found it at work
-	armed  bool      // it is known to read the track file
-	asked  time.Time // since when it has something to do; zero while it works
-	seen   bool      // it has been found running
-	gone   time.Time // since when it has not; zero while it runs
+	proc   string // where the kernel tells of processes
+	// interval is how often keepalived works by itself at least, unless it has no holder.
+	interval time.Duration
+	at       time.Time // of the next look
+	looked   time.Time // the last look
+	usage    string    // processor time so far, as the kernel writes it
+	active   int       // looks in a row that found it at work
+	armed    bool      // it is known to read the track file
+	worked   time.Time // the last look that found it at work
+	wrote    time.Time // when it was last given something to do
+	asked    time.Time // since when it has that; zero while it works
+	seen     bool      // it has been found running
+	gone     time.Time // since when it has not; zero while it runs
 	// restarts counts how often it began anew.
 	restarts uint64
 }
@@ -83,17 +89,35 @@ func (w *daemonWatch) look(now time.Time, usage string) (ask, stuck bool) {
 	case usage == "":
 		w.active, w.armed, w.asked = 0, false, time.Time{}
 	case worked:
+		w.worked = now
 		w.active++
 		w.armed = w.armed || w.active >= daemonActive || !w.asked.IsZero()
 		w.asked = time.Time{}
 	case late || w.asked.IsZero():
 		// This process did not run either, or keepalived had nothing to do.
-		w.active, w.asked = 0, now
+		w.active, w.asked = 0, time.Time{}
+		if now.Before(w.due()) {
+			return false, false
+		}
+		w.asked, w.wrote = now, now
 		return true, false
 	case now.Sub(w.asked) >= daemonPatience:
 		return false, w.armed
 	}
 	return false, false
+}
+
+// due is when keepalived is given something to do: once it has done nothing for longer than
+// it does by itself, if it is known, and no more than once in two intervals.
+func (w *daemonWatch) due() time.Time {
+	var due time.Time
+	if !w.wrote.IsZero() {
+		due = w.wrote.Add(2 * w.interval)
+	}
+	if quiet := w.worked.Add(w.interval + daemonSlack); w.armed && quiet.After(due) {
+		return quiet
+	}
+	return due
 }
 
 // processorTime is what the kernel's text says, in microseconds.
@@ -156,7 +180,7 @@ func (l *loop) lookAtDaemon(now time.Time) (time.Time, error) {
 	}
 	w.at = now.Add(daemonInterval)
 	if !l.replaced.since.IsZero() {
-		l.daemon = daemonWatch{groups: w.groups, proc: w.proc, at: w.at, restarts: w.restarts} // not the one that was known
+		l.daemon = daemonWatch{groups: w.groups, proc: w.proc, interval: w.interval, at: w.at, restarts: w.restarts} // not the one that was known
 		return w.at, nil
 	}
 	ask, stuck := w.look(now, w.read())

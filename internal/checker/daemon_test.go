@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 func TestAKeepalivedThatDoesNothingIsStuck(t *testing.T) {
@@ -55,6 +56,67 @@ func TestAKeepalivedThatDoesNothingIsStuck(t *testing.T) {
 			require.Equal(t, row.stuck, stuck)
 			require.Equal(t, row.restarts, w.restarts)
 		})
+	}
+}
+
+// TestATrackFileIsSeldomRewritten: no more than once in two intervals, where those are a second
+// or more. keepalived reads what is written at once, and works by itself once an interval, a
+// little late each time, while there is a holder; without one it has nothing to do. One that
+// stops for good is found all the same.
+func TestATrackFileIsSeldomRewritten(t *testing.T) {
+	const tick = 50 * time.Millisecond
+	for _, interval := range []time.Duration{time.Second, 5 * time.Second} {
+		for claim, holder := range map[string]bool{"with a holder": true, "without": false} {
+			t.Run(fmt.Sprintf("%v %s", interval, claim), func(t *testing.T) {
+				l := newTestLoop(t)
+				group := t.TempDir()
+				l.daemon.groups, l.daemon.proc, l.daemon.interval = []string{group}, t.TempDir(), interval
+				require.NoError(t, os.WriteFile(filepath.Join(group, "cgroup.procs"), []byte("12\n13\n"), 0o600))
+				written, err := unix.InotifyInit1(unix.IN_NONBLOCK | unix.IN_CLOEXEC)
+				require.NoError(t, err)
+				defer unix.Close(written)
+				_, err = unix.InotifyAddWatch(written, l.tracks[0].file.path, unix.IN_CLOSE_WRITE)
+				require.NoError(t, err)
+				start := time.Now()
+				var writes []time.Time
+				usage, works := 0, start.Add(interval)
+				look := func(now time.Time, runs bool) error {
+					reads, _ := unix.Read(written, make([]byte, 4096))
+					if reads > 0 {
+						writes = append(writes, now)
+					}
+					due := holder && !now.Before(works)
+					if due {
+						works = works.Add(interval + tick)
+					}
+					if usage == 0 || runs && (due || reads > 0) {
+						usage++
+						require.NoError(t, os.WriteFile(filepath.Join(group, "cpu.stat"), fmt.Appendf(nil, "usage_usec %d\n", usage), 0o600))
+					}
+					_, err := l.lookAtDaemon(now)
+					return err
+				}
+				now := start
+				for end := start.Add(10 * interval); now.Before(end); now = now.Add(tick) {
+					require.NoError(t, look(now, true))
+				}
+				for n := 1; n < len(writes); n++ {
+					require.GreaterOrEqual(t, writes[n].Sub(writes[n-1]), 2*interval)
+				}
+				if holder {
+					require.Len(t, writes, 1, "until it is known to read it")
+				} else {
+					require.Greater(t, len(writes), 3)
+				}
+				stopped := now
+				for err = nil; err == nil; now = now.Add(tick) {
+					require.LessOrEqual(t, now.Sub(stopped), 2*interval+daemonPatience+2*daemonInterval)
+					err = look(now, false)
+				}
+				require.ErrorIs(t, err, ErrStuck)
+				t.Logf("%d writes in ten intervals, stuck found after %v", len(writes), now.Sub(stopped))
+			})
+		}
 	}
 }
 

@@ -134,7 +134,7 @@ func newLoop(c healthcheck.Config, version string, owner identity, log *log.Logg
 	l.links = watchLinks(c.Links, log)
 	l.hint = newListenHint(c)
 	l.service = newServiceManager()
-	l.daemon.groups, l.daemon.proc = DaemonGroups(), "/proc"
+	l.daemon.groups, l.daemon.proc, l.daemon.interval = DaemonGroups(), "/proc", time.Duration(c.AdvertInterval)
 	l.replaced.file = "/etc/keepalived/keepalived.conf"
 	l.scrapes = openScrapes(c, version, log)
 	return l, nil

@@ -44,6 +44,9 @@ func (d Desired) checker() healthcheck.Config {
 	}
 	for _, r := range d.Routers {
 		c.Instances = append(c.Instances, d.checked(r, c.Booted != ""))
+		if runs := healthcheck.Duration(r.Run.Interval); c.AdvertInterval == 0 || runs < c.AdvertInterval {
+			c.AdvertInterval = runs
+		}
 	}
 	return c
 }

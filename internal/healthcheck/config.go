@@ -28,6 +28,9 @@ type Config struct {
 	// Peers tells that the group has other units: only then does a sick holder
 	// step aside.
 	Peers bool `json:"peers"`
+	// AdvertInterval is how often a holder advertises; of several instances that of the
+	// fastest. Zero: as often as can be.
+	AdvertInterval Duration `json:"advert_interval,omitempty"`
 	// Deserted tells that the peers may no longer send their advertisements here: a
 	// unit that leaves in unicast mode would not notice its successor.
 	Deserted bool `json:"deserted,omitempty"`
@@ -220,6 +223,9 @@ func (c Config) Validate() error {
 	}
 	if c.StatusFile != "" && !plainPath(c.StatusFile) {
 		return fmt.Errorf("status file %q is not an absolute path", c.StatusFile)
+	}
+	if c.AdvertInterval < 0 {
+		return fmt.Errorf("advertisement interval %v is negative", time.Duration(c.AdvertInterval))
 	}
 	watched := false
 	names, files := map[string]bool{}, map[string]bool{c.StatusFile: true}

@@ -129,6 +129,7 @@ func TestParseNamesWhatIsWrong(t *testing.T) {
 		{`127.0.0.1:443`, `[fe80::1]:443`, `check target "[fe80::1]:443" is not ADDRESS:PORT`},
 		{`127.0.0.1:443`, `[::ffff:127.0.0.1]:443`, `check target "[::ffff:127.0.0.1]:443" is not ADDRESS:PORT`},
 		{`127.0.0.1:443`, `255.255.255.255:443`, `check target "255.255.255.255:443" is not ADDRESS:PORT`},
+		{`"application"`, `"advert_interval": "-1s", "application"`, `advertisement interval -1s is negative`},
 		{`"interval": "1s"`, `"interval": "99ms"`, `check interval 99ms is not within 100ms-1h`},
 		{`"interval": "1s"`, `"interval": "fast"`, `"fast" is not a duration such as 1s or 150ms`},
 		{`"timeout": "1s"`, `"timeout": "61s"`, `check timeout 1m1s is not within 10ms-1m`},

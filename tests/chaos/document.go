@@ -32,8 +32,9 @@ machine, keepalived and health checker run on every machine, every unit's status
 who holds. Bounds are generous multiples, in ` + "`tests/chaos/faults_*.go`" + `.
 
 * **Stopped and frozen daemons.** The health checker watches keepalived's processor
-  time and writes its track file when that stands still; a daemon that does not react
-  for a second is killed, systemd starts another. Two holders meanwhile.
+  time and writes its track file when that stands still for longer than
+  ` + "`advert_interval`" + `, at most once in two of them; a daemon that does not react for a second
+  is killed, systemd starts another. Two holders meanwhile.
 * **Deleted configuration.** A keepalived that starts without an instance never says
   that it has started; systemd ends it after 10 s. A hook that mends the files in that
   time waits for it and is run again: statuses right after some 20 s.
