@@ -165,6 +165,10 @@ model: ## Walk every order of events for larger groups than unit does (package g
 starved: ## A real keepalived and its health checker with both at a hundredth of the processors' weight, ten minutes (STARVED=10m; root)
 	@WHOLE=1 STARVED=$${STARVED:-10m} go test -count=1 -v -timeout 60m -run '^TestOnlyAStoppedKeepalivedIsStuck$$' ./internal/checker
 
+.PHONY: idle
+idle: ## What an idle health checker takes beside a real keepalived (docs/reference/cost.md; IDLE=20s; root)
+	@WHOLE=1 IDLE=$${IDLE:-20s} go test -count=1 -v -timeout 30m -run '^TestAnIdleHealthCheckerSeldomWakesUp$$' ./internal/checker
+
 .PHONY: fuzz
 fuzz: ## Fuzz every parser for FUZZTIME each (default 30s)
 	@for package in $$(go list ./...); do \

@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"keepalived-charm/internal/healthcheck"
 )
@@ -62,16 +64,25 @@ func (k kernelAddresses) holds(i healthcheck.Instance) bool {
 	if len(indexes) == 0 {
 		return false
 	}
-	link, err := netlink.LinkByName(i.Interface)
+	return slices.Contains(indexes, linkIndex(i.Interface))
+}
+
+// linkIndex is the index of an interface, 0 for one that does not exist (netdevice(7)): netlink
+// would tell much more.
+func linkIndex(name string) int {
+	request, err := unix.NewIfreq(name)
 	if err != nil {
-		return false
+		return 0
 	}
-	for _, index := range indexes {
-		if index == link.Attrs().Index {
-			return true
-		}
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return 0
 	}
-	return false
+	defer unix.Close(fd)
+	if unix.IoctlIfreq(fd, unix.SIOCGIFINDEX, request) != nil {
+		return 0
+	}
+	return int(request.Uint32())
 }
 
 // has tells whether the address is one of this machine's.

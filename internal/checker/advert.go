@@ -87,6 +87,7 @@ type listener struct {
 	// packet and control are reused.
 	packet  [1500]byte
 	control [128]byte
+	from    unix.RawSockaddrAny
 }
 
 // listenFor opens a listener for one family, which gets the advertisements of some virtual
@@ -148,26 +149,26 @@ const (
 // next returns the next packet that waits and when the kernel got it.
 func (l *listener) next() (a advert, at time.Time, came find) {
 	for {
-		n, oobn, _, from, err := unix.Recvmsg(l.fd, l.packet[:], l.control[:], 0)
-		if err == unix.EINTR {
+		n, oobn, errno := quickReceive(l.fd, l.packet[:], l.control[:], &l.from)
+		if errno == unix.EINTR {
 			continue
 		}
-		if err != nil {
+		if errno != 0 {
 			return advert{}, time.Time{}, nothing
 		}
 		packet, how := l.packet[:n], told(l.control[:oobn])
 		var sender netip.Addr
-		switch f := from.(type) {
-		case *unix.SockaddrInet4:
-			sender = netip.AddrFrom4(f.Addr)
+		switch l.from.Addr.Family {
+		case unix.AF_INET:
+			sender = netip.AddrFrom4((*unix.RawSockaddrInet4)(unsafe.Pointer(&l.from)).Addr)
 			// A raw IPv4 socket brings the IP header along (raw(7)).
 			if n < 20 || n < int(packet[0]&0x0f)*4 {
 				return advert{}, time.Time{}, spoilt
 			}
 			how.hops, how.to = int(packet[8]), netip.AddrFrom4([4]byte(packet[16:20]))
 			packet = packet[int(packet[0]&0x0f)*4:]
-		case *unix.SockaddrInet6:
-			sender = netip.AddrFrom16(f.Addr)
+		case unix.AF_INET6:
+			sender = netip.AddrFrom16((*unix.RawSockaddrInet6)(unsafe.Pointer(&l.from)).Addr)
 		}
 		a, ok := parseAdvert(packet, l.six)
 		if !ok || !vrrp.Intact(packet, sender, how.to) {

@@ -70,6 +70,7 @@ const (
 // says why once, and gives signs of life; nil when ctx ended that.
 func open(ctx context.Context, path, version string, owner identity, log *log.Logger) (*loop, error) {
 	systemd := newServiceManager()
+	defer systemd.close()
 	began, said, ready := time.Now(), "", false
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {
 		config, err := readConfig(path)

@@ -1,6 +1,7 @@
 package checker
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
@@ -11,8 +12,8 @@ import (
 )
 
 const (
-	// daemonInterval parts two looks at keepalived.
-	daemonInterval = 250 * time.Millisecond
+	// daemonInterval parts two looks at the keepalived of a holder.
+	daemonInterval = 2 * hintInterval
 	// daemonPatience is how long keepalived may do nothing after its track file was
 	// written. It reads the file at once; a busy machine gives it some of this time.
 	daemonPatience = time.Second
@@ -54,16 +55,17 @@ type daemonWatch struct {
 	proc   string // where the kernel tells of processes
 	// interval is how often keepalived works by itself at least, unless it has no holder.
 	interval time.Duration
-	at       time.Time // of the next look
-	looked   time.Time // the last look
-	usage    string    // processor time so far, as the kernel writes it
-	active   int       // looks in a row that found it at work
-	armed    bool      // it is known to read the track file
-	worked   time.Time // the last look that found it at work
-	wrote    time.Time // when it was last given something to do
-	asked    time.Time // since when it has that; zero while it works
-	seen     bool      // it has been found running
-	gone     time.Time // since when it has not; zero while it runs
+	every    time.Duration // parts the last look and the next; zero: daemonInterval
+	at       time.Time     // of the next look
+	looked   time.Time     // the last look
+	usage    string        // processor time so far, as the kernel writes it
+	active   int           // looks in a row that found it at work
+	armed    bool          // it is known to read the track file
+	worked   time.Time     // the last look that found it at work
+	wrote    time.Time     // when it was last given something to do
+	asked    time.Time     // since when it has that; zero while it works
+	seen     bool          // it has been found running
+	gone     time.Time     // since when it has not; zero while it runs
 	// restarts counts how often it began anew.
 	restarts uint64
 }
@@ -72,7 +74,7 @@ type daemonWatch struct {
 // file, so that it has something to do, or that it is stuck. An empty usage is that
 // of a daemon that does not run.
 func (w *daemonWatch) look(now time.Time, usage string) (ask, stuck bool) {
-	late := !w.looked.IsZero() && now.Sub(w.looked) > 2*daemonInterval
+	late := !w.looked.IsZero() && now.Sub(w.looked) > 2*max(w.every, daemonInterval)
 	worked := usage != w.usage
 	if w.seen && usage != "" && (w.usage == "" || processorTime(usage) < processorTime(w.usage)) {
 		w.restarts++ // in a control group of its own, as each has
@@ -135,12 +137,13 @@ func (w *daemonWatch) ended(now time.Time) bool {
 // read returns keepalived's processor time so far; empty while it does not run.
 func (w *daemonWatch) read() string {
 	for _, group := range w.groups {
-		text, err := os.ReadFile(filepath.Join(group, "cpu.stat"))
-		if err != nil {
+		var b [512]byte
+		text, ok := quickRead(filepath.Join(group, "cpu.stat"), b[:])
+		if !ok {
 			continue
 		}
-		line, _, _ := strings.Cut(string(text), "\n")
-		return line
+		line, _, _ := bytes.Cut(text, []byte("\n"))
+		return string(line)
 	}
 	return ""
 }
@@ -178,12 +181,14 @@ func (l *loop) lookAtDaemon(now time.Time) (time.Time, error) {
 	if now.Before(w.at) {
 		return w.at, nil
 	}
-	w.at = now.Add(daemonInterval)
+	pace := l.pace(daemonInterval)
+	w.at = now.Add(pace)
 	if !l.replaced.since.IsZero() {
 		l.daemon = daemonWatch{groups: w.groups, proc: w.proc, interval: w.interval, at: w.at, restarts: w.restarts} // not the one that was known
 		return w.at, nil
 	}
 	ask, stuck := w.look(now, w.read())
+	w.every = pace
 	if stuck && w.complete() {
 		return w.at, ErrStuck
 	}

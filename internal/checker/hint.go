@@ -8,9 +8,9 @@ import (
 	"keepalived-charm/internal/healthcheck"
 )
 
-// hintInterval is how often the kernel is asked whether the target is listened
-// on; one question costs some 10 microseconds.
-const hintInterval = 100 * time.Millisecond
+// hintInterval is how often the kernel is asked whether the target is listened on. A question
+// costs some 10 microseconds, to wake up for it ten times that.
+const hintInterval = 125*time.Millisecond - company
 
 // listenHint notices early that a service on this machine went or came. It is
 // only a reason to check now: the check decides.
@@ -78,17 +78,18 @@ func (h *listenHint) news(now time.Time, interval time.Duration) bool {
 }
 
 // look tells whether a process listens at one of the places, and whether connections
-// wait there.
+// wait at the first such, which a check asks.
 func (h *listenHint) look(places []netip.AddrPort) (listening, waiting, ok bool) {
 	for _, at := range places {
 		s, err := h.diag.listener(at)
 		if err != nil && !errors.Is(err, errNoSocket) {
 			return false, false, false
 		}
-		listening = listening || err == nil
-		waiting = waiting || err == nil && s.queued > 0
+		if err == nil {
+			return true, s.queued > 0, true
+		}
 	}
-	return listening, waiting, true
+	return false, false, true
 }
 
 func (h *listenHint) close() {

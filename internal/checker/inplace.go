@@ -73,23 +73,24 @@ func (f *inPlaceFile) close() { unix.Close(f.fd) }
 
 // write puts text over the start of the file and cuts what is behind it.
 func (f *inPlaceFile) write(text string) error {
-	fd, err := unix.Open(f.link, unix.O_WRONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return fmt.Errorf("cannot open %s for writing: %w", f.path, err)
+	fd, errno := quickOpen(f.link, unix.O_WRONLY)
+	if errno != 0 {
+		return fmt.Errorf("cannot open %s for writing: %w", f.path, errno)
 	}
-	n, err := unix.Pwrite(fd, []byte(text), 0)
-	if err == nil && n < len(text) {
-		err = unix.ENOSPC
+	defer quickClose(fd)
+	n, errno := quickCall(unix.SYS_WRITE, fd, []byte(text))
+	if errno == 0 && n < len(text) {
+		errno = unix.ENOSPC
 	}
-	var st unix.Stat_t
-	if err == nil {
-		err = unix.Fstat(fd, &st)
+	var size int64
+	if errno == 0 {
+		size, errno = quickSize(fd)
 	}
-	if err == nil && st.Size > int64(len(text)) {
+	var err error
+	if errno != 0 {
+		err = errno
+	} else if size > int64(len(text)) {
 		err = unix.Ftruncate(fd, int64(len(text)))
-	}
-	if closeErr := unix.Close(fd); err == nil {
-		err = closeErr
 	}
 	if err != nil {
 		return fmt.Errorf("cannot write %s: %w", f.path, err)

@@ -31,13 +31,14 @@ func parallel(c healthcheck.Check) int {
 // listen follows the hints about the target's listener, and returns when to ask
 // for the next.
 func (l *loop) listen(now time.Time) time.Time {
-	if !now.Before(l.hintAt) {
-		l.hintAt = now.Add(hintInterval)
+	pace := l.pace(hintInterval)
+	if now.Sub(l.hinted) >= pace {
+		l.hinted = now
 		if l.hint.news(now, time.Duration(l.config.Check.Interval)) {
 			l.hurry = true
 		}
 	}
-	return l.hintAt
+	return l.hinted.Add(pace)
 }
 
 // begin begins a check when it is time for one, and returns when it is time for

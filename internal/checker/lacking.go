@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/vishvananda/netlink"
 )
 
 // lackedFor is how long a holder may be without one of its addresses before somebody is
@@ -84,8 +82,8 @@ func (k kernelAddresses) lack(tracks []track, links []string) []netip.Addr {
 	var list []netip.Addr
 	places := map[int]bool{1: true} // lo, where they are pinned for a moment
 	for _, name := range links {
-		if link, err := netlink.LinkByName(name); err == nil {
-			places[link.Attrs().Index] = true
+		if index := linkIndex(name); index > 0 {
+			places[index] = true
 		}
 	}
 	for _, t := range tracks {

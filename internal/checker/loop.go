@@ -78,7 +78,7 @@ type loop struct {
 	checking []time.Time
 	// checkAt is when the next check begins; zero while outcomes are waited for.
 	checkAt time.Time
-	hintAt  time.Time
+	hinted  time.Time
 	// hurry remembers a hint until it may be followed.
 	hurry bool
 	// voided is since when all outcomes were void because this process did not run.
@@ -147,6 +147,7 @@ func (l *loop) close() {
 	l.hint.close()
 	l.lookout.asker.close()
 	l.status.close()
+	l.service.close()
 	l.scrapes.close()
 	l.news.close()
 	l.orders.close()
@@ -175,7 +176,7 @@ func (l *loop) run(ctx context.Context) error {
 	if err := l.reread(now); err != nil {
 		return err
 	}
-	l.checkAt, l.hintAt = now, now.Add(hintInterval)
+	l.checkAt, l.hinted = now, now
 	if l.prober != nil {
 		for range l.parallel {
 			go l.check(ctx)
@@ -275,28 +276,65 @@ func (l *loop) step(ctx context.Context, now time.Time) (time.Time, error) {
 			next = t
 		}
 	}
+	canWait := func(t time.Time) {
+		if !t.IsZero() {
+			sooner(t.Add(company))
+		}
+	}
 	if l.prober != nil {
 		if l.local {
-			sooner(l.listen(now))
+			canWait(l.listen(now))
 		}
 		sooner(l.begin(ctx, now))
+		if l.round.last.Equal(now) {
+			l.along(now)
+		}
 	}
 	look, err := l.lookAtDaemon(now)
 	if err != nil {
 		return time.Time{}, err
 	}
-	sooner(look)
+	canWait(look)
 	if look, err = l.lookForReplacement(now); err != nil {
 		return time.Time{}, err
 	}
-	sooner(look)
+	canWait(look)
 	sooner(l.election.expire(now))
 	sooner(l.chronicle.expire(now))
 	l.status.heldBack(l.election.damping.until)
 	l.apply(now)
-	sooner(l.status.due())
-	sooner(l.signOfLife(now))
+	canWait(l.status.due())
+	canWait(l.signOfLife(now))
 	return next, nil
+}
+
+// company is how late a thing may be that can wait, so that it is done when the loop wakes up
+// for another: to wake up costs more than most of what is done then.
+const company = 10 * time.Millisecond
+
+// along brings forward what is done each second or so, and in full, to the beginning of a check.
+func (l *loop) along(now time.Time) {
+	bring := func(at *time.Time, period time.Duration) {
+		if ahead := at.Sub(now); ahead > 0 && ahead < period*3/4 {
+			*at = now
+		}
+	}
+	bring(&l.service.next, l.service.watchdog/2)
+	due := l.status.written.Add(statusInterval)
+	bring(&due, statusInterval)
+	l.status.written = due.Add(-statusInterval)
+}
+
+// standbyInterval parts two looks of a standby at what a holder has to see at once: what it
+// finds moves nothing.
+const standbyInterval = 500*time.Millisecond - company
+
+// pace is how often to look at what a holder looks at so often.
+func (l *loop) pace(holders time.Duration) time.Duration {
+	if l.election.holdsAny() {
+		return holders
+	}
+	return standbyInterval
 }
 
 // signOfLife gives systemd a sign of life unless a check is long overdue, and returns

@@ -10,7 +10,7 @@ import (
 
 const (
 	// replacedInterval parts two looks at keepalived.conf.
-	replacedInterval = time.Second
+	replacedInterval = rereadInterval
 	// replacedFor is how long the Python charm's keepalived.conf must be there: its hook
 	// restarts keepalived right after it wrote the file, and what this charm has that
 	// unit do before must still be there. Twice the longest hand-over, and some.

@@ -56,7 +56,7 @@ func TestAKeepalivedOfThePythonCharmIsNeverStuck(t *testing.T) {
 		now, stuck := time.Now(), false
 		for _, usage := range "abcdefgggggggggg" {
 			require.NoError(t, os.WriteFile(filepath.Join(group, "cpu.stat"), []byte(string(usage)), 0o600))
-			now = now.Add(daemonInterval)
+			now = now.Add(standbyInterval)
 			if usage == 'g' {
 				l.replaced.since = since
 			}

@@ -2,6 +2,7 @@ package checker
 
 import (
 	"log"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"unicode"
 
 	"github.com/coreos/go-systemd/v22/daemon"
+	"golang.org/x/sys/unix"
 
 	"keepalived-charm/internal/healthcheck"
 )
@@ -167,6 +169,8 @@ type serviceManager struct {
 	// watchdog is the time in which systemd wants a sign of life; zero: never.
 	watchdog time.Duration
 	next     time.Time
+	// fd is a socket that is connected to systemd; zero before the first sign of life.
+	fd int
 }
 
 func newServiceManager() serviceManager {
@@ -189,8 +193,36 @@ func (s *serviceManager) alive(now time.Time) time.Time {
 		return time.Time{}
 	}
 	if !now.Before(s.next) {
-		s.notify(daemon.SdNotifyWatchdog)
+		s.watched()
 		s.next = now.Add(s.watchdog / 2)
 	}
 	return s.next
+}
+
+// watched is the notification that is sent all the time.
+func (s *serviceManager) watched() {
+	if s.fd == 0 {
+		fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			s.notify(daemon.SdNotifyWatchdog)
+			return
+		}
+		if err := unix.Connect(fd, &unix.SockaddrUnix{Name: os.Getenv("NOTIFY_SOCKET")}); err != nil {
+			unix.Close(fd)
+			s.notify(daemon.SdNotifyWatchdog)
+			return
+		}
+		s.fd = fd
+	}
+	if _, errno := quickCall(unix.SYS_WRITE, s.fd, []byte(daemon.SdNotifyWatchdog)); errno != 0 {
+		s.close() // systemd has a new one, or this one is full
+		s.notify(daemon.SdNotifyWatchdog)
+	}
+}
+
+func (s *serviceManager) close() {
+	if s.fd != 0 {
+		unix.Close(s.fd)
+		s.fd = 0
+	}
 }

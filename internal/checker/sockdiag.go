@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"sync"
 	"syscall"
-	"unsafe"
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -95,31 +94,20 @@ func (d *sockDiag) find(local, remote netip.AddrPort) (tcpSocket, error) {
 	defer d.mu.Unlock()
 	d.seq++
 	request := diagRequest(d.seq, local, remote)
-	if _, err := d.call(unix.SYS_WRITE, request); err != nil {
-		return tcpSocket{}, fmt.Errorf("cannot ask for a socket: %w", err)
+	if _, errno := quickCall(unix.SYS_WRITE, d.fd, request); errno != 0 {
+		return tcpSocket{}, fmt.Errorf("cannot ask for a socket: %w", errno)
 	}
 	for {
 		// The kernel has answered before the request returns, so this never waits.
-		n, err := d.call(unix.SYS_READ, d.buf[:])
-		if err != nil {
-			return tcpSocket{}, fmt.Errorf("cannot learn of a socket: %w", err)
+		n, errno := quickCall(unix.SYS_READ, d.fd, d.buf[:])
+		if errno != 0 {
+			return tcpSocket{}, fmt.Errorf("cannot learn of a socket: %w", errno)
 		}
 		// An answer to an earlier request was left by one that failed half way.
 		if n >= unix.NLMSG_HDRLEN && binary.NativeEndian.Uint32(d.buf[8:]) == d.seq {
 			return parseDiag(d.buf[:n])
 		}
 	}
-}
-
-// call is write(2) or read(2) without telling Go's scheduler, which would wake
-// its monitor thread for each: ten times a second that costs more than the
-// question itself.
-func (d *sockDiag) call(trap uintptr, b []byte) (int, error) {
-	n, _, errno := unix.RawSyscall(trap, uintptr(d.fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
-	if errno != 0 {
-		return 0, errno
-	}
-	return int(n), nil
 }
 
 // diagRequest is a netlink header with struct inet_diag_req_v2

@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"keepalived-charm/internal/healthcheck"
 	"keepalived-charm/internal/needs"
 	"keepalived-charm/internal/poll"
 	"keepalived-charm/internal/vrrp"
@@ -103,6 +104,7 @@ exec "$7" "$2"`
 func besideKeepalived(t *testing.T, groups controlGroups, interval time.Duration) (p *process, place string) {
 	t.Helper()
 	c := localConfig(t)
+	c.AdvertInterval = healthcheck.Duration(interval)
 	c.Instances[0].Interface, c.Instances[0].Addresses = "eth0", c.Instances[0].Addresses[:1]
 	track := c.Instances[0].TrackFile
 	require.NoError(t, os.MkdirAll(filepath.Dir(track), 0o700))

@@ -11,7 +11,7 @@ import (
 )
 
 // Status is what the checker tells hooks about itself. It is written at a change of
-// the verdict, at other changes at most once per second, and every 5 seconds; every
+// the verdict, at other changes about once per second at most, and every 5 seconds; every
 // second while another machine is heard.
 type Status struct {
 	// Verdict is healthy, sick, or unknown before the first verdict.
