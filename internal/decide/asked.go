@@ -123,14 +123,14 @@ func (d *Desired) TellClustered(o facts.Observed) {
 	if d.Mode == Serving {
 		served = d.Addresses()
 	}
-	for id, bag := range clustered(o, served, d.inForce(o.Machine)) {
+	for id, bag := range clustered(o, served, d.serves(o.Machine)) {
 		d.Publish[id] = bag
 	}
 }
 
-// inForce tells whether keepalived runs with all virtual IPs. What was told was of others where
+// serves tells whether keepalived runs with all virtual IPs. What was told was of others where
 // the unit went by others before this hook.
-func (d Desired) inForce(m facts.Machine) force {
+func (d Desired) serves(m facts.Machine) force {
 	var running []netip.Addr
 	silent := !m.Active
 	for _, r := range d.Routers {
