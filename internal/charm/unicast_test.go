@@ -2,6 +2,7 @@ package charm_test
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"testing"
 
@@ -128,5 +129,29 @@ func TestAnAddressThatAPeerTellsFaultsNoHook(t *testing.T) {
 			s = run(t, s, "cluster-relation-changed")
 			require.NotContains(t, s.Host.Keepalived.Loaded, "\n        "+a+"\n", "with %s", own)
 		}
+	}
+}
+
+// TestAPeerThatTellsNoAddressOfItsOwnIsSentAdvertisementsAllTheSame: it would hear nothing, and
+// hold as well.
+func TestAPeerThatTellsNoAddressOfItsOwnIsSentAdvertisementsAllTheSame(t *testing.T) {
+	for claim, address := range map[string]string{"none": "", "no address": "x", "the virtual IP": vip, "the holder's": "10.10.74.11", "another peer's": "10.10.74.12",
+		"of the other family": "fe80::1", "several": "10.10.74.11,10.10.74.12,10.10.74.13"} {
+		t.Run(claim, func(t *testing.T) {
+			c := deployed(t, 3, map[string]any{"vrrp_mode": "unicast"})
+			c.Speak(c.Nodes[2], func(b juju.Databag) juju.Databag {
+				b = maps.Clone(b)
+				b["address"] = address
+				return b
+			})
+			for range 3 {
+				for _, n := range c.Nodes[:2] {
+					work(c, n)
+					c.Pass(3)
+					require.Len(t, c.Holders(netip.MustParseAddr(vip)), 1, "%s", c)
+					n.Await("update-status")
+				}
+			}
+		})
 	}
 }

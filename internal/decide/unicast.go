@@ -20,12 +20,25 @@ func (d Desired) sendsTo(six bool) []netip.Addr {
 		}
 	}
 	for _, p := range d.Peers {
-		add(p.Address)
+		for _, a := range d.reach(p, six) {
+			add(a)
+		}
 	}
 	for _, a := range d.former {
 		add(a)
 	}
 	return list
+}
+
+// reach is where advertisements to a peer go: to the address that it told for them, or to all
+// of its own where that one makes no sense. One that hears nobody would hold as well.
+func (d Desired) reach(p Peer, six bool) []netip.Addr {
+	elsewhere := slices.Contains(d.own, p.Address) || slices.Contains(d.Addresses(), p.Address) ||
+		slices.ContainsFunc(d.Peers, func(other Peer) bool { return other.Unit != p.Unit && slices.Contains(other.Addresses, p.Address) })
+	if !p.Serves || p.Address.IsValid() && p.Address.Is6() == six && (slices.Contains(p.Addresses, p.Address) || !elsewhere) {
+		return []netip.Addr{p.Address}
+	}
+	return p.Addresses
 }
 
 // formerly lists where this unit has sent its advertisements so far and goes on to
