@@ -44,7 +44,7 @@ func Decide(v View) Decision {
 	d.Moving = d.Run != wanted
 	d.Round = v.Told.Round
 	for _, p := range v.Peers {
-		if p.Announces {
+		if p.Announces && p.Round < mostRounds {
 			d.Round = max(d.Round, p.Round)
 		}
 	}
@@ -211,7 +211,9 @@ func (v View) announce(wanted vrrp.Parameters) *Announcement {
 func (v View) lastRound() int {
 	round := v.Told.Round
 	for _, p := range v.Peers {
-		round = max(round, p.Round)
+		if p.Round <= believedRounds {
+			round = max(round, p.Round)
+		}
 	}
 	return round
 }

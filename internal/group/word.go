@@ -131,8 +131,12 @@ type Announcement struct {
 	Since int64
 }
 
-// mostRounds bounds what a peer may say. Nobody gets there, unless a peer says so.
-const mostRounds = 1 << 30
+// mostRounds bounds what a peer may say. Beyond believedRounds, where nobody gets unless a peer
+// says so, a unit goes by its own count: the next announcement is unlike the last one still.
+const (
+	mostRounds     = 1 << 31
+	believedRounds = 1 << 30
+)
 
 // After tells whether an announcement counts more than another of the same
 // parameters; all units must see it alike. One of a reign before may have the same round:
