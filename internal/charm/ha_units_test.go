@@ -9,6 +9,7 @@ import (
 
 	"keepalived-charm/internal/charmtest"
 	"keepalived-charm/internal/endpoint"
+	"keepalived-charm/internal/juju"
 )
 
 // asking is a cluster whose units' principals ask for what was recorded.
@@ -175,4 +176,46 @@ func TestAPrincipalIsRemoved(t *testing.T) {
 		require.Len(t, c.Holders(vip), 1, "%s", c)
 	}
 	require.NotEqual(t, holder, c.Holders(vip)[0])
+}
+
+// TestAVirtualIPThatNobodyHoldsIsSaid: principal units that ask for different ones share a virtual
+// router all the same.
+func TestAVirtualIPThatNobodyHoldsIsSaid(t *testing.T) {
+	const first, second = "haproxy-02-second", "haproxy-04-vip-changed"
+	t.Run("as one unit asks for another", func(t *testing.T) {
+		c := asking(t, 2, first)
+		holder := c.Serving()[0]
+		standby := c.Nodes[1-holder.Juju.Unit.Number]
+		c.Ask(standby, written(t, second))
+		rest(t, c)
+		require.Equal(t, "waiting: nobody holds 10.10.74.251: waits for "+holder.Juju.Principal.String()+" to ask for that too, "+
+			holder.Juju.Unit.String()+" holds 10.10.74.250", standby.Juju.Status.String())
+		c.Ask(holder, written(t, second))
+		rest(t, c)
+		require.Contains(t, standby.Juju.Status.String(), "active: VIP ready: standby for 10.10.74.251, holder ")
+	})
+	t.Run("as another application asks for another", func(t *testing.T) {
+		options := clusterOptions()
+		options["virtual_ip"] = ""
+		c := charmtest.NewCluster(t, options)
+		for k, name := range []string{first, first, second, second} {
+			n := c.Add()
+			delete(n.Juju.Relations, endpoint.JujuInfo)
+			if name == second {
+				n.Juju.Principal = juju.Unit{Application: "lb", Number: k - 2}
+			}
+			c.Ask(n, written(t, name))
+		}
+		rest(t, c)
+		holder := c.Serving()[0]
+		said := 0
+		for _, n := range c.Nodes {
+			if n.Juju.Principal.Application != holder.Juju.Principal.Application {
+				require.Contains(t, n.Juju.Status.String(), "blocked: nobody holds ")
+				require.Contains(t, n.Juju.Status.String(), ": "+holder.Juju.Unit.String()+" holds ")
+				said++
+			}
+		}
+		require.Equal(t, 2, said, "%s", c)
+	})
 }

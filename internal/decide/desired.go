@@ -79,6 +79,8 @@ type Desired struct {
 	asked map[netip.Prefix]bool
 	rank  vrrp.Rank
 	Peers []Peer
+	// others are units beside which this one serves, and no peers.
+	others map[juju.Unit]endpoint.Member
 	// Routers are the virtual routers that the unit has a part in, by number: one, or with
 	// option spread several. There is the first of them while the unit serves.
 	Routers []Router
@@ -160,6 +162,7 @@ func Decide(o facts.Observed) (Desired, error) {
 		Files:       map[string]string{},
 		Publish:     map[juju.RelationID]juju.Databag{},
 		Peers:       Peers(o),
+		others:      others(o),
 		Related:     o.Related(),
 		Unbound:     len(o.Ingress) == 0,
 		Paused:      o.Machine.Paused,

@@ -67,7 +67,9 @@ func (d Desired) rooms(o facts.Observed, first Router) (known map[netip.Addr]int
 		}
 	}
 	for _, p := range serving(d.Peers) {
-		note(0, p.Member.Word)
+		if p.Member.Runs.Spread { // the others have all in one router
+			note(0, p.Member.Word)
+		}
 		for number, r := range p.Member.More {
 			if r.Serves && !r.Unread() && d.Options.VirtualRouterID+vrrp.VirtualRouterID(number) <= vrrp.LastVirtualRouterID {
 				note(number, r)

@@ -32,7 +32,8 @@ type Word struct {
 	Round int
 	// Aside is what this unit stands aside for.
 	Aside Aside
-	// VirtualIPs are the router's; told only where there is a router for each.
+	// VirtualIPs are the router's; told where there is a router for each, or where they are what
+	// principal units ask for.
 	VirtualIPs []netip.Addr
 }
 

@@ -228,12 +228,25 @@ func role(d decide.Desired, m facts.Machine, r decide.Router) juju.Status {
 		return fault(d, m, r, state)
 	case r.Usurper(m, state) != nil:
 		return usurpedBy(d, r, *r.Usurper(m, state))
+	case r.Rival(d, m, state) != nil:
+		return rivalled(r, *r.Rival(d, m, state))
 	case known:
 		return status.Say(status.StandbyOf, "ADDRESSES", all, "UNIT", holder.String())
 	case state.State == keepalived.Backup && state.MasterPriority > 0:
 		return status.Say(status.StandbyAlone, "ADDRESSES", all)
 	}
 	return status.Say(status.Electing, "ADDRESSES", all)
+}
+
+// rivalled tells that another unit of this application holds other virtual IPs in this one's
+// place.
+func rivalled(r decide.Router, rival decide.Rival) juju.Status {
+	words := []string{"ADDRESSES", status.List(rival.Lacks), "UNIT", rival.Unit.String(), "HOLDS", status.List(rival.Holds),
+		"PRINCIPAL", rival.Principal.String(), "OTHER", rival.Principal.Application, "ID", fmt.Sprint(r.Run.VirtualRouterID)}
+	if rival.Peer {
+		return status.Say(status.WaitsForSame, words...)
+	}
+	return status.Say(status.SharesRouter, words...)
 }
 
 // fault tells why an instance is in the FAULT state.

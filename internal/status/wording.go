@@ -33,6 +33,8 @@ const (
 	NothingToServe
 	WaitsForRequest
 	AsksForNone
+	WaitsForSame
+	SharesRouter
 	RequestRefused
 	TwoSources
 	ServedBeside
@@ -120,6 +122,10 @@ func Wordings() []Wording {
 			"With endpoint ha, where the virtual IP is an option of the principal application: vip of haproxy, ha-cluster-vip of kubeapi-load-balancer. One that had a relation on ha before may send nothing until its request changes."},
 		AsksForNone: {juju.Waiting, "PRINCIPAL asks for no virtual IP: set one there",
 			"With endpoint ha: the request has arrived, no virtual IP is in it."},
+		WaitsForSame: {juju.Waiting, "nobody holds ADDRESSES: waits for PRINCIPAL to ask for that too, UNIT holds HOLDS",
+			"With endpoint ha. The principal units ask for different virtual IPs, as they do for a moment when that changes; the holder serves what its own one asks for."},
+		SharesRouter: {juju.Blocked, "nobody holds ADDRESSES: UNIT holds HOLDS for OTHER with router_id ID: deploy a keepalived of its own for one of them, with another router_id",
+			"With endpoint ha. One application of this charm is related to two principal applications that ask for different virtual IPs; all its units have one virtual router ID."},
 		RequestRefused: {juju.Blocked, "cannot serve what PRINCIPAL asks for: REASON",
 			"With endpoint ha. Virtual IPs are served, and services that run on every unit are checked; what else pacemaker would do is not done. Nothing of the request is served, what was served before goes on."},
 		TwoSources: {juju.Blocked, "virtual_ip is ADDRESSES, and PRINCIPAL asks for ASKED: make them the same, or juju config APPLICATION virtual_ip=",

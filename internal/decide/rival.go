@@ -1,0 +1,63 @@
+package decide
+
+import (
+	"net/netip"
+	"slices"
+
+	"keepalived-charm/internal/endpoint"
+	"keepalived-charm/internal/facts"
+	"keepalived-charm/internal/juju"
+	"keepalived-charm/internal/keepalived"
+)
+
+// Rival is a unit of this application that holds a virtual router with other virtual IPs than this
+// unit would have there, which nobody has then: its principal unit asks for others. keepalived
+// asks for none of that, as all units advertise the anchor alone.
+type Rival struct {
+	Unit, Principal juju.Unit
+	// Peer tells that its principal unit is of the same application as this unit's.
+	Peer bool
+	// Holds are its virtual IPs, Lacks those of this unit that are not among them.
+	Holds, Lacks []netip.Addr
+}
+
+// Rival finds the one that this unit hears; nil for none.
+func (r Router) Rival(d Desired, m facts.Machine, state keepalived.InstanceState) *Rival {
+	if state.State != keepalived.Backup || state.MasterPriority == 0 {
+		return nil
+	}
+	for u, other := range d.others {
+		if slices.ContainsFunc(m.Check.Heard, func(h facts.Heard) bool {
+			return h.Instance == state.Name && h.Speaks && slices.Contains(other.Addresses, h.Address.WithZone(""))
+		}) {
+			return r.rival(Rival{Unit: u, Principal: other.Principal, Holds: other.VirtualIPs})
+		}
+	}
+	if holder, known := r.Holder(m, state); known {
+		p := r.Peers[slices.IndexFunc(r.Peers, func(p Peer) bool { return p.Unit == holder })]
+		return r.rival(Rival{Unit: p.Unit, Principal: p.Member.Principal, Peer: true, Holds: p.VirtualIPs})
+	}
+	return nil
+}
+
+// rival is one, unless it has told nothing, or all virtual IPs of this unit.
+func (r Router) rival(one Rival) *Rival {
+	one.Lacks = slices.DeleteFunc(r.Addresses(), func(a netip.Addr) bool { return slices.Contains(one.Holds, a) })
+	if len(one.Holds) == 0 || len(one.Lacks) == 0 {
+		return nil
+	}
+	return &one
+}
+
+// others are the units of this application whose principal units are of another one.
+func others(o facts.Observed) map[juju.Unit]endpoint.Member {
+	units := map[juju.Unit]endpoint.Member{}
+	for _, r := range o.Relations {
+		for u, m := range r.Members {
+			if r.Endpoint == endpoint.Cluster && m.Serves && m.Principal != (juju.Unit{}) && m.Principal.Application != o.Event.Principal.Application {
+				units[u] = m.Member
+			}
+		}
+	}
+	return units
+}
