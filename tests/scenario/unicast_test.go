@@ -14,6 +14,7 @@ import (
 	"github.com/vishvananda/netns"
 
 	"keepalived-charm/tests/lab"
+	"keepalived-charm/tests/poll"
 )
 
 // signalAgent sends a signal to the processes of a unit's agent.
@@ -122,16 +123,53 @@ func TestUnicast(t *testing.T) {
 	})
 	d.sixAlone(t)
 	d.newcomer(t)
-	d.scenario(t, "a removed standby is not noticed, and the others no longer send to it", func(t *testing.T) {
-		leaver := d.standbys(t, d.ready(t))[0]
-		unnoticed(t, d.measure(t, time.Second, func() { d.removeUnit(t, leaver) }))
-		d.allListed(t)
-	})
+	d.lateLeaver(t)
 	d.scenario(t, "a removed holder hands the virtual IP over before it goes", func(t *testing.T) {
 		holder := d.ready(t)
 		moved(t, d.measure(t, time.Second, func() { d.removeUnit(t, holder) }), handedOver)
 		d.updateStatus(t)
 		d.truthful(t, d.ready(t))
+		d.allListed(t)
+	})
+}
+
+// lateLeaver removes a standby on whose machine another charm's hook runs meanwhile: Juju tells
+// the others first, and it hears them for as long as it takes part.
+func (d *deployment) lateLeaver(t *testing.T) {
+	d.scenario(t, "a removed standby that learns of it late is not noticed, and the others no longer send to it", func(t *testing.T) {
+		const departed = "cluster-relation-departed"
+		leaver := d.standbys(t, d.ready(t))[0]
+		unit := d.unitOn(t, leaver)
+		principal, ok := d.UnitOn("haproxy", leaver)
+		require.True(t, ok)
+		before := map[string]int{}
+		count := func(id string) int {
+			return len(slices.DeleteFunc(d.hooksOf(t, id, d.unitOn(t, id)), func(hook string) bool { return hook != departed }))
+		}
+		for _, other := range d.units() {
+			if other != unit {
+				m, err := d.MachineOf(other)
+				require.NoError(t, err)
+				before[m.Name] = count(m.Name)
+			}
+		}
+		unnoticed(t, d.measure(t, time.Second, func() {
+			d.run(t, leaver, "systemd-run --quiet --unit=busy flock /tmp/juju-machine-lock sh -c 'touch /run/busy; exec sleep infinity'; "+
+				"for n in $(seq 300); do test -e /run/busy && exit 0; sleep 0.1; done; exit 1")
+			require.NoError(t, d.DestroyUnit(principal))
+			for id, hooks := range before {
+				poll.Until(t, func() bool { return count(id) > hooks }, time.Minute, 200*time.Millisecond, "the unit on machine %s is told", id)
+			}
+			require.NotContains(t, d.hooksOf(t, leaver, unit), departed, "it is not told")
+			time.Sleep(3 * time.Second) // it would take over in one
+			d.run(t, leaver, "systemctl stop busy")
+			require.NoError(t, d.WaitUnits(d.ctx, unit+" to go", func(units map[string]lab.Unit) bool {
+				_, there := units[unit]
+				return !there
+			}))
+			d.settled(t)
+		}))
+		d.updateStatus(t)
 		d.allListed(t)
 	})
 }
