@@ -148,9 +148,8 @@ func (d *deployment) lateLeaver(t *testing.T) {
 		}
 		for _, other := range d.units() {
 			if other != unit {
-				m, err := d.MachineOf(other)
-				require.NoError(t, err)
-				before[m.Name] = count(m.Name)
+				id := d.machineOf(t, other)
+				before[id] = count(id)
 			}
 		}
 		unnoticed(t, d.measure(t, time.Second, func() {
