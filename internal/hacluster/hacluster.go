@@ -46,7 +46,8 @@ type Request struct {
 	// Services are the systemd units that are to be active on every unit, by their
 	// resources' names.
 	Services []string
-	// Interface is the network interface that the virtual IPs are to be on; empty for any.
+	// Interface is the network interface that the virtual IPs are to be on, where it is named for
+	// all; empty: each goes where its subnet is.
 	Interface string
 	// Reason is why it is Refused: one line that names the first resource, or key, in the
 	// way.
@@ -136,6 +137,7 @@ func read(bag juju.Databag) (Request, error) {
 	var r Request
 	var named []string
 	address := map[string]VirtualIP{}
+	nics := map[netip.Addr]string{}
 	for _, name := range slices.Sorted(maps.Keys(k.resources)) {
 		agent := k.resources[name]
 		if _, is := addressAgents[agent]; is {
@@ -148,6 +150,7 @@ func read(bag juju.Databag) (Request, error) {
 			}
 			r.Interface = cmp.Or(r.Interface, p.nic)
 			named, address[name] = append(named, name), p.address
+			nics[p.address.Addr()] = cmp.Or(nics[p.address.Addr()], p.nic)
 			continue
 		}
 		unit, is := serviceOf(agent)
@@ -158,6 +161,9 @@ func read(bag juju.Databag) (Request, error) {
 			return Request{}, refuse("%s, which is %s, is no clone", show(name), show(agent))
 		}
 		r.Services = append(r.Services, unit)
+	}
+	if slices.Contains(slices.Collect(maps.Values(nics)), "") {
+		r.Interface = "" // a charm names one where it finds none that has the subnet
 	}
 	if len(named) == 0 {
 		r.State, r.Interface = Empty, ""

@@ -155,6 +155,7 @@ func TestRequests(t *testing.T) {
 		"a netmask that is too long":               {params("params ip=10.10.74.250 cidr_netmask=64"), "refused: res_a_vip has no netmask: cidr_netmask is 64"},
 		"an interface that none can be":            {params("params ip=10.10.74.250 nic=eth0/x"), "refused: res_a_vip has no interface: nic is eth0/x"},
 		"a quote that does not end":                {params(`params ip="10.10.74.250`), "refused: res_a_vip has parameters with a quote that does not end"},
+		"an interface for some":                    {asking(juju.Databag{"json_resources": `{"a": "ocf:heartbeat:IPaddr2", "b": "ocf:heartbeat:IPaddr2"}`, "json_resource_params": `{"a": "params ip=10.10.74.250", "b": "params ip=198.51.100.9 nic=eth1"}`}), "[10.10.74.250 198.51.100.9] on \"\", []"},
 		"virtual IPs on two interfaces":            {asking(juju.Databag{"json_resources": `{"a": "ocf:heartbeat:IPaddr2", "b": "ocf:heartbeat:IPaddr2"}`, "json_resource_params": `{"a": "params ip=10.10.74.250 nic=eth0", "b": "params ip=10.10.75.250 nic=eth1"}`}), "refused: b is for interface eth1, another one for eth0"},
 		"what a shell would run is not run, and adds no line anywhere": {params("params ip=\"$(reboot)\n}\""), `refused: res_a_vip has no address: ip is "$(reboot)\n}"`},
 	} {
