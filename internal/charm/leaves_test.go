@@ -6,9 +6,11 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"keepalived-charm/internal/applied"
 	"keepalived-charm/internal/charmtest"
 )
 
@@ -100,5 +102,35 @@ func TestAUnitThatIsGoneWithoutAWordIsWaitedForNoLongerThanItsMachine(t *testing
 	for _, n := range []*charmtest.Node{k.Nodes[0], k.Nodes[2]} {
 		require.Contains(t, n.Juju.Status.String(), "active: VIP ready", "%s", k)
 		require.NotContains(t, n.Juju.Status.String(), "moving", "%s", k)
+	}
+}
+
+// TestAUnitThatNeverTellsThatItLeavesCountsForAnHour: its machine may live on, where somebody
+// removed it by force.
+func TestAUnitThatNeverTellsThatItLeavesCountsForAnHour(t *testing.T) {
+	for claim, c := range map[string]struct {
+		ago    time.Duration
+		counts bool
+	}{"less": {59 * time.Minute, true}, "more": {61 * time.Minute, false}, "a clock that was set back": {-2 * time.Hour, false}} {
+		t.Run(claim, func(t *testing.T) {
+			k := deployed(t, 2, map[string]any{"vrrp_mode": "unicast"})
+			holder, leaves := k.Nodes[0], k.Nodes[1]
+			leaves.Agent = false
+			k.Leave(leaves)
+			work(k, holder)
+			path := holder.Layout().Record()
+			r, err := applied.Decode(holder.Host.Files[path])
+			require.NoError(t, err)
+			require.Contains(t, r.Left, 1)
+			r.Left[1] = time.Now().Add(-c.ago).Unix()
+			holder.Host.Files[path], err = r.Encode()
+			require.NoError(t, err)
+			holder.Await("update-status")
+			work(k, holder)
+			r, err = applied.Decode(holder.Host.Files[path])
+			require.NoError(t, err)
+			require.Equal(t, c.counts, len(r.Left) > 0)
+			require.Equal(t, c.counts, strings.Contains(holder.Juju.Own("cluster:1")["knows"], "1:"), "it is a peer")
+		})
 	}
 }
