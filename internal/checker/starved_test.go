@@ -135,10 +135,10 @@ vrrp_instance VI_1 {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
 	}
 	place = groups.place(interval.String())
+	t.Cleanup(func() { signalled(t, place, syscall.SIGKILL) }) // also of a keepalived whose checker does not start
 	p = launch(t, c, exec.Command(needs.Program(t, "unshare"), "--mount", "--net", "sh", "-c", beside, "sh",
 		filepath.Join(dir, "keepalived.conf"), filepath.Join(dir, "checker.json"), place, groups.starved, dir, needs.Program(t, "keepalived"), program))
 	t.Cleanup(func() {
-		signalled(t, place, syscall.SIGKILL)
 		if t.Failed() {
 			said, _ := os.ReadFile(filepath.Join(dir, "log")) // it may have said nothing
 			t.Log(string(said), p.stderr.String())
