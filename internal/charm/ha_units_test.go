@@ -219,3 +219,31 @@ func TestAVirtualIPThatNobodyHoldsIsSaid(t *testing.T) {
 		require.Equal(t, 2, said, "%s", c)
 	})
 }
+
+// TestTwoPrincipalApplicationsShareVirtualIPsOfTheOption: each virtual IP has one holder, a unit of
+// either, and nobody says that it has none.
+func TestTwoPrincipalApplicationsShareVirtualIPsOfTheOption(t *testing.T) {
+	for _, spread := range []bool{false, true} {
+		options := clusterOptions()
+		options["virtual_ip"], options["spread"] = vip+" 10.10.74.251 10.10.74.252", spread
+		c := charmtest.NewCluster(t, options)
+		for k := range 4 {
+			if n := c.Add(); k >= 2 {
+				n.Juju.Principal = juju.Unit{Application: "lb", Number: k - 2}
+				delete(n.Juju.Relations, endpoint.JujuInfo)
+				n.Juju.Relate(endpoint.JujuInfo, "juju-info:5", n.Juju.Principal)
+			}
+		}
+		rest(t, c)
+		for _, n := range c.Nodes {
+			require.Contains(t, n.Juju.Status.String(), "active: VIP ready", "spread %v\n%s", spread, c)
+		}
+		c.Nodes[0].Agent, c.Nodes[1].Agent = false, false
+		c.Set(map[string]any{"virtual_ip": vip + " 10.10.74.251 10.10.74.253"})
+		rest(t, c)
+		for _, n := range c.Nodes {
+			require.NotContains(t, n.Juju.Status.String(), "to ask for", "spread %v\n%s", spread, c)
+			require.NotContains(t, n.Juju.Status.String(), "keepalived of its own", "spread %v\n%s", spread, c)
+		}
+	}
+}

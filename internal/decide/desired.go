@@ -81,6 +81,8 @@ type Desired struct {
 	Peers []Peer
 	// others are units beside which this one serves, and no peers.
 	others map[juju.Unit]endpoint.Member
+	// asks tells that the principal unit asks for virtual IPs.
+	asks bool
 	// Routers are the virtual routers that the unit has a part in, by number: one, or with
 	// option spread several. There is the first of them while the unit serves.
 	Routers []Router
@@ -163,6 +165,7 @@ func Decide(o facts.Observed) (Desired, error) {
 		Publish:     map[juju.RelationID]juju.Databag{},
 		Peers:       Peers(o),
 		others:      others(o),
+		asks:        o.Request() != nil,
 		Related:     o.Related(),
 		Unbound:     len(o.Ingress) == 0,
 		Paused:      o.Machine.Paused,

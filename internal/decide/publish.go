@@ -40,7 +40,7 @@ func (d Desired) member(o facts.Observed) endpoint.Member {
 					m.More = map[int]group.Word{}
 				}
 				m.More[r.Number] = r.word(d.Paused)
-			} else if d.Spread || o.Request() != nil {
+			} else if d.Spread || d.asks {
 				// Where principal units ask for the virtual IPs they may differ for a while.
 				m.Word.VirtualIPs = r.Addresses()
 			}

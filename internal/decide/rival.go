@@ -23,14 +23,14 @@ type Rival struct {
 
 // Rival finds the one that this unit hears; nil for none.
 func (r Router) Rival(d Desired, m facts.Machine, state keepalived.InstanceState) *Rival {
-	if state.State != keepalived.Backup || state.MasterPriority == 0 {
-		return nil
+	if state.State != keepalived.Backup || state.MasterPriority == 0 || d.Spread && !d.asks {
+		return nil // with spread an option that changes has units differ for a while as well
 	}
 	for u, other := range d.others {
 		if slices.ContainsFunc(m.Check.Heard, func(h facts.Heard) bool {
 			return h.Instance == state.Name && h.Speaks && slices.Contains(other.Addresses, h.Address.WithZone(""))
 		}) {
-			return r.rival(Rival{Unit: u, Principal: other.Principal, Holds: other.VirtualIPs})
+			return r.rival(Rival{Unit: u, Principal: other.Principal, Holds: wordOf(other, r.Number).VirtualIPs})
 		}
 	}
 	if holder, known := r.Holder(m, state); known {
