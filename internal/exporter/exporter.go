@@ -113,10 +113,17 @@ func (e *Exporter) Run(ctx context.Context) {
 
 // serve accepts until ctx is done or the listener is of no use any more.
 func (e *Exporter) serve(ctx context.Context, l net.Listener) {
-	stop := context.AfterFunc(ctx, func() { l.Close() })
-	defer func() {
-		stop()
+	closed := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(closed)
 		l.Close()
+	})
+	defer func() {
+		if stop() {
+			l.Close()
+		} else {
+			<-closed // Accept may return before the port is free
+		}
 		e.serving.Store(false)
 	}()
 	for {
