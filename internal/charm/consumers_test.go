@@ -1,6 +1,7 @@
 package charm_test
 
 import (
+	"maps"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -132,4 +133,77 @@ func TestConsumersElsewhereAreRefused(t *testing.T) {
 	none.Juju.Leads = true
 	none = run(t, consumes(t, none, "haproxy", "kcp-internal"), "lb-consumers-relation-created")
 	require.Equal(t, juju.Databag{"version": "1"}, none.Juju.Consumers[consumer].Told, "the version comes first: nothing is asked for before it")
+}
+
+// TestAnAnswerIsTheSameWhoeverLeads, where units beside two applications serve: the virtual IPs of
+// one may be on machines of the other, so that neither is granted anything, but who was granted
+// something before keeps it.
+func TestAnAnswerIsTheSameWhoeverLeads(t *testing.T) {
+	const name = "response_api-server-internal"
+	const granted = `{"address":"ADDRESS","error":null,"error_fields":{},"error_message":null,"received_hash":"68b94e69df43de5a5c3b3a02786c697b"}`
+	const both = "keepalived forwards nothing: the virtual IPs may be on machines of haproxy and of lb: deploy a keepalived of its own for each"
+	const elsewhere = "keepalived forwards nothing: the virtual IPs are on the machines of haproxy and lb, not of vault"
+	const alone = "keepalived forwards nothing: the virtual IPs are on the machines of haproxy, not of lb"
+	refused := func(message string) string {
+		return `{"address":null,"error":"unsupported","error_fields":{},"error_message":"` + message + `","received_hash":"68b94e69df43de5a5c3b3a02786c697b"}`
+	}
+	at := func(address string) string { return strings.ReplaceAll(granted, "ADDRESS", address) }
+	stale := func(address string) string { return strings.ReplaceAll(at(address), "68b9", "0000") }
+	type answer struct{ consumer, before, after string }
+	for claim, c := range map[string]struct {
+		options map[string]any
+		lb      string // what lb asks for; nothing: it is related to juju-info, and so is haproxy
+		answers []answer
+	}{
+		"each asks for its own": {nil, "haproxy-04-vip-changed", []answer{
+			{"haproxy", "", refused(both)}, {"haproxy", refused("x"), refused(both)}, {"haproxy", at("10.10.74.250"), at("10.10.74.250")},
+			{"haproxy", stale("10.10.74.250"), at("10.10.74.250")}, {"haproxy", stale("10.10.74.252"), at("10.10.74.250")},
+			{"lb", "", refused(both)}, {"lb", at("10.10.74.251"), at("10.10.74.251")},
+			{"vault", "", refused(elsewhere)}, {"vault", at("10.10.74.250"), refused(elsewhere)},
+		}},
+		"the option": {map[string]any{"virtual_ip": "10.10.74.250 10.10.74.251"}, "", []answer{
+			{"haproxy", "", refused(both)}, {"haproxy", at("10.10.74.250"), at("10.10.74.250")}, {"lb", at("10.10.74.250"), at("10.10.74.250")},
+		}},
+		"one asks for nothing yet": {nil, "haproxy-00-no-vip-option", []answer{
+			{"haproxy", "", at("10.10.74.250")}, {"haproxy", stale("10.10.74.250"), at("10.10.74.250")},
+			{"lb", "", refused(alone)}, {"lb", at("10.10.74.250"), refused(alone)},
+		}},
+		"one asks for no virtual IP": {nil, "klb-01-no-vip-second", []answer{
+			{"haproxy", "", at("10.10.74.250")}, {"haproxy", at("10.10.74.250"), at("10.10.74.250")},
+		}},
+	} {
+		k := charmtest.NewCluster(t, clusterOptions())
+		k.Options["virtual_ip"] = ""
+		maps.Copy(k.Options, c.options)
+		for n := range 4 {
+			node := k.Add()
+			asks := "haproxy-02-second"
+			if n >= 2 {
+				node.Juju.Principal, asks = juju.Unit{Application: "lb", Number: n - 2}, c.lb
+			}
+			delete(node.Juju.Relations, endpoint.JujuInfo)
+			if c.lb == "" {
+				k.Attach(node)
+			} else {
+				k.Ask(node, written(t, asks))
+			}
+		}
+		rest(t, k)
+		for _, a := range c.answers {
+			for _, n := range k.Nodes {
+				s := consumes(t, *n.State, a.consumer, "kcp-internal")
+				s.Juju.Leads = true
+				one := s.Juju.Consumers[consumer]
+				one.Told = juju.Databag{"version": "1"}
+				if a.before != "" {
+					one.Told[name] = a.before
+				}
+				s.Juju.Consumers[consumer] = one
+				out := run(t, s, "leader-elected")
+				require.Equal(t, juju.Databag{"version": "1", name: a.after}, out.Juju.Consumers[consumer].Told, "%s: %s, by %s: %s", claim, a.consumer, n.Juju.Unit, out.Juju.Status)
+				again := charmtest.Run(t, "update-status", out)
+				require.Equal(t, out.Juju.Consumers, again.Juju.Consumers)
+			}
+		}
+	}
 }

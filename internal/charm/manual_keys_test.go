@@ -19,7 +19,7 @@ import (
 func TestTheManualHasNoKeyThatIsNotPublished(t *testing.T) {
 	service := endpoint.Service{Addresses: []string{vip}, Port: 443}
 	healthy := true
-	provider := loadbalancer.Provider{Addresses: []netip.Addr{netip.MustParseAddr(vip)}}
+	provider := loadbalancer.Provider{Beside: []string{"x"}, Addresses: []netip.Addr{netip.MustParseAddr(vip)}}
 	written := map[string][]juju.Databag{
 		endpoint.Website:      {endpoint.HTTP(service, "")},
 		endpoint.LoadBalancer: {endpoint.PublicAddress(service)},

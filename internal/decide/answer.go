@@ -1,6 +1,8 @@
 package decide
 
 import (
+	"maps"
+	"net/netip"
 	"slices"
 
 	"keepalived-charm/internal/endpoint"
@@ -10,21 +12,16 @@ import (
 	"keepalived-charm/internal/loadbalancer"
 )
 
-// Answers are the changes of what this application tells those on lb-consumers, by its leader.
-// The units of a group all serve the same, whichever of them leads. Where the leader serves
-// nothing, they stay as they are while others may: they end with what is asked for.
+// Answers are the changes of what this application tells those on lb-consumers, by its leader:
+// the same whichever unit leads. Where the leader cannot tell what is served beside who asks, that
+// stays as it is.
 func (d Desired) Answers(o facts.Observed) map[juju.RelationID]juju.Databag {
-	if d.Owner != (juju.Unit{}) || d.Mode != Serving && len(d.Peers) > 0 && !(d.Mode == Idle && asksForNone(o)) {
-		return Answered(o)
-	}
-	p := loadbalancer.Provider{Beside: o.Event.Principal.Application}
-	if d.Mode == Serving {
-		p.Addresses, p.Machines = d.Addresses(), slices.Clone(d.own)
-		for _, peer := range d.Peers {
-			p.Machines = append(p.Machines, peer.Addresses...)
+	return answers(o, func(c facts.Consumer) juju.Databag {
+		if p, known := d.provider(o, c.Application); known {
+			return p.Databag(c.Application, c.Requests, c.Told)
 		}
-	}
-	return answers(o, func(c facts.Consumer) juju.Databag { return p.Databag(c.Application, c.Requests, c.Told) })
+		return loadbalancer.Kept(c.Requests, c.Told)
+	})
 }
 
 // Answered are the changes by a leader that cannot tell what is served: who asks has to see a
@@ -44,6 +41,59 @@ func answers(o facts.Observed, say func(facts.Consumer) juju.Databag) map[juju.R
 		}
 	}
 	return changes
+}
+
+// provider is what units beside an application serve, and beside which others some do; false
+// where this unit cannot tell. The units of a group all serve the same.
+func (d Desired) provider(o facts.Observed, application string) (p loadbalancer.Provider, known bool) {
+	own := o.Event.Principal.Application
+	serve := map[string]bool{}
+	if d.Mode == Serving || slices.ContainsFunc(d.Peers, func(q Peer) bool { return q.Serves }) {
+		serve[own] = true
+	}
+	for _, m := range d.others {
+		serve[m.Principal.Application] = true
+	}
+	p.Beside = slices.Sorted(maps.Keys(serve))
+	switch {
+	case len(serve) > 0 && !serve[application]:
+		return p, true
+	case application != own && serve[application]:
+		p.Addresses, p.Machines = d.servedBeside(o, application)
+		p.Unordered = true
+		return p, len(p.Addresses) > 0
+	case d.Mode == Serving:
+		p.Addresses, p.Machines = d.Addresses(), slices.Clone(d.own)
+		for _, peer := range d.Peers {
+			p.Machines = append(p.Machines, peer.Addresses...)
+		}
+		return p, true
+	}
+	// It serves nothing: others of its group may.
+	return p, d.Owner == (juju.Unit{}) && (len(d.Peers) == 0 || d.Mode == Idle && asksForNone(o))
+}
+
+// servedBeside are the virtual IPs that units beside another application serve, and their
+// machines' addresses: what they told, or else, where no principal unit asks, the option's.
+func (d Desired) servedBeside(o facts.Observed, application string) (vips, machines []netip.Addr) {
+	for _, u := range slices.SortedFunc(maps.Keys(d.others), func(a, b juju.Unit) int { return a.Number - b.Number }) {
+		m := d.others[u]
+		if m.Principal.Application != application {
+			continue
+		}
+		machines = append(machines, m.Addresses...)
+		told := slices.Clone(m.VirtualIPs)
+		for _, number := range slices.Sorted(maps.Keys(m.More)) {
+			told = append(told, m.More[number].VirtualIPs...)
+		}
+		if len(vips) == 0 {
+			vips = told
+		}
+	}
+	if len(vips) == 0 && !d.asks {
+		vips = addresses(o.Options.Options.VirtualIPs)
+	}
+	return vips, machines
 }
 
 // asksForNone tells that a unit without a virtual IP is to have none, and waits for nothing.

@@ -93,14 +93,16 @@ func read(text string) Request {
 	return r
 }
 
-// Provider is who answers.
+// Provider is who answers an application.
 type Provider struct {
-	// Addresses are the virtual IPs that are served, the first one first.
-	Addresses []netip.Addr
-	// Beside is the application whose units it runs beside, Machines are the addresses of
-	// theirs.
-	Beside   string
-	Machines []netip.Addr
+	// Beside are the applications whose units it serves beside, sorted; none while it serves
+	// nothing.
+	Beside []string
+	// Addresses are the virtual IPs that it serves beside the one that asks, the first one
+	// first, Machines the addresses of units there; Unordered tells that it is not known which
+	// one is the first: one that was granted stays.
+	Addresses, Machines []netip.Addr
+	Unordered           bool
 }
 
 // answer is an answer, with exactly these members.
@@ -122,7 +124,7 @@ func (p Provider) Databag(to string, requests map[string]Request, have juju.Data
 			bag[key] = ""
 		}
 	}
-	if len(p.Addresses) == 0 {
+	if len(p.Beside) == 0 {
 		return bag
 	}
 	for name, r := range requests {
@@ -130,7 +132,7 @@ func (p Provider) Databag(to string, requests map[string]Request, have juju.Data
 			delete(bag, answers+name) // as it was answered before, if it was
 			continue
 		}
-		text, err := json.Marshal(p.answer(to, r))
+		text, err := json.Marshal(p.answer(to, r, have[answers+name]))
 		if err != nil {
 			panic(err) // texts always marshal
 		}
@@ -154,16 +156,21 @@ func Kept(requests map[string]Request, have juju.Databag) juju.Databag {
 }
 
 // answer grants a request or says what of it cannot be had. Preferences, such as how requests
-// are shared out or the check, ask for nothing that must be.
-func (p Provider) answer(to string, r Request) answer {
-	a := answer{Fields: map[string]string{}, Hash: r.Hash}
-	at := p.Addresses[0]
-	if r.Address != nil {
+// are shared out or the check, ask for nothing that must be. told is what was answered before:
+// units beside one more application take nothing away that was granted.
+func (p Provider) answer(to string, r Request, told string) answer {
+	a, at, before := answer{Fields: map[string]string{}, Hash: r.Hash}, netip.Addr{}, grantedBy(told)
+	switch {
+	case r.Address != nil:
 		at = *r.Address
+	case p.Unordered && slices.Contains(p.Addresses, before):
+		at = before
+	case len(p.Addresses) > 0:
+		at = p.Addresses[0]
 	}
 	switch {
-	case to != p.Beside:
-		a.Message = text(fmt.Sprintf("keepalived forwards nothing: the virtual IPs are on the machines of %s, not of %s", p.Beside, to))
+	case !slices.Contains(p.Beside, to):
+		a.Message = text(fmt.Sprintf("keepalived forwards nothing: the virtual IPs are on the machines of %s, not of %s", strings.Join(p.Beside, " and "), to))
 	case len(r.Moved) > 0:
 		a.Fields["port_mapping"] = "keepalived forwards nothing: listen and backend port must be equal, not " + strings.Join(r.Moved, ", ")
 	case r.WrongPorts:
@@ -176,12 +183,24 @@ func (p Provider) answer(to string, r Request) answer {
 		a.Fields["ingress_address"] = "must be a virtual IP of keepalived"
 	case !slices.Contains([]string{"tcp", "udp", "http", "https"}, r.Protocol):
 		a.Fields["protocol"] = "must be tcp, udp, http or https"
+	case len(p.Beside) > 1 && !before.IsValid():
+		a.Message = text("keepalived forwards nothing: the virtual IPs may be on machines of " + strings.Join(p.Beside, " and of ") + ": deploy a keepalived of its own for each")
 	default:
 		a.Address = text(at.String())
 		return a
 	}
 	a.Error = text("unsupported")
 	return a
+}
+
+// grantedBy is the address that an answer grants; invalid for none.
+func grantedBy(told string) netip.Addr {
+	var a answer
+	if json.Unmarshal([]byte(told), &a) != nil || a.Address == nil {
+		return netip.Addr{}
+	}
+	at, _ := netip.ParseAddr(*a.Address)
+	return at
 }
 
 // foreign tells that a backend is no machine that a virtual IP may be on.

@@ -32,7 +32,7 @@ func record(t testing.TB, name string) recorded {
 }
 
 func beside(application string) loadbalancer.Provider {
-	return loadbalancer.Provider{Beside: application, Addresses: []netip.Addr{netip.MustParseAddr("10.10.74.250"), netip.MustParseAddr("2001:db8::250")}}
+	return loadbalancer.Provider{Beside: []string{application}, Addresses: []netip.Addr{netip.MustParseAddr("10.10.74.250"), netip.MustParseAddr("2001:db8::250")}}
 }
 
 // takes tells whether a consumer's library takes an answer to its request of now.
@@ -164,7 +164,7 @@ func TestAnswersAreWithdrawn(t *testing.T) {
 	require.Contains(t, bag["response_web"], "10.10.74.250")
 	require.Empty(t, bag["response_gone"], "with its request")
 	require.NotContains(t, bag, "other")
-	none := loadbalancer.Provider{Beside: "web"}
+	none := loadbalancer.Provider{}
 	require.Equal(t, juju.Databag{"version": "1", "response_web": "", "response_gone": ""}, none.Databag("web", requests, have), "with the last virtual IP")
 }
 
@@ -182,6 +182,11 @@ func FuzzRead(f *testing.F) {
 				require.True(t, takes(bag["response_x"], *r.Hash), bag["response_x"])
 			}
 			require.NotContains(t, bag["response_x"], "\n")
+			both := beside("web")
+			both.Beside, both.Unordered = []string{"db", "web"}, true
+			have := juju.Databag{"response_x": text}
+			again := both.Databag("web", map[string]loadbalancer.Request{"x": r}, have)
+			require.Equal(t, again, both.Databag("web", map[string]loadbalancer.Request{"x": r}, juju.Databag{"response_x": again["response_x"]}), "it stays")
 		}
 	})
 }
