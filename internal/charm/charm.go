@@ -278,6 +278,7 @@ func reach(obs facts.Observed, j Model, m Machine) (outcome, error) {
 	if obs.Unfinished() {
 		// As if the hook had been killed: the next one goes on. Clients and units that begin need
 		// not wait for it.
+		want.TellClustered(obs)
 		if err := publish(want.Meanwhile(obs), obs, j); err != nil {
 			return outcome{}, err
 		}

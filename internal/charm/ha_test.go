@@ -271,6 +271,29 @@ func TestClusteredIsToldOnlyOfWhatKeepalivedRanWith(t *testing.T) {
 	require.Equal(t, "yes", told(run(t, upgraded, "post-series-upgrade")))
 }
 
+// TestClusteredIsTakenBackWhileAnotherAddressIsOnItsWay, and stays told of one that answers all
+// the while.
+func TestClusteredIsTakenBackWhileAnotherAddressIsOnItsWay(t *testing.T) {
+	told := func(s charmtest.State) string { return s.Juju.Own(charmtest.Asks)["clustered"] }
+	for claim, c := range map[string]struct{ from, to, meanwhile string }{
+		"the same":       {"haproxy-02-second", "haproxy-02-second", "yes"},
+		"one more":       {"haproxy-02-second", "haproxy-08-vip-third", ""},
+		"one less":       {"klb-13-two", "klb-03-vip-next", "yes"},
+		"another family": {"klb-11-fresh-second", "klb-20-dual-stack", ""},
+	} {
+		s := run(t, alone(t).Asked(written(t, c.from)), "ha-relation-changed", "update-status")
+		s = option(s.Asked(written(t, c.to)), "router_id", 51)
+		s.Host.Slow = true
+		for _, hook := range []string{"ha-relation-changed", "update-status", charmtest.Refresh} {
+			s = run(t, s, hook)
+			require.NotEmpty(t, s.Host.Pinned, claim)
+			require.Equal(t, c.meanwhile, told(s), "%s, %s: %s", claim, hook, s.Juju.Status)
+		}
+		s.Host.Slow = false
+		require.Equal(t, "yes", told(run(t, s, "update-status")), claim)
+	}
+}
+
 // TestTheUnitGoesWithItsLastRelationToThePrincipal, and not with another one.
 func TestTheUnitGoesWithItsLastRelationToThePrincipal(t *testing.T) {
 	for _, hook := range []string{"ha-relation-departed", "ha-relation-broken"} {

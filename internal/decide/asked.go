@@ -123,7 +123,11 @@ func (d *Desired) TellClustered(o facts.Observed) {
 	if d.Mode == Serving {
 		served = d.Addresses()
 	}
-	for id, bag := range clustered(o, served, d.serves(o.Machine)) {
+	in := d.serves(o.Machine)
+	if o.Unfinished() {
+		in = d.servesMeanwhile(o.Machine)
+	}
+	for id, bag := range clustered(o, served, in) {
 		d.Publish[id] = bag
 	}
 }
@@ -138,16 +142,33 @@ func (d Desired) serves(m facts.Machine) force {
 		silent = silent || !reported
 		running = append(running, state.Addresses...)
 	}
-	has := func(v config.VirtualIP) bool { return slices.Contains(running, v.Addr()) }
-	all := !slices.ContainsFunc(d.Options.VirtualIPs, func(v config.VirtualIP) bool { return !has(v) })
-	asked := !slices.ContainsFunc(d.Options.VirtualIPs, func(v config.VirtualIP) bool { return !d.asked[v.Prefix] })
+	all := d.each(func(v config.VirtualIP) bool { return slices.Contains(running, v.Addr()) })
 	switch {
-	case silent && asked:
+	case silent && d.wentBy():
 		return unknown
 	case silent || !all:
 		return lacks
 	}
 	return runs
+}
+
+// servesMeanwhile tells it while a change takes longer than one hook: what the unit went by
+// before, and has on this machine, stays told.
+func (d Desired) servesMeanwhile(m facts.Machine) force {
+	if d.wentBy() && (d.Spread || d.each(func(v config.VirtualIP) bool { return m.Has(v.Addr()) })) {
+		return unknown
+	}
+	return lacks
+}
+
+// wentBy tells that the unit went by all virtual IPs before this hook.
+func (d Desired) wentBy() bool {
+	return d.each(func(v config.VirtualIP) bool { return d.asked[v.Prefix] })
+}
+
+// each tells that something is so of all virtual IPs.
+func (d Desired) each(is func(config.VirtualIP) bool) bool {
+	return !slices.ContainsFunc(d.Options.VirtualIPs, func(v config.VirtualIP) bool { return !is(v) })
 }
 
 // clustered is what changes of that on ha for a unit that serves addresses, as far as
