@@ -21,6 +21,9 @@ type listenHint struct {
 	// that they did at the one before as well.
 	waiting, stuck bool
 	suspected      time.Time
+	// at is the listener of the last look.
+	at     netip.AddrPort
+	family uint8
 }
 
 // mostHinted bounds how many virtual IPs are asked about in a look: what becomes of a
@@ -86,10 +89,24 @@ func (h *listenHint) look(places []netip.AddrPort) (listening, waiting, ok bool)
 			return false, false, false
 		}
 		if err == nil {
+			h.at, h.family = at, s.family
 			return true, s.queued > 0, true
 		}
 	}
 	return false, false, true
+}
+
+// taken lists the connections that were taken from the listener of the last look while others
+// wait there; nil where none wait, or it cannot be told.
+func (h *listenHint) taken() connections {
+	if s, err := h.diag.listener(h.at); err != nil || s.queued == 0 {
+		return nil
+	}
+	t, err := h.diag.taken(h.family, h.at.Port())
+	if err != nil {
+		return nil
+	}
+	return t
 }
 
 func (h *listenHint) close() {

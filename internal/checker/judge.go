@@ -28,17 +28,44 @@ func parallel(c healthcheck.Check) int {
 	return max(1, min(c.Fall, mostParallel))
 }
 
-// listen follows the hints about the target's listener, and returns when to ask
-// for the next.
-func (l *loop) listen(now time.Time) time.Time {
-	pace := l.pace(hintInterval)
-	if now.Sub(l.hinted) >= pace {
+// listen follows the hints about the target's listener.
+func (l *loop) listen(now time.Time) {
+	if now.Sub(l.hinted) >= l.hintPace() {
 		l.hinted = now
 		if l.hint.news(now, time.Duration(l.config.Check.Interval)) {
 			l.hurry = true
 		}
+		if l.wantsList() {
+			l.round.had, l.round.listed = l.hint.taken(), now
+		}
 	}
-	return l.hinted.Add(pace)
+}
+
+// hintPace is how often to look at the listener: sooner where connections wait, and to look
+// again tells more.
+func (l *loop) hintPace() time.Duration {
+	if l.hint != nil && (l.hint.waiting && !l.hint.stuck || l.wantsList()) {
+		return untakenLook
+	}
+	return l.pace(hintInterval)
+}
+
+// wantsList tells that a check is not answered and connections wait, of which no list was tried.
+func (l *loop) wantsList() bool {
+	return l.hint != nil && l.hint.waiting && l.round.running > 0 && l.round.listed.IsZero()
+}
+
+// nobodyTakes tells that the service took no connection while a check went without an answer, as
+// far as the kernel shows: others wait, and the service has none that it did not have soon after
+// the check began. One at its connection limit has as many as it may, among them those that it took
+// meanwhile. Checks that began later wait behind this one, and would tell nothing more.
+func (l *loop) nobodyTakes(o outcome) bool {
+	if l.round.had == nil || !errors.Is(o.err, errTimeout) ||
+		l.round.listed.Sub(o.started) > time.Duration(l.config.Check.Timeout)/4 {
+		return false
+	}
+	has := l.hint.taken()
+	return has != nil && has.within(l.round.had)
 }
 
 // begin begins a check when it is time for one, and returns when it is time for
@@ -85,14 +112,21 @@ func (l *loop) judge(o outcome) {
 		l.checkAt = l.following()
 		return
 	}
-	interval := time.Duration(l.config.Check.Interval)
-	changed, aside := l.election.observe(o.err == nil, o.started.Add(o.took))
-	h := &l.election.health
+	interval, ended := time.Duration(l.config.Check.Interval), o.started.Add(o.took)
+	h, untaken := &l.election.health, l.nobodyTakes(o)
+	if untaken {
+		h.failed += max(min(l.parallel, h.fall-h.failed)-1, 0)
+	}
+	changed, aside := l.election.observe(o.err == nil, ended)
 	h.refused = o.err != nil && nobody(o.err)
-	if o.err == nil || h.verdict == sick {
+	switch {
+	case o.err == nil || h.verdict == sick:
 		l.round.over()
 		l.checkAt = o.started.Add(interval)
-	} else {
+	case untaken:
+		l.round.over()
+		l.checkAt = ended
+	default:
 		l.checkAt = l.following()
 	}
 	l.status.checked(o)

@@ -283,9 +283,12 @@ func (l *loop) step(ctx context.Context, now time.Time) (time.Time, error) {
 	}
 	if l.prober != nil {
 		if l.local {
-			canWait(l.listen(now))
+			l.listen(now)
 		}
 		sooner(l.begin(ctx, now))
+		if l.local {
+			canWait(l.hinted.Add(l.hintPace()))
+		}
 		if l.round.last.Equal(now) {
 			l.along(now)
 		}

@@ -128,11 +128,7 @@ func TestTCPFailsForAStoppedProcessAndPassesWhenItGoesOn(t *testing.T) {
 		process, target := child(t, at)
 		check := healthcheck.Check{Type: healthcheck.TCP, Target: target.String()}
 		require.NoError(t, probe(t, check))
-		require.NoError(t, process.Signal(syscall.SIGSTOP))
-		var state syscall.WaitStatus
-		_, err := syscall.Wait4(process.Pid, &state, syscall.WUNTRACED, nil)
-		require.NoError(t, err)
-		require.True(t, state.Stopped())
+		stop(t, process)
 		require.EqualError(t, probeFor(t, check, time.Second), "no process accepts connections to "+target.String()+": timed out")
 		require.NoError(t, process.Signal(syscall.SIGCONT))
 		require.NoError(t, probe(t, check))

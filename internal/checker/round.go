@@ -17,6 +17,10 @@ type round struct {
 	started, running int
 	// last is when the last check began.
 	last time.Time
+	// had are the connections that the service had taken at listed, while others waited; nil
+	// where there is no such list.
+	had    connections
+	listed time.Time
 }
 
 // slowShare is the part of a check's timeout after which an unanswered one is

@@ -19,8 +19,12 @@ type tcpState uint8
 const (
 	tcpEstablished tcpState = 1
 	tcpSynRecv     tcpState = 3
+	tcpFinWait1    tcpState = 4
+	tcpFinWait2    tcpState = 5
 	tcpCloseWait   tcpState = 8
+	tcpLastAck     tcpState = 9
 	tcpListen      tcpState = 10
+	tcpClosing     tcpState = 11
 )
 
 // errNoSocket says that the kernel has no such socket.
@@ -28,7 +32,8 @@ var errNoSocket = errors.New("no such socket")
 
 // tcpSocket is what the kernel tells about a TCP socket.
 type tcpSocket struct {
-	state tcpState
+	family uint8
+	state  tcpState
 	// inode is 0 while no process has the socket: it waits to be accepted.
 	inode uint32
 	// queued and backlog are, for a listener, how many connections wait to be
@@ -36,8 +41,8 @@ type tcpSocket struct {
 	queued, backlog uint32
 }
 
-// sockDiag asks the kernel for single TCP sockets: sock_diag(7) with an exact
-// look-up, which walks no table and needs no privilege.
+// sockDiag asks the kernel for TCP sockets by sock_diag(7), which needs no privilege:
+// for single ones by an exact look-up, which walks no table.
 type sockDiag struct {
 	mu  sync.Mutex // one question at a time
 	fd  int
@@ -93,7 +98,11 @@ func (d *sockDiag) find(local, remote netip.AddrPort) (tcpSocket, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.seq++
-	request := diagRequest(d.seq, local, remote)
+	family := uint8(unix.AF_INET)
+	if local.Addr().Is6() {
+		family = unix.AF_INET6
+	}
+	request := diagRequest(d.seq, family, 0, ^uint32(0), local, remote)
 	if _, errno := quickCall(unix.SYS_WRITE, d.fd, request); errno != 0 {
 		return tcpSocket{}, fmt.Errorf("cannot ask for a socket: %w", errno)
 	}
@@ -112,20 +121,17 @@ func (d *sockDiag) find(local, remote netip.AddrPort) (tcpSocket, error) {
 
 // diagRequest is a netlink header with struct inet_diag_req_v2
 // (linux/inet_diag.h).
-func diagRequest(seq uint32, local, remote netip.AddrPort) []byte {
+func diagRequest(seq uint32, family uint8, flags uint16, states uint32, local, remote netip.AddrPort) []byte {
 	const size = unix.NLMSG_HDRLEN + 56
 	b := make([]byte, size)
 	native, network := binary.NativeEndian, binary.BigEndian
 	native.PutUint32(b[0:], size)
 	native.PutUint16(b[4:], nl.SOCK_DIAG_BY_FAMILY)
-	native.PutUint16(b[6:], unix.NLM_F_REQUEST)
+	native.PutUint16(b[6:], unix.NLM_F_REQUEST|flags)
 	native.PutUint32(b[8:], seq)
 	r := b[unix.NLMSG_HDRLEN:]
-	r[0], r[1] = unix.AF_INET, unix.IPPROTO_TCP
-	if local.Addr().Is6() {
-		r[0] = unix.AF_INET6
-	}
-	native.PutUint32(r[4:], ^uint32(0)) // every state
+	r[0], r[1] = family, unix.IPPROTO_TCP
+	native.PutUint32(r[4:], states)
 	network.PutUint16(r[8:], local.Port())
 	network.PutUint16(r[10:], remote.Port())
 	copy(r[12:28], local.Addr().AsSlice())
@@ -152,6 +158,7 @@ func parseDiag(b []byte) (tcpSocket, error) {
 			return tcpSocket{}, errors.New("cannot read a sock_diag answer: it is cut")
 		}
 		return tcpSocket{
+			family:  body[0],
 			state:   tcpState(body[1]),
 			queued:  native.Uint32(body[56:]),
 			backlog: native.Uint32(body[60:]),
