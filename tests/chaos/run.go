@@ -77,7 +77,6 @@ func (s *Stage) measure(ctx context.Context, f Fault) (Result, error) {
 	}
 	r := Result{}
 	r.Late, r.Open = s.calm(ctx)
-	server := client.Server()
 	report, stopErr := client.Stop()
 	said.end()
 	if err = errors.Join(err, stopErr, s.Holders.Err()); err != nil {
@@ -87,7 +86,7 @@ func (s *Stage) measure(ctx context.Context, f Fault) (Result, error) {
 		r.Right = said.wrong.Sub(ended)
 	}
 	r.Status = telling(said.said)
-	s.sum(&r, report, server, begin, ended)
+	s.sum(&r, report, begin, ended)
 	r.By = s.repairers(ctx, begin, before, r.Moves)
 	if r.Late != "" && !slices.Contains(r.By, "hook update-status") {
 		r.By = append(r.By, "status at the next hook")
@@ -114,7 +113,7 @@ func (s *Stage) calm(ctx context.Context) (late, open string) {
 }
 
 // sum takes in what client and kernels saw.
-func (s *Stage) sum(r *Result, report probe.Report, server string, begin, ended time.Time) {
+func (s *Stage) sum(r *Result, report probe.Report, begin, ended time.Time) {
 	now := time.Now()
 	holding := s.Holders.Between(lab.VIP, begin, now)
 	r.Gap, r.Overlap, r.Moves = report.Longest().Length(), holding.Shared, len(holding.Moves)
@@ -131,8 +130,8 @@ func (s *Stage) sum(r *Result, report probe.Report, server string, begin, ended 
 	if last.After(ended) {
 		r.Back = last.Sub(ended)
 	}
-	if holders := s.Holders.Holders(lab.VIP); r.Open == "" && (len(holders) != 1 || holders[0] != server) {
-		r.Open = fmt.Sprintf("clients reach %s, the holder is %v", server, holders)
+	if holders := s.Holders.Holders(lab.VIP); r.Open == "" && (len(holders) != 1 || holders[0] != report.Server()) {
+		r.Open = fmt.Sprintf("clients reach %s, the holder is %v", report.Server(), holders)
 	}
 }
 

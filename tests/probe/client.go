@@ -163,7 +163,8 @@ func (c *Client) WaitBack(ctx context.Context, t time.Time) error {
 	return nil
 }
 
-// Server is the name of who answered last.
+// Server is the name of who answered last, of attempts before which none is still waiting, for
+// seconds where the prober is patient; the Server of the report knows all.
 func (c *Client) Server() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -89,6 +89,14 @@ type Report struct {
 	Held *Held `json:"held,omitempty"`
 }
 
+// Server is who answered last; empty when nobody did or no attempt asked for names.
+func (r Report) Server() string {
+	if len(r.Servers) == 0 {
+		return ""
+	}
+	return r.Servers[len(r.Servers)-1].Server
+}
+
 // Longest is the longest gap; the zero Gap when there was none.
 func (r Report) Longest() Gap {
 	var longest Gap

@@ -78,6 +78,8 @@ func TestReport(t *testing.T) {
 	require.Equal(t, 40*time.Millisecond, report.Longest().Length())
 	require.Equal(t, map[string]int{"timeout": 7, "refused": 1}, report.Causes)
 	require.Equal(t, []probe.Sighting{{At: ms(0), Server: "a"}, {At: ms(80), Server: "b"}}, report.Servers)
+	require.Equal(t, "b", report.Server())
+	require.Empty(t, probe.Report{}.Server())
 	require.Zero(t, probe.Report{}.Longest())
 
 	late := report.Since(ms(80))
