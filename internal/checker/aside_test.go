@@ -183,6 +183,7 @@ func TestAnAddressOfThisMachinesOwnerIsNoSignOfLife(t *testing.T) {
 // comes) does not count.
 func TestAUnitWithoutItsNetworkSeesNobodyDie(t *testing.T) {
 	needs.Root(t)
+	needs.Time(t)
 	t.Parallel()
 	c := booting(t)
 	c.Links, c.Instances[0].Watch, c.Instances[0].WatchLink = []string{"eth0", "eth1"}, "192.0.2.10:443", "eth0"

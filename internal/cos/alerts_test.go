@@ -112,6 +112,7 @@ func (s story) paused(unit, from, to int) {
 }
 
 func TestAlerts(t *testing.T) {
+	needs.Time(t)
 	t.Parallel()
 	fired := map[string]bool{}
 	// By the interval of the samples.

@@ -64,6 +64,7 @@ func collect(t *testing.T, databag map[string]string, unit string) string {
 // TestPrometheusScrapesByTheDatabag: Debian's Prometheus, with the jobs and rules as they are
 // published, reads the metrics of a unit and raises an alert.
 func TestPrometheusScrapesByTheDatabag(t *testing.T) {
+	needs.Time(t)
 	t.Parallel()
 	prometheus := needs.Program(t, "prometheus")
 	served, web := port(t), port(t)
