@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -231,6 +232,50 @@ func TestWhatIsAskedForIsJudgedAsTheOptionIs(t *testing.T) {
 	control = run(t, control.Asked(written(t, "klb-10-fresh-first")), "ha-relation-changed")
 	require.Equal(t, "blocked: cannot serve what haproxy/0 asks for: kubernetes-control-plane runs crm of pacemaker by itself: relate it on juju-info instead", control.Juju.Status.String())
 	require.False(t, control.Host.Keepalived.Running)
+}
+
+// nics is a request for 10.10.74.250 and 198.51.100.9, each with the interface that is named for it.
+func nics(near, far string) juju.Databag {
+	return juju.Databag{"json_resources": `{"a": "ocf:heartbeat:IPaddr2", "b": "ocf:heartbeat:IPaddr2"}`,
+		"json_resource_params": `{"a": "params ip=10.10.74.250 nic=` + near + `", "b": "params ip=198.51.100.9 cidr_netmask=24 nic=` + far + `"}`}
+}
+
+// TestEachVirtualIPIsOnTheInterfaceThatIsNamedForIt, if one is.
+func TestEachVirtualIPIsOnTheInterfaceThatIsNamedForIt(t *testing.T) {
+	at := func(near, far string) string {
+		return "10.10.74.250/32 dev " + near + "\n        198.51.100.9/24 dev " + far + "\n"
+	}
+	begins := plus(alone(t), interfaceWith("eth1", "10.10.76.11/24"), interfaceWith("eth2", "10.10.77.11/24"))
+	s := run(t, begins.Asked(nics("", "eth1")), "ha-relation-changed")
+	require.Contains(t, s.Host.Keepalived.Loaded, at("eth0", "eth1"), "%s", s.Juju.Status)
+	require.Equal(t, "active: VIP ready: holds 10.10.74.250, 198.51.100.9", s.Juju.Status.String())
+	require.Equal(t, "10.10.74.250", s.Juju.Own("website:3")["hostname"])
+	require.Empty(t, charmtest.Run(t, "update-status", s).Steps)
+	for claim, c := range map[string]struct {
+		near, far string
+		options   map[string]any
+		loaded    string
+		status    string
+	}{
+		"each its own":                     {"eth0", "eth2", nil, at("eth0", "eth2"), ""},
+		"one for both":                     {"eth1", "eth1", nil, at("eth1", "eth1"), "; 10.10.74.250 is in the subnet of eth0, not of eth1: see network_interface"},
+		"the option goes before":           {"", "eth1", map[string]any{"network_interface": "eth2"}, at("eth2", "eth2"), "; 10.10.74.250 is in the subnet of eth0, not of eth2: see network_interface"},
+		"none: it stays where it is":       {"", "", nil, at("eth0", "eth1"), ""},
+		"one that is not there: as before": {"", "eth9", nil, at("eth0", "eth1"), `blocked: haproxy/0 asks for virtual IP "10.10.74.250,198.51.100.9%eth9/24", must be on an interface of this machine (eth0, eth1, eth2), eth9 is none; meanwhile VIP ready`},
+	} {
+		for hook, from := range map[string]charmtest.State{"ha-relation-changed": s, "config-changed": s} {
+			next := from.Asked(nics(c.near, c.far))
+			maps.Copy(next.Juju.Options, c.options)
+			next = run(t, next, hook, "update-status")
+			require.Contains(t, next.Host.Keepalived.Loaded, c.loaded, "%s: %s", claim, next.Juju.Status)
+			require.Contains(t, next.Juju.Status.String(), c.status, claim)
+			require.Empty(t, charmtest.Run(t, "update-status", next).Steps, claim)
+		}
+	}
+	none := run(t, begins.Asked(nics("", "eth9")), "ha-relation-changed")
+	require.False(t, none.Host.Keepalived.Running)
+	gone := with(s, func(s *charmtest.State) { s.Host.Interfaces = slices.Delete(s.Host.Interfaces, 2, 3) })
+	require.Equal(t, s.Host.Keepalived, run(t, gone, "update-status").Host.Keepalived, "it may come back")
 }
 
 func TestOptionsThatAreSetGoBeforeTheRequest(t *testing.T) {

@@ -1,6 +1,7 @@
 package charm_test
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"testing"
@@ -100,6 +101,34 @@ func TestUnitsAreAskedInHooksOfTheirOwn(t *testing.T) {
 						require.Len(t, k.Holders(netip.MustParseAddr(a)), 1, "%s %s\n%s", claim, order, k)
 					}
 				}
+			})
+		}
+	}
+}
+
+// TestAnInterfaceThatIsNamedForOneVirtualIPMovesNoOther, and nobody holds beside another, while
+// units are asked in hooks of their own.
+func TestAnInterfaceThatIsNamedForOneVirtualIPMovesNoOther(t *testing.T) {
+	for _, spread := range []bool{false, true} {
+		c := asking(t, 2, "haproxy-00-no-vip-option")
+		c.Options["spread"] = spread
+		for k, n := range c.Nodes {
+			for m := 1; m < 3; m++ {
+				n.Host.Interfaces = append(n.Host.Interfaces, interfaceWith(fmt.Sprint("eth", m), fmt.Sprintf("10.10.%d.%d/24", 75+m, 11+k)))
+			}
+			c.Ask(n, nics("", "eth1"))
+		}
+		rest(t, c)
+		for claim, to := range map[string]juju.Databag{"another": nics("", "eth2"), "none": nics("", ""), "each its own": nics("eth0", "eth2"), "one that is not there": nics("", "eth9")} {
+			k := c.Clone(t)
+			for _, n := range k.Nodes {
+				k.Ask(n, to)
+			}
+			everyOrder(t, k, func(k *charmtest.Cluster, order string) {
+				for _, a := range []string{vip, "198.51.100.9"} {
+					require.Len(t, k.Holders(netip.MustParseAddr(a)), 1, "%s %s\n%s", claim, order, k)
+				}
+				require.Zero(t, k.GapsAt[netip.MustParseAddr(vip)], "%s %s", claim, order)
 			})
 		}
 	}

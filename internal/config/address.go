@@ -36,15 +36,18 @@ func (o *Options) setVirtualIPs(s string) string {
 	return ""
 }
 
+// parseVirtualIP takes ADDRESS%INTERFACE/LENGTH, in which the last two may be left out (the
+// notation of RFC 4007 section 11.7, for both families).
 func parseVirtualIP(s string) (VirtualIP, string) {
 	address, length, given := strings.Cut(s, "/")
+	address, name, named := strings.Cut(address, "%")
 	a, err := netip.ParseAddr(address)
-	if err != nil || a.Zone() != "" || a.Is4In6() {
+	if err != nil || a.Is4In6() || named && !Interface(name) {
 		return VirtualIP{}, "an IP address such as 10.10.74.250 or 10.10.74.250/24"
 	}
 	p := netip.PrefixFrom(a, a.BitLen())
 	if given {
-		p, err = netip.ParsePrefix(s)
+		p, err = netip.ParsePrefix(address + "/" + length)
 		if err != nil || p.Bits() == 0 || strings.HasPrefix(length, "+") {
 			return VirtualIP{}, fmt.Sprintf("an address with a prefix length in 1-%d", a.BitLen())
 		}
@@ -52,7 +55,7 @@ func parseVirtualIP(s string) (VirtualIP, string) {
 	if why := unusable(p); why != "" {
 		return VirtualIP{}, "an address that one machine can hold, " + a.String() + " is " + why
 	}
-	return VirtualIP{Prefix: p, Sized: given, Written: address}, ""
+	return VirtualIP{Prefix: p, Sized: given, Interface: name, Written: address}, ""
 }
 
 // unusable tells why no machine can hold an address for clients.

@@ -60,6 +60,9 @@ type VirtualIP struct {
 	netip.Prefix
 	// Sized tells that the operator gave the prefix length.
 	Sized bool
+	// Interface is the one that this virtual IP is to be on; empty for the choice that is
+	// made for all.
+	Interface string
 	// Written is the address in the operator's words: those of IPv6 may be others than
 	// the canonical ones (RFC 5952), and clients are told them as they are, as the Python
 	// charm does.

@@ -3,6 +3,7 @@ package config_test
 import (
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"os"
 	"strings"
 	"testing"
@@ -58,6 +59,15 @@ func TestGoodValues(t *testing.T) {
 		o, err := config.Parse(map[string]any{c.option: c.value})
 		require.NoError(t, err, "%q", c.value)
 		require.Equal(t, c.want, o.VirtualIPs[0].String())
+		require.Empty(t, o.VirtualIPs[0].Interface)
+	}
+	for text, want := range map[string]config.VirtualIP{
+		"10.10.74.250%eth1":          {Prefix: netip.MustParsePrefix("10.10.74.250/32"), Interface: "eth1", Written: "10.10.74.250"},
+		"2001:DB8::250%bond0.100/64": {Prefix: netip.MustParsePrefix("2001:db8::250/64"), Sized: true, Interface: "bond0.100", Written: "2001:DB8::250"},
+	} {
+		o, err := config.Parse(map[string]any{"virtual_ip": text})
+		require.NoError(t, err)
+		require.Equal(t, []config.VirtualIP{want}, o.VirtualIPs)
 	}
 	o, err := config.Parse(map[string]any{"port": json.Number("6443"), "preempt": true, "all_unhealthy": "drop",
 		"advert_interval": json.Number("0.251"), "healthcheck_target": "[::1]:80", "vip_hostname": "api.example.com",
@@ -94,7 +104,14 @@ func TestABadValueIsNamedWithItsOptionAndRange(t *testing.T) {
 		{"virtual_ip", "10.10.74.0/24", "the network address of 10.10.74.0/24"},
 		{"virtual_ip", "169.254.1.1", "a link-local address"},
 		{"virtual_ip", "fe80::1", "a link-local address"},
-		{"virtual_ip", "fe80::1%eth0", "an IP address"},
+		{"virtual_ip", "fe80::1%eth0", "a link-local address"},
+		{"virtual_ip", "10.10.74.250%", "an IP address"},
+		{"virtual_ip", "10.10.74.250%lo", "an IP address"},
+		{"virtual_ip", "10.10.74.250/24%eth0", "a prefix length in 1-32"},
+		{"virtual_ip", "2001:db8::250%eth0%eth1", "an IP address"},
+		{"virtual_ip", "10.10.74.250%eth0/0", "a prefix length in 1-32"},
+		{"virtual_ip", "10.10.74.255%eth0/24", "the broadcast address of 10.10.74.0/24"},
+		{"virtual_ip", "10.10.74.250%eth0 10.10.74.250%eth1", "without duplicates, 10.10.74.250 stands there twice"},
 		{"virtual_ip", "::ffff:10.0.0.1", "an IP address"},
 		{"virtual_ip", "250.0.0.1", "a reserved address"},
 		{"virtual_ip", "10.0.0.1 dev lo", "an IP address such as"},
@@ -167,6 +184,7 @@ func TestABadValueIsNamedWithItsOptionAndRange(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add("10.10.74.250/24", "api.example.com", "eth0", "127.0.0.1:443", "tcp")
 	f.Add("2001:db8::1/64 ", "", "bond0.1", "[::1]:80", "https")
+	f.Add("10.0.0.1%eth1/24", "", "", "", "tcp")
 	f.Add("10.0.0.1,10.0.0.2", "", "", "haproxy@1.service", "unit")
 	f.Add("10.0.0.1\n}", "a b", "eth0{", "\"", "none")
 	f.Fuzz(func(t *testing.T, vip, hostname, iface, target, kind string) {
@@ -180,7 +198,7 @@ func FuzzParse(f *testing.F) {
 		rendered := []string{o.Hostname, o.Interface, strings.ReplaceAll(o.Check.Target, `\`, "")}
 		for _, v := range o.VirtualIPs {
 			require.True(t, v.IsValid())
-			rendered = append(rendered, v.String())
+			rendered = append(rendered, v.String(), v.Interface)
 		}
 		for _, s := range rendered {
 			require.False(t, strings.ContainsFunc(s, func(r rune) bool {

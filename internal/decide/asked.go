@@ -73,17 +73,21 @@ var checkOptions = []string{"healthcheck_type", "healthcheck_target", "healthche
 // service that is to run on every unit is the health check: pacemaker would look after it.
 func requested(g config.Given, r hacluster.Request, asker string) config.Given {
 	asks := map[string]any{}
+	name, free := r.Interface(), config.Standard(g.Raw, "network_interface")
 	if config.Standard(g.Raw, "virtual_ip") {
 		var words []string
 		for _, v := range r.VirtualIPs {
+			if name != "" || !free {
+				v.Interface = ""
+			}
 			words = append(words, v.String())
 		}
 		asks["virtual_ip"] = strings.Join(words, ",")
 	} else {
 		asker = ""
 	}
-	if r.Interface != "" && config.Standard(g.Raw, "network_interface") {
-		asks["network_interface"] = r.Interface
+	if name != "" && free {
+		asks["network_interface"] = name
 	}
 	if len(r.Services) > 0 && config.Standard(g.Raw, checkOptions...) {
 		asks["healthcheck_type"], asks["healthcheck_target"] = string(healthcheck.Unit), r.Services[0]

@@ -77,6 +77,8 @@ type Desired struct {
 	Options config.Options
 	// asked are the virtual IPs of the options that the unit took last.
 	asked map[netip.Prefix]bool
+	// named are the interfaces that are named for single virtual IPs.
+	named map[netip.Addr]string
 	rank  vrrp.Rank
 	Peers []Peer
 	// others are units beside which this one serves, and no peers.
@@ -190,6 +192,10 @@ func Decide(o facts.Observed) (Desired, error) {
 	d.Options, d.asked = o.Options.Options, map[netip.Prefix]bool{}
 	for _, v := range o.Machine.Used().VirtualIPs {
 		d.asked[v.Prefix] = true
+	}
+	d.named = map[netip.Addr]string{}
+	for _, v := range d.Options.VirtualIPs {
+		d.named[v.Addr()] = v.Interface
 	}
 	d.rank = rankOf(o, d.Peers)
 	d.floating, d.begins = o.Floating(), !o.Machine.Applied.Serves()

@@ -21,7 +21,7 @@ func (d Desired) interfaceFor(o facts.Observed, v netip.Addr, p vrrp.Parameters)
 		return name, err
 	}
 	err = unsuited(o, v, name)
-	if inUse, used := o.Machine.PlaceOf(v); err != nil && used && d.Routers[0].Was.Interface == p.Interface {
+	if inUse, used := o.Machine.PlaceOf(v); err != nil && used && d.Routers[0].Was.Interface == p.Interface && d.named[v] == "" {
 		name = inUse.Interface
 	}
 	return name, err
@@ -47,14 +47,14 @@ func unsuited(o facts.Observed, v netip.Addr, name string) error {
 // wrongInterface refuses an interface that the operator names, or the principal unit.
 func wrongInterface(o facts.Observed, name, must string) *config.Invalid {
 	wrong := &config.Invalid{Option: "network_interface", Value: name, Must: must}
-	if r := o.Request(); r != nil && r.Interface == name {
+	if r := o.Request(); r != nil && r.Interface() == name {
 		wrong.Asker = o.Event.Principal.String()
 	}
 	return wrong
 }
 
-// chosen is the interface of a virtual IP: the one that the units agreed on; else the one
-// in use, as long as it is there, or the bridge or bond that it became a port of; else the one
+// chosen is the interface of a virtual IP: the one that is named for it, or that the units agreed
+// on; else the one in use, as long as it is there, or the bridge or bond that it became a port of; else the one
 // that suits best. The one in use stays whatever else comes and goes, as units that put an
 // address on different interfaces do not hear each other.
 func (d Desired) chosen(o facts.Observed, v netip.Addr, p vrrp.Parameters) (string, error) {
@@ -63,6 +63,16 @@ func (d Desired) chosen(o facts.Observed, v netip.Addr, p vrrp.Parameters) (stri
 		return name, nil
 	}
 	inUse, used := m.PlaceOf(v)
+	if name := d.named[v]; name != "" {
+		must := m.Unfit(name)
+		if !m.Exists(name) {
+			must = "an interface of this machine" + names(m) + ", " + name + " is none"
+		}
+		if must != "" && name != inUse.Interface {
+			return "", o.Options.WrongVirtualIPs("on " + must)
+		}
+		return name, nil
+	}
 	if name := d.Options.Interface; name != "" && name != inUse.Interface && !m.Exists(name) {
 		return "", wrongInterface(o, name, "an interface of this machine"+names(m))
 	}

@@ -46,9 +46,6 @@ type Request struct {
 	// Services are the systemd units that are to be active on every unit, by their
 	// resources' names.
 	Services []string
-	// Interface is the network interface that the virtual IPs are to be on, where it is named for
-	// all; empty: each goes where its subnet is.
-	Interface string
 	// Reason is why it is Refused: one line that names the first resource, or key, in the
 	// way.
 	Reason string
@@ -57,20 +54,16 @@ type Request struct {
 	Began bool
 }
 
-// VirtualIP is one virtual IP.
-type VirtualIP struct {
-	// Prefix has the prefix length that was asked for, else that of a single address.
-	netip.Prefix
-	// Sized tells that it was.
-	Sized bool
-}
-
-// String is the address, with its prefix length when that was asked for.
-func (v VirtualIP) String() string {
-	if v.Sized {
-		return v.Prefix.String()
+// Interface is the network interface that all virtual IPs are to be on; empty for none.
+func (r Request) Interface() string {
+	name := ""
+	for n, v := range r.VirtualIPs {
+		if n > 0 && v.Interface != name {
+			return ""
+		}
+		name = v.Interface
 	}
-	return v.Addr().String()
+	return name
 }
 
 // The key with which a unit says that what was asked for is in force. The library of charms
@@ -137,20 +130,13 @@ func read(bag juju.Databag) (Request, error) {
 	var r Request
 	var named []string
 	address := map[string]VirtualIP{}
-	nics := map[netip.Addr]string{}
 	for _, name := range slices.Sorted(maps.Keys(k.resources)) {
 		agent := k.resources[name]
 		if _, is := addressAgents[agent]; is {
-			p, err := k.primitive(name, agent)
-			if err != nil {
+			if address[name], err = k.primitive(name, agent); err != nil {
 				return Request{}, err
 			}
-			if r.Interface != "" && p.nic != "" && p.nic != r.Interface {
-				return Request{}, refuse("%s is for interface %s, another one for %s", show(name), p.nic, r.Interface)
-			}
-			r.Interface = cmp.Or(r.Interface, p.nic)
-			named, address[name] = append(named, name), p.address
-			nics[p.address.Addr()] = cmp.Or(nics[p.address.Addr()], p.nic)
+			named = append(named, name)
 			continue
 		}
 		unit, is := serviceOf(agent)
@@ -162,21 +148,26 @@ func read(bag juju.Databag) (Request, error) {
 		}
 		r.Services = append(r.Services, unit)
 	}
-	if slices.Contains(slices.Collect(maps.Values(nics)), "") {
-		r.Interface = "" // a charm names one where it finds none that has the subnet
-	}
 	if len(named) == 0 {
-		r.State, r.Interface = Empty, ""
+		r.State = Empty
 		return r, nil
 	}
 	r.State = Wanted
-	seen := map[netip.Addr]bool{}
+	seen := map[netip.Addr]int{}
 	for _, name := range k.deletedLast(named) {
 		v := address[name]
 		// Charms that rename their resources ask for an address twice.
-		if !seen[v.Addr()] {
-			r.VirtualIPs, seen[v.Addr()] = append(r.VirtualIPs, v), true
+		n, twice := seen[v.Addr()]
+		if !twice {
+			seen[v.Addr()] = len(r.VirtualIPs)
+			r.VirtualIPs = append(r.VirtualIPs, v)
+			continue
 		}
+		was := &r.VirtualIPs[n]
+		if was.Interface != "" && v.Interface != "" && was.Interface != v.Interface {
+			return Request{}, refuse("%s is for interface %s, another one with its address for %s", show(name), v.Interface, was.Interface)
+		}
+		was.Interface = cmp.Or(was.Interface, v.Interface)
 	}
 	return r, nil
 }

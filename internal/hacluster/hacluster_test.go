@@ -53,7 +53,13 @@ func said(r hacluster.Request) string {
 	case hacluster.Empty:
 		return fmt.Sprintf("empty, %v", r.Services)
 	}
-	return fmt.Sprintf("%v on %q, %v", r.VirtualIPs, r.Interface, r.Services)
+	all := r.Interface()
+	for n := range r.VirtualIPs {
+		if all != "" {
+			r.VirtualIPs[n].Interface = ""
+		}
+	}
+	return fmt.Sprintf("%v on %q, %v", r.VirtualIPs, all, r.Services)
 }
 
 func TestWhatPrincipalsAskFor(t *testing.T) {
@@ -155,8 +161,9 @@ func TestRequests(t *testing.T) {
 		"a netmask that is too long":               {params("params ip=10.10.74.250 cidr_netmask=64"), "refused: res_a_vip has no netmask: cidr_netmask is 64"},
 		"an interface that none can be":            {params("params ip=10.10.74.250 nic=eth0/x"), "refused: res_a_vip has no interface: nic is eth0/x"},
 		"a quote that does not end":                {params(`params ip="10.10.74.250`), "refused: res_a_vip has parameters with a quote that does not end"},
-		"an interface for some":                    {asking(juju.Databag{"json_resources": `{"a": "ocf:heartbeat:IPaddr2", "b": "ocf:heartbeat:IPaddr2"}`, "json_resource_params": `{"a": "params ip=10.10.74.250", "b": "params ip=198.51.100.9 nic=eth1"}`}), "[10.10.74.250 198.51.100.9] on \"\", []"},
-		"virtual IPs on two interfaces":            {asking(juju.Databag{"json_resources": `{"a": "ocf:heartbeat:IPaddr2", "b": "ocf:heartbeat:IPaddr2"}`, "json_resource_params": `{"a": "params ip=10.10.74.250 nic=eth0", "b": "params ip=10.10.75.250 nic=eth1"}`}), "refused: b is for interface eth1, another one for eth0"},
+		"an interface for some":                    {asking(juju.Databag{"json_resources": `{"a": "ocf:heartbeat:IPaddr2", "b": "ocf:heartbeat:IPaddr2"}`, "json_resource_params": `{"a": "params ip=10.10.74.250", "b": "params ip=198.51.100.9 nic=eth1"}`}), "[10.10.74.250 198.51.100.9%eth1] on \"\", []"},
+		"virtual IPs on two interfaces":            {asking(juju.Databag{"json_resources": `{"a": "ocf:heartbeat:IPaddr2", "b": "ocf:heartbeat:IPv6addr"}`, "json_resource_params": `{"a": "params ip=10.10.74.250 nic=eth0 cidr_netmask=24", "b": "params ipv6addr=2001:db8::9 nic=eth1.7"}`}), "[10.10.74.250%eth0/24 2001:db8::9%eth1.7] on \"\", []"},
+		"two interfaces for one address":           {asking(juju.Databag{"json_resources": `{"a": "ocf:heartbeat:IPaddr2", "b": "ocf:heartbeat:IPaddr2"}`, "json_resource_params": `{"a": "params ip=10.10.74.250 nic=eth0", "b": "params ip=10.10.74.250 nic=eth1"}`}), "refused: b is for interface eth1, another one with its address for eth0"},
 		"what a shell would run is not run, and adds no line anywhere": {params("params ip=\"$(reboot)\n}\""), `refused: res_a_vip has no address: ip is "$(reboot)\n}"`},
 	} {
 		t.Run(claim, func(t *testing.T) {
@@ -227,9 +234,10 @@ func sound(t testing.TB, r hacluster.Request) {
 	require.Equal(t, r.State == hacluster.Wanted, len(r.VirtualIPs) > 0)
 	for _, v := range r.VirtualIPs {
 		require.True(t, v.IsValid() && v.Addr().Zone() == "" && v.Bits() > 0)
-		require.Equal(t, !v.Sized, v.String() == v.Addr().String())
+		require.Equal(t, v.Sized, strings.Contains(v.String(), "/"))
+		require.False(t, strings.ContainsAny(v.String(), " ,\t\r\n\"'{}#!$\x00"), "%q", v)
 	}
-	for _, word := range append(slices.Clone(r.Services), r.Interface) {
+	for _, word := range r.Services {
 		require.False(t, strings.ContainsAny(word, " \t\r\n\"'{}#!$\x00"), "%q", word)
 	}
 }

@@ -10,42 +10,58 @@ import (
 	"keepalived-charm/internal/vrrp"
 )
 
-// primitive is a virtual IP's resource.
-type primitive struct {
-	address VirtualIP
-	// nic is the interface that it names; empty for none.
-	nic string
+// VirtualIP is one virtual IP.
+type VirtualIP struct {
+	// Prefix has the prefix length that was asked for, else that of a single address.
+	netip.Prefix
+	// Sized tells that it was.
+	Sized bool
+	// Interface is the network interface that it is to be on; empty: the one that has its subnet.
+	Interface string
+}
+
+// String is the virtual IP as option virtual_ip has it: ADDRESS%INTERFACE/LENGTH, with what was
+// asked for.
+func (v VirtualIP) String() string {
+	text := v.Addr().String()
+	if v.Interface != "" {
+		text += "%" + v.Interface
+	}
+	if v.Sized {
+		text += "/" + strconv.Itoa(v.Bits())
+	}
+	return text
 }
 
 // primitive reads the parameters of a virtual IP. How often pacemaker is to look after it,
 // and what it does when that fails, means nothing to VRRP.
-func (k content) primitive(name, agent string) (p primitive, err error) {
+func (k content) primitive(name, agent string) (v VirtualIP, err error) {
 	words, ok := split(k.params[name])
 	if !ok {
-		return p, refuse("%s has parameters with a quote that does not end", show(name))
+		return v, refuse("%s has parameters with a quote that does not end", show(name))
 	}
 	params := parameters(words)
 	text := params[addressAgents[agent]]
 	address, length, sized := strings.Cut(text, "/")
 	a, err := netip.ParseAddr(address)
 	if err != nil || a.Zone() != "" || a.Is4In6() {
-		return p, refuse("%s has no address: %s is %s", show(name), addressAgents[agent], show(text))
+		return v, refuse("%s has no address: %s is %s", show(name), addressAgents[agent], show(text))
 	}
 	if mask, given := params["cidr_netmask"]; given && mask != "" {
 		length, sized = mask, true
 	}
-	p.address = VirtualIP{Prefix: netip.PrefixFrom(a, a.BitLen())}
+	v.Prefix = netip.PrefixFrom(a, a.BitLen())
 	if sized {
 		n, ok := prefixLength(length, a)
 		if !ok {
-			return p, refuse("%s has no netmask: cidr_netmask is %s", show(name), show(length))
+			return v, refuse("%s has no netmask: cidr_netmask is %s", show(name), show(length))
 		}
-		p.address = VirtualIP{Prefix: netip.PrefixFrom(a, n), Sized: true}
+		v.Prefix, v.Sized = netip.PrefixFrom(a, n), true
 	}
-	if p.nic = params["nic"]; p.nic != "" && !vrrp.IsInterface(p.nic) {
-		return p, refuse("%s has no interface: nic is %s", show(name), show(p.nic))
+	if v.Interface = params["nic"]; v.Interface != "" && !vrrp.IsInterface(v.Interface) {
+		return v, refuse("%s has no interface: nic is %s", show(name), show(v.Interface))
 	}
-	return p, nil
+	return v, nil
 }
 
 // prefixLength reads 24 or, for IPv4, 255.255.255.0.

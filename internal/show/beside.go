@@ -32,14 +32,13 @@ func misplaced(d decide.Desired, m facts.Machine) string {
 // said how to place it. While its interface has lost its address nothing tells.
 func unplaced(d decide.Desired, m facts.Machine) string {
 	m.Interfaces = m.Without(facts.Observed{Machine: m}.Floating())
-	sized := map[netip.Addr]bool{}
+	said := map[netip.Addr]bool{}
 	for _, v := range d.Options.VirtualIPs {
-		sized[v.Addr()] = v.Sized
+		said[v.Addr()] = v.Sized || v.Interface != "" || d.Options.Interface != ""
 	}
 	for _, p := range d.Placed() {
-		said := d.Options.Interface != "" || sized[p.Addr()]
 		found := slices.ContainsFunc(m.Interfaces, func(i facts.Interface) bool { return m.Suits(i) != facts.Unsuited && m.OnLink(i.Name, p.Addr()) })
-		if !said && !found && !m.Bare(p.Interface) && m.LacksAddress(p.Interface, p.Addr().Is6()) == "" {
+		if !said[p.Addr()] && !found && !m.Bare(p.Interface) && m.LacksAddress(p.Interface, p.Addr().Is6()) == "" {
 			return status.Say(status.NoSubnet, "ADDRESS", p.Addr().String()).Message
 		}
 	}
