@@ -15,8 +15,23 @@ import (
 	"keepalived-charm/internal/vrrp"
 )
 
+// agreement is what the units agree on.
+type agreement struct {
+	self
+	// Routers are the virtual routers that the unit has a part in, by number: one, or with
+	// option spread several. There is the first of them while the unit serves.
+	Routers []Router
+	// Spread tells that each virtual IP has a virtual router and returns to the unit whose
+	// turn it is, ends that there is to be one for all again, gathers that this unit is about
+	// to hold all of them for that.
+	Spread        bool
+	ends, gathers bool
+	// first are the parameters of the first of several.
+	first vrrp.Parameters
+}
+
 // decide is what this unit does about a virtual router (package group).
-func (d Desired) decide(o facts.Observed, number int) Router {
+func (d agreement) decide(o facts.Observed, number int) Router {
 	r := d.Router(number)
 	r.Decision = group.Decide(d.standing(o, r))
 	if r.Planned > 0 {
@@ -28,7 +43,7 @@ func (d Desired) decide(o facts.Observed, number int) Router {
 }
 
 // standing is all that the decision depends on.
-func (d Desired) standing(o facts.Observed, r Router) group.View {
+func (d agreement) standing(o facts.Observed, r Router) group.View {
 	wanted := d.target(r.Number)
 	current, serves := o.Machine.Runs(r.Number)
 	v := group.View{
@@ -65,7 +80,7 @@ func (d Desired) standing(o facts.Observed, r Router) group.View {
 // midway tells that a hook which was killed has left this unit's change of a virtual router
 // half done: it holds on its loopback device what the instance of before or the new one has,
 // unless that follows another holder by now or takes no part.
-func (d Desired) midway(o facts.Observed, r Router) bool {
+func (d self) midway(o facts.Observed, r Router) bool {
 	state, reported := d.State(o.Machine, r)
 	if reported && (state.State != keepalived.Backup || state.MasterPriority != 0) && state.State != keepalived.Master {
 		return false
@@ -93,14 +108,14 @@ func departs(o facts.Observed, current vrrp.Parameters) bool {
 
 // hearsDeparted tells that a unit advertises which this one listed as a peer and which is
 // none any more.
-func (d Desired) hearsDeparted(o facts.Observed, r Router) bool {
+func (d self) hearsDeparted(o facts.Observed, r Router) bool {
 	return slices.ContainsFunc(o.Machine.Check.Heard, func(h facts.Heard) bool {
 		return h.Instance == d.Name(r) && h.Speaks && d.listed(h.Address.WithZone(""))
 	})
 }
 
 // heeds tells that a peer advertises which told that it takes part with what this unit runs.
-func (d Desired) heeds(o facts.Observed, r Router, current vrrp.Parameters) bool {
+func (d self) heeds(o facts.Observed, r Router, current vrrp.Parameters) bool {
 	return o.Machine.CheckerActive && slices.ContainsFunc(o.Machine.Check.Heard, func(h facts.Heard) bool {
 		return h.Instance == d.Name(r) && h.Speaks && !h.Foreign && slices.ContainsFunc(serving(r.Peers), func(p Peer) bool {
 			return p.Aside == group.TakesPart && p.Runs == current && slices.Contains(p.own(), h.Address.WithZone(""))
@@ -109,12 +124,12 @@ func (d Desired) heeds(o facts.Observed, r Router, current vrrp.Parameters) bool
 }
 
 // listed tells the address of a unit that was a peer.
-func (d Desired) listed(a netip.Addr) bool {
+func (d self) listed(a netip.Addr) bool {
 	return slices.Contains(d.told.Lists, a) && !slices.ContainsFunc(d.Peers, func(p Peer) bool { return slices.Contains(p.own(), a) })
 }
 
 // lists are the addresses of peers, those that have departed and hold still among them.
-func (d Desired) lists(o facts.Observed) []netip.Addr {
+func (d placement) lists(o facts.Observed) []netip.Addr {
 	list := d.sendsTo(d.Routers[0].Run.Anchor.Is6())
 	for _, h := range o.Machine.Check.Heard {
 		if a := h.Address.WithZone(""); h.Speaks && d.listed(a) && !slices.Contains(list, a) {
@@ -126,20 +141,20 @@ func (d Desired) lists(o facts.Observed) []netip.Addr {
 
 // acceptable tells parameters that this unit may run on a peer's word: nothing a
 // peer says reaches the configuration unless the options could have said it.
-func (d Desired) acceptable(m facts.Machine) func(vrrp.Parameters) bool {
+func (d self) acceptable(m facts.Machine) func(vrrp.Parameters) bool {
 	return func(p vrrp.Parameters) bool {
 		return d.sayable(p) && (p.Interface == "" || m.Exists(p.Interface))
 	}
 }
 
-func (d Desired) sayable(p vrrp.Parameters) bool {
+func (d self) sayable(p vrrp.Parameters) bool {
 	known := p.Constant() || slices.ContainsFunc(d.Options.VirtualIPs, func(v config.VirtualIP) bool { return v.Addr() == p.Anchor })
 	// Version 2 knows IPv4 alone.
 	return known && (p.Auth == "" || p.Auth == vrrp.Fingerprint(d.secret)) && (p.Version == 3 || p.Anchor.Is4()) && config.IsInterval(p.Version, p.Interval)
 }
 
 // reign is when this unit's instance became MASTER, in seconds since 1970.
-func (d Desired) reign(m facts.Machine, r Router) int64 {
+func (d self) reign(m facts.Machine, r Router) int64 {
 	if i, reported := d.State(m, r); reported {
 		return int64(i.LastTransition)
 	}
@@ -147,7 +162,7 @@ func (d Desired) reign(m facts.Machine, r Router) int64 {
 }
 
 // master tells whether this unit's instance is MASTER.
-func (d Desired) master(m facts.Machine, r Router) bool {
+func (d self) master(m facts.Machine, r Router) bool {
 	i, _ := d.State(m, r)
 	return i.State == keepalived.Master
 }

@@ -15,7 +15,7 @@ import (
 // Answers are the changes of what this application tells those on lb-consumers, by its leader:
 // the same whichever unit leads. Where the leader cannot tell what is served beside who asks, that
 // stays as it is.
-func (d Desired) Answers(o facts.Observed) map[juju.RelationID]juju.Databag {
+func (d self) Answers(o facts.Observed) map[juju.RelationID]juju.Databag {
 	return answers(o, func(c facts.Consumer) juju.Databag {
 		if p, known := d.provider(o, c.Application); known {
 			return p.Databag(c.Application, c.Requests, c.Told)
@@ -45,7 +45,7 @@ func answers(o facts.Observed, say func(facts.Consumer) juju.Databag) map[juju.R
 
 // provider is what units beside an application serve, and beside which others some do; false
 // where this unit cannot tell. The units of a group all serve the same.
-func (d Desired) provider(o facts.Observed, application string) (p loadbalancer.Provider, known bool) {
+func (d self) provider(o facts.Observed, application string) (p loadbalancer.Provider, known bool) {
 	own := o.Event.Principal.Application
 	serve := map[string]bool{}
 	if d.Mode == Serving || slices.ContainsFunc(d.Peers, func(q Peer) bool { return q.Serves }) {
@@ -75,7 +75,7 @@ func (d Desired) provider(o facts.Observed, application string) (p loadbalancer.
 
 // servedBeside are the virtual IPs that units beside another application serve, and their
 // machines' addresses: what they told, or else, where no principal unit asks, the option's.
-func (d Desired) servedBeside(o facts.Observed, application string) (vips, machines []netip.Addr) {
+func (d self) servedBeside(o facts.Observed, application string) (vips, machines []netip.Addr) {
 	for _, u := range slices.SortedFunc(maps.Keys(d.others), func(a, b juju.Unit) int { return a.Number - b.Number }) {
 		m := d.others[u]
 		if m.Principal.Application != application {

@@ -13,8 +13,25 @@ import (
 	"keepalived-charm/internal/vrrp"
 )
 
-// arrange decides on everything that a serving unit needs.
-func (d *Desired) arrange(o facts.Observed) error {
+// placement is where all that is.
+type placement struct {
+	agreement
+	// seats are those of what the unit runs, later those of what it wants.
+	seats
+	later seats
+	// Links are those that the instance needs: without one of them it is in
+	// the FAULT state.
+	Links []string
+	// address is where peers send unicast advertisements to this unit; mute tells that the
+	// machine has none now.
+	address netip.Addr
+	mute    bool
+	// Intruded are settings of the machine's owner that break virtual IPs.
+	Intruded []Intrusion
+}
+
+// arrange claims what the virtual routers need, and says what each is to be.
+func (d *placement) arrange(o facts.Observed) error {
 	if err := d.locate(o); err != nil {
 		return err
 	}
@@ -31,16 +48,12 @@ func (d *Desired) arrange(o facts.Observed) error {
 			r.Waits = d.waitsFor(o, *r)
 		}
 	}
-	d.Trial = d.trial(o)
-	d.Watch = d.checker()
-	d.Watch.Deserted = d.deserted(o, d.Routers[0])
-	d.Watch.Metrics = d.metrics(o)
 	return nil
 }
 
 // unready returns what this unit stands aside for in a router; what it does not know
 // or hear yet is part of that.
-func (d Desired) unready(o facts.Observed, r Router) group.Aside {
+func (d placement) unready(o facts.Observed, r Router) group.Aside {
 	switch a := r.Decision; {
 	case a.Aside != group.TakesPart && a.Aside != group.Joins || a.Holds:
 		return a.Aside
@@ -64,7 +77,7 @@ type seats struct {
 
 // locate claims the seats for what the unit runs and, before it announces a change or stands
 // aside for one, those that it would have after that.
-func (d *Desired) locate(o facts.Observed) error {
+func (d *placement) locate(o facts.Observed) error {
 	one := d.Routers[0]
 	six := one.Run.Anchor.Is6()
 	var err error
@@ -89,7 +102,7 @@ func (d *Desired) locate(o facts.Observed) error {
 }
 
 // claimSeats claims the interfaces for what parameters say.
-func (d *Desired) claimSeats(o facts.Observed, p vrrp.Parameters) (seats, error) {
+func (d *agreement) claimSeats(o facts.Observed, p vrrp.Parameters) (seats, error) {
 	at := seats{chosenFor: map[netip.Addr]string{}}
 	var links []string
 	for _, v := range d.Options.VirtualIPs {
@@ -108,7 +121,7 @@ func (d *Desired) claimSeats(o facts.Observed, p vrrp.Parameters) (seats, error)
 
 // trial are the VRRP instances as they are to be after a change that this unit announces now;
 // none while it does not.
-func (d Desired) trial(o facts.Observed) (all []keepalived.VRRPInstance) {
+func (d placement) trial(o facts.Observed) (all []keepalived.VRRPInstance) {
 	if !d.AnyRouter(func(r Router) bool { return r.Next != nil && (r.told.Next == nil || *r.told.Next != *r.Next) }) {
 		return nil
 	}
@@ -121,7 +134,7 @@ func (d Desired) trial(o facts.Observed) (all []keepalived.VRRPInstance) {
 }
 
 // instance is the VRRP instance of a virtual router on this unit.
-func (d Desired) instance(o facts.Observed, r Router) keepalived.VRRPInstance {
+func (d placement) instance(o facts.Observed, r Router) keepalived.VRRPInstance {
 	m := o.Machine
 	i := keepalived.VRRPInstance{
 		Name:       d.Name(r),
@@ -147,7 +160,7 @@ func (d Desired) instance(o facts.Observed, r Router) keepalived.VRRPInstance {
 }
 
 // VRRPInstances are those of all virtual routers.
-func (d Desired) VRRPInstances() []keepalived.VRRPInstance {
+func (d agreement) VRRPInstances() []keepalived.VRRPInstance {
 	var all []keepalived.VRRPInstance
 	for _, r := range d.Routers {
 		all = append(all, r.Instance)
@@ -156,7 +169,7 @@ func (d Desired) VRRPInstances() []keepalived.VRRPInstance {
 }
 
 // Placed are the virtual IPs with their interfaces.
-func (d Desired) Placed() []keepalived.VirtualAddress {
+func (d agreement) Placed() []keepalived.VirtualAddress {
 	var all []keepalived.VirtualAddress
 	for _, r := range d.Routers {
 		all = append(all, r.Instance.Addresses...)
@@ -177,7 +190,7 @@ func muteness(name string, six bool) error {
 // with the lowest number does. So the order of the virtual IPs, and which of them go, move
 // nobody, and who joins comes to where the others are. Empty where nobody serves, or where
 // what they tell is on no link of this machine. Of several the one of a virtual IP comes first.
-func (d Desired) commonLink(o facts.Observed, p vrrp.Parameters, links []string) string {
+func (d agreement) commonLink(o facts.Observed, p vrrp.Parameters, links []string) string {
 	m, run := o.Machine, o.Machine.Applied.Routers[0]
 	// A change of these is agreed on, and so is where all go with it.
 	alike := func(q vrrp.Parameters) bool {
@@ -246,7 +259,7 @@ func source(m facts.Machine, iface string, six bool) netip.Addr {
 // which may become the unit's own, and what leaves from then on comes from the virtual
 // IP. What was dropped stays so while the option says the same: the unit's own address
 // may be away for a moment.
-func (d Desired) prefix(m facts.Machine, iface string, v netip.Prefix) netip.Prefix {
+func (d self) prefix(m facts.Machine, iface string, v netip.Prefix) netip.Prefix {
 	alone := netip.PrefixFrom(v.Addr(), v.Addr().BitLen())
 	was, placed := m.PlaceOf(v.Addr())
 	if placed && was.Interface == iface && was.Bits == alone.Bits() && d.asked[v] {

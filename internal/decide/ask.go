@@ -83,7 +83,7 @@ func AskAll(o facts.Observed) *conflict.Question {
 
 // disputed tells that a peer may hold the virtual IPs beside this unit: it has just
 // become MASTER, of which its peers do not know yet, or hears that a peer did later.
-func (d Desired) disputed(o facts.Observed, state keepalived.InstanceState) bool {
+func (d agreement) disputed(o facts.Observed, state keepalived.InstanceState) bool {
 	reign := d.since(o, int64(state.LastTransition))
 	if state.State != keepalived.Master || len(d.Peers)+len(untoldPeers(o)) == 0 || d.Paused {
 		return false
@@ -95,7 +95,7 @@ func (d Desired) disputed(o facts.Observed, state keepalived.InstanceState) bool
 
 // question asks for addresses on their interfaces, and there for peers' own
 // addresses, which tell their answers from those of strangers.
-func (d Desired) question(o facts.Observed, addresses []netip.Addr, listen time.Duration) *conflict.Question {
+func (d placement) question(o facts.Observed, addresses []netip.Addr, listen time.Duration) *conflict.Question {
 	peers := slices.Concat(d.Peers, untoldPeers(o))
 	q := &conflict.Question{Listen: listen, Segments: []conflict.Segment{{Interface: d.Speaks}}}
 	add := func(name string, a netip.Addr) {

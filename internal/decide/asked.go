@@ -138,7 +138,7 @@ func (d *Desired) TellClustered(o facts.Observed) {
 
 // serves tells whether keepalived runs with all virtual IPs. What was told was of others where
 // the unit went by others before this hook.
-func (d Desired) serves(m facts.Machine) force {
+func (d agreement) serves(m facts.Machine) force {
 	var running []netip.Addr
 	silent := !m.Active
 	for _, r := range d.Routers {
@@ -158,7 +158,7 @@ func (d Desired) serves(m facts.Machine) force {
 
 // servesMeanwhile tells it while a change takes longer than one hook: what the unit went by
 // before, and has on this machine, stays told.
-func (d Desired) servesMeanwhile(m facts.Machine) force {
+func (d agreement) servesMeanwhile(m facts.Machine) force {
 	if d.wentBy() && (d.Spread || d.each(func(v config.VirtualIP) bool { return m.Has(v.Addr()) })) {
 		return unknown
 	}
@@ -166,12 +166,12 @@ func (d Desired) servesMeanwhile(m facts.Machine) force {
 }
 
 // wentBy tells that the unit went by all virtual IPs before this hook.
-func (d Desired) wentBy() bool {
+func (d self) wentBy() bool {
 	return d.each(func(v config.VirtualIP) bool { return d.asked[v.Prefix] })
 }
 
 // each tells that something is so of all virtual IPs.
-func (d Desired) each(is func(config.VirtualIP) bool) bool {
+func (d self) each(is func(config.VirtualIP) bool) bool {
 	return !slices.ContainsFunc(d.Options.VirtualIPs, func(v config.VirtualIP) bool { return !is(v) })
 }
 

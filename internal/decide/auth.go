@@ -31,7 +31,7 @@ func before3(version string) bool { return strings.HasPrefix(version, "2.") }
 
 // claimPassword sets the password. What the unit has of a secret that is gone does, while
 // the option says the same.
-func (d *Desired) claimPassword(o facts.Observed) error {
+func (d *self) claimPassword(o facts.Observed) error {
 	var why error
 	d.secret, why = d.password(o)
 	has := o.Machine.Applied.Routers[0].Password
@@ -43,7 +43,7 @@ func (d *Desired) claimPassword(o facts.Observed) error {
 }
 
 // password returns the password of VRRP version 2; empty when none is wanted.
-func (d Desired) password(o facts.Observed) (string, error) {
+func (d self) password(o facts.Observed) (string, error) {
 	uri := d.Options.AuthSecret
 	if uri == "" {
 		return "", nil
@@ -69,7 +69,7 @@ func (d Desired) password(o facts.Observed) (string, error) {
 // runningPassword is the password of the parameters in use: the secret's, or, until all
 // units are ready for a changed one, the one applied last. A router that begins meanwhile
 // has that of the others.
-func (d Desired) runningPassword(m facts.Machine, r Router) string {
+func (d self) runningPassword(m facts.Machine, r Router) string {
 	applied := m.Applied.Routers[r.Number].Password
 	switch r.Run.Auth {
 	case "":

@@ -13,7 +13,7 @@ import (
 )
 
 // checker is the health checker's configuration.
-func (d Desired) checker() healthcheck.Config {
+func (d placement) checker(o facts.Observed) healthcheck.Config {
 	one := d.Routers[0]
 	check := d.Options.Check.Check
 	if d.Options.Check.CA != "" {
@@ -32,6 +32,8 @@ func (d Desired) checker() healthcheck.Config {
 		Check:      check,
 		History:    d.Layout.History(),
 		Links:      d.Links,
+		Deserted:   d.deserted(o, one),
+		Metrics:    d.metrics(o),
 	}
 	if d.Speaks != "" && !slices.Contains(c.Links, d.Speaks) {
 		c.Links = append(slices.Clone(c.Links), d.Speaks)
@@ -52,7 +54,7 @@ func (d Desired) checker() healthcheck.Config {
 }
 
 // checked is a VRRP instance as the health checker knows it.
-func (d Desired) checked(r Router, booted bool) healthcheck.Instance {
+func (d placement) checked(r Router, booted bool) healthcheck.Instance {
 	i := r.Instance
 	// The anchor tells who holds; the others are what a crashed daemon may leave.
 	h := healthcheck.Instance{Name: i.Name, TrackFile: i.TrackFile, VirtualRouterID: i.VirtualRouterID, Version: i.Version, Unicast: i.Mode == vrrp.Unicast, Interface: "lo", Addresses: []netip.Addr{i.Anchor}}
@@ -107,12 +109,12 @@ func (d Desired) Obeys(m facts.Machine) (step.File, bool) {
 
 // Confirms tells that a hook which leaves the unit's files as they are ends what keeps it out
 // since a boot: it is to run what it runs, and to take part.
-func (d Desired) Confirms(m facts.Machine) bool {
+func (d agreement) Confirms(m facts.Machine) bool {
 	return !m.Booted || d.Mode != Serving || !d.changes(m) && !d.silent()
 }
 
 // changes tells that the unit is to run something else than it does.
-func (d Desired) changes(m facts.Machine) bool {
+func (d agreement) changes(m facts.Machine) bool {
 	return len(d.Routers) != len(m.Applied.Routers) || d.AnyRouter(func(r Router) bool {
 		runs, known := m.Runs(r.Number)
 		return !known || runs != r.Run
@@ -153,6 +155,6 @@ func (d Desired) Silences(m facts.Machine) (begins, ends bool, between step.File
 }
 
 // silent tells that this unit stands aside in some router.
-func (d Desired) silent() bool {
+func (d agreement) silent() bool {
 	return d.AnyRouter(func(r Router) bool { return r.Aside != group.TakesPart })
 }

@@ -58,8 +58,14 @@ func (c Claim) String() string {
 	return what + ": granted"
 }
 
+// ledger is what a unit claims.
+type ledger struct {
+	// Claims are in the order in which they were weighed.
+	Claims []Claim
+}
+
 // weigh adds a claim. The error is the refusal of one that is not held.
-func (d *Desired) weigh(c Claim) error {
+func (d *ledger) weigh(c Claim) error {
 	d.Claims = append(d.Claims, c)
 	if c.Held {
 		return nil
@@ -68,7 +74,7 @@ func (d *Desired) weigh(c Claim) error {
 }
 
 // refuse notes what speaks against claims that were added; what did first stays.
-func (d *Desired) refuse(why error, are func(Claim) bool) error {
+func (d *ledger) refuse(why error, are func(Claim) bool) error {
 	for n := range d.Claims {
 		if c := &d.Claims[n]; c.Refusal == nil && are(*c) {
 			c.Refusal = why
@@ -81,7 +87,7 @@ func (d *Desired) refuse(why error, are func(Claim) bool) error {
 }
 
 // Finding is what speaks against what this unit holds; nil for nothing.
-func (d Desired) Finding() error {
+func (d ledger) Finding() error {
 	for _, c := range d.Claims {
 		if c.Held && c.Refusal != nil {
 			return c.Refusal
@@ -92,7 +98,7 @@ func (d Desired) Finding() error {
 
 // claimAddress adds the claim of a virtual IP, once for each interface, and returns the one
 // for it by these parameters.
-func (d *Desired) claimAddress(o facts.Observed, v netip.Addr, p vrrp.Parameters) (string, error) {
+func (d *agreement) claimAddress(o facts.Observed, v netip.Addr, p vrrp.Parameters) (string, error) {
 	name, why := d.interfaceFor(o, v, p)
 	if slices.ContainsFunc(d.Claims, func(c Claim) bool { return c.Address == v && c.Interface == name }) {
 		return name, nil
@@ -109,10 +115,17 @@ func (d *Desired) claimAddress(o facts.Observed, v netip.Addr, p vrrp.Parameters
 	return name, d.weigh(Claim{Address: v, Interface: name, Held: placed && place.Interface == name, Asks: !d.floating[v], Refusal: why})
 }
 
+// taken refuses a virtual IP that is a unit's own address: keepalived would take the
+// address away from its owner. What a peer says of its own addresses is told (alsoOwn);
+// when it answers there as well, a look at the network refuses.
+func taken(o facts.Observed, v netip.Addr, unit string) error {
+	return o.Options.WrongVirtualIPs("a free address, " + v.String() + " is the own address of " + unit)
+}
+
 // claimLink adds the claim of an interface for VRRP, where it can be refused: that of one
 // which the operator names, or of any with unicast. What may be over at any time keeps
 // nobody from beginning, or from going where the others are.
-func (d *Desired) claimLink(o facts.Observed, p vrrp.Parameters, name string) error {
+func (d *agreement) claimLink(o facts.Observed, p vrrp.Parameters, name string) error {
 	m, now := o.Machine, o.Machine.Applied.Routers[0]
 	c := Claim{Interface: name, Held: now.Link == name || slices.ContainsFunc(serving(d.Routers[0].Peers), func(q Peer) bool { return q.Runs == p })}
 	six, moves := p.Anchor.Is6(), !c.Held && p.Interface != ""
@@ -137,7 +150,7 @@ func (d *Desired) claimLink(o facts.Observed, p vrrp.Parameters, name string) er
 // and those that it would run after a change that all units make together, before it
 // announces the change or stands aside for it. Of units that change over together the
 // holder asks the network, before it announces.
-func (d *Desired) claimRouters(o facts.Observed) error {
+func (d *placement) claimRouters(o facts.Observed) error {
 	one := d.Routers[0]
 	current, serves := o.Machine.Runs(0)
 	changes := one.Wanted.VirtualRouterID != current.VirtualRouterID || one.Wanted.Anchor.Is6() != current.Anchor.Is6() ||
@@ -167,7 +180,7 @@ func (d *Desired) claimRouters(o facts.Observed) error {
 }
 
 // claimRouter adds the claim of a virtual router ID, once.
-func (d *Desired) claimRouter(o facts.Observed, c Claim) error {
+func (d *agreement) claimRouter(o facts.Observed, c Claim) error {
 	for n := range d.Claims {
 		if same := &d.Claims[n]; same.Router == c.Router && same.Six == c.Six && same.Interface == c.Interface {
 			if !c.Asks {
@@ -198,7 +211,7 @@ func (d *Desired) claimRouter(o facts.Observed, c Claim) error {
 }
 
 // newRouters are the virtual router IDs that the network is asked about.
-func (d Desired) newRouters() (ids []vrrp.VirtualRouterID) {
+func (d ledger) newRouters() (ids []vrrp.VirtualRouterID) {
 	for _, c := range d.Claims {
 		if c.Asks && c.Router != 0 {
 			ids = append(ids, c.Router)
@@ -208,7 +221,7 @@ func (d Desired) newRouters() (ids []vrrp.VirtualRouterID) {
 }
 
 // newAddresses are the virtual IPs that the network is asked about.
-func (d Desired) newAddresses() (list []netip.Addr) {
+func (d ledger) newAddresses() (list []netip.Addr) {
 	for _, c := range d.Claims {
 		if c.Asks && c.Router == 0 {
 			list = append(list, c.Address)

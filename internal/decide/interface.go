@@ -15,7 +15,7 @@ import (
 // interfaceFor chooses the interface of a virtual IP. With the error comes the interface that
 // it speaks against; empty for none. Where one cannot have it that no change of options asks
 // for, it stays on the one in use.
-func (d Desired) interfaceFor(o facts.Observed, v netip.Addr, p vrrp.Parameters) (string, error) {
+func (d agreement) interfaceFor(o facts.Observed, v netip.Addr, p vrrp.Parameters) (string, error) {
 	name, err := d.chosen(o, v, p)
 	if err != nil {
 		return name, err
@@ -57,7 +57,7 @@ func wrongInterface(o facts.Observed, name, must string) *config.Invalid {
 // on; else the one in use, as long as it is there, or the bridge or bond that it became a port of; else the one
 // that suits best. The one in use stays whatever else comes and goes, as units that put an
 // address on different interfaces do not hear each other.
-func (d Desired) chosen(o facts.Observed, v netip.Addr, p vrrp.Parameters) (string, error) {
+func (d agreement) chosen(o facts.Observed, v netip.Addr, p vrrp.Parameters) (string, error) {
 	m := o.Machine
 	if name := d.pythonInterface(m); name != "" {
 		return name, nil
@@ -101,7 +101,7 @@ func (d Desired) chosen(o facts.Observed, v netip.Addr, p vrrp.Parameters) (stri
 // best chooses an interface for a virtual IP that has none yet: of those that have it
 // in a subnet the one that suits best, by the longest prefix; that of the default route
 // comes before those that do not suit.
-func (d Desired) best(o facts.Observed, v netip.Addr) string {
+func (d self) best(o facts.Observed, v netip.Addr) string {
 	m := o.Machine
 	fallback := fallback(o, v.Is6())
 	var found []facts.Interface

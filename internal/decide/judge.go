@@ -18,7 +18,7 @@ import (
 )
 
 // macs are those of the interfaces that the virtual IPs are on.
-func (d Desired) macs(m facts.Machine) []string {
+func (d placement) macs(m facts.Machine) []string {
 	var list []string
 	for _, i := range m.Interfaces {
 		if i.MAC != "" && !slices.Contains(list, i.MAC) && (i.Name == d.Speaks || slices.Contains(d.Links, i.Name)) {
@@ -30,7 +30,7 @@ func (d Desired) macs(m facts.Machine) []string {
 }
 
 // View is what this unit knows by itself of what it looks at.
-func (d Desired) View(o facts.Observed) conflict.View {
+func (d placement) View(o facts.Observed) conflict.View {
 	v := conflict.View{
 		Runs: d.Routers[0].Run, Interface: d.Speaks, VirtualIPs: d.Addresses(),
 		Incomplete: o.Planned > 1+len(d.Peers)+len(untoldPeers(o)),
@@ -67,7 +67,7 @@ func (d Desired) View(o facts.Observed) conflict.View {
 }
 
 // toldRouters lists the virtual router IDs that a unit told it uses or is about to use.
-func (d Desired) toldRouters(m endpoint.Member) []vrrp.VirtualRouterID {
+func (d self) toldRouters(m endpoint.Member) []vrrp.VirtualRouterID {
 	var ids []vrrp.VirtualRouterID
 	for _, r := range append(slices.Collect(maps.Values(m.More)), m.Word) {
 		if r.Serves && !r.Unread() {
@@ -85,7 +85,7 @@ func (d Desired) toldRouters(m endpoint.Member) []vrrp.VirtualRouterID {
 // estranged tells that this unit follows a holder that is no unit of its group that
 // serves: the rank in its advertisements is another application's. Both began at the
 // same time, so neither heard the other when it looked.
-func (d Desired) estranged(m facts.Machine, r Router, state keepalived.InstanceState) bool {
+func (d self) estranged(m facts.Machine, r Router, state keepalived.InstanceState) bool {
 	if r.Usurper(m, state) != nil {
 		return true
 	}
@@ -151,7 +151,7 @@ func (d *Desired) judge(o facts.Observed) error {
 }
 
 // owns tells that a peer says an address is its own.
-func (d Desired) owns(unit string, a netip.Addr) bool {
+func (d self) owns(unit string, a netip.Addr) bool {
 	return slices.ContainsFunc(d.Peers, func(p Peer) bool { return p.Unit.String() == unit && slices.Contains(p.Addresses, a) })
 }
 
@@ -161,13 +161,13 @@ func (d Desired) shares() bool {
 }
 
 // FreeRouter suggests a virtual router ID.
-func (d Desired) FreeRouter(o facts.Observed, v conflict.View) vrrp.VirtualRouterID {
+func (d agreement) FreeRouter(o facts.Observed, v conflict.View) vrrp.VirtualRouterID {
 	last := d.Routers[len(d.Routers)-1].Number
 	return conflict.Free(*o.Look, v.Runs.Anchor.Is6(), v.Runs.VirtualRouterID, max(len(routerIDs(v.Runs, d.Addresses())), last+1), d.usedHere(o))
 }
 
 // usedHere lists the virtual router IDs of others on this machine.
-func (d Desired) usedHere(o facts.Observed) []vrrp.VirtualRouterID {
+func (d self) usedHere(o facts.Observed) []vrrp.VirtualRouterID {
 	var ids []vrrp.VirtualRouterID
 	for _, other := range o.Machine.Others {
 		for _, c := range other.Instances {
@@ -178,7 +178,7 @@ func (d Desired) usedHere(o facts.Observed) []vrrp.VirtualRouterID {
 }
 
 // against tells which claims a finding speaks against, and in which words; nil for none.
-func (d Desired) against(f conflict.Finding) (status.Condition, func(Claim) bool) {
+func (d self) against(f conflict.Finding) (status.Condition, func(Claim) bool) {
 	router := func(c Claim) bool { return c.Asks && c.Router != 0 && c.Router == f.Said.VirtualRouterID }
 	address := func(c Claim) bool { return c.Asks && c.Router == 0 && c.Address == f.Address }
 	// Who serves already and does not hear the holder is another's concern, or its own.

@@ -14,7 +14,7 @@ import (
 // Disagreement lists where daemon and kernel differ: virtual IPs that a MASTER
 // lacks, and those that a unit has which is none. Addresses of others are nobody's
 // business here, and what is pinned to the loopback device belongs there.
-func (d Desired) Disagreement(m facts.Machine, r Router) (missing, stray []netip.Addr) {
+func (d self) Disagreement(m facts.Machine, r Router) (missing, stray []netip.Addr) {
 	state, reported := d.State(m, r)
 	if !reported {
 		return nil, nil
@@ -50,14 +50,14 @@ func pinned(m facts.Machine, a netip.Addr) bool {
 }
 
 // copies lists virtual IPs that are on this machine only where they are others'.
-func (d Desired) copies(m facts.Machine) []netip.Addr {
+func (d self) copies(m facts.Machine) []netip.Addr {
 	return slices.DeleteFunc(d.Addresses(), func(a netip.Addr) bool { return m.Has(a) || len(m.Sites(a)) == 0 })
 }
 
 // Strays lists what is to be flushed: virtual IPs of a unit that is no MASTER or has
 // no daemon, and the address that stands for them in advertisements. While virtual
 // IPs are pinned, the unit has them and is not MASTER.
-func (d Desired) Strays(m facts.Machine) []netip.Addr {
+func (d agreement) Strays(m facts.Machine) []netip.Addr {
 	if slices.Contains(m.Owed, step.Unpin) || d.AnyRouter(func(r Router) bool { return r.Pin }) {
 		return nil
 	}
@@ -68,7 +68,7 @@ func (d Desired) Strays(m facts.Machine) []netip.Addr {
 	return list
 }
 
-func (d Desired) stray(m facts.Machine, r Router) []netip.Addr {
+func (d self) stray(m facts.Machine, r Router) []netip.Addr {
 	state, reported := d.State(m, r)
 	if !reported {
 		if m.Active {
@@ -88,7 +88,7 @@ func (d Desired) stray(m facts.Machine, r Router) []netip.Addr {
 // Lost lists virtual IPs that a MASTER has put on and that are gone. keepalived sees to
 // that by itself where an event tells of it; what went while it read its configuration
 // it takes for there until it has been standby, however often it reads that again.
-func (d Desired) Lost(m facts.Machine) []netip.Addr {
+func (d agreement) Lost(m facts.Machine) []netip.Addr {
 	var list []netip.Addr
 	for _, r := range d.Routers {
 		state, _ := d.State(m, r)
@@ -109,7 +109,7 @@ func (d Desired) Lost(m facts.Machine) []netip.Addr {
 	return list
 }
 
-func (d Desired) Addresses() []netip.Addr { return addresses(d.Options.VirtualIPs) }
+func (d self) Addresses() []netip.Addr { return addresses(d.Options.VirtualIPs) }
 
 // Held returns those virtual IPs that the kernel has.
 func Held(m facts.Machine, vips []config.VirtualIP) []netip.Addr {
@@ -124,7 +124,7 @@ func Kept(m facts.Machine, vips []config.VirtualIP) []netip.Addr {
 
 // Pins lists the addresses under which the configuration changes: those of routers
 // that this unit holds and changes, all when their number changes.
-func (d Desired) Pins(m facts.Machine) []netip.Addr {
+func (d agreement) Pins(m facts.Machine) []netip.Addr {
 	if one := d.Routers[0]; one.Pin && one.Was.Spread != one.Run.Spread {
 		return Held(m, d.Options.VirtualIPs)
 	}

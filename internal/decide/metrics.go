@@ -40,7 +40,7 @@ func portsFrom(first int) []int {
 }
 
 // NoPort tells that others have all ports, first to last, at which the unit may serve metrics.
-func (d Desired) NoPort(m facts.Machine) (first, last int, none bool) {
+func (d self) NoPort(m facts.Machine) (first, last int, none bool) {
 	if d.Options.MetricsPort == 0 {
 		return 0, 0, false
 	}
@@ -51,7 +51,7 @@ func (d Desired) NoPort(m facts.Machine) (first, last int, none bool) {
 
 // metrics says where metrics are served: where they are, else at the first free port. Where
 // all are taken the health checker goes on to try.
-func (d Desired) metrics(o facts.Observed) healthcheck.Metrics {
+func (d placement) metrics(o facts.Observed) healthcheck.Metrics {
 	first, port := d.Options.MetricsPort, 0
 	if first == 0 {
 		return healthcheck.Metrics{}

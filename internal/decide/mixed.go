@@ -11,7 +11,7 @@ import (
 )
 
 // base is the unit's base priority in a virtual router.
-func (d Desired) base(r Router) vrrp.Priority {
+func (d agreement) base(r Router) vrrp.Priority {
 	switch {
 	case r.Mixed():
 		return vrrp.MixedBase
@@ -27,14 +27,14 @@ func (d Desired) base(r Router) vrrp.Priority {
 
 // python is what the Python charm's file says or, once that is replaced, what this unit
 // kept of it; false in a group that is not mixed.
-func (d Desired) python(m facts.Machine) (applied.Router, bool) {
+func (d agreement) python(m facts.Machine) (applied.Router, bool) {
 	r, there := m.Applied.Routers[0]
 	return r, there && d.Routers[0].Mixed()
 }
 
 // pythonInterface is where the Python charm has its virtual IP and speaks; empty in
 // a group that is not mixed. Units of that charm listen nowhere else.
-func (d Desired) pythonInterface(m facts.Machine) string {
+func (d agreement) pythonInterface(m facts.Machine) string {
 	if c, ok := d.python(m); ok && config.Interface(c.Link) {
 		return c.Link
 	}
@@ -42,7 +42,7 @@ func (d Desired) pythonInterface(m facts.Machine) string {
 }
 
 // alsoAdvertised lists what the Python charm advertises besides the anchor.
-func (d Desired) alsoAdvertised(m facts.Machine) []netip.Addr {
+func (d agreement) alsoAdvertised(m facts.Machine) []netip.Addr {
 	c, ok := d.python(m)
 	if !ok {
 		return nil

@@ -13,13 +13,13 @@ import (
 )
 
 // Holds tells whether this unit holds virtual IPs by the kernel's word.
-func (d Desired) Holds(m facts.Machine) bool {
+func (d self) Holds(m facts.Machine) bool {
 	return d.Mode == Serving && len(Held(m, d.Options.VirtualIPs)) > 0
 }
 
 // Service is where the first virtual IP that this unit holds answers, or the first of
 // all; invalid without one.
-func (d Desired) Service(m facts.Machine) netip.AddrPort {
+func (d self) Service(m facts.Machine) netip.AddrPort {
 	if d.Mode != Serving {
 		return netip.AddrPort{}
 	}
@@ -29,7 +29,7 @@ func (d Desired) Service(m facts.Machine) netip.AddrPort {
 // Successor tells whether another unit is there to take over what this unit gives up:
 // one that takes part, is healthy as far as it told, and is not lost. The error says
 // of each other unit why it is none.
-func (d Desired) Successor() error {
+func (d agreement) Successor() error {
 	if len(d.Peers) == 0 {
 		return errors.New("there is no other unit to take the virtual IPs over")
 	}
@@ -49,7 +49,7 @@ func (d Desired) Successor() error {
 
 // Returns tells that what this unit hands over comes back at once: with preempt the
 // healthy unit that ranks highest takes it.
-func (d Desired) Returns(m facts.Machine) bool {
+func (d agreement) Returns(m facts.Machine) bool {
 	if !d.Options.Policy.Preempt || d.Routers[0].Mixed() || m.Check.Known && !m.Check.Healthy {
 		return false
 	}

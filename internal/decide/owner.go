@@ -34,7 +34,7 @@ const mostDelay = 2
 const longestStartup = 1000
 
 // effect tells what a setting does to an instance; empty for nothing.
-func (d Desired) effect(s keepalived.Setting) string {
+func (d placement) effect(s keepalived.Setting) string {
 	value, run := "", d.Routers[0].Run
 	if len(s.Words) > 1 {
 		value = s.Words[1]
@@ -128,7 +128,7 @@ func Startup(m facts.Machine) time.Duration {
 }
 
 // intrusions lists what breaks this unit's instances.
-func (d Desired) intrusions(m facts.Machine) []Intrusion {
+func (d placement) intrusions(m facts.Machine) []Intrusion {
 	var list []Intrusion
 	for _, other := range m.Others {
 		for _, s := range other.Settings {
@@ -142,7 +142,7 @@ func (d Desired) intrusions(m facts.Machine) []Intrusion {
 
 // refuseIntrusion keeps a unit that has not begun from serving where a setting of the
 // machine's owner would break its virtual IPs. One that serves goes on and says so.
-func (d *Desired) refuseIntrusion(o facts.Observed) error {
+func (d *placement) refuseIntrusion(o facts.Observed) error {
 	d.Intruded = d.intrusions(o.Machine)
 	if o.Machine.Applied.Ours() || len(d.Intruded) == 0 {
 		return nil // what is wrong is told in words of its own
@@ -156,6 +156,6 @@ func (i Intrusion) Say(c status.Condition) string {
 
 // Dropped lists the virtual IPs whose packets keepalived's packet filter drops. The
 // charm's instances drop nothing, so an instance of before left them there.
-func (d Desired) Dropped(m facts.Machine) []netip.Addr {
+func (d self) Dropped(m facts.Machine) []netip.Addr {
 	return slices.DeleteFunc(d.Addresses(), func(a netip.Addr) bool { return !slices.Contains(m.Filtered, a) })
 }

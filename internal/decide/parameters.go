@@ -11,7 +11,7 @@ import (
 )
 
 // target is what the options ask for in a virtual router.
-func (d Desired) target(number int) vrrp.Parameters {
+func (d self) target(number int) vrrp.Parameters {
 	o := d.Options
 	six := !slices.ContainsFunc(o.VirtualIPs, func(v config.VirtualIP) bool { return v.Addr().Is4() })
 	id := o.VirtualRouterID + vrrp.VirtualRouterID(number)
@@ -29,7 +29,7 @@ func (d Desired) target(number int) vrrp.Parameters {
 
 // pythonLeft tells whether units of the Python charm may be left: with its
 // parameters in use, not every unit of the group is known as a peer yet.
-func (d Desired) pythonLeft(o facts.Observed, current vrrp.Parameters) bool {
+func (d self) pythonLeft(o facts.Observed, current vrrp.Parameters) bool {
 	return !current.Constant() && 1+len(d.Peers) < o.Planned
 }
 

@@ -16,7 +16,7 @@ import (
 )
 
 // member is what this unit tells its peers.
-func (d Desired) member(o facts.Observed) endpoint.Member {
+func (d placement) member(o facts.Observed) endpoint.Member {
 	m := endpoint.Member{Principal: o.Event.Principal, Rank: int(d.rank), Knows: d.knows}
 	// Only what Juju lists: the kernel's may come and go, with a hook on every peer.
 	if d.Unbound {
@@ -61,7 +61,7 @@ func (d Desired) member(o facts.Observed) endpoint.Member {
 // since is when this unit became the holder, as it tells its peers. keepalived counts a
 // reload as a transition, so what was told stands until a peer has told of a later one:
 // news of it would cost a hook on every peer.
-func (d Desired) since(o facts.Observed, reign int64) int64 {
+func (d self) since(o facts.Observed, reign int64) int64 {
 	told := o.Told().Since
 	if told == 0 || told > reign || slices.ContainsFunc(d.Peers, func(p Peer) bool { return p.Member.Since >= told }) {
 		return reign
@@ -73,7 +73,7 @@ func (d Desired) since(o facts.Observed, reign int64) int64 {
 // heard one that has been for longer: each was the only one that the other heard of.
 // Such a holder has no news, and without this unit's word the others would go on to
 // name this one. Where the next holder has not told of itself yet, they hear twice.
-func (d Desired) yielded(o facts.Observed, since int64) bool {
+func (d agreement) yielded(o facts.Observed, since int64) bool {
 	if since == 0 || !o.Machine.Check.Known || !o.Machine.Check.Healthy {
 		return false
 	}
@@ -91,7 +91,7 @@ func (d Desired) yielded(o facts.Observed, since int64) bool {
 
 // unheard tells that a peer would not send its advertisements to this unit yet,
 // which would hear nothing from it and take the addresses.
-func (d Desired) unheard(r Router) bool {
+func (d placement) unheard(r Router) bool {
 	return r.Run.Mode == vrrp.Unicast && slices.ContainsFunc(serving(r.Peers), func(p Peer) bool {
 		return !slices.Contains(p.lists, d.address)
 	})

@@ -36,7 +36,7 @@ type voices struct{ sure, weak int }
 // one router. Units that run hooks for two changes of the list at the same time may give a
 // new virtual IP two routers, or a router two, until each has seen what the others told: of
 // as many the lower number counts, and the lower address.
-func (d Desired) rooms(o facts.Observed, first Router) (known map[netip.Addr]int, taken map[room]bool) {
+func (d self) rooms(o facts.Observed, first Router) (known map[netip.Addr]int, taken map[room]bool) {
 	known, taken = map[netip.Addr]int{}, map[room]bool{}
 	told := map[seat]voices{}
 	note := func(number int, r group.Word) {
@@ -96,7 +96,7 @@ func (d Desired) rooms(o facts.Observed, first Router) (known map[netip.Addr]int
 // place gives every virtual IP its router: the one that it is known in, or the lowest in
 // which none of its family has the place. Besides it returns the highest router_id with
 // which all have virtual router IDs.
-func (d Desired) place(known map[netip.Addr]int, taken map[room]bool) (map[int][]config.VirtualIP, vrrp.VirtualRouterID) {
+func (d self) place(known map[netip.Addr]int, taken map[room]bool) (map[int][]config.VirtualIP, vrrp.VirtualRouterID) {
 	numbers := map[int][]config.VirtualIP{0: nil} // the first speaks for the unit
 	for _, a := range d.Addresses() {
 		if number, ok := known[a]; ok {
@@ -116,7 +116,7 @@ func (d Desired) place(known map[netip.Addr]int, taken map[room]bool) (map[int][
 
 // numbers gives every virtual IP its router. Where there would be too few, what the options
 // do not list keeps no place: a peer's word blocks nobody.
-func (d Desired) numbers(o facts.Observed, first Router) (map[int][]config.VirtualIP, error) {
+func (d self) numbers(o facts.Observed, first Router) (map[int][]config.VirtualIP, error) {
 	known, taken := d.rooms(o, first)
 	numbers, most := d.place(known, taken)
 	if d.Options.VirtualRouterID > most {

@@ -28,7 +28,7 @@ type Router struct {
 }
 
 // Router returns a virtual router as it is before anything is decided about it.
-func (d Desired) Router(number int) Router {
+func (d self) Router(number int) Router {
 	r := Router{Number: number, told: wordOf(d.told, number), Peers: slices.Clone(d.Peers)}
 	for n := range r.Peers {
 		r.Peers[n].Word = wordOf(r.Peers[n].Member, number)
@@ -40,15 +40,15 @@ func (d Desired) Router(number int) Router {
 func (r Router) Addresses() []netip.Addr { return addresses(r.VirtualIPs) }
 
 // Name is that of its VRRP instance.
-func (d Desired) Name(r Router) string { return d.Layout.At(r.Number).Instance() }
+func (d self) Name(r Router) string { return d.Layout.At(r.Number).Instance() }
 
 // State is what the daemon says of its instance; false if nothing.
-func (d Desired) State(m facts.Machine, r Router) (keepalived.InstanceState, bool) {
+func (d self) State(m facts.Machine, r Router) (keepalived.InstanceState, bool) {
 	return m.Report(d.Name(r))
 }
 
 // AnyRouter tells that something is so in some router.
-func (d Desired) AnyRouter(is func(Router) bool) bool { return slices.ContainsFunc(d.Routers, is) }
+func (d agreement) AnyRouter(is func(Router) bool) bool { return slices.ContainsFunc(d.Routers, is) }
 
 // awaited tells that some peer serves and does not have this router yet. Nobody can begin
 // with a virtual router ID that somebody has for another router: then they wait for this unit.

@@ -38,7 +38,7 @@ func wordOf(m endpoint.Member, k int) group.Word {
 
 // share divides the virtual IPs among routers and agrees on each; one is what there is
 // without option spread, and the first of several.
-func (d *Desired) share(o facts.Observed, one Router) ([]Router, error) {
+func (d *agreement) share(o facts.Observed, one Router) ([]Router, error) {
 	one.VirtualIPs = d.Options.VirtualIPs
 	if !one.Run.Spread && !one.Wanted.Spread {
 		return []Router{one}, nil
@@ -107,7 +107,7 @@ func contested(routers []Router) int {
 // nobody can: it begins anew when there is room. It takes no part while others run what it
 // cannot follow to, as a router of somebody has that virtual router ID; nobody can where
 // one who does not have the router uses its virtual router ID for another.
-func (d Desired) givesUp(r Router) bool {
+func (d self) givesUp(r Router) bool {
 	if r.Holds || r.fresh() {
 		return false
 	}
@@ -118,13 +118,13 @@ func (d Desired) givesUp(r Router) bool {
 
 // unsettled tells that units are about to change the parameters of the first router,
 // which a new one takes over.
-func (d Desired) unsettled(first Router) bool {
+func (d agreement) unsettled(first Router) bool {
 	return first.Aside.Announcement() != nil ||
 		slices.ContainsFunc(serving(d.Peers), func(p Peer) bool { return !p.Unread() && p.Runs != d.first })
 }
 
 // out tells what this unit stands aside for in every router but the first.
-func (d Desired) out(first, r Router) group.Aside {
+func (d agreement) out(first, r Router) group.Aside {
 	// A unit that came back to units that have one router for all virtual IPs.
 	if slices.ContainsFunc(serving(d.Peers), func(p Peer) bool { return p.Aside == group.TakesPart && !p.Unread() && !p.Runs.Spread }) {
 		return group.Agreed
@@ -153,7 +153,7 @@ type Turns struct {
 }
 
 // TurnsOf is the order of router k of several.
-func (d Desired) TurnsOf(k int) Turns {
+func (d self) TurnsOf(k int) Turns {
 	ranks := []vrrp.Rank{d.rank}
 	for _, p := range d.Peers {
 		ranks = append(ranks, p.Rank)

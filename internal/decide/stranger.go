@@ -16,7 +16,7 @@ import (
 
 // hearsStrangers tells that somebody who is no unit of this group advertises the
 // virtual router ID.
-func (d Desired) hearsStrangers(m facts.Machine, r Router) bool {
+func (d self) hearsStrangers(m facts.Machine, r Router) bool {
 	return slices.ContainsFunc(m.Check.Heard, func(h facts.Heard) bool { return h.Instance == d.Name(r) && h.Foreign && h.Speaks })
 }
 

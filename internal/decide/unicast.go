@@ -12,7 +12,7 @@ import (
 )
 
 // sendsTo lists the addresses for unicast advertisements.
-func (d Desired) sendsTo(six bool) []netip.Addr {
+func (d placement) sendsTo(six bool) []netip.Addr {
 	var list []netip.Addr
 	add := func(a netip.Addr) {
 		if a.IsValid() && a != d.address && a.Is6() == six && !slices.Contains(list, a) {
@@ -32,7 +32,7 @@ func (d Desired) sendsTo(six bool) []netip.Addr {
 
 // reach is where advertisements to a peer go: to the address that it told for them, or to all
 // of its own where that one makes no sense. One that hears nobody would hold as well.
-func (d Desired) reach(p Peer, six bool) []netip.Addr {
+func (d self) reach(p Peer, six bool) []netip.Addr {
 	elsewhere := slices.Contains(d.own, p.Address) || slices.Contains(d.Addresses(), p.Address) ||
 		slices.ContainsFunc(d.Peers, func(other Peer) bool { return other.Unit != p.Unit && slices.Contains(other.Addresses, p.Address) })
 	if !p.Serves || p.Address.IsValid() && p.Address.Is6() == six && (slices.Contains(p.Addresses, p.Address) || !elsewhere) {
@@ -56,6 +56,6 @@ func formerly(o facts.Observed) []netip.Addr {
 }
 
 // deserted tells that this unit may hear nothing any more from peers it had.
-func (d Desired) deserted(o facts.Observed, r Router) bool {
+func (d self) deserted(o facts.Observed, r Router) bool {
 	return r.Run.Mode == vrrp.Unicast && len(d.former) > 0 && o.Leaving()
 }

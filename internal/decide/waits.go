@@ -9,7 +9,7 @@ import (
 )
 
 // waitsFor lists the units that this one stands aside for until they have run a hook.
-func (d Desired) waitsFor(o facts.Observed, r Router) []juju.Unit {
+func (d placement) waitsFor(o facts.Observed, r Router) []juju.Unit {
 	var all []Peer
 	holds := func(Peer) bool { return true }
 	switch r.Aside {

@@ -35,8 +35,9 @@ type circumstances struct {
 // holding is a unit that holds three virtual IPs, one peer beside it.
 func holding(vips ...string) circumstances {
 	l, serves := layout.Layout{Application: "keepalived"}, group.Word{Serves: true}
-	d := &decide.Desired{Layout: l, Unit: juju.Unit{Application: "keepalived"}, Related: true,
-		Peers: []decide.Peer{{Unit: juju.Unit{Application: "keepalived", Number: 1}, Rank: 1, Word: serves, Member: endpoint.Member{Word: serves}}}}
+	d := &decide.Desired{}
+	d.Layout, d.Unit, d.Related = l, juju.Unit{Application: "keepalived"}, true
+	d.Peers = []decide.Peer{{Unit: juju.Unit{Application: "keepalived", Number: 1}, Rank: 1, Word: serves, Member: endpoint.Member{Word: serves}}}
 	eth0 := facts.Interface{Name: "eth0", Up: true, Addresses: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/24")}}
 	state := keepalived.InstanceState{Name: l.Instance(), Interface: "eth0", State: keepalived.Master, VirtualRouterID: 23}
 	for _, v := range vips {
