@@ -165,6 +165,10 @@ model: ## Walk every order of events for larger groups than unit does (package g
 starved: ## A real keepalived and its health checker with both at a hundredth of the processors' weight, ten minutes (STARVED=10m; root)
 	@WHOLE=1 STARVED=$${STARVED:-10m} go test -count=1 -v -timeout 60m -run '^TestOnlyAStoppedKeepalivedIsStuck$$' ./internal/checker
 
+.PHONY: frozen
+frozen: ## How often three real keepalived with their health checkers move the address when the holder is frozen, at intervals of 0.1 and 0.2 s (docs/reference/outages.md; FROZEN=20; some minutes, root)
+	@WHOLE=1 FROZEN=$${FROZEN:-20} go test -count=1 -v -timeout 60m -run '^TestAHolderThatIsFrozenLosesTheAddressAndKnows$$' ./internal/checker
+
 .PHONY: idle
 idle: ## What an idle health checker takes beside a real keepalived (docs/reference/cost.md; IDLE=20s; root)
 	@WHOLE=1 IDLE=$${IDLE:-20s} go test -count=1 -v -timeout 30m -run '^TestAnIdleHealthCheckerSeldomWakesUp$$' ./internal/checker
