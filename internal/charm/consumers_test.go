@@ -203,6 +203,12 @@ func TestAnAnswerIsTheSameWhoeverLeads(t *testing.T) {
 				require.Equal(t, juju.Databag{"version": "1", name: a.after}, out.Juju.Consumers[consumer].Told, "%s: %s, by %s: %s", claim, a.consumer, n.Juju.Unit, out.Juju.Status)
 				again := charmtest.Run(t, "update-status", out)
 				require.Equal(t, out.Juju.Consumers, again.Juju.Consumers)
+				departs := out.Clone()
+				departs.Juju.Relations[endpoint.Cluster] = nil
+				departs.Juju.Relate(endpoint.Cluster, "cluster:1")
+				last := charmtest.RunHook(t, charmtest.Hook{Name: "cluster-relation-departed", Departing: n.Juju.Unit}, departs)
+				require.NoError(t, last.Err)
+				require.Equal(t, out.Juju.Consumers, last.Juju.Consumers, "it knows the others no more")
 			}
 		}
 	}

@@ -44,8 +44,12 @@ func answers(o facts.Observed, say func(facts.Consumer) juju.Databag) map[juju.R
 }
 
 // provider is what units beside an application serve, and beside which others some do; false
-// where this unit cannot tell. The units of a group all serve the same.
+// where this unit cannot tell, such as one that departs and knows the others no more. The units of
+// a group all serve the same.
 func (d self) provider(o facts.Observed, application string) (p loadbalancer.Provider, known bool) {
+	if o.Departs() {
+		return p, false
+	}
 	own := o.Event.Principal.Application
 	serve := map[string]bool{}
 	if d.Mode == Serving || slices.ContainsFunc(d.Peers, func(q Peer) bool { return q.Serves }) {
@@ -76,7 +80,7 @@ func (d self) provider(o facts.Observed, application string) (p loadbalancer.Pro
 // servedBeside are the virtual IPs that units beside another application serve, and their
 // machines' addresses: what they told, or else, where no principal unit asks, the option's.
 func (d self) servedBeside(o facts.Observed, application string) (vips, machines []netip.Addr) {
-	for _, u := range slices.SortedFunc(maps.Keys(d.others), func(a, b juju.Unit) int { return a.Number - b.Number }) {
+	for _, u := range d.besides() {
 		m := d.others[u]
 		if m.Principal.Application != application {
 			continue

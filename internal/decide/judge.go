@@ -63,6 +63,11 @@ func (d placement) View(o facts.Observed) conflict.View {
 		}
 		v.Peers = append(v.Peers, one)
 	}
+	for _, u := range d.besides() {
+		if !d.begins { // they serve together
+			v.Peers = append(v.Peers, d.seen(u))
+		}
+	}
 	return v
 }
 
@@ -136,7 +141,11 @@ func (d *Desired) judge(o facts.Observed) error {
 	}
 	for _, f := range conflict.Judge(view, *o.Look) {
 		if c, are := d.against(f); are != nil {
-			if err := d.refuse(status.Refusal(d.Word(c, f, d.Addresses())), are); err != nil {
+			said, beside := d.beside(o, f)
+			if !beside {
+				said = d.Word(c, f, d.Addresses())
+			}
+			if err := d.refuse(status.Refusal(said), are); err != nil {
 				return err
 			}
 		}

@@ -1,13 +1,17 @@
 package decide
 
 import (
+	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 
+	"keepalived-charm/internal/conflict"
 	"keepalived-charm/internal/endpoint"
 	"keepalived-charm/internal/facts"
 	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/keepalived"
+	"keepalived-charm/internal/status"
 )
 
 // Rival is a unit of this application that holds a virtual router with other virtual IPs than this
@@ -47,6 +51,34 @@ func (r Router) rival(one Rival) *Rival {
 		return nil
 	}
 	return &one
+}
+
+// besides are the units that serve beside other applications, by number.
+func (d self) besides() []juju.Unit {
+	return slices.SortedFunc(maps.Keys(d.others), func(a, b juju.Unit) int { return a.Number - b.Number })
+}
+
+// seen is one of them as a look knows it.
+func (d self) seen(u juju.Unit) conflict.Peer {
+	m := d.others[u]
+	own := Peer{Addresses: m.Addresses, Address: m.Address}.own()
+	return conflict.Peer{Name: u.String(), Addresses: own, MACs: m.MACs, Routers: d.toldRouters(m), Runs: &m.Runs}
+}
+
+// beside words what a look found of one of them, where this unit has not begun; false for what is
+// about others.
+func (d self) beside(o facts.Observed, f conflict.Finding) (juju.Status, bool) {
+	c, is := map[conflict.Kind]status.Condition{conflict.RouterTaken: status.RouterBeside, conflict.RouterMaybeTaken: status.RouterBeside,
+		conflict.AddressTaken: status.AddressBeside, conflict.AddressMaybeTaken: status.AddressBeside}[f.Kind]
+	for _, u := range d.besides() {
+		p := d.seen(u)
+		there := slices.Contains(p.Addresses, f.Host.Address) || slices.Contains(p.MACs, f.Host.MAC)
+		if is && there && (c == status.AddressBeside || slices.Contains(p.Routers, f.Said.VirtualRouterID)) {
+			return status.Say(c, "UNIT", p.Name, "OTHER", d.others[u].Principal.Application, "PRINCIPAL", o.Event.Principal.Application,
+				"ID", fmt.Sprint(f.Said.VirtualRouterID), "ADDRESS", f.Address.String()), true
+		}
+	}
+	return juju.Status{}, false
 }
 
 // others are the units of this application whose principal units are of another one.

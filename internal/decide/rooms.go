@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"keepalived-charm/internal/config"
+	"keepalived-charm/internal/endpoint"
 	"keepalived-charm/internal/facts"
 	"keepalived-charm/internal/group"
 	"keepalived-charm/internal/vrrp"
@@ -66,19 +67,29 @@ func (d self) rooms(o facts.Observed, first Router) (known map[netip.Addr]int, t
 			note(p.Router, group.Word{VirtualIPs: []netip.Addr{a}, Aside: wordOf(d.told, p.Router).Aside})
 		}
 	}
-	for _, p := range serving(d.Peers) {
-		if p.Member.Runs.Spread { // the others have all in one router
-			note(0, p.Member.Word)
+	notes := func(m endpoint.Member, has func(netip.Addr) bool) {
+		tell := func(number int, r group.Word) {
+			r.VirtualIPs = slices.DeleteFunc(slices.Clone(r.VirtualIPs), func(a netip.Addr) bool { return !has(a) })
+			note(number, r)
 		}
-		for number, r := range p.Member.More {
+		if m.Runs.Spread { // the others have all in one router
+			tell(0, m.Word)
+		}
+		for number, r := range m.More {
 			if r.Serves && !r.Unread() && d.Options.VirtualRouterID+vrrp.VirtualRouterID(number) <= vrrp.LastVirtualRouterID {
-				note(number, r)
+				tell(number, r)
 			}
 		}
+	}
+	for _, p := range serving(d.Peers) {
+		notes(p.Member, func(netip.Addr) bool { return true })
 	}
 	listed := map[netip.Addr]bool{}
 	for _, a := range d.Addresses() {
 		listed[a] = true
+	}
+	for _, m := range d.others {
+		notes(m, func(a netip.Addr) bool { return listed[a] }) // in two routers it would have two holders
 	}
 	seats := slices.SortedFunc(maps.Keys(told), func(a, b seat) int {
 		return cmp.Or(told[b].sure-told[a].sure, told[b].weak-told[a].weak, a.number-b.number, a.address.Compare(b.address))

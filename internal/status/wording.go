@@ -73,6 +73,8 @@ const (
 	OwnerSets
 	RouterMaybeTaken
 	AddressMaybeTaken
+	RouterBeside
+	AddressBeside
 	// Those that are added to another message.
 	Meanwhile
 	ShareOf
@@ -172,6 +174,9 @@ func Wordings() []Wording {
 		OwnerSets:         {juju.Blocked, "FILE sets SETTING, which EFFECT: remove it", "What the machine's owner set for every instance breaks those of the charm, which cannot say otherwise. This unit has not begun to serve. It looks again in every hook."},
 		RouterMaybeTaken:  {juju.Waiting, "router_id ID is used by HOST, which may be a unit that is not known here yet", "Juju tells of the other units, and of what they run, in hooks to come. For longer: it is a stranger, such as another application of this charm on the machine of a unit that has told nothing; see the status of that unit, or which one is missing."},
 		AddressMaybeTaken: {juju.Waiting, "virtual_ip ADDRESS is answered by HOST, which may be a unit that is not known here yet", "The same."},
+		RouterBeside: {juju.Blocked, "UNIT serves OTHER with router_id ID: deploy a keepalived of its own for PRINCIPAL, with another router_id",
+			"One application of this charm is related to two principal applications. Its units serve the one that came first, and go on; this unit has not begun. It looks again in every hook."},
+		AddressBeside: {juju.Blocked, "UNIT serves OTHER with ADDRESS: deploy a keepalived of its own for PRINCIPAL, with another virtual IP", "The same."},
 
 		Meanwhile:            {"", "; meanwhile STATUS", "After a blocked or waiting message: what the unit does by the options that it had before."},
 		ShareOf:              {"", "; UNIT holds ADDRESSES", "With spread=true."},
