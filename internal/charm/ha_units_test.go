@@ -11,6 +11,7 @@ import (
 	"keepalived-charm/internal/charmtest"
 	"keepalived-charm/internal/endpoint"
 	"keepalived-charm/internal/juju"
+	"keepalived-charm/internal/needs"
 )
 
 // asking is a cluster whose units' principals ask for what was recorded.
@@ -82,8 +83,16 @@ func TestUnitsAreAskedInHooksOfTheirOwn(t *testing.T) {
 		"what cannot be":       {"klb-11-fresh-second", "klb-30-dns", []string{"10.10.74.250"}, nil, nil},
 		"nothing for a moment": {"klb-11-fresh-second", "haproxy-11-re-related", []string{"10.10.74.250"}, nil, nil},
 	} {
-		for units := 2; units == 2 || units == 3 && claim == "changed"; units++ {
-			start := asking(t, units, c.from)
+		for _, k := range []struct {
+			units  int
+			spread bool
+		}{{2, false}, {3, false}, {2, true}, {3, true}} {
+			if (k.units == 3 || k.spread) && claim != "changed" && !needs.Whole() {
+				continue
+			}
+			start := asking(t, k.units, c.from)
+			start.Set(map[string]any{"spread": k.spread})
+			rest(t, start)
 			for _, n := range start.Nodes {
 				start.Ask(n, written(t, c.to))
 			}
