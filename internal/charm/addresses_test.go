@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -311,6 +312,15 @@ func TestWhereNobodyFindsAddressesNothingIsServed(t *testing.T) {
 		held = run(t, held, "update-status")
 		require.Contains(t, held.Host.Keepalived.Loaded, vip+"/32 dev port0\n")
 		require.Contains(t, held.Juju.Status.String(), is+must+"; meanwhile ", "one that is there already")
+
+		alone, on := vip+"%port0", "must be on "+strings.TrimPrefix(must, "must be ")
+		begins = run(t, plus(option(charmtest.NewState(0), "virtual_ip", alone), port, bridge), "install", "config-changed", "start")
+		require.Equal(t, `blocked: option virtual_ip is "`+alone+`", `+on, begins.Juju.Status.String(), "one that begins")
+		held = run(t, option(plus(holdingThese(t, vip), interfaceWith("port0", "10.10.74.9/24"), bridge), "virtual_ip", alone), "config-changed")
+		held.Host.Interfaces[slices.IndexFunc(held.Host.Interfaces, func(i facts.Interface) bool { return i.Name == "port0" })] = port
+		held = run(t, held, "update-status")
+		require.Contains(t, held.Host.Keepalived.Loaded, vip+"/32 dev port0\n")
+		require.Contains(t, held.Juju.Status.String(), on+"; meanwhile ", "one that is there already")
 	}
 }
 

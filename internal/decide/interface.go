@@ -64,12 +64,14 @@ func (d agreement) chosen(o facts.Observed, v netip.Addr, p vrrp.Parameters) (st
 	}
 	inUse, used := m.PlaceOf(v)
 	if name := d.named[v]; name != "" {
-		must := m.Unfit(name)
-		if !m.Exists(name) {
+		must, at := m.Unfit(name), ""
+		if name == inUse.Interface {
+			at = name // it may come back
+		} else if !m.Exists(name) {
 			must = "an interface of this machine" + names(m) + ", " + name + " is none"
 		}
-		if must != "" && name != inUse.Interface {
-			return "", o.Options.WrongVirtualIPs("on " + must)
+		if must != "" {
+			return at, o.Options.WrongVirtualIPs("on " + must)
 		}
 		return name, nil
 	}
