@@ -133,7 +133,8 @@ func TestTransitionsConverge(t *testing.T) {
 			last := s
 			out := charmtest.Run(t, hook, s)
 			s = out.State
-			if s.Juju.Status.Level == juju.Blocked && !strings.HasPrefix(s.Juju.Status.Message, status.NoVirtualIP) {
+			if s.Juju.Status.Level == juju.Blocked && !strings.HasPrefix(s.Juju.Status.Message, status.NoVirtualIP) ||
+				strings.Contains(s.Juju.Status.Message, "; meanwhile ") { // an interface that cannot serve just now is waited for
 				blocked++
 				// What was good goes on, whatever earlier hooks left undone of it.
 				if good := last.Host.Files[s.Layout().Record()]; good != "" {
