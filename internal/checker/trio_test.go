@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -228,19 +227,24 @@ func (s *trio) freeze(n int, d time.Duration) {
 	set("0")
 }
 
-// during tells what came of something that happened while a unit held: where the address went, and
+// during tells what came of something that happened while a unit held: whether another one got the
+// address, whether the unit has it again in the end (while it is frozen it does not lose it), and
 // the longest time in which no client was answered.
-func (s *trio) during(rest time.Duration, what func(holder int)) (holder int, went []int, gap time.Duration) {
-	poll.Until(s.t, func() bool { return s.holder() != 0 && s.answered() }, 30*time.Second, 10*time.Millisecond)
-	holder = s.holder()
+func (s *trio) during(rest time.Duration, what func(holder int)) (moved, back bool, gap time.Duration) {
+	settled := func() bool { return s.holder() != 0 && s.answered() }
+	poll.Until(s.t, settled, 30*time.Second, 10*time.Millisecond)
+	holder := s.holder()
 	s.mu.Lock()
 	s.came, s.gap = nil, 0
 	s.mu.Unlock()
 	what(holder)
 	time.Sleep(rest)
+	poll.Until(s.t, settled, 30*time.Second, 10*time.Millisecond)
+	end := s.holder()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return holder, slices.Clone(s.came), max(s.gap, time.Since(s.good))
+	moved = len(s.came) > 0
+	return moved, moved && end == holder, s.gap
 }
 
 // lose has the switch drop some percent of what comes from each unit and goes to it.
