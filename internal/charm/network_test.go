@@ -134,6 +134,28 @@ func TestOptionsThatAStrangerUsesAreNotTaken(t *testing.T) {
 	}
 }
 
+// TestAUnitThatJoinsDoesNotListenLongInEveryHook until Juju has told it of the others: hooks of
+// its own and of each endpoint come before.
+func TestAUnitThatJoinsDoesNotListenLongInEveryHook(t *testing.T) {
+	const glance, long = 400 * time.Millisecond, 2200 * time.Millisecond
+	for claim, c := range map[string]struct {
+		state charmtest.State
+		want  time.Duration
+	}{
+		"the holder may be a unit to come":             {network(brandNew(2), says(stranger, 23), has(stranger, vip)), glance},
+		"of which nothing is heard":                    {network(brandNew(2), has(stranger, vip)), glance},
+		"it is alone":                                  {network(brandNew(1)), glance + long},
+		"nobody is heard at a glance":                  {network(brandNew(2)), glance + long},
+		"another virtual router is heard":              {network(brandNew(2), says(stranger, 24)), glance + long},
+		"no unit is to come: it is a stranger":         {network(brandNew(1), says(stranger, 23)), glance + long},
+		"the machine is that of a unit which is known": {network(joining(), says(peer1, 23), has(peer1, vip)), glance + long},
+	} {
+		out := charmtest.Run(t, "install", c.state)
+		require.Equal(t, c.want, out.Listened, claim)
+	}
+	require.Equal(t, long, charmtest.Run(t, "config-changed", option(serving(t), "router_id", 24)).Listened, "a unit that serves listens once")
+}
+
 func TestAHookWithoutASignOfAnythingDoesNotLook(t *testing.T) {
 	s := serving(t)
 	for _, hook := range []string{"update-status", "config-changed", "website-relation-changed", charmtest.Refresh} {

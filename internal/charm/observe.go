@@ -84,10 +84,16 @@ func complete(obs *facts.Observed, j Model, m Machine) error {
 	if ports := decide.Ports(*obs); len(ports) > 0 {
 		obs.Machine.Taken = m.Taken(layout.Layout{Application: obs.Event.Unit.Application}, ports)
 	}
-	if ask := decide.Ask(*obs); ask != nil {
-		err = look(obs, *ask, j, m)
+	ask := decide.Ask(*obs)
+	if ask == nil {
+		return nil
 	}
-	return err
+	if glance := decide.Glance(*obs, *ask); glance != nil {
+		if err := look(obs, *glance, j, m); err != nil || decide.Premature(*obs) {
+			return err
+		}
+	}
+	return look(obs, *ask, j, m)
 }
 
 // usable returns what was observed, with the options that the unit used last in the

@@ -25,11 +25,12 @@ import (
 
 // machine lets one hook see and change the state's host (charm.Machine).
 type machine struct {
-	t     testing.TB
-	host  *Host
-	life  *life
-	steps *[]step.Step
-	looks *int
+	t        testing.TB
+	host     *Host
+	life     *life
+	steps    *[]step.Step
+	looks    *int
+	listened *time.Duration
 	// waits is told for whom a step waits.
 	waits func(holder string)
 	// rested is the time that the hook has rested.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"keepalived-charm/internal/charm"
 	"keepalived-charm/internal/endpoint"
@@ -79,6 +80,8 @@ type Out struct {
 	Steps []step.Step
 	// Looks counts the looks at the network.
 	Looks int
+	// Listened is how long they took together.
+	Listened time.Duration
 	// Calls counts the hook tools that the real model would have started.
 	Calls int
 }
@@ -122,7 +125,7 @@ func RunHook(t testing.TB, h Hook, in State) Out {
 		life.between = func() bool { return h.Between(&out.State) }
 	}
 	model := &model{t: t, state: &out.Juju, life: life}
-	machine := &machine{t: t, host: &out.Host, life: life, steps: &out.Steps, looks: &out.Looks}
+	machine := &machine{t: t, host: &out.Host, life: life, steps: &out.Steps, looks: &out.Looks, listened: &out.Listened}
 	out.Juju.Results, out.Juju.Failure = nil, ""
 	out.Err = do(ev, model, machine)
 	if out.Err == nil && !life.goesOn() {

@@ -15,6 +15,7 @@ func (m *machine) Look(q conflict.Question) (conflict.Look, error) {
 		return conflict.Look{}, errDied
 	}
 	*m.looks++
+	*m.listened += q.Listen
 	l := conflict.Look{Listened: q.Listen, Crowds: m.host.Network.Crowds}
 	for _, s := range q.Segments {
 		for _, p := range m.host.Network.Proxies {

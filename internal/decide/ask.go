@@ -72,6 +72,32 @@ func Ask(o facts.Observed) *conflict.Question {
 	return nil
 }
 
+// Glance is a short look before a long one, nil for none: where a unit begins beside others that
+// serve, Juju tells it of them in one hook after the other, and each would look for long.
+func Glance(o facts.Observed, q conflict.Question) *conflict.Question {
+	if o.Machine.Applied.Serves() || q.Listen <= lookShort {
+		return nil
+	}
+	q.Listen = lookShort
+	return &q
+}
+
+// Premature tells that what was seen may be a unit that Juju has yet to tell of. A longer look
+// would say the same.
+func Premature(o facts.Observed) bool {
+	look := o.Look
+	o.Look = nil // which is yet to be judged
+	d, err := Decide(o)
+	if err != nil || d.Mode != Serving {
+		return false
+	}
+	o.Look = look
+	v := d.View(o)
+	return v.Incomplete && slices.ContainsFunc(conflict.Judge(v, *look), func(f conflict.Finding) bool {
+		return f.Peer == "" && (f.Kind == conflict.RouterMaybeTaken || f.Kind == conflict.AddressMaybeTaken)
+	})
+}
+
 // AskAll looks for everything.
 func AskAll(o facts.Observed) *conflict.Question {
 	d, err := Decide(o)
