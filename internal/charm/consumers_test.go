@@ -49,6 +49,27 @@ func TestTheLeaderAnswersConsumers(t *testing.T) {
 	require.Equal(t, juju.Databag{"version": "1"}, told(run(t, s, "lb-consumers-relation-changed")), "with its request")
 }
 
+// TestLeadershipThatIsLostAmidAHook fails it, as Juju then refuses what it publishes, and not what
+// the unit serves. Juju runs it again, and whoever leads now answers.
+func TestLeadershipThatIsLostAmidAHook(t *testing.T) {
+	s := consumes(t, serving(t), "haproxy", "kcp-internal")
+	s.Juju.Leads = true
+	s = run(t, s, "leader-elected")
+	answer := s.Juju.Consumers[consumer].Told
+	out := charmtest.RunHook(t, charmtest.Hook{Name: "config-changed", Between: func(now *charmtest.State) bool {
+		now.Juju.Leads = false
+		return true
+	}}, option(s, "virtual_ip", "10.10.74.251 10.10.74.250"))
+	require.EqualError(t, out.Err, "cannot write the databag of the application in relation "+string(consumer)+": permission denied")
+	require.True(t, out.Host.Keepalived.Running)
+	require.Contains(t, out.Host.Keepalived.Loaded, "10.10.74.251")
+	again := charmtest.Run(t, "config-changed", out.State)
+	require.Empty(t, again.Stale())
+	require.Equal(t, answer, again.Juju.Consumers[consumer].Told)
+	again.Juju.Leads = true
+	require.NotEqual(t, answer, run(t, again.State, "leader-elected").Juju.Consumers[consumer].Told)
+}
+
 // TestALeaderThatCannotTellWhatIsServedLeavesAnswers, but tells the version that is waited for
 // and takes back what is no longer asked for: another unit of its application serves on its
 // machine, its principal has asked for nothing yet, or its options are refused.
