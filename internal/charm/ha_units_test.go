@@ -220,17 +220,39 @@ func TestAPrincipalIsRemoved(t *testing.T) {
 // router all the same.
 func TestAVirtualIPThatNobodyHoldsIsSaid(t *testing.T) {
 	const first, second = "haproxy-02-second", "haproxy-04-vip-changed"
+	clients := func(n *charmtest.Node) string {
+		return n.Juju.Own("website:3")["hostname"] + " " + n.Juju.Own("website:3")["extended_data"] + n.Juju.Own("loadbalancer:4")["public-address"]
+	}
+	relate := func(n *charmtest.Node) {
+		n.Juju.Relate(endpoint.Website, "website:3", juju.Unit{Application: "worker"})
+		n.Juju.Relate(endpoint.LoadBalancer, "loadbalancer:4", juju.Unit{Application: "master"})
+	}
 	t.Run("as one unit asks for another", func(t *testing.T) {
 		c := asking(t, 2, first)
+		for _, n := range c.Nodes {
+			relate(n)
+		}
+		rest(t, c)
 		holder := c.Serving()[0]
 		standby := c.Nodes[1-holder.Juju.Unit.Number]
 		c.Ask(standby, written(t, second))
 		rest(t, c)
 		require.Equal(t, "waiting: nobody holds 10.10.74.251: waits for "+holder.Juju.Principal.String()+" to ask for that too, "+
 			holder.Juju.Unit.String()+" holds 10.10.74.250", standby.Juju.Status.String())
+		require.Equal(t, "10.10.74.250 10.10.74.250", clients(standby), "nobody has the other one yet")
+		leads := consumes(t, *standby.State, "haproxy", "kcp-internal")
+		leads.Juju.Leads = true
+		leads = run(t, leads, "leader-elected")
+		require.Contains(t, leads.Juju.Consumers[consumer].Told["response_api-server-internal"], `"address":"10.10.74.250"`)
+		c.Ask(standby, written(t, "haproxy-08-vip-third"))
+		rest(t, c)
+		require.Equal(t, "10.10.74.250 10.10.74.250", clients(standby), "nor both")
+		c.Ask(standby, written(t, second))
+		rest(t, c)
 		c.Ask(holder, written(t, second))
 		rest(t, c)
 		require.Contains(t, standby.Juju.Status.String(), "active: VIP ready: standby for 10.10.74.251, holder ")
+		require.Equal(t, []string{"10.10.74.251 10.10.74.251", "10.10.74.251 10.10.74.251"}, []string{clients(holder), clients(standby)})
 	})
 	t.Run("as another application asks for another", func(t *testing.T) {
 		options := clusterOptions()
@@ -243,14 +265,17 @@ func TestAVirtualIPThatNobodyHoldsIsSaid(t *testing.T) {
 				n.Juju.Principal = juju.Unit{Application: "lb", Number: k - 2}
 			}
 			c.Ask(n, written(t, name))
+			relate(n)
 		}
 		rest(t, c)
 		holder := c.Serving()[0]
+		require.Equal(t, "10.10.74.250 10.10.74.250", clients(holder))
 		said := 0
 		for _, n := range c.Nodes {
 			if n.Juju.Principal.Application != holder.Juju.Principal.Application {
 				require.Contains(t, n.Juju.Status.String(), "blocked: nobody holds ")
 				require.Contains(t, n.Juju.Status.String(), ": "+holder.Juju.Unit.String()+" holds ")
+				require.Equal(t, " ", clients(n), "nobody has it")
 				said++
 			}
 		}

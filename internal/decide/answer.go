@@ -15,7 +15,7 @@ import (
 // Answers are the changes of what this application tells those on lb-consumers, by its leader:
 // the same whichever unit leads. Where the leader cannot tell what is served beside who asks, that
 // stays as it is.
-func (d self) Answers(o facts.Observed) map[juju.RelationID]juju.Databag {
+func (d Desired) Answers(o facts.Observed) map[juju.RelationID]juju.Databag {
 	return answers(o, func(c facts.Consumer) juju.Databag {
 		if p, known := d.provider(o, c.Application); known {
 			return p.Databag(c.Application, c.Requests, c.Told)
@@ -46,7 +46,7 @@ func answers(o facts.Observed, say func(facts.Consumer) juju.Databag) map[juju.R
 // provider is what units beside an application serve, and beside which others some do; false
 // where this unit cannot tell, such as one that departs and knows the others no more. The units of
 // a group all serve the same.
-func (d self) provider(o facts.Observed, application string) (p loadbalancer.Provider, known bool) {
+func (d Desired) provider(o facts.Observed, application string) (p loadbalancer.Provider, known bool) {
 	if o.Departs() {
 		return p, false
 	}
@@ -67,7 +67,10 @@ func (d self) provider(o facts.Observed, application string) (p loadbalancer.Pro
 		p.Unordered = true
 		return p, len(p.Addresses) > 0
 	case d.Mode == Serving:
-		p.Addresses, p.Machines = d.Addresses(), slices.Clone(d.own)
+		p.Addresses, p.Machines = addresses(d.had(o)), slices.Clone(d.own)
+		if len(p.Addresses) == 0 {
+			p.Addresses = d.Addresses()
+		}
 		for _, peer := range d.Peers {
 			p.Machines = append(p.Machines, peer.Addresses...)
 		}

@@ -149,10 +149,11 @@ func clients(r facts.Relation, s endpoint.Service) juju.Databag {
 	return nil
 }
 
-// publish derives what to write on each relation.
+// publish derives what to write on each relation. Clients are told no virtual IP that
+// nobody has.
 func (d Desired) publish(o facts.Observed) {
 	service := endpoint.Service{Hostname: d.Options.Hostname, Port: d.Options.Port}
-	for _, v := range d.Options.VirtualIPs {
+	for _, v := range d.had(o) {
 		service.Addresses = append(service.Addresses, v.Written)
 	}
 	for _, r := range o.Relations {

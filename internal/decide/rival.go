@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"keepalived-charm/internal/config"
 	"keepalived-charm/internal/conflict"
 	"keepalived-charm/internal/endpoint"
 	"keepalived-charm/internal/facts"
@@ -51,6 +52,29 @@ func (r Router) rival(one Rival) *Rival {
 		return nil
 	}
 	return &one
+}
+
+// had are the virtual IPs that somebody has, as far as this unit knows: its own, or where the
+// holder's principal unit is yet to ask for any of them, the holder's.
+func (d Desired) had(o facts.Observed) []config.VirtualIP {
+	var lacks, instead []netip.Addr
+	for _, r := range d.Routers {
+		state, _ := d.State(o.Machine, r)
+		if rival := r.Rival(d, o.Machine, state); rival != nil {
+			lacks = append(lacks, rival.Lacks...)
+			if rival.Peer {
+				instead = append(instead, rival.Holds...)
+			}
+		}
+	}
+	vips := slices.DeleteFunc(slices.Clone(d.Options.VirtualIPs), func(v config.VirtualIP) bool { return slices.Contains(lacks, v.Addr()) })
+	if len(vips) > 0 {
+		return vips
+	}
+	for _, a := range instead {
+		vips = append(vips, config.VirtualIP{Prefix: netip.PrefixFrom(a, a.BitLen()), Written: a.String()})
+	}
+	return vips
 }
 
 // besides are the units that serve beside other applications, by number.
