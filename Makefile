@@ -15,6 +15,11 @@ LABS ?= 2
 # The Debian that the lab's machines run, bookworm or trixie, unless LAB_BASE says it.
 BASE ?= $(or $(LAB_BASE),bookworm)
 export LAB_BASE := $(BASE)
+# The Juju that they and the lab's controller run, 3.5 or 3.6, unless LAB_JUJU says it.
+JUJU ?= $(or $(LAB_JUJU),3.5)
+export LAB_JUJU := $(JUJU)
+JUJU_FLAGS := $(if $(filter 3.6,$(JUJU)),-modfile=go36.mod -tags=juju36)
+SUITE := lab-$(BASE)$(if $(filter-out 3.5,$(JUJU)),-juju-$(JUJU))
 RUNS ?= 5
 BUSY ?= 1m
 SLOW ?= 25
@@ -147,7 +152,7 @@ lint: spelling ## gofmt, vet and staticcheck over charm and tests, codespell ove
 	@$(STATICCHECK) -tags neighbour ./...
 	@cd tests && go vet ./...
 	@cd tests && $(STATICCHECK) ./...
-	@cd tests/juju35 && go list -mod=readonly -deps ./... >/dev/null
+	@cd tests/juju && go list -mod=readonly $(JUJU_FLAGS) -deps ./... >/dev/null
 
 .PHONY: spelling
 spelling:
@@ -216,17 +221,17 @@ lab-itself: charm
 	@mkdir -p build
 	@{ cd tests && go test -race -count=1 ./docdb && \
 		$(LAB_RUN) $$(go list ./... | grep -v /scenario$$) && \
-		cd juju35 && export CGO_ENABLED=0 && go vet -trimpath ./... && $(LAB_RUN) -trimpath -vet=off ./...; } 2>&1 | tee build/lab-itself.log || \
+		cd juju && export CGO_ENABLED=0 && go vet -trimpath $(JUJU_FLAGS) ./... && $(LAB_RUN) -trimpath -vet=off $(JUJU_FLAGS) ./...; } 2>&1 | tee build/lab-itself.log || \
 		{ $(MAKE) sweep; tests/scripts/failures build/lab-itself.log; exit 1; }
 	$(call count,lab-itself)
 
 .PHONY: lab-core
 lab-core: charm
 	@mkdir -p build
-	@failed=; { cd tests && $(LAB_RUN) -run '^($(SCENARIOS))$$' ./scenario; } 2>&1 | tee build/lab-$(BASE).log || failed=yes; \
-		tests/scripts/slowest build/lab-$(BASE).log | tee -a build/lab-$(BASE).log; \
-		if [ -n "$$failed" ]; then $(MAKE) sweep; tests/scripts/failures build/lab-$(BASE).log; exit 1; fi
-	$(call count,lab-$(BASE))
+	@failed=; { cd tests && $(LAB_RUN) -run '^($(SCENARIOS))$$' ./scenario; } 2>&1 | tee build/$(SUITE).log || failed=yes; \
+		tests/scripts/slowest build/$(SUITE).log | tee -a build/$(SUITE).log; \
+		if [ -n "$$failed" ]; then $(MAKE) sweep; tests/scripts/failures build/$(SUITE).log; exit 1; fi
+	$(call count,$(SUITE))
 
 # A test binary that runs out of time ends without closing its labs.
 .PHONY: sweep
@@ -239,11 +244,11 @@ lab-command:
 	@cd tests && go build -o ../build/lab ./cmd/lab
 
 .PHONY: demo
-demo: deps charm lab-command ## Show a deployment: three machines, a VIP, a machine dies, the VIP moves (BASE=trixie; root)
+demo: deps charm lab-command ## Show a deployment: three machines, a VIP, a machine dies, the VIP moves (BASE=trixie JUJU=3.6; root)
 	@build/lab demo
 
 .PHONY: lab
-lab: deps charm lab-command ## Keep a lab up to type commands against (BASE=trixie; root)
+lab: deps charm lab-command ## Keep a lab up to type commands against (BASE=trixie JUJU=3.6; root)
 	@build/lab up
 
 .PHONY: bench

@@ -1,8 +1,8 @@
 // Package docdb is a document database in memory that speaks as much of MongoDB's wire
-// protocol as Juju 3.5's controller asks of it through github.com/juju/mgo/v3: commands in
-// OP_QUERY, answers in OP_REPLY. It says that it is a server of version 4.4. Whatever it does
-// not know, be it a command, an option, an operator or a stage, it answers with an error that
-// names it, and tells Config.Report, so that the test that came upon it fails.
+// protocol as the controllers of Juju 3.5 and 3.6 ask of it through github.com/juju/mgo/v3:
+// commands in OP_QUERY, answers in OP_REPLY. It says that it is a server of version 4.4.
+// Whatever it does not know, be it a command, an option, an operator or a stage, it answers with
+// an error that names it, and tells Config.Report, so that the test that came upon it fails.
 //
 // What a replica set does otherwise:
 //

@@ -95,7 +95,11 @@ func build(ctx context.Context, progress io.Writer) (Programs, error) {
 	if err != nil {
 		return Programs{}, err
 	}
-	p := Programs{Dir: filepath.Join(machine.CacheDir(), "programs")}
+	juju, err := ChosenJuju()
+	if err != nil {
+		return Programs{}, err
+	}
+	p := Programs{Dir: filepath.Join(machine.CacheDir(), juju.directory())}
 	p.Probe = filepath.Join(p.Dir, "lab-probe")
 	if err := os.MkdirAll(p.Dir, 0o755); err != nil {
 		return Programs{}, fmt.Errorf("cannot build the lab's programs: %w", err)
@@ -104,13 +108,13 @@ func build(ctx context.Context, progress io.Writer) (Programs, error) {
 		return Programs{}, err
 	}
 	for _, m := range []struct {
-		what, module string
-		programs     []string
+		what, module    string
+		flags, programs []string
 	}{
-		{"Juju's agent, controller and client", "juju35", []string{"jujud", "controller", "juju"}},
-		{"the lab's programs", ".", []string{"lab-probe", "lab-killer", "lab-collector"}},
+		{"the agent, controller and client of Juju " + string(juju), "juju", juju.flags(), []string{"jujud", "controller", "juju"}},
+		{"the lab's programs", ".", nil, []string{"lab-probe", "lab-killer", "lab-collector"}},
 	} {
-		if err := p.buildModule(ctx, filepath.Join(root, m.module), m.programs, sayer(progress, m.what)); err != nil {
+		if err := p.buildModule(ctx, filepath.Join(root, m.module), m.flags, m.programs, sayer(progress, m.what)); err != nil {
 			return Programs{}, fmt.Errorf("cannot build %s: %w", m.what, err)
 		}
 	}
@@ -132,9 +136,9 @@ func sayer(progress io.Writer, what string) func(fetched int) {
 }
 
 // buildModule builds programs of a module, all at once.
-func (p Programs) buildModule(ctx context.Context, module string, programs []string, built func(fetched int)) error {
+func (p Programs) buildModule(ctx context.Context, module string, flags, programs []string, built func(fetched int)) error {
 	return p.replace(func(drafts string) error {
-		args := []string{"build", "-trimpath", "-ldflags=-s -w", "-buildvcs=false", "-o", drafts + "/"}
+		args := append([]string{"build", "-trimpath", "-ldflags=-s -w", "-buildvcs=false", "-o", drafts + "/"}, flags...)
 		for _, name := range programs {
 			// Over a program that is as it would be, go build links nothing.
 			if err := copyProgram(filepath.Join(p.Dir, name), filepath.Join(drafts, name)); err != nil && !errors.Is(err, os.ErrNotExist) {

@@ -48,7 +48,7 @@ type listener struct {
 	report func(error)
 }
 
-// question is a line to the controller's program, see tests/juju35/cmd/controller.
+// question is a line to the controller's program, see tests/juju/cmd/controller.
 type question struct {
 	ID      int      `json:"id"`
 	Provide *provide `json:"provide,omitempty"`

@@ -186,7 +186,7 @@ func (l *Lab) Hooks(unit string, since time.Time) []string {
 }
 
 // hooksLog is where a machine's agents note what ran and what it logged, see
-// tests/juju35/cmd/jujud.
+// tests/juju/cmd/jujud.
 const hooksLog = "/var/log/juju/hooks.log"
 
 // Logged is when units on a machine logged a text since an instant.

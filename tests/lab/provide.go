@@ -39,7 +39,7 @@ WantedBy=multi-user.target
 func jujudName(id string) string { return "jujud-machine-" + id }
 
 // unitCalls is the directory of files that say what happens to units' calls of the API, see
-// tests/juju35/cmd/jujud.
+// tests/juju/cmd/jujud.
 const unitCalls = "/run/juju"
 
 // callsFile is such a file of a unit: held keeps it from learning that its application has
