@@ -67,6 +67,31 @@ func TestAPrincipalApplicationThatComesLaterDisturbsNobody(t *testing.T) {
 	}
 }
 
+// TestWithUnicastTwoPrincipalApplicationsAreServed, each on its own machines, as long as they have
+// different virtual IPs.
+func TestWithUnicastTwoPrincipalApplicationsAreServed(t *testing.T) {
+	c := charmtest.NewCluster(t, clusterOptions())
+	c.Options["virtual_ip"], c.Options["vrrp_mode"] = "", "unicast"
+	for n, asks := range []string{"haproxy-02-second", "haproxy-02-second", "haproxy-04-vip-changed", "haproxy-02-second"} {
+		if n == 2 {
+			rest(t, c)
+		}
+		join(t, c, []juju.Unit{{Application: "haproxy"}, {Application: "haproxy", Number: 1}, {Application: "lb"}, {Application: "db"}}[n], asks)
+	}
+	rest(t, c)
+	for _, n := range c.Nodes[:3] {
+		require.Contains(t, n.Juju.Status.String(), "active: VIP ready: ", "%s", c)
+		for application, address := range map[string]string{"haproxy": vip, "lb": "10.10.74.251"} {
+			s := consumes(t, *n.State, application, "kcp-internal")
+			s.Juju.Leads = true
+			told := run(t, s, "leader-elected").Juju.Consumers[consumer].Told["response_api-server-internal"]
+			require.Contains(t, told, `"address":"`+address+`"`, "of %s by %s", application, n.Juju.Unit)
+		}
+	}
+	require.Equal(t, "blocked: keepalived/0 serves haproxy with 10.10.74.250: deploy a keepalived of its own for db, with another virtual IP", c.Nodes[3].Juju.Status.String())
+	truth(t, c, "unicast")
+}
+
 var (
 	saysHolds   = regexp.MustCompile(`VIP ready: holds (?:\d+ of \d+ VIPs, )?([0-9a-f.:, ]+?)(?:;|$)`)
 	saysStandby = regexp.MustCompile(`VIP ready: standby for ([0-9a-f.:, ]+?), holder (\S+?)(?:;|$)`)

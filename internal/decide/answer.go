@@ -10,6 +10,7 @@ import (
 	"keepalived-charm/internal/hacluster"
 	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/loadbalancer"
+	"keepalived-charm/internal/vrrp"
 )
 
 // Answers are the changes of what this application tells those on lb-consumers, by its leader:
@@ -59,6 +60,9 @@ func (d Desired) provider(o facts.Observed, application string) (p loadbalancer.
 		serve[m.Principal.Application] = true
 	}
 	p.Beside = slices.Sorted(maps.Keys(serve))
+	if serve[application] && d.Options.Mode == vrrp.Unicast {
+		p.Beside = []string{application} // whose units hear no others: the virtual IPs stay with them
+	}
 	switch {
 	case len(serve) > 0 && !serve[application]:
 		return p, true
