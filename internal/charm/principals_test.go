@@ -92,6 +92,38 @@ func TestWithUnicastTwoPrincipalApplicationsAreServed(t *testing.T) {
 	truth(t, c, "unicast")
 }
 
+// TestWhatTwoPrincipalApplicationsShareDoesNotChange: their units would not wait for each other. It
+// does once one of the two is gone.
+func TestWhatTwoPrincipalApplicationsShareDoesNotChange(t *testing.T) {
+	c := charmtest.NewCluster(t, clusterOptions())
+	for _, p := range []juju.Unit{{Application: "haproxy"}, {Application: "haproxy", Number: 1}, {Application: "lb"}, {Application: "lb", Number: 1}} {
+		join(t, c, p, "")
+	}
+	rest(t, c)
+	for name, to := range map[string]any{"router_id": 42, "advert_interval": 1, "vrrp_mode": "unicast", "spread": true} {
+		k := c.Clone(t)
+		runs := k.Nodes[0].Juju.Own("cluster:1")["vrrp"]
+		k.Set(map[string]any{name: to})
+		everyOrder(t, k, func(k *charmtest.Cluster, order string) { oneHolder(t, k, name+" "+order) })
+		rest(t, k)
+		for _, n := range k.Nodes {
+			require.Contains(t, n.Juju.Status.String(), " with router_id 23 too, what they share cannot change: deploy a keepalived of its own for one of them; meanwhile VIP ready: ")
+			require.Equal(t, runs, n.Juju.Own("cluster:1")["vrrp"])
+		}
+		require.Zero(t, k.Gaps, name)
+		for _, n := range k.Nodes[2:] {
+			k.Leave(n)
+		}
+		rest(t, k)
+		k.Pass(4000)
+		rest(t, k)
+		for _, n := range k.Nodes[:2] {
+			require.Equal(t, juju.Active, n.Juju.Status.Level, "%s\n%s", name, k)
+			require.NotEqual(t, runs, n.Juju.Own("cluster:1")["vrrp"], name)
+		}
+	}
+}
+
 var (
 	saysHolds   = regexp.MustCompile(`VIP ready: holds (?:\d+ of \d+ VIPs, )?([0-9a-f.:, ]+?)(?:;|$)`)
 	saysStandby = regexp.MustCompile(`VIP ready: standby for ([0-9a-f.:, ]+?), holder (\S+?)(?:;|$)`)

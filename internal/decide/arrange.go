@@ -38,6 +38,9 @@ func (d *placement) arrange(o facts.Observed) error {
 	if err := d.refuseIntrusion(o); err != nil {
 		return err
 	}
+	if err := d.refuseChange(); err != nil {
+		return err
+	}
 	if err := d.claimRouters(o); err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"keepalived-charm/internal/juju"
 	"keepalived-charm/internal/keepalived"
 	"keepalived-charm/internal/status"
+	"keepalived-charm/internal/vrrp"
 )
 
 // Rival is a unit of this application that holds a virtual router with other virtual IPs than this
@@ -103,6 +104,22 @@ func (d self) beside(o facts.Observed, f conflict.Finding) (juju.Status, bool) {
 		}
 	}
 	return juju.Status{}, false
+}
+
+// refuseChange keeps what a virtual router runs as it is while units beside another application
+// have a part in it: those do not wait for this unit, nor it for them.
+func (d *placement) refuseChange() error {
+	one := d.Routers[0]
+	if d.begins || one.Wanted == one.Was || !one.Was.Constant() || one.Was.Mode == vrrp.Unicast {
+		return nil
+	}
+	for _, u := range d.besides() {
+		runs, other := d.others[u].Runs, d.others[u].Principal.Application
+		if runs.Mode != vrrp.Unicast && runs.VirtualRouterID == one.Was.VirtualRouterID && runs.Anchor.Is6() == one.Was.Anchor.Is6() {
+			return d.weigh(Claim{Refusal: status.Refusal(status.Say(status.SharedBeside, "UNIT", u.String(), "OTHER", other, "ID", fmt.Sprint(runs.VirtualRouterID)))})
+		}
+	}
+	return nil
 }
 
 // others are the units of this application whose principal units are of another one.

@@ -350,7 +350,7 @@ func TestEveryConditionHasItsWords(t *testing.T) {
 		seen[c.of], seen[c.with] = true, true
 	}
 	// Set by others: errors' texts, and a step of a plan; or by several units (package charm).
-	for _, c := range []status.Condition{status.AsksForNone, status.RequestRefused, status.TwoSources, status.CannotUse, status.LaterRecord, status.WaitsForSame, status.SharesRouter, status.Meanwhile, status.Installs, status.InstallWaits, status.FailsToInstall, status.RemoveWaits, status.HeldPackage, status.MissingPackage, status.UselessPackages, status.BrokenProgram, status.RouterTaken, status.AddressTaken, status.HolderUnheard, status.HolderDropped, status.OwnerSets, status.RouterMaybeTaken, status.AddressMaybeTaken, status.RouterBeside, status.AddressBeside} {
+	for _, c := range []status.Condition{status.AsksForNone, status.RequestRefused, status.TwoSources, status.CannotUse, status.LaterRecord, status.WaitsForSame, status.SharesRouter, status.Meanwhile, status.Installs, status.InstallWaits, status.FailsToInstall, status.RemoveWaits, status.HeldPackage, status.MissingPackage, status.UselessPackages, status.BrokenProgram, status.RouterTaken, status.AddressTaken, status.HolderUnheard, status.HolderDropped, status.OwnerSets, status.RouterMaybeTaken, status.AddressMaybeTaken, status.RouterBeside, status.AddressBeside, status.SharedBeside} {
 		seen[c] = true
 	}
 	for n, w := range status.Wordings() {

@@ -75,6 +75,7 @@ const (
 	AddressMaybeTaken
 	RouterBeside
 	AddressBeside
+	SharedBeside
 	// Those that are added to another message.
 	Meanwhile
 	ShareOf
@@ -177,6 +178,8 @@ func Wordings() []Wording {
 		RouterBeside: {juju.Blocked, "UNIT serves OTHER with router_id ID: deploy a keepalived of its own for PRINCIPAL, with another router_id",
 			"One application of this charm is related to two principal applications. Its units serve the one that came first, and go on; this unit has not begun. It looks again in every hook."},
 		AddressBeside: {juju.Blocked, "UNIT serves OTHER with ADDRESS: deploy a keepalived of its own for PRINCIPAL, with another virtual IP", "The same."},
+		SharedBeside: {juju.Blocked, "UNIT serves OTHER with router_id ID too, what they share cannot change: deploy a keepalived of its own for one of them",
+			"One application of this charm is related to two principal applications, and serves both with one virtual router. Units beside different applications do not wait for each other as they change it, so two would hold. The units go on with what they run."},
 
 		Meanwhile:            {"", "; meanwhile STATUS", "After a blocked or waiting message: what the unit does by the options that it had before."},
 		ShareOf:              {"", "; UNIT holds ADDRESSES", "With spread=true."},
