@@ -252,7 +252,7 @@ lab: deps charm lab-command ## Keep a lab up to type commands against (BASE=trix
 	@build/lab up
 
 .PHONY: bench
-bench: deps charm lab-command ## Measure outages in the lab, to build/bench: tables, plots, raw numbers (RUNS=5 ROWS=regexp BUSY=1m; root)
+bench: deps charm lab-command ## Measure outages in the lab, also of keepalived by hand and pacemaker, to build/bench: tables, plots, raw numbers (RUNS=5 ROWS=regexp BUSY=1m; root)
 	@build/lab bench -o build/bench -runs $(RUNS) -rows "$${ROWS-}" -busy $(BUSY)
 
 # The least of several runs, whatever -benchtime says.

@@ -83,10 +83,12 @@ type Kind string
 const (
 	Fault  Kind = "fault"
 	Change Kind = "change"
+	// Peer is a fault of what a user would take instead of the charm: it has no bound.
+	Peer Kind = "peer"
 )
 
 // Kinds lists them.
-func Kinds() []Kind { return []Kind{Fault, Change} }
+func Kinds() []Kind { return []Kind{Fault, Change, Peer} }
 
 // Row is one event with everything measured of it.
 type Row struct {
@@ -95,6 +97,10 @@ type Row struct {
 	Python Reference `json:"python_charm"`
 	Bound  Bound     `json:"bound"`
 	Runs   []Run     `json:"runs"`
+	// Peer is whose row it is, empty for the charm, and Of the event of the charm's that it is
+	// compared with.
+	Peer string `json:"peer,omitempty"`
+	Of   string `json:"of,omitempty"`
 }
 
 // Outages returns the lowest, the median and the highest outage.
@@ -127,6 +133,9 @@ func (r Row) moves() (low, high int) {
 
 // Unmet says in what the row misses its bound; empty when it meets it.
 func (r Row) Unmet() string {
+	if r.Kind == Peer {
+		return ""
+	}
 	_, median, _ := r.Outages()
 	_, moves := r.moves()
 	open := slices.ContainsFunc(r.Runs, func(run Run) bool { return run.Open })

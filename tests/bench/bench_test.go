@@ -89,6 +89,8 @@ func sample() bench.Report {
 				Python: bench.Reference{Text: "not noticed"}},
 			{Kind: bench.Change, Event: "advert_interval 0.2 to 1", Bound: bench.Bound{TwoHolders: 1},
 				Runs: []bench.Run{{Attempts: 300}, {Attempts: 300}}},
+			{Kind: bench.Peer, Event: "other: holder's machine loses power", Peer: "other", Of: "holder's machine loses power", Runs: runs(2, 3)},
+			{Kind: bench.Peer, Event: "other: service hangs", Peer: "other", Of: "service hangs", Runs: []bench.Run{{Outage: 20, Open: true}}},
 			{Kind: bench.Fault, Event: "failed holder returns", Runs: []bench.Run{{Attempts: 300}, {Attempts: 300}},
 				Python: bench.Reference{Text: "0, 1 move", Measured: true}},
 		},

@@ -64,8 +64,12 @@ func (r Report) Table() string {
 			continue
 		}
 		lines := [][]string{append([]string{headings[kind]}, columns...)}
-		for _, row := range rows {
-			lines = append(lines, row.cells())
+		if kind == Peer {
+			lines = r.comparison(rows)
+		} else {
+			for _, row := range rows {
+				lines = append(lines, row.cells())
+			}
 		}
 		writeTable(&b, lines)
 		b.WriteString("\n")
@@ -73,7 +77,7 @@ func (r Report) Table() string {
 	b.WriteString("Seconds; outage: median (lowest..highest) of the longest time without a successful new connection, one tried every 10 ms;\n" +
 		"lost: median of connections that failed; two holders: longest time in any run, of what is allowed;\n" +
 		"moves: of the address, in a run. Where nothing else is said: three units, default options.\n" +
-		"Python charm: measured in the same way, before; all other columns are this charm.\n")
+		"Python charm: measured in the same way, before. Ratio: to this charm's outage.\n")
 	fmt.Fprintf(&b, "Measured: %s.\n", r.Origin())
 	if n := r.skipped(); n > 0 {
 		fmt.Fprintf(&b, "The host was too busy for %d attempts: results are coarser than 10 ms.\n", n)
@@ -82,18 +86,51 @@ func (r Report) Table() string {
 }
 
 func (r Row) cells() []string {
+	return []string{r.Event, r.Python.Text, r.outage(), r.Bound.String(), met(r.Unmet() == ""), fmt.Sprintf("%.0f", r.Lost()),
+		fmt.Sprintf("%v of %v", r.TwoHolders(), r.Bound.TwoHolders), r.movesText(), fmt.Sprint(len(r.Runs))}
+}
+
+// outage is the outages in one cell.
+func (r Row) outage() string {
 	low, median, high := r.Outages()
-	outage := median.String()
-	if len(r.Runs) > 1 && high > 0 {
-		outage = fmt.Sprintf("%v (%v..%v)", median, low, high)
+	switch {
+	case slices.ContainsFunc(r.Runs, func(run Run) bool { return run.Open }):
+		return fmt.Sprintf("not ended after %.0f", low)
+	case len(r.Runs) > 1 && high > 0:
+		return fmt.Sprintf("%v (%v..%v)", median, low, high)
 	}
+	return median.String()
+}
+
+func (r Row) movesText() string {
 	few, many := r.moves()
-	moves := fmt.Sprint(few)
 	if many != few {
-		moves = fmt.Sprintf("%d-%d", few, many)
+		return fmt.Sprintf("%d-%d", few, many)
 	}
-	return []string{r.Event, r.Python.Text, outage, r.Bound.String(), met(r.Unmet() == ""), fmt.Sprintf("%.0f", r.Lost()),
-		fmt.Sprintf("%v of %v", r.TwoHolders(), r.Bound.TwoHolders), moves, fmt.Sprint(len(r.Runs))}
+	return fmt.Sprint(few)
+}
+
+// comparison is the table of what a user would take instead, with what the charm needed in this
+// report and how many times that.
+func (r Report) comparison(rows []Row) [][]string {
+	lines := [][]string{{"instead of this charm", "fault", "outage", "this charm", "ratio", "lost", "two holders", "moves", "runs"}}
+	for _, row := range rows {
+		ours, ratio := "", ""
+		for _, own := range r.Rows {
+			if own.Event != row.Of {
+				continue
+			}
+			_, median, _ := own.Outages()
+			_, theirs, _ := row.Outages()
+			ours = median.String()
+			if median >= 0.005 {
+				ratio = fmt.Sprintf("%.1f", float64(theirs/median))
+			}
+		}
+		lines = append(lines, []string{row.Peer, row.Of, row.outage(), ours, ratio, fmt.Sprintf("%.0f", row.Lost()),
+			row.TwoHolders().String(), row.movesText(), fmt.Sprint(len(row.Runs))})
+	}
+	return lines
 }
 
 func met(ok bool) string {

@@ -91,13 +91,15 @@ func (s *stage) dismiss(ctx context.Context) error {
 	return fmt.Errorf("cannot remove a unit: there is none but the holder's")
 }
 
-// repair starts what an event stopped, in whatever way.
-const repair = `
-rm -rf /run/systemd/system/haproxy.service.d
+// mendService takes back what an event did to the service, repair starts besides what it stopped.
+const (
+	mendService = `
+rm -f /run/systemd/system/haproxy.service.d/bench.conf
 systemctl daemon-reload
 systemctl kill --signal=CONT haproxy 2>/dev/null || true
-systemctl reset-failed haproxy 2>/dev/null || true
-systemctl start haproxy keepalived`
+systemctl reset-failed haproxy 2>/dev/null || true`
+	repair = mendService + "\nsystemctl start haproxy keepalived"
+)
 
 // settle brings the lab to the state that every run starts from: machines and
 // services up, agents idle, units healthy, one holder.

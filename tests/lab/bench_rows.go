@@ -30,7 +30,8 @@ const rest = 3 * time.Second
 func benchRows(busy time.Duration) []experiment {
 	all := []experiment{{rows: defaultFaults()}}
 	all = append(all, changes()...)
-	return append(all, variants(busy)...)
+	all = append(all, variants(busy)...)
+	return append(all, peerRows()...)
 }
 
 // defaultFaults are those of product section 6, three units at default options.
@@ -42,10 +43,9 @@ func defaultFaults() []*benchRow {
 			rest:   rest,
 		}, {
 			target: faultRow("service on the holder is killed", pythonService, 0.6), sick: true,
-			prepare: script("mkdir -p /run/systemd/system/haproxy.service.d\n" +
-				"printf '[Service]\\nRestart=no\\n' >/run/systemd/system/haproxy.service.d/bench.conf\nsystemctl daemon-reload"),
-			event: script("systemctl kill --signal=KILL haproxy"),
-			rest:  rest,
+			prepare: script(staysDead),
+			event:   script("systemctl kill --signal=KILL haproxy"),
+			rest:    rest,
 		}, {
 			target: faultRow("service on the holder is stopped", pythonService, 0.6), sick: true,
 			event: script("systemctl stop haproxy"),
@@ -53,7 +53,7 @@ func defaultFaults() []*benchRow {
 		}, {
 			// Connections that nobody takes are noticed at once, but have until the
 			// timeout, 1 s.
-			target: faultRow("service on the holder hangs", pythonHang, 2), sick: true,
+			target: faultRow("service on the holder hangs", pythonHang, 1.5), sick: true,
 			event: script("systemctl kill --signal=STOP haproxy"),
 			rest:  rest + 2*time.Second,
 		}, {
@@ -92,6 +92,10 @@ func faultRow(event string, python bench.Reference, outage bench.Seconds) target
 func quietRow(kind bench.Kind, event string, python bench.Reference) target {
 	return target{Row: bench.Row{Kind: kind, Event: event, Python: python, Bound: bench.Bound{TwoHolders: oneInterval}}}
 }
+
+// staysDead has systemd start no service again that was killed.
+const staysDead = "mkdir -p /run/systemd/system/haproxy.service.d\n" +
+	"printf '[Service]\\nRestart=no\\n' >/run/systemd/system/haproxy.service.d/bench.conf\nsystemctl daemon-reload"
 
 // script runs a shell script on the holder's machine.
 func script(text string) func(context.Context, *stage) error {

@@ -16,6 +16,8 @@ import (
 // experiment is one deployment with the events that are measured on it, one after
 // the other, in every run.
 type experiment struct {
+	// peer is what is measured instead of the charm, nil for the charm.
+	peer *peer
 	// units is how many there are, 0 for three.
 	units int
 	// options are those that differ from the defaults; without virtual_ip it is VIP.
@@ -79,6 +81,8 @@ type stage struct {
 	holder string
 	// set are the options as the stage set them.
 	set map[string]string
+	// peers are nil until one is measured.
+	peers *peerSet
 	// faults tells when a machine's service last failed while it was holder.
 	faults map[string]time.Time
 }
@@ -95,6 +99,9 @@ const (
 
 // perform brings the deployment to what an experiment needs and measures its rows.
 func (s *stage) perform(ctx context.Context, e experiment, runs int) error {
+	if e.peer != nil {
+		return s.performPeer(ctx, e, runs)
+	}
 	if err := s.arrange(ctx, e); err != nil {
 		return err
 	}
