@@ -12,9 +12,11 @@ import (
 
 	"keepalived-charm/tests/lab"
 	"keepalived-charm/tests/patience"
+	"keepalived-charm/tests/poll"
 )
 
-// request is what the library of a principal's charm wrote, without what Juju itself writes.
+// request is what the library of a principal's charm wrote, without what Juju itself writes, with
+// an IPv6 address of the lab.
 func request(t *testing.T, recorded string) string {
 	t.Helper()
 	text, err := os.ReadFile("../../internal/hacluster/testdata/" + recorded + ".json")
@@ -28,7 +30,7 @@ func request(t *testing.T, recorded string) string {
 	}
 	bag, err := json.Marshal(r.Bag)
 	require.NoError(t, err)
-	return string(bag)
+	return strings.ReplaceAll(string(bag), "2001:db8::250", vip6.String())
 }
 
 // asks has the units of haproxy write what was recorded, each in a hook of its own.
@@ -36,6 +38,19 @@ func (d *deployment) asks(t *testing.T, recorded string) {
 	t.Helper()
 	require.NoError(t, d.SetConfig("haproxy", map[string]string{"request": request(t, recorded)}))
 	d.settled(t)
+}
+
+// asksFor does so, and goes on when the health checker of each unit is told of a target.
+func (d *deployment) asksFor(t *testing.T, recorded, target string) {
+	t.Helper()
+	require.NoError(t, d.SetConfig("haproxy", map[string]string{"request": request(t, recorded)}))
+	for _, unit := range d.units() {
+		poll.Until(t, func() bool {
+			r, err := d.Exec(d.ctx, unit, "cat /var/lib/keepalived-charm/keepalived/checker.json")
+			require.NoError(t, err)
+			return strings.Contains(r.Stdout, target)
+		}, 30*time.Second, 50*time.Millisecond, "%s checks %s", unit, target)
+	}
 }
 
 // clustered is what the units tell their principals.
@@ -155,6 +170,28 @@ func TestHA(t *testing.T) {
 		d.only(t, holder, "10.10.74.250", "10.10.74.252")
 		d.saysExactly(t, d.unitOn(t, holder), "active: VIP ready: holds 10.10.74.252, 10.10.74.250")
 	})
+	d.scenario(t, "what kubeapi-load-balancer writes over the life of a relation moves nothing that stays, and ends what does not", func(t *testing.T) {
+		for _, unit := range d.units() {
+			d.run(t, d.machineOf(t, unit), "ln -s /lib/systemd/system/haproxy.service /run/systemd/system/nginx.service && systemctl daemon-reload")
+		}
+		holder := d.ready(t)
+		unnoticed(t, d.measure(t, time.Second, func() {
+			d.asksFor(t, "klb-10-fresh-first", `"localhost:443"`)
+			d.asksFor(t, "klb-11-fresh-second", `"nginx.service"`)
+			d.only(t, holder, "10.10.74.250")
+			d.asks(t, "klb-20-dual-stack")
+			require.Equal(t, []string{"juju-" + holder}, d.holders(vip6))
+			require.Equal(t, []string{"yes", "yes"}, d.clustered(t))
+			d.saysExactly(t, d.unitOn(t, holder), "active: VIP ready: holds 10.10.74.250, "+vip6.String())
+		}))
+		d.asks(t, "klb-17-all-removed")
+		d.only(t, holder)
+		require.Empty(t, d.holders(vip6))
+		d.allSay(t, "waiting", "haproxy/")
+		require.Equal(t, []string{"", ""}, d.clustered(t))
+		d.asks(t, "haproxy-08-vip-third")
+		d.only(t, d.ready(t), "10.10.74.250", "10.10.74.252")
+	})
 	d.scenario(t, "to juju-info and virtual_ip, and back, clients notice nothing", func(t *testing.T) {
 		holder := d.ready(t)
 		unnoticed(t, d.measure(t, 2*time.Second, func() {
@@ -175,21 +212,28 @@ func TestHA(t *testing.T) {
 		require.Equal(t, []string{"yes", "yes"}, d.clustered(t))
 	})
 	d.scenario(t, "asked for another address while an agent is away, none has two holders, and all follow", func(t *testing.T) {
-		away := d.standbys(t, d.ready(t))[0]
+		holder := d.ready(t)
+		away := d.standbys(t, holder)[0]
 		from := time.Now()
 		d.held(t, away)
 		require.NoError(t, d.SetConfig("haproxy", map[string]string{"request": request(t, "haproxy-04-vip-changed")}))
-		time.Sleep(3 * time.Second) // for the others' hooks
+		changed, err := d.WaitHolder(d.ctx, otherVIP)
+		require.NoError(t, err)
+		require.Equal(t, holder, changed, "it goes on without the other")
 		d.hold(t, away, false)
 		d.settled(t)
-		holder, err := d.WaitHolder(d.ctx, otherVIP)
-		require.NoError(t, err)
 		d.only(t, holder, "10.10.74.251")
+		d.held(t, holder)
+		require.NoError(t, d.SetConfig("haproxy", map[string]string{"request": request(t, "haproxy-02-second")}))
+		s := d.shows(t, d.unitOn(t, away), func(s lab.Said) bool { return s.Current == "waiting" })
+		require.Regexp(t, `^nobody holds 10\.10\.74\.250: waits for haproxy/\d+ to ask for that too, keepalived/\d+ holds 10\.10\.74\.251$`, s.Message)
+		d.only(t, holder, "10.10.74.251")
+		d.hold(t, holder, false)
+		require.Equal(t, holder, d.ready(t))
+		d.only(t, holder, "10.10.74.250")
 		for _, address := range []netip.Addr{lab.VIP, otherVIP} {
 			require.LessOrEqual(t, d.Holders.Between(address, from, time.Now()).Shared, patience.With(sharedAtMost), address)
 		}
-		d.asks(t, "haproxy-02-second")
-		d.only(t, d.ready(t), "10.10.74.250")
 	})
 	d.scenario(t, "a third unit is not noticed, and a principal that is removed hands over", func(t *testing.T) {
 		holder := d.ready(t)
