@@ -26,7 +26,7 @@ type Cloud struct {
 	Gone func(machine string)
 }
 
-// provisioner tells the cloud of machines.
+// provisioner tells the cloud of machines; wanted are those that it was told of.
 type provisioner struct {
 	st     *state.State
 	cloud  Cloud
@@ -62,6 +62,8 @@ func (p *provisioner) Handle(_ <-chan struct{}, ids []string) error {
 func (p *provisioner) handle(id string) error {
 	machine, err := p.st.Machine(id)
 	if errors.Is(err, errors.NotFound) {
+		// Removed by force: Juju's cleanup was first.
+		p.gone(id)
 		return nil
 	}
 	if err != nil {
@@ -83,11 +85,19 @@ func (p *provisioner) handle(id string) error {
 	if machine.Life() != state.Dead {
 		return nil
 	}
-	if err := machine.Remove(); err != nil {
+	if err := machine.Remove(); err != nil && !errors.Is(err, errors.NotFound) {
 		return err
 	}
-	p.cloud.Gone(id)
+	p.gone(id)
 	return nil
+}
+
+// gone tells the cloud, once.
+func (p *provisioner) gone(id string) {
+	if p.wanted[id] {
+		delete(p.wanted, id)
+		p.cloud.Gone(id)
+	}
 }
 
 // TearDown is part of watcher.StringsHandler.
