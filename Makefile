@@ -172,7 +172,7 @@ starved: ## A real keepalived and its health checker with both at a hundredth of
 
 .PHONY: frozen
 frozen: ## How often three real keepalived with their health checkers move the address when the holder is frozen, at intervals of 0.1 and 0.2 s (docs/reference/outages.md; FROZEN=20; some minutes, root)
-	@WHOLE=1 FROZEN=$${FROZEN:-20} go test -count=1 -v -timeout 60m -run '^TestAHolderThatIsFrozenLosesTheAddressAndKnows$$' ./internal/checker
+	@WHOLE=1 FROZEN=$${FROZEN:-20} go test -count=1 -v -timeout 60m -run '^TestAHolderThatIsFrozenLosesTheAddress$$' ./internal/checker
 
 .PHONY: idle
 idle: ## What an idle health checker takes beside a real keepalived (docs/reference/cost.md; IDLE=20s; root)

@@ -14,14 +14,14 @@ import (
 	"keepalived-charm/internal/needs"
 )
 
-// TestAHolderThatIsFrozenLosesTheAddressAndKnows: for a fifth of a second it does not at the default
-// interval, for a whole one it does, and then one unit has it. With FROZEN it does so as many times
-// for each length and interval, and both get no processor and lose packets for a minute, for
-// docs/reference/outages.md.
-func TestAHolderThatIsFrozenLosesTheAddressAndKnows(t *testing.T) {
+// TestAHolderThatIsFrozenLosesTheAddress for a whole second at the default interval, and in the end
+// one unit has it. With FROZEN it is frozen as many times for each of several shorter lengths at two
+// intervals, and both deployments lack processors and lose packets for a minute: what moves then is
+// not required, but counted for docs/reference/outages.md.
+func TestAHolderThatIsFrozenLosesTheAddress(t *testing.T) {
 	needs.Root(t)
 	needs.Time(t)
-	times, intervals, lengths := 1, []time.Duration{200 * time.Millisecond}, []time.Duration{200 * time.Millisecond, time.Second}
+	times, intervals, lengths := 1, []time.Duration{200 * time.Millisecond}, []time.Duration{time.Second}
 	measured := os.Getenv("FROZEN") != ""
 	if measured {
 		var err error
